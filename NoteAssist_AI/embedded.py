@@ -1,0 +1,170 @@
+"""Real PostgreSQL and Redis for development and tests, with nothing to install but what pip brings.
+
+Entry points call ``ensure()`` before settings are read. All processes of a checkout share one pair of engines: each
+holds a shared lock on a file for its life, and whoever leaves and can make that lock exclusive was the last and stops
+them. The lock of a killed process goes with it, so the next one to leave cleans up.
+"""
+
+import atexit
+import fcntl
+import functools
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from NoteAssist_AI import env
+from NoteAssist_AI.embedded_servers import (
+    SOCKET_PATH_MAX,
+    START_SECONDS,
+    STOP_SECONDS,
+    EngineError,
+    Postgres,
+    Redis,
+    Server,
+    take_lock,
+)
+
+__all__ = ["EngineError", "Engines", "Status", "engines_of_checkout", "ensure"]
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+MUTEX_SECONDS = 2 * (START_SECONDS + 2 * STOP_SECONDS)
+"""Longer than one process can take to start, or to stop, both engines."""
+
+
+def ensure() -> None:
+    """Put the URLs of running embedded engines into the environment where ``DATABASE_URL`` or ``REDIS_URL`` is missing.
+
+    Safe to call again, and from many processes at once. Does nothing in production: settings refuse a missing URL.
+    Raises ``EngineError`` if an engine cannot be started.
+    """
+    env.load_file(BASE_DIR / ".env")
+    if env.text("ENVIRONMENT", "development") not in ("development", "test"):
+        return
+    engines = engines_of_checkout()
+    given = {server: env.text(server.variable, "") for server in engines.servers}
+    # A URL of ours that a parent passed on makes this process a user too, so that it may outlive the parent.
+    wanted = [server for server, url in given.items() if not url or server.owns(url)]
+    if not wanted:
+        return
+    engines.attach(wanted)
+    os.environ.update({server.variable: server.url for server in wanted if not given[server]})
+
+
+@functools.cache
+def engines_of_checkout() -> "Engines":
+    """The engines that ``ensure()`` uses; ``EMBEDDED_ROOT`` moves their files, say off a network drive."""
+    return Engines(Path(env.text("EMBEDDED_ROOT", str(BASE_DIR / ".local" / "embedded"))))
+
+
+@dataclass(frozen=True)
+class Status:
+    running: dict[str, bool]
+    """By the engine's name."""
+    in_use: bool
+    kept: bool
+    """Whether they stay up without users until they are released."""
+
+
+class Engines:
+    """The pair of engines whose files are below ``root``, as one process sees them.
+
+    Their sockets are in a short directory of their own: a socket's path has a limit that a checkout's may pass.
+    """
+
+    def __init__(self, root: Path, *, sockets: Path | None = None) -> None:
+        self.root = root.resolve()
+        # Not TMPDIR: shells of one developer may differ in it, and would not find each other's engines.
+        digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
+        self.sockets = sockets or Path(f"/tmp/noteassist-{os.getuid()}-{digest}")
+        self.postgres = Postgres(self.root, self.sockets)
+        self.redis = Redis(self.root, self.sockets)
+        self.servers: tuple[Server, ...] = (self.postgres, self.redis)
+        self._keep = self.root / "keep"
+        self._membership: IO[str] | None = None
+
+    def attach(self, servers: Iterable[Server] | None = None) -> None:
+        """Become a user until ``leave()`` or the process's end, and return when the servers take connections."""
+        with self._mutex():
+            if not any(server.is_alive() for server in self.servers):
+                self._keep.unlink(missing_ok=True)  # it spoke of engines that a crash or a reboot has ended
+            if self._membership is None:
+                self._membership = self._join()
+                atexit.register(self.leave)
+                os.register_at_fork(after_in_child=self._join_after_fork)
+            self._make_socket_directory()
+            for server in servers or self.servers:
+                server.run()
+
+    def leave(self) -> None:
+        """Stop being a user; the last one stops the engines, unless they are kept."""
+        if self._membership is None:
+            return
+        with self._mutex(), self._membership as membership:
+            self._membership = None
+            if not self._keep.exists() and take_lock(membership, fcntl.LOCK_EX, seconds=0):
+                self._stop()
+
+    def keep(self) -> None:
+        """Start the engines and let them run without users until ``release()``."""
+        self.attach()
+        self._keep.touch()
+
+    def release(self) -> bool:
+        """Undo ``keep()``: stop the engines, and answer True; False if others use them: the last of them will."""
+        with self._mutex(), self._users_path.open("a") as users:
+            self._keep.unlink(missing_ok=True)
+            unused = take_lock(users, fcntl.LOCK_EX, seconds=0)
+            if unused:
+                self._stop()
+            return unused
+
+    def status(self) -> Status:
+        with self._mutex(), self._users_path.open("a") as users:
+            return Status(
+                running={server.name: server.is_ready() for server in self.servers},
+                in_use=not take_lock(users, fcntl.LOCK_EX, seconds=0),
+                kept=self._keep.exists(),
+            )
+
+    def _stop(self) -> None:
+        for server in self.servers:
+            server.stop()
+
+    @property
+    def _users_path(self) -> Path:
+        return self.root / "users.lock"
+
+    def _join(self) -> IO[str]:
+        users = self._users_path.open("a")
+        if not take_lock(users, fcntl.LOCK_SH, seconds=STOP_SECONDS):
+            raise EngineError(f"{users.name} is locked by a program other than this project.")
+        return users
+
+    def _join_after_fork(self) -> None:
+        """Give a forked child a lock of its own: with its parent's it would stop the engines under the parent."""
+        if self._membership is not None:
+            inherited, self._membership = self._membership, self._join()
+            inherited.close()
+
+    @contextmanager
+    def _mutex(self) -> Iterator[None]:
+        """Let one process at a time start, stop, join, leave or look."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "mutex.lock").open("a") as mutex:
+            if not take_lock(mutex, fcntl.LOCK_EX, seconds=MUTEX_SECONDS):
+                raise EngineError(f"Another process has held {mutex.name} for {MUTEX_SECONDS:.0f} s.")
+            yield
+
+    def _make_socket_directory(self) -> None:
+        longest = max((server.socket_path for server in self.servers), key=lambda path: len(os.fsencode(path)))
+        if len(os.fsencode(longest)) > SOCKET_PATH_MAX:
+            raise EngineError(f"The path of a socket is limited to {SOCKET_PATH_MAX} bytes; this is longer: {longest}")
+        self.sockets.mkdir(mode=0o700, exist_ok=True)
+        found = self.sockets.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise EngineError(f"{self.sockets} must be a directory that only you can enter; remove it and try again.")
