@@ -1,0 +1,32 @@
+"""The Celery application: what workers, beat and publishers share."""
+
+import os
+
+from celery import Celery
+from celery.schedules import schedule
+from celery.signals import celeryd_init
+
+from NoteAssist_AI import embedded
+
+embedded.ensure()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
+
+app = Celery("NoteAssist_AI")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["utils"], related_name="async_optimization")
+
+app.conf.beat_schedule = {
+    "sweep-ai-tasks": {"task": "ai_tasks.sweep", "schedule": schedule(15), "options": {"expires": 15}},
+    "drain-notifications": {"task": "notifications.drain", "schedule": schedule(3), "options": {"expires": 3}},
+}
+
+
+@celeryd_init.connect
+def be_patient_as_a_worker(**_kwargs: object) -> None:
+    """A worker waits for its broker, also through a restart; only publishers must give up at once."""
+    app.conf.broker_transport_options = {
+        **app.conf.broker_transport_options,
+        "max_retries": None,
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+    }

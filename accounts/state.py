@@ -1,0 +1,74 @@
+"""What Redis remembers of sessions, so that most requests read no session from the database.
+
+A session's state is believed for at most 60 s. Ending a session, or raising its user's token version, leaves a mark that
+lives at least as long and wins over any state, also over one that a slow reader stores afterwards. With Redis
+unreachable every request reads the database.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from accounts.models import Session
+from utils.admission import STATE_SECONDS, Subject, revoked_key, state_key, version_key
+from utils.redis import RedisUnavailable, Script, redis_guard
+
+logger = logging.getLogger(__name__)
+
+MARK_SECONDS = STATE_SECONDS + 5
+
+_REMEMBER = Script(
+    """
+if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[3]) or 0) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+)
+_RAISE_VERSION = Script(
+    """
+local marked = tonumber(redis.call('GET', KEYS[1]) or 0)
+if tonumber(ARGV[1]) > marked then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+"""
+)
+
+
+def read_state(subject: Subject) -> bool | None:
+    """Read a session from the database: whether its user is staff, or None if the session or the token is over."""
+    return (
+        Session.objects.live()
+        .filter(pk=subject.session_id, user_id=subject.user_id, user__token_version=subject.token_version)
+        .values_list("user__is_staff", flat=True)
+        .first()
+    )
+
+
+def remember_state(subject: Subject, *, is_staff: bool) -> None:
+    """Keep what :func:`read_state` found, unless a mark says that it is out of date. Raises ``RedisUnavailable``."""
+    with redis_guard() as client:
+        _REMEMBER.run(
+            client,
+            keys=[state_key(subject.session_id), revoked_key(subject.session_id), version_key(subject.user_id)],
+            args=[subject.token_version, int(is_staff), STATE_SECONDS],
+        )
+
+
+def session_revoked(session_ids: Iterable[int]) -> None:
+    """Make these sessions' access tokens fail on the next request, on every process. Call after COMMIT."""
+    try:
+        with redis_guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            for session_id in session_ids:
+                pipeline.set(revoked_key(session_id), 1, ex=MARK_SECONDS)
+                pipeline.delete(state_key(session_id))
+            pipeline.execute()
+    except RedisUnavailable:
+        logger.warning("Sessions were revoked while Redis was unreachable; their state may be believed for 60 s more.")
+
+
+def token_version_raised(user_id: int, version: int) -> None:
+    """Make the user's older access tokens fail on the next request, on every process. Call after COMMIT."""
+    try:
+        with redis_guard() as client:
+            _RAISE_VERSION.run(client, keys=[version_key(user_id)], args=[version, MARK_SECONDS])
+    except RedisUnavailable:
+        logger.warning("A token version was raised while Redis was unreachable; old tokens may pass for 60 s more.")

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class AITasksConfig(AppConfig):
+    name = "ai_tasks"

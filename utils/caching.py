@@ -1,0 +1,154 @@
+"""The page cache: rendered answers of one user, which never show less than that user's last write.
+
+A page lives under the global epoch, its user's token and its own name. Both are random, and a reader takes them *before*
+it reads the database, so what it stores after somebody else's write goes where nobody looks any more.
+
+A writer marks its user as changing before COMMIT (a dirty mark with a deadline of its own) and at the same time gives the
+user a new token; while a mark stands, readers bypass the cache and store nothing. After COMMIT it removes its mark and
+sets another token. So a writer that dies in between leaves nothing stale: its mark holds readers off until the deadline,
+and no page exists under the token that it set.
+
+A writer that cannot reach Redis commits all the same, and its process then owes a new epoch: it trusts no page until it
+has made every page of everybody unreachable. Other processes may show a page of up to its TTL meanwhile; that is the one
+residue of the promise.
+"""
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, transaction
+
+from utils.redis import EPOCH_KEY, RedisUnavailable, Script, redis_guard
+
+logger = logging.getLogger(__name__)
+
+DIRTY_SECONDS = 60
+"""Longer than any transaction: statements end after ``QUERY_TIMEOUT``."""
+TOKEN_SECONDS = 24 * 3600
+
+_BEGIN_CHANGE = Script(
+    """
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[5])
+"""
+)
+_END_CHANGE = Script(
+    """
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+"""
+)
+_STORE = Script(
+    """
+redis.call('HSET', KEYS[1], 'etag', ARGV[1], 'body', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
+)
+
+
+class _Debt:
+    """Whether this process committed a write without having been able to mark it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owed = 0
+        self._paid = 0
+
+    def incur(self) -> None:
+        with self._lock:
+            self._owed += 1
+
+    def pay(self, client: redis.Redis) -> None:
+        """Make all pages unreachable if a write went unmarked; a failure leaves the debt standing."""
+        owed = self._owed
+        if owed != self._paid:
+            client.set(EPOCH_KEY, new_token())
+            with self._lock:
+                self._paid = max(self._paid, owed)
+
+
+debt = _Debt()
+
+
+def new_token() -> str:
+    return secrets.token_hex(8)
+
+
+def token_key(user_id: int) -> str:
+    return f"pages:token:{user_id}"
+
+
+def dirty_key(user_id: int) -> str:
+    return f"pages:dirty:{user_id}"
+
+
+@contextmanager
+def changing_pages_of(*user_ids: int) -> Iterator[None]:
+    """Open a transaction that changes what these users' pages show.
+
+    Marks them before the transaction and gives them new tokens right after COMMIT, before any other ``on_commit``
+    callback runs. May be nested, also in a transaction of the caller's: the marks then stand until the outermost COMMIT.
+    """
+    marks = {user_id: new_token() for user_id in sorted(set(user_ids))}
+    for user_id, mark in marks.items():
+        _begin_change(user_id, mark)
+    try:
+        with transaction.atomic():
+            transaction.on_commit(lambda: _end_changes(marks), robust=True)
+            yield
+    except (OperationalError, InterfaceError):
+        # The connection may have broken during COMMIT, which may still take effect: the marks stand until their deadline.
+        raise
+    except BaseException:
+        _end_changes(marks)
+        raise
+
+
+def forget_pages_of(user_id: int) -> None:
+    """Make every cached page of the user unreachable."""
+    _end_changes({user_id: new_token()})
+
+
+def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
+    """Keep a rendered page under the key that :func:`utils.admission.admit` gave to its reader. ``ttl`` in seconds."""
+    try:
+        with redis_guard() as client:
+            _STORE.run(client, keys=[key], args=[etag, body, ttl])
+    except RedisUnavailable:
+        return  # the next reader renders it again
+
+
+def _begin_change(user_id: int, mark: str) -> None:
+    if not settings.PAGE_CACHE_ENABLED:
+        return
+    deadline_ms = int((time.time() + DIRTY_SECONDS) * 1000)
+    try:
+        with redis_guard() as client:
+            _BEGIN_CHANGE.run(
+                client,
+                keys=[dirty_key(user_id), token_key(user_id)],
+                args=[mark, deadline_ms, new_token(), DIRTY_SECONDS, TOKEN_SECONDS],
+            )
+    except RedisUnavailable:
+        debt.incur()
+
+
+def _end_changes(marks: dict[int, str]) -> None:
+    if not settings.PAGE_CACHE_ENABLED:
+        return
+    try:
+        with redis_guard() as client:
+            for user_id, mark in marks.items():
+                _END_CHANGE.run(
+                    client, keys=[dirty_key(user_id), token_key(user_id)], args=[mark, new_token(), TOKEN_SECONDS]
+                )
+    except RedisUnavailable:
+        # A mark that was set still holds readers off; one that was not is owed already, or is owed now.
+        debt.incur()

@@ -1,0 +1,220 @@
+"""The one shape of every error: ``application/problem+json`` (RFC 9457).
+
+Expected failures are subclasses of :class:`ApplicationError`, declared beside the code that raises them and translated
+here once. What nobody expected becomes a 500 that is logged with its traceback and tells the client its request id only.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, TypedDict
+
+import orjson
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from psycopg_pool import PoolTimeout
+from rest_framework import exceptions as drf
+from rest_framework.request import Request
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+DATABASE_RETRY_SECONDS = 5
+
+
+class FieldError(TypedDict):
+    """One thing wrong with the request; ``pointer`` is a JSON pointer into its body or query."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class ApplicationError(Exception):
+    """A failure that is part of the contract.
+
+    ``errors`` say where in the request it is; ``headers`` are added to the answer; ``extra`` members join the document.
+    """
+
+    code = "bad_request"
+    status_code: int = HTTPStatus.BAD_REQUEST
+    detail = "The request cannot be carried out."
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Iterable[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        self.detail = detail or self.detail
+        self.errors = list(errors)
+        self.headers = dict(headers or {})
+        self.extra = extra
+        super().__init__(self.detail)
+
+
+class InvalidRequest(ApplicationError):
+    code = "invalid"
+    detail = "The request has invalid fields."
+
+
+class NotFound(ApplicationError):
+    """Also the answer to another user's id: nobody learns whether it exists."""
+
+    code = "not_found"
+    status_code = HTTPStatus.NOT_FOUND
+    detail = "There is nothing here."
+
+
+class Conflict(ApplicationError):
+    code = "conflict"
+    status_code = HTTPStatus.CONFLICT
+    detail = "The resource is in another state."
+
+
+class PreconditionFailed(ApplicationError):
+    code = "precondition_failed"
+    status_code = HTTPStatus.PRECONDITION_FAILED
+    detail = "The resource has changed since you read it."
+
+
+class Unavailable(ApplicationError):
+    code = "unavailable"
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    detail = "The service cannot answer right now."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = DATABASE_RETRY_SECONDS, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+class TooManyRequests(ApplicationError):
+    code = "throttled"
+    status_code = HTTPStatus.TOO_MANY_REQUESTS
+    detail = "Too many requests."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+def problem_response(
+    request: HttpRequest | Request,
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    errors: Iterable[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> HttpResponse:
+    """Render one problem document, which names the request by its id."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request, "request_id", None),
+        "errors": list(errors),
+        **(extra or {}),
+    }
+    response = HttpResponse(
+        orjson.dumps(document), status=status, content_type=CONTENT_TYPE, headers=dict(headers or {})
+    )
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def not_found_response(request: HttpRequest | Request) -> HttpResponse:
+    return problem_response(request, status=NotFound.status_code, code=NotFound.code, detail=NotFound.detail)
+
+
+def problem_exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """DRF's ``EXCEPTION_HANDLER``: no exception leaves a view in any other shape."""
+    request = context["request"]
+    error = as_application_error(exc)
+    if error is None:
+        return unexpected_error_response(request, exc)
+    return problem_response(
+        request,
+        status=error.status_code,
+        code=error.code,
+        detail=error.detail,
+        errors=error.errors,
+        headers=error.headers,
+        extra=error.extra,
+    )
+
+
+def unexpected_error_response(request: HttpRequest | Request, exc: Exception) -> HttpResponse:
+    """Log an exception that nobody expected, tell monitoring, and answer 500 without a word of it."""
+    plain_request = request._request if isinstance(request, Request) else request
+    logger.error("Unexpected error at %s %s", request.method, request.path, exc_info=exc)
+    got_request_exception.send(sender=None, request=plain_request)
+    return problem_response(
+        request,
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        code="internal_error",
+        detail="Something went wrong on our side. Quote the request id when you report it.",
+    )
+
+
+def as_application_error(exc: Exception) -> ApplicationError | None:
+    """Translate an expected exception of Django, DRF or psycopg; None if it was not expected."""
+    match exc:
+        case ApplicationError():
+            return exc
+        case Http404() | ObjectDoesNotExist() | drf.NotFound():
+            return NotFound()
+        case PermissionDenied():
+            return _from_drf(drf.PermissionDenied())
+        case drf.ValidationError():
+            return InvalidRequest(errors=field_errors(exc.get_full_details()))
+        case drf.APIException():
+            return _from_drf(exc)
+        case RequestDataTooBig():
+            return _from_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The request body is too large.")
+        case SuspiciousOperation():
+            return _from_status(HTTPStatus.BAD_REQUEST, "bad_request", "The request is malformed.")
+        case OperationalError() | InterfaceError() | PoolTimeout():
+            logger.warning("The database did not answer: %s", exc)
+            return Unavailable("The database cannot answer right now.")
+    return None
+
+
+def _from_status(status: HTTPStatus, code: str, detail: str) -> ApplicationError:
+    error = ApplicationError(detail)
+    error.status_code, error.code = status, code
+    return error
+
+
+def _from_drf(exc: drf.APIException) -> ApplicationError:
+    detail = exc.detail if isinstance(exc.detail, str) else exc.default_detail
+    error = ApplicationError(str(detail))
+    error.status_code = exc.status_code
+    error.code = str(getattr(exc.detail, "code", exc.default_code))
+    if challenge := getattr(exc, "auth_header", None):
+        error.headers["WWW-Authenticate"] = challenge
+    wait = getattr(exc, "wait", None)
+    if wait is not None:
+        error.headers["Retry-After"] = str(max(1, round(wait)))
+    return error
+
+
+def field_errors(details: Any, pointer: str = "") -> list[FieldError]:
+    """Flatten DRF's nested error details into errors with JSON pointers (RFC 6901)."""
+    if isinstance(details, dict) and isinstance(details.get("message"), str) and "code" in details:
+        return [{"pointer": pointer, "code": str(details["code"]), "detail": str(details["message"])}]
+    found: list[FieldError] = []
+    if isinstance(details, dict):
+        for key, value in details.items():
+            part = "" if key == "non_field_errors" else "/" + str(key).replace("~", "~0").replace("/", "~1")
+            found += field_errors(value, pointer + part)
+    elif isinstance(details, list):
+        for index, value in enumerate(details):
+            is_leaf = isinstance(value, dict) and isinstance(value.get("message"), str) and "code" in value
+            found += field_errors(value, pointer if is_leaf else f"{pointer}/{index}")
+    return found

@@ -1,0 +1,123 @@
+"""JSON in and out: a strict parser, and a renderer that writes bytes at once."""
+
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+import json
+
+import orjson
+from django.conf import settings
+from rest_framework.exceptions import ParseError
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from utils.exceptions import ApplicationError, FieldError
+
+MAX_DEPTH = 32
+MEDIA_TYPE = "application/json"
+
+
+class InvalidJSON(ApplicationError):
+    code = "invalid_json"
+    detail = "The request body is not valid JSON."
+
+
+class BodyTooLarge(ApplicationError):
+    code = "body_too_large"
+    status_code = 413
+    detail = "The request body is too large."
+
+
+def dumps(data: Any) -> bytes:
+    return orjson.dumps(data, default=_plain)
+
+
+def _plain(value: object) -> Any:
+    # orjson refuses subclasses of str (DRF's ErrorDetail, choices) and mappings that are no dict.
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+def loads_strictly(body: bytes) -> Any:
+    """Parse a request body.
+
+    Refused with :class:`InvalidJSON`: bytes that are not UTF-8, lone surrogates, NaN, nesting deeper than ``MAX_DEPTH``,
+    NUL characters (Postgres stores none) and duplicate keys (parsers disagree about which one counts).
+    """
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # A body that nests too deeply for orjson itself ends here too.
+        raise InvalidJSON(f"The request body is not valid JSON: {error.msg} at character {error.pos}.") from error
+    for pointer, depth, value in _walk(data):
+        if depth > MAX_DEPTH:
+            raise InvalidJSON(f"The request body nests deeper than {MAX_DEPTH} levels.")
+        if isinstance(value, str) and "\x00" in value:
+            error_here: FieldError = {
+                "pointer": pointer,
+                "code": "null_character",
+                "detail": "Null characters are not allowed.",
+            }
+            raise InvalidJSON("The request body has a null character.", errors=[error_here])
+    json.loads(body, object_pairs_hook=_without_duplicates)
+    return data
+
+
+def _walk(data: Any) -> Iterator[tuple[str, int, Any]]:
+    """Every key and value with its JSON pointer and depth, without recursion."""
+    stack: list[tuple[str, int, Any]] = [("", 0, data)]
+    while stack:
+        pointer, depth, value = stack.pop()
+        yield pointer, depth, value
+        if depth > MAX_DEPTH:
+            continue
+        if isinstance(value, dict):
+            for key, item in value.items():
+                yield pointer, depth, key
+                stack.append((f"{pointer}/{key}", depth + 1, item))
+        elif isinstance(value, list):
+            stack.extend((f"{pointer}/{index}", depth + 1, item) for index, item in enumerate(value))
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidJSON(f"The key {duplicate[:100]!r} appears twice in one object.")
+    return found
+
+
+class StrictJSONParser(BaseParser):
+    media_type = MEDIA_TYPE
+
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
+        limit = settings.MAX_BODY_BYTES
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge(f"The request body is larger than {limit} bytes.")
+        if not body.strip():
+            raise ParseError("The request body is empty.")
+        return loads_strictly(body)
+
+
+class OrjsonRenderer(BaseRenderer):
+    media_type = MEDIA_TYPE
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        return b"" if data is None else dumps(data)
+
+
+class AlwaysJSON(DefaultContentNegotiation):
+    """Every answer is JSON, whatever ``Accept`` says: a client asking for ``text/event-stream`` would get 406 else."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type

@@ -1,0 +1,26 @@
+"""Telling workers that there is something to do. The message is only a hint: the row is the truth, and sweeps find it."""
+
+import logging
+
+from celery import current_app
+from kombu.exceptions import OperationalError
+
+from utils.redis import breaker
+
+logger = logging.getLogger(__name__)
+
+
+def publish(task_name: str, *args: str | int) -> bool:
+    """Queue a task by name; False if the broker did not take it. Never raises for a broker that is away, and never waits long.
+
+    Call it after COMMIT. Whoever publishes has a sweep that repeats what was not taken.
+    """
+    if breaker.is_open:
+        return False
+    try:
+        current_app.send_task(task_name, args=list(args), ignore_result=True, retry=False)
+    except (OperationalError, OSError) as error:
+        breaker.open()
+        logger.warning("The broker did not take %s: %s", task_name, error)
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""Views whose answers are cached as rendered pages."""
+
+from collections.abc import Callable
+from functools import wraps
+from hashlib import blake2b
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from utils.admission import NO_PAGE
+from utils.caching import store_page
+from utils.json import MEDIA_TYPE, dumps
+
+ViewMethod = Callable[..., Response]
+
+
+class CachedPages:
+    """Mixin of viewsets: names the actions whose answers are pages, each with its TTL in seconds.
+
+    The methods themselves are decorated with :func:`cached_page`.
+    """
+
+    cached_actions: dict[str, int] = {}
+
+    def get_page_name(self, request: Request) -> str:
+        """A name for the requested page, unique among the pages of one user; empty if it is not cached."""
+        if request.method != "GET" or getattr(self, "action", None) not in self.cached_actions:
+            return ""
+        return page_name(request.path, request.META.get("QUERY_STRING", ""))
+
+
+def page_name(path: str, query_string: str) -> str:
+    return blake2b(f"{path}?{query_string}".encode(), digest_size=16).hexdigest()
+
+
+def requested_page(view: Any, request: Request) -> dict[str, Any]:
+    """What the request asks of the page cache, as arguments of :func:`utils.admission.admit`."""
+    name = view.get_page_name(request) if isinstance(view, CachedPages) else ""
+    return {"page_name": name, "if_none_match": opaque_tags(request.headers.get("If-None-Match", ""))} if name else {}
+
+
+def opaque_tags(header: str) -> list[str]:
+    """The tags of an ``If-Match`` or ``If-None-Match`` header without quotes and ``W/`` (gzip weakens tags on its way)."""
+    return [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()]
+
+
+def body_tag(body: bytes) -> str:
+    """A tag for an answer that has no version of its own."""
+    return blake2b(body, digest_size=12).hexdigest()
+
+
+def not_modified(etag: str) -> HttpResponse:
+    return HttpResponse(status=304, headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"})
+
+
+def page_response(body: bytes, etag: str) -> HttpResponse:
+    """A rendered answer that a client may keep but must ask about before it shows it again."""
+    return HttpResponse(
+        body, content_type=MEDIA_TYPE, headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
+    )
+
+
+def conditional(request: Request, body: bytes, etag: str) -> HttpResponse:
+    """The rendered answer, or 304 if the client has it."""
+    tags = opaque_tags(request.headers.get("If-None-Match", ""))
+    return not_modified(etag) if etag in tags or "*" in tags else page_response(body, etag)
+
+
+def cached_page(method: ViewMethod) -> Callable[..., HttpResponse]:
+    """Answer from the page cache; else call the method, keep what it answers and answer that.
+
+    The method's ``ETag`` is kept where it sets one; else the answer is tagged by its bytes.
+    """
+
+    @wraps(method)
+    def answer(self: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        admission = getattr(request._request, "admission", None)
+        page = admission.page if admission is not None else NO_PAGE
+        if page.outcome == "same":
+            return not_modified(page.etag)
+        if page.outcome == "hit":
+            return page_response(page.body, page.etag)
+        response = method(self, request, *args, **kwargs)
+        body = dumps(response.data)
+        etag = response["ETag"].strip('"') if "ETag" in response else body_tag(body)
+        if page.outcome == "miss":
+            store_page(page.key, etag=etag, body=body, ttl=self.cached_actions[self.action])
+        return conditional(request, body, etag)
+
+    return answer

@@ -1,0 +1,159 @@
+"""Cursor pagination that costs the same on every page: keyset conditions, and one row ahead instead of a count."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import orjson
+from django.db.models import Model, Q, QuerySet
+from django.utils.dateparse import parse_datetime
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from utils.exceptions import InvalidRequest
+
+DEFAULT_PAGE_SIZE = 20
+MAX_PAGE_SIZE = 100
+
+
+class InvalidCursor(InvalidRequest):
+    code = "invalid_cursor"
+    detail = "The cursor does not belong to this list."
+
+
+class InvalidPageSize(InvalidRequest):
+    def __init__(self) -> None:
+        detail = f"page_size must be a whole number from 1 to {MAX_PAGE_SIZE}."
+        super().__init__(errors=[{"pointer": "/page_size", "code": "invalid", "detail": detail}])
+
+
+class LookAheadCursorPagination(BasePagination):
+    """Pages over a queryset whose order ends in a unique column.
+
+    The order is the queryset's own (or ``view.get_keyset_ordering()``). A cursor holds the values of the ordering's
+    columns in the last row seen and the direction of travel; rows that come or go meanwhile neither repeat nor hide others.
+    """
+
+    request: Request
+    ordering: Sequence[str]
+
+    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+        self.request = request
+        self.page_size = read_page_size(request)
+        self.ordering = [str(term) for term in queryset.query.order_by or queryset.model._meta.ordering]
+        cursor = self._read_cursor(queryset.model)
+        self.backward = cursor is not None and cursor[0]
+        position = cursor[1] if cursor else None
+        if self.backward:
+            queryset = queryset.order_by(*(_flip(term) for term in self.ordering))
+        if position is not None:
+            queryset = queryset.filter(self._beyond(position))
+        rows = list(queryset[: self.page_size + 1])
+        more = len(rows) > self.page_size
+        rows = rows[: self.page_size]
+        if self.backward:
+            rows.reverse()
+        # Travelling backward, the page that we came from is certainly next.
+        self.has_next = bool(rows) and (self.backward or more)
+        self.has_previous = bool(rows) and (more if self.backward else position is not None)
+        self.rows = rows
+        return rows
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data})
+
+    def get_next_link(self) -> str | None:
+        return self._link(self.rows[-1], backward=False) if self.has_next else None
+
+    def get_previous_link(self) -> str | None:
+        return self._link(self.rows[0], backward=True) if self.has_previous else None
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": ["string", "null"], "description": "Relative link to the neighbouring page."}
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {"next": link, "previous": link, "results": schema},
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}
+        return [
+            {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}},
+            {"name": "page_size", "in": "query", "required": False, "schema": size},
+        ]
+
+    def _link(self, row: Any, *, backward: bool) -> str:
+        values = [_value(row, term.lstrip("-")) for term in self.ordering]
+        cursor = base64.urlsafe_b64encode(orjson.dumps([backward, values])).decode().rstrip("=")
+        query = [(key, value) for key, value in self.request.query_params.items() if key != "cursor"]
+        return f"{self.request.path}?{urlencode([*query, ('cursor', cursor)])}"
+
+    def _read_cursor(self, model: type[Model]) -> tuple[bool, list[Any]] | None:
+        text = self.request.query_params.get("cursor")
+        if text is None:
+            return None
+        try:
+            backward, values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            if not isinstance(backward, bool) or len(values) != len(self.ordering):
+                raise InvalidCursor
+            fields = [model._meta.get_field(term.lstrip("-")) for term in self.ordering]
+            return backward, [_typed(field, value) for field, value in zip(fields, values, strict=True)]
+        except (binascii.Error, ValueError, TypeError, AttributeError) as error:
+            raise InvalidCursor from error
+
+    def _beyond(self, position: list[Any]) -> Q:
+        """Rows after the position: (a, b) > (x, y) written so that each column may run its own way."""
+        condition = Q()
+        terms = [_flip(term) for term in self.ordering] if self.backward else list(self.ordering)
+        equal: dict[str, Any] = {}
+        for term, value in zip(terms, position, strict=True):
+            name = term.lstrip("-")
+            lookup = "lt" if term.startswith("-") else "gt"
+            condition |= Q(**equal, **{f"{name}__{lookup}": value})
+            equal[name] = value
+        first, value = terms[0].lstrip("-"), position[0]
+        # Redundant, but it is what lets Postgres start reading the index at the position.
+        bound = "lte" if terms[0].startswith("-") else "gte"
+        return Q(**{f"{first}__{bound}": value}) & condition
+
+
+def read_page_size(request: Request) -> int:
+    text = request.query_params.get("page_size")
+    if text is None:
+        return DEFAULT_PAGE_SIZE
+    if not (text.isascii() and text.isdigit()) or len(text) > 4 or not 1 <= int(text) <= MAX_PAGE_SIZE:
+        raise InvalidPageSize
+    return int(text)
+
+
+def _flip(term: str) -> str:
+    return term[1:] if term.startswith("-") else f"-{term}"
+
+
+def _value(row: Any, name: str) -> Any:
+    return row[name] if isinstance(row, dict) else getattr(row, name)
+
+
+def _typed(field: Any, value: Any) -> Any:
+    """A cursor's value as the column's type; text that only looks right must not reach Postgres."""
+    kind = field.get_internal_type()
+    if kind == "DateTimeField":
+        moment = parse_datetime(value)
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise ValueError("not a moment")
+        return moment
+    if kind == "UUIDField":
+        return UUID(value)
+    if kind in ("BigAutoField", "AutoField", "IntegerField", "BigIntegerField"):
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
+            raise ValueError("not an id")
+        return value
+    if not isinstance(value, str) or "\x00" in value:
+        raise ValueError("not text")
+    return value

@@ -1,0 +1,133 @@
+"""The process's one Redis client, and a breaker that keeps a dead Redis from making requests wait."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.retry import Retry
+
+logger = logging.getLogger(__name__)
+
+BREAKER_SECONDS = 1.0
+"""How long a process skips Redis after a failure."""
+
+# What a failing server looks like. Other errors of Redis (a wrong type, a broken script) are bugs of ours and pass.
+_FAILURES = (redis.ConnectionError, redis.TimeoutError, ReadOnlyError, OutOfMemoryError)
+
+EPOCH_KEY = "pages:epoch"
+_RUN_KEY = "pages:run"
+
+# A restart from a snapshot brings back old page tokens without any client noticing: the first connection to a server of
+# another run_id makes every page unreachable. Neither key has a TTL, so neither is evicted.
+_MEET_SERVER = """
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if redis.call('GET', KEYS[1]) ~= run or redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('SET', KEYS[1], run)
+  redis.call('SET', KEYS[2], run .. ARGV[1])
+end
+"""
+
+
+class RedisUnavailable(Exception):
+    """Redis did not answer in time, or did not a moment ago."""
+
+
+class _Breaker:
+    def __init__(self) -> None:
+        self._open_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._open_until
+
+    def open(self) -> None:
+        self._open_until = time.monotonic() + BREAKER_SECONDS
+
+    def close(self) -> None:
+        self._open_until = 0.0
+
+
+breaker = _Breaker()
+_client: redis.Redis | None = None
+_client_lock = threading.Lock()
+
+
+def _meet_server(connection: Any) -> None:
+    connection.on_connect()
+    connection.send_command("EVAL", _MEET_SERVER, 2, _RUN_KEY, EPOCH_KEY, str(time.time_ns()))
+    connection.read_response()
+
+
+def _client_of_this_process() -> redis.Redis:
+    global _client
+    if _client is None:
+        with _client_lock:
+            if _client is None:
+                _client = redis.Redis(
+                    connection_pool=redis.BlockingConnectionPool.from_url(
+                        settings.REDIS_URL,
+                        max_connections=settings.REDIS_POOL_MAX,
+                        timeout=settings.REDIS_POOL_WAIT_SECONDS,
+                        socket_timeout=settings.REDIS_TIMEOUT_SECONDS,
+                        socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
+                        retry=Retry(NoBackoff(), 0),
+                        redis_connect_func=_meet_server,
+                    )
+                )
+    return _client
+
+
+def reset_client() -> None:
+    """Forget connections and breaker: after a fork, and in tests that move Redis."""
+    global _client
+    with _client_lock:
+        if _client is not None:
+            _client.connection_pool.disconnect()
+        _client = None
+        breaker.close()
+
+
+@contextmanager
+def redis_guard() -> Iterator[redis.Redis]:
+    """Yield the client, or raise :class:`RedisUnavailable`: at once while the breaker is open, else after a time-out.
+
+    A block stands for one thing that may fail as a whole; what was written before the failure stays written.
+    """
+    if breaker.is_open:
+        raise RedisUnavailable("skipped after a recent failure")
+    try:
+        yield _client_of_this_process()
+    except _FAILURES as error:
+        breaker.open()
+        logger.warning("Redis did not answer: %s", error)
+        raise RedisUnavailable(str(error)) from error
+
+
+class Script:
+    """A Lua script: one atomic step, one round trip."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._sha: str | None = None
+
+    def run(self, client: redis.Redis, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
+        if self._sha is None:
+            self._sha = client.script_load(self._source)
+        try:
+            return client.evalsha(self._sha, len(keys), *keys, *args)
+        except NoScriptError:  # the server was restarted or flushed
+            self._sha = client.script_load(self._source)
+            return client.evalsha(self._sha, len(keys), *keys, *args)
+
+
+def channel(name: str) -> str:
+    """A pub/sub channel's name: channels are not part of a numbered database, so the number becomes part of the name."""
+    database = _client_of_this_process().connection_pool.connection_kwargs.get("db") or 0
+    return f"{database}:{name}"
