@@ -91,15 +91,22 @@ class Session(models.Model):
 
 
 class PasswordReset(models.Model):
-    """A request to choose a new password. The mail's token is an HMAC of this row, so the database holds no secret."""
+    """A request to choose a new password. The mail's token is an HMAC of this row, so the database holds no secret.
+
+    ``claimed_at`` is when a worker last set out to send the mail, ``mailed_at`` when the mail server had taken it.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="password_resets")
     created_at = models.DateTimeField(db_default=Now())
+    claimed_at = models.DateTimeField(null=True)
     mailed_at = models.DateTimeField(null=True)
     used_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["user", "-created_at"], name="password_reset_user_idx")]
+        indexes = [
+            models.Index(fields=["user", "-created_at"], name="password_reset_user_idx"),
+            models.Index(fields=["created_at"], name="password_reset_created_idx"),
+        ]
 
     def __str__(self) -> str:
         return f"password reset {self.pk}"

@@ -1,9 +1,8 @@
 """JSON in and out: a strict parser, and a renderer that writes bytes at once."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
-
-import json
 
 import orjson
 from django.conf import settings

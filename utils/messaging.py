@@ -11,9 +11,9 @@ logger = logging.getLogger(__name__)
 
 
 def publish(task_name: str, *args: str | int) -> bool:
-    """Queue a task by name; False if the broker did not take it. Never raises for a broker that is away, and never waits long.
+    """Queue a task by name; False if the broker did not take it.
 
-    Call it after COMMIT. Whoever publishes has a sweep that repeats what was not taken.
+    Neither raises for a broker that is away nor waits long for it. Call it after COMMIT. Whoever publishes has a sweep that repeats what was not taken.
     """
     if breaker.is_open:
         return False

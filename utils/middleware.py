@@ -28,7 +28,7 @@ _PAGES_FOR_PEOPLE = ("/admin/", "/static/", "/__debug__/")
 
 
 class RequestIdMiddleware:
-    """Take the client's ``X-Request-ID`` or make one; log lines and problem documents carry it, the answer echoes it."""
+    """Take the client's ``X-Request-ID`` or make one: in log lines, problem documents and the answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

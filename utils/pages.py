@@ -42,7 +42,7 @@ def requested_page(view: Any, request: Request) -> dict[str, Any]:
 
 
 def opaque_tags(header: str) -> list[str]:
-    """The tags of an ``If-Match`` or ``If-None-Match`` header without quotes and ``W/`` (gzip weakens tags on its way)."""
+    """The tags of an ``If-Match`` or ``If-None-Match`` header without quotes and ``W/``, as gzip weakens tags."""
     return [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()]
 
 

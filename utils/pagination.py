@@ -35,8 +35,8 @@ class InvalidPageSize(InvalidRequest):
 class LookAheadCursorPagination(BasePagination):
     """Pages over a queryset whose order ends in a unique column.
 
-    The order is the queryset's own (or ``view.get_keyset_ordering()``). A cursor holds the values of the ordering's
-    columns in the last row seen and the direction of travel; rows that come or go meanwhile neither repeat nor hide others.
+    The order is the queryset's own. A cursor holds the values of its columns in the last row seen, and the direction of
+    travel; rows that come or go meanwhile neither repeat nor hide others.
     """
 
     request: Request

@@ -128,6 +128,6 @@ class Script:
 
 
 def channel(name: str) -> str:
-    """A pub/sub channel's name: channels are not part of a numbered database, so the number becomes part of the name."""
+    """Name a pub/sub channel: numbered databases share their channels, so the number becomes part of the name."""
     database = _client_of_this_process().connection_pool.connection_kwargs.get("db") or 0
     return f"{database}:{name}"

@@ -139,7 +139,7 @@ class RateLimitHeadersMiddleware:
 
 
 def requested_limits(view: Any, request: Request) -> list[Limit]:
-    """The limits that a view sets for this request: ``get_throttle_scopes(request)``, ``throttle_scopes``, or the default."""
+    """The limits that a view sets for this request, by ``get_throttle_scopes(request)`` or ``throttle_scopes``."""
     if hasattr(view, "get_throttle_scopes"):
         return limits_of(view.get_throttle_scopes(request))
     return limits_of(getattr(view, "throttle_scopes", DEFAULT_SCOPES))

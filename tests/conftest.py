@@ -1,0 +1,87 @@
+"""What every test has: Alice, who owns things, Charlie, who is a stranger, and a Redis database of the test's own."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from django.conf import settings
+from rest_framework.test import APIClient
+
+from accounts.models import Session, User
+from accounts.tokens import issue_access
+from tests.factories import SessionFactory, UserFactory
+from utils import caching, throttling
+from utils.redis import reset_client
+
+
+@pytest.fixture(autouse=True)
+def empty_redis() -> Iterator[redis.Redis]:
+    """The test's Redis database, empty; the process's own memories of Redis are empty, too."""
+    with redis.Redis.from_url(settings.REDIS_URL) as connection:
+        connection.flushdb()
+        reset_client()
+        caching.debt = caching._Debt()
+        throttling.local_counters = throttling.LocalCounters()
+        yield connection
+
+
+@pytest.fixture
+def dead_redis(settings) -> Iterator[None]:
+    """Nothing listens where Redis should be."""
+    settings.REDIS_URL = "unix:///nonexistent/redis.sock?db=0"
+    reset_client()
+    yield
+    reset_client()
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return UserFactory(email="alice@example.com", name="Alice")
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """A stranger: everything of Alice's is a 404 to him."""
+    return UserFactory(email="charlie@example.com", name="Charlie")
+
+
+def client_of(user: User, session: Session | None = None) -> APIClient:
+    """A client that is signed in with a real access token of a real session."""
+    session = session or SessionFactory(user=user)
+    client = APIClient()
+    token = issue_access(user_id=user.pk, token_version=user.token_version, session_id=session.pk)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
+
+
+@pytest.fixture
+def client() -> APIClient:
+    """Nobody: a client without a token."""
+    return APIClient()
+
+
+@pytest.fixture
+def alice_client(alice: User) -> APIClient:
+    return client_of(alice)
+
+
+@pytest.fixture
+def charlie_client(charlie: User) -> APIClient:
+    return client_of(charlie)
+
+
+@pytest.fixture
+def warm() -> Callable[[APIClient], None]:
+    """Make a client's session state known to Redis, so that the next request reads only what it is about."""
+
+    def warm(client: APIClient) -> None:
+        client.get("/api/notifications/pending/")
+
+    return warm
+
+
+@pytest.fixture
+def no_limits(settings) -> None:
+    """For tests that send more requests than a student."""
+    rest = settings.REST_FRAMEWORK
+    settings.REST_FRAMEWORK = {**rest, "DEFAULT_THROTTLE_RATES": dict.fromkeys(rest["DEFAULT_THROTTLE_RATES"])}
