@@ -10,9 +10,9 @@ from rest_framework.request import Request
 def client_address(request: HttpRequest | Request) -> str:
     """The client's address in its one normal spelling, or an empty string if the server does not know it.
 
-    Of ``X-Forwarded-For`` only what our own ``TRUSTED_PROXIES`` proxies wrote is believed: each appends the address that
-    it was called from, so the client's is that many entries from the end. What stands before it, anybody may have sent.
-    A header with fewer entries did not come through our proxies, and the connection's own address counts.
+    Of ``X-Forwarded-For`` only what our own ``TRUSTED_PROXIES`` proxies wrote is believed: each appends the address
+    that it was called from, so the client's is that many entries from the end. What stands before it, anybody may have
+    sent. A header with fewer entries did not come through our proxies, and the connection's own address counts.
     """
     connected = _normal(request.META.get("REMOTE_ADDR", ""))
     proxies = settings.TRUSTED_PROXIES
