@@ -42,6 +42,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("claimed_at", models.DateTimeField(null=True)),
                 ("mailed_at", models.DateTimeField(null=True)),
                 ("used_at", models.DateTimeField(null=True)),
                 (
@@ -54,7 +55,10 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "indexes": [models.Index(fields=["user", "-created_at"], name="password_reset_user_idx")],
+                "indexes": [
+                    models.Index(fields=["user", "-created_at"], name="password_reset_user_idx"),
+                    models.Index(fields=["created_at"], name="password_reset_created_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
