@@ -86,6 +86,7 @@ class Engines:
         self.servers: tuple[Server, ...] = (self.postgres, self.redis)
         self._keep = self.root / "keep"
         self._membership: IO[str] | None = None
+        self._membership_of_child: IO[str] | None = None
 
     def attach(self, servers: Iterable[Server] | None = None) -> None:
         """Become a user until ``leave()`` or the process's end, and return when the servers take connections."""
@@ -95,7 +96,9 @@ class Engines:
             if self._membership is None:
                 self._membership = self._join()
                 atexit.register(self.leave)
-                os.register_at_fork(after_in_child=self._join_after_fork)
+                os.register_at_fork(
+                    before=self._join_for_child, after_in_parent=self._leave_to_child, after_in_child=self._be_child
+                )
             self._make_socket_directory()
             for server in servers or self.servers:
                 server.run()
@@ -145,11 +148,22 @@ class Engines:
             raise EngineError(f"{users.name} is locked by a program other than this project.")
         return users
 
-    def _join_after_fork(self) -> None:
-        """Give a forked child a lock of its own: with its parent's it would stop the engines under the parent."""
+    # A forked child gets a lock of its own, taken before the fork: with a share in its parent's, whichever of the two
+    # leaves first would find nobody else on the lock and stop the engines under the other.
+
+    def _join_for_child(self) -> None:
         if self._membership is not None:
-            inherited, self._membership = self._membership, self._join()
-            inherited.close()
+            self._membership_of_child = self._join()
+
+    def _leave_to_child(self) -> None:
+        if self._membership_of_child is not None:
+            self._membership_of_child.close()
+            self._membership_of_child = None
+
+    def _be_child(self) -> None:
+        if self._membership is not None and self._membership_of_child is not None:
+            self._membership.close()
+            self._membership, self._membership_of_child = self._membership_of_child, None
 
     @contextmanager
     def _mutex(self) -> Iterator[None]:

@@ -209,8 +209,9 @@ class Postgres(Server):
     def _launch(self, lock: IO[str]) -> None:
         if not self.data.exists():
             self._initialize(lock)
-        # No process of this server lives, so this names a stranger: PostgreSQL would take it for a running server.
+        # No process of this server lives, so what a crash left names a stranger, whom PostgreSQL would take for itself.
         self.pid_path.unlink(missing_ok=True)
+        self.socket_path.with_name(f"{self.socket_path.name}.lock").unlink(missing_ok=True)
         settings = {
             "listen_addresses": "",
             "port": self.PORT,

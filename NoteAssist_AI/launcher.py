@@ -1,0 +1,155 @@
+"""What ``make run`` runs: the whole product on this machine, from engines to a ready web server, until Ctrl-C.
+
+It prepares the database, starts ``Procfile.dev`` under honcho, says when the product answers, and leaves no process
+behind however it ends. As a user of the embedded engines it outlives every process that it started.
+"""
+
+import http.client
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from NoteAssist_AI import embedded, env
+
+logger = logging.getLogger("launcher")
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+RUN_VARIABLE = "NOTEASSIST_RUN"
+"""Marks every descendant of one run, so that none is missed at the end, whoever its parent is by then."""
+READY_SECONDS = 90.0
+STOP_SECONDS = 15.0
+POLL_SECONDS = 0.3
+SIGNALS_THAT_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+PREPARATION = (
+    ["migrate", "--no-input", "--verbosity=0"],
+    ["collectstatic", "--no-input", "--verbosity=0"],
+    ["seed_demo"],
+)
+
+
+def main() -> int:
+    """Return the exit status: 0 after Ctrl-C or SIGTERM, else that of the process whose end ended all."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s | %(message)s", datefmt="%H:%M:%S")
+    for signum in SIGNALS_THAT_END:
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(signum, signal.default_int_handler)
+    os.environ[RUN_VARIABLE] = uuid.uuid4().hex
+    try:
+        port = free_port()
+        embedded.ensure()
+        prepare()
+        return run(port)
+    except KeyboardInterrupt:
+        logger.info("stopped")
+        return 0
+    except embedded.EngineError as error:
+        logger.error("%s", error)
+        return 1
+    finally:
+        for signum in SIGNALS_THAT_END:
+            signal.signal(signum, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave processes behind
+        end_descendants()
+
+
+def free_port() -> int:
+    """The port to serve on; exits with a message if somebody else has it."""
+    port = env.integer("PORT", 8000, minimum=1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except (OSError, OverflowError) as error:
+            sys.exit(f"Port {port} cannot be used ({error}). Choose another one: PORT=8010 make run")
+    return port
+
+
+def prepare() -> None:
+    """Bring the database, the static files and the demo notes up to date; each step may run again and again."""
+    for arguments in PREPARATION:
+        logger.info("%s", arguments[0])
+        step = subprocess.run([sys.executable, "manage.py", *arguments], cwd=BASE_DIR, start_new_session=True)
+        if step.returncode:
+            sys.exit(f"manage.py {arguments[0]} failed with exit status {step.returncode}.")
+
+
+def run(port: int) -> int:
+    """Run the processes until one of them ends, and return a non-zero exit status."""
+    programs = Path(sys.executable).parent
+    honcho = subprocess.Popen(
+        # Its own reading of .env would override the environment; the processes read the file themselves.
+        [sys.executable, "-m", "honcho", "--env", os.devnull, "--procfile", "Procfile.dev", "start"],
+        cwd=BASE_DIR,
+        env={
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PORT": str(port),
+            "PYTHONUNBUFFERED": "1",
+        },
+        start_new_session=True,  # Ctrl-C comes to this process alone, which then ends the others in order
+    )
+    announce_when_ready(honcho, f"http://127.0.0.1:{port}")
+    status = honcho.wait()
+    logger.error("a process has ended, and so all did")
+    return status or 1
+
+
+def announce_when_ready(honcho: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while honcho.poll() is None:
+        if is_ready(url):
+            logger.info("ready: %s", url)
+            logger.info("API documentation: %s/api/docs/", url)
+            logger.info("demo login: demo@noteassist.local / demo-password")
+            return
+        if time.monotonic() >= deadline:
+            logger.warning("not ready after %.0f s: see %s/healthz/ready and the lines above", READY_SECONDS, url)
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def is_ready(url: str) -> bool:
+    """Whether every part of the product answers, by its own word."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{url}/healthz/ready", timeout=2) as response:
+            return json.load(response)["status"] == "ok"
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return False
+
+
+def end_descendants() -> None:
+    """Ask honcho to end its processes, then end whatever is left of this run."""
+    children = psutil.Process().children()
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    psutil.wait_procs(children, timeout=STOP_SECONDS)
+    survivors = [process for process in psutil.process_iter() if belongs_to_this_run(process)]
+    for process in survivors:
+        logger.warning("killing process %d, which did not end", process.pid)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(survivors, timeout=STOP_SECONDS)
+
+
+def belongs_to_this_run(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get(RUN_VARIABLE) == os.environ[RUN_VARIABLE] and process.pid != os.getpid()
+    except psutil.Error:  # gone meanwhile, or another user's
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
