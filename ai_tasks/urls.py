@@ -1,3 +1,13 @@
-from django.urls import URLPattern
+from django.urls import path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from ai_tasks.views import AITaskViewSet, RequestTypesView, UsageView
+
+router = SimpleRouter(use_regex_path=False)
+router.register("ai/tasks", AITaskViewSet, basename="ai-task")
+
+urlpatterns = [
+    path("ai/request-types/", RequestTypesView.as_view(), name="ai-request-types"),
+    path("ai/usage/", UsageView.as_view(), name="ai-usage"),
+    *router.urls,
+]

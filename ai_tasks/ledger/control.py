@@ -1,0 +1,61 @@
+"""What users call about a task of theirs."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Case, Value, When
+from django.db.models.functions import Now
+
+from ai_tasks.ledger.announcing import announce_end
+from ai_tasks.ledger.submission import requeue
+from ai_tasks.models import AITask
+from utils.exceptions import Conflict, NotFound
+
+_S = AITask.Status
+
+
+class TaskFinished(Conflict):
+    code = "task_finished"
+    detail = "The task has ended already."
+
+
+class TaskUnfinished(Conflict):
+    code = "task_unfinished"
+    detail = "The task has not ended yet."
+
+
+def cancel(*, task_id: UUID, user_id: int) -> AITask:
+    """Cancel a waiting task at once; ask the worker of a running one to stop, which it confirms. Safe to repeat.
+
+    Raises ``NotFound``, or ``TaskFinished``.
+    """
+    mine = AITask.objects.owned_by(user_id).filter(pk=task_id)
+    with transaction.atomic():
+        cancelled = mine.filter(status__in=[_S.QUEUED, _S.WAITING_PROVIDER, _S.RUNNING]).update(
+            finished_at=Case(When(status=_S.RUNNING, then=None), default=Now()),
+            message=Case(When(status=_S.RUNNING, then=Value("Cancelling")), default=Value("Cancelled")),
+            status=Case(When(status=_S.RUNNING, then=Value(_S.CANCELLING)), default=Value(_S.CANCELLED)),
+            updated_at=Now(),
+        )
+        task = mine.first()
+        if task is None:
+            raise NotFound
+        if not cancelled and task.status != _S.CANCELLING:
+            raise TaskFinished
+        if task.is_terminal:
+            announce_end(task)
+    return task
+
+
+def retry(*, task_id: UUID, user_id: int) -> AITask:
+    """Ask again what a finished task asked, as a new task that names it in ``retry_of``.
+
+    Raises ``NotFound``, ``TaskUnfinished``, ``AILimitReached``.
+    """
+    with transaction.atomic():
+        source = AITask.objects.owned_by(user_id).filter(pk=task_id).first()
+        if source is None:
+            raise NotFound
+        if not source.is_terminal:
+            raise TaskUnfinished
+        return requeue(source)

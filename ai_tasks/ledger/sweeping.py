@@ -1,0 +1,71 @@
+"""Repairing what a killed process, a lost message or a dead Redis left behind."""
+
+import logging
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
+from ai_tasks.ledger.attempts import MAX_LOST_LEASES, fail_poisoned
+from ai_tasks.models import AITask
+from utils.messaging import publish
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+REPUBLISH_AFTER = timedelta(seconds=60)
+
+_S = AITask.Status
+
+
+def sweep() -> int:
+    """Confirm cancels whose worker is gone, fail poisoned tasks, and publish again what nobody works on.
+
+    Any number of sweeps may run at once. Returns how many tasks were published.
+    """
+    _confirm_orphaned_cancels()
+    _fail_poisoned()
+    return _republish()
+
+
+def _confirm_orphaned_cancels() -> None:
+    with transaction.atomic():
+        orphans = AITask.objects.filter(status=_S.CANCELLING, lease_expires_at__lt=Now())
+        locked = list(orphans.select_for_update(skip_locked=True, no_key=True).order_by("pk")[:BATCH])
+        AITask.objects.filter(pk__in=[task.pk for task in locked], status=_S.CANCELLING).update(
+            status=_S.CANCELLED, message="Cancelled", lease_expires_at=None, finished_at=Now(), updated_at=Now()
+        )
+        for task in locked:
+            task.status, task.message = _S.CANCELLED, "Cancelled"
+            announce_end(task)
+
+
+def _fail_poisoned() -> None:
+    with transaction.atomic():
+        poisoned = AITask.objects.filter(
+            status=_S.RUNNING, lease_expires_at__lt=Now(), lost_leases__gte=MAX_LOST_LEASES - 1
+        )
+        fail_poisoned(list(poisoned.values_list("pk", flat=True)[:BATCH]))
+
+
+def _republish() -> int:
+    """Publish tasks that are due and whose last message is old or never was; a message too many changes nothing."""
+    with transaction.atomic():
+        unheard = Q(published_at=None) | Q(published_at__lt=Now() - REPUBLISH_AFTER)
+        expired = Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
+        due = AITask.objects.claimable().filter(unheard | expired).order_by(F("published_at").asc(nulls_first=True))
+        locked = due.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
+        task_ids = list(locked[:BATCH])
+        AITask.objects.filter(pk__in=task_ids).update(published_at=Now())
+    published = 0
+    for task_id in task_ids:
+        if not publish(PROCESS_TASK, str(task_id)):
+            break
+        published += 1
+    if published < len(task_ids):
+        unpublished = AITask.objects.filter(pk__in=task_ids[published:], status__in=AITask.UNFINISHED)
+        unpublished.update(published_at=None)
+        logger.warning("%d tasks wait for the broker to come back", len(task_ids) - published)
+    return published

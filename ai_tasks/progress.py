@@ -1,0 +1,138 @@
+"""How far a running task is, in Redis: for people to watch. The row knows the truth.
+
+One hash per task holds the latest progress and one capped stream holds every event, progress and text alike. Both are
+written by one script that refuses an older attempt, so a worker that lost its lease tells nobody anything.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+
+from utils.json import dumps
+from utils.redis import RedisUnavailable, Script, channel, redis_guard
+
+EVENTS_KEPT = 2000
+USER_EVENTS_KEPT = 200
+TTL_SECONDS = 3600
+
+# KEYS: the task's hash and stream, the user's stream. ARGV: attempt, progress (-1 keeps it), message, time, event, data,
+# TTL, the task's and the user's channel, caps of both streams.
+_REPORT = Script(
+    """
+local attempt, percent = tonumber(ARGV[1]), tonumber(ARGV[2])
+local known = tonumber(redis.call('HGET', KEYS[1], 'attempt') or 0)
+if attempt < known then return 0 end
+if attempt > known then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'attempt', attempt, 'progress', 0, 'message', '', 'at', ARGV[4])
+  if known > 0 then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[10], '*', 'event', 'task.restarted', 'data', ARGV[12]) end
+end
+if percent >= 0 then
+  if percent < tonumber(redis.call('HGET', KEYS[1], 'progress')) then return 1 end
+  redis.call('HSET', KEYS[1], 'progress', percent, 'message', ARGV[3], 'at', ARGV[4])
+end
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[10], '*', 'event', ARGV[5], 'data', ARGV[6])
+redis.call('EXPIRE', KEYS[1], ARGV[7])
+redis.call('EXPIRE', KEYS[2], ARGV[7])
+redis.call('PUBLISH', ARGV[8], '')
+if ARGV[5] ~= 'task.delta' then
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[11], '*', 'event', ARGV[5], 'data', ARGV[6])
+  redis.call('EXPIRE', KEYS[3], ARGV[7])
+  redis.call('PUBLISH', ARGV[9], '')
+end
+return 1
+"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The latest word of a running attempt; ``at`` is UTC."""
+
+    attempt: int
+    progress: int
+    message: str
+    at: datetime
+
+
+def live_key(task_id: UUID) -> str:
+    return f"ai:live:{task_id}"
+
+
+def events_key(task_id: UUID) -> str:
+    return f"ai:events:{task_id}"
+
+
+def user_events_key(user_id: int) -> str:
+    return f"events:user:{user_id}"
+
+
+def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, message: str) -> None:
+    """Tell watchers how far the attempt is; within one attempt progress never falls. Raises ``RedisUnavailable``."""
+    data = {"id": str(task_id), "attempt": attempt, "progress": percent, "message": message}
+    _report(task_id, user_id, attempt, "task.progress", data, percent, message)
+
+
+def report_delta(task_id: UUID, *, user_id: int, attempt: int, text: str) -> None:
+    """Send more of the answer's text to watchers. Raises ``RedisUnavailable``."""
+    _report(task_id, user_id, attempt, "task.delta", {"id": str(task_id), "attempt": attempt, "text": text})
+
+
+def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, message: str) -> None:
+    """Tell watchers that the task is over; without Redis they learn it from the row."""
+    data = {"id": str(task_id), "attempt": attempt, "status": status, "message": message}
+    try:
+        _report(task_id, user_id, attempt, f"task.{status}", data)
+    except RedisUnavailable:
+        return
+
+
+def _report(
+    task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
+) -> None:
+    with redis_guard() as client:
+        _REPORT.run(
+            client,
+            keys=[live_key(task_id), events_key(task_id), user_events_key(user_id)],
+            args=[
+                attempt,
+                percent,
+                message,
+                datetime.now(UTC).timestamp(),
+                event,
+                dumps(data),
+                TTL_SECONDS,
+                channel(f"task:{task_id}"),
+                channel(f"user:{user_id}"),
+                EVENTS_KEPT,
+                USER_EVENTS_KEPT,
+                dumps({"id": str(task_id), "attempt": attempt}),
+            ],
+        )
+
+
+def read_live(task_ids: Iterable[UUID]) -> dict[UUID, Live]:
+    """The latest progress of these tasks, as far as Redis knows any."""
+    ids = list(task_ids)
+    if not ids:
+        return {}
+    try:
+        with redis_guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            for task_id in ids:
+                pipeline.hgetall(live_key(task_id))
+            answers = pipeline.execute()
+    except RedisUnavailable:
+        return {}
+    return {task_id: _live(fields) for task_id, fields in zip(ids, answers, strict=True) if fields}
+
+
+def _live(fields: dict[bytes, bytes]) -> Live:
+    return Live(
+        attempt=int(fields[b"attempt"]),
+        progress=int(fields[b"progress"]),
+        message=fields[b"message"].decode(),
+        at=datetime.fromtimestamp(float(fields[b"at"]), tz=UTC),
+    )

@@ -1,0 +1,125 @@
+"""AI tasks of the signed-in user."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ai_tasks import ledger
+from ai_tasks.models import AITask
+from ai_tasks.serializers import (
+    AcceptedTaskSerializer,
+    RequestTypeSerializer,
+    SubmissionSerializer,
+    TaskFilterSerializer,
+    TaskListSerializer,
+    TaskSerializer,
+    UsageSerializer,
+    request_types,
+    task_path,
+)
+from utils.async_optimization import with_live_progress
+from utils.idempotency import idempotent
+from utils.json import dumps
+from utils.pages import body_tag, conditional
+from utils.query_optimization import QueryOptimizer
+from utils.throttling import DEFAULT_SCOPES
+
+POLL_AFTER_SECONDS = "1"
+
+
+@extend_schema_view(
+    list=extend_schema(parameters=[TaskFilterSerializer]),
+    retrieve=extend_schema(responses=TaskSerializer),
+)
+class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+    """Ask AI, watch the answer come, and find it again."""
+
+    lookup_value_converter = "uuid"
+    serializer_class = TaskListSerializer
+
+    def get_throttle_scopes(self, request: Request) -> Sequence[str]:
+        return ("poll",) if self.action == "retrieve" else DEFAULT_SCOPES
+
+    def get_queryset(self) -> QuerySet[AITask]:
+        filters = TaskFilterSerializer(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        return QueryOptimizer.get_tasks_for_list(self.request.user, filters.validated_data)
+
+    @extend_schema(
+        request=SubmissionSerializer,
+        responses={
+            202: AcceptedTaskSerializer,
+            200: AcceptedTaskSerializer,
+        },
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        description="202: accepted, a worker will answer. 200: an equal request is under way, or was answered within "
+        "the hour (`cached`).",
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        body = SubmissionSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        submission = ledger.submit(
+            user_id=request.user.pk, may_coalesce="Idempotency-Key" not in request.headers, **body.validated_data
+        )
+        return _accepted(submission.task, is_new=submission.outcome == "created")
+
+    def retrieve(self, request: Request, pk: UUID) -> HttpResponse:
+        task = with_live_progress(QueryOptimizer.get_task_detail(pk, request.user))
+        body = dumps(TaskSerializer(task).data)
+        return conditional(request, body, body_tag(body))
+
+    @extend_schema(request=None, responses={202: TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: UUID) -> Response:
+        task = ledger.cancel(task_id=pk, user_id=request.user.pk)
+        return Response(TaskSerializer(task).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        request=None,
+        responses={202: AcceptedTaskSerializer},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def retry(self, request: Request, pk: UUID) -> Response:
+        return _accepted(ledger.retry(task_id=pk, user_id=request.user.pk), is_new=True)
+
+
+def _accepted(task: AITask, *, is_new: bool) -> Response:
+    headers = {"Location": task_path(task)}
+    if is_new:
+        headers["Retry-After"] = POLL_AFTER_SECONDS
+    return Response(
+        AcceptedTaskSerializer(task).data,
+        status=status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK,
+        headers=headers,
+    )
+
+
+class RequestTypesView(APIView):
+    """What can be asked of AI, each with the JSON schema of its ``request_data``."""
+
+    @extend_schema(responses=RequestTypeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        return Response(request_types())
+
+
+class UsageView(APIView):
+    """What the user had of AI today, and what is left this hour."""
+
+    @extend_schema(responses=UsageSerializer)
+    def get(self, request: Request) -> Response:
+        usage: dict[str, Any] = AITask.objects.owned_by(request.user.pk).usage_today()
+        left = ledger.requests_left(request.user.pk)
+        usage["requests_left_this_hour"], usage["next_request_at"] = left or (None, None)
+        return Response(UsageSerializer(usage).data)

@@ -1,0 +1,210 @@
+"""A worker process at work: claimed attempts, one thread that renews their leases, and an orderly end.
+
+AI calls wait, so a worker runs many of them in threads. Threads cannot be killed; deadline, lease and fence take the
+place of hard limits, and every attempt looks up between two chunks of its answer whether it may go on.
+"""
+
+import logging
+import threading
+import time
+from enum import StrEnum
+from uuid import UUID
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from ai_tasks import ledger
+from ai_tasks.ledger import Attempt, FenceLost
+from ai_tasks.progress import report_delta, report_progress
+from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
+from ai_tasks.runner import Answer, Job, run
+from utils.redis import RedisUnavailable
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 2.0
+DELTA_SECONDS = 0.075
+"""Text is sent on at most this often, so that a task costs few messages."""
+RECORD_RETRY_SECONDS = 1.0
+
+
+class StopReason(StrEnum):
+    CANCELLED = "cancelled"
+    FENCE_LOST = "fence_lost"
+    SHUTDOWN = "shutdown"
+    DEADLINE = "deadline"
+
+
+class Stopped(BaseException):
+    """Ends a call from within. No ``Exception``, so that no provider's error handling takes it for one of its own."""
+
+    def __init__(self, reason: StopReason) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class RunningAttempt:
+    """The observer of one call: carries its progress out and the order to stop in."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.deadline = time.monotonic() + settings.AI_TIMEOUT_SECONDS
+        self.stop_reason: StopReason | None = None
+        self._text: list[str] = []
+        self._sent_at = time.monotonic()
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        return self.attempt.task_id, self.attempt.number
+
+    def progress(self, percent: int, message: str) -> None:
+        self._send_text()
+        try:
+            report_progress(
+                self.attempt.task_id,
+                user_id=self.attempt.user_id,
+                attempt=self.attempt.number,
+                percent=percent,
+                message=message,
+            )
+        except RedisUnavailable:
+            return  # nobody watches; the row gets the answer
+
+    def delta(self, text: str) -> None:
+        self._text.append(text)
+        if time.monotonic() - self._sent_at >= DELTA_SECONDS:
+            self._send_text()
+
+    def check(self) -> None:
+        if self.stop_reason is not None:
+            raise Stopped(self.stop_reason)
+        if time.monotonic() > self.deadline:
+            raise Stopped(StopReason.DEADLINE)
+
+    def _send_text(self) -> None:
+        if not self._text:
+            return
+        text, self._text = "".join(self._text), []
+        self._sent_at = time.monotonic()
+        try:
+            report_delta(
+                self.attempt.task_id, user_id=self.attempt.user_id, attempt=self.attempt.number, text=text
+            )
+        except RedisUnavailable:
+            return  # whoever reads the stream later gets the whole answer from the row
+
+
+class Worker:
+    """The attempts of this process and the thread that keeps their leases."""
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[UUID, int], RunningAttempt] = {}
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._release_at: float | None = None
+
+    def execute(self, task_id: UUID) -> None:
+        """Claim a task and carry it as far as it will go. A task that is not there to be claimed is nobody's error."""
+        if self._release_at is not None:
+            return  # stopping: the sweep tells another worker
+        attempt = ledger.claim(task_id)
+        if attempt is None:
+            return
+        running = RunningAttempt(attempt)
+        with self._lock:
+            self._running[running.key] = running
+            self._ensure_heartbeat()
+        try:
+            self._carry_out(running)
+        except FenceLost:
+            logger.info("Attempt %d of task %s was overtaken", attempt.number, task_id)
+        finally:
+            with self._lock:
+                del self._running[running.key]
+            connection.close()
+
+    def stop_soon(self, grace_seconds: float) -> None:
+        """Claim nothing more; after the grace time give back what is still running."""
+        self._release_at = time.monotonic() + grace_seconds
+
+    def _carry_out(self, running: RunningAttempt) -> None:
+        attempt = running.attempt
+        running.progress(1, "Asking the AI")
+        connection.close()  # back to the pool: a call takes seconds, a transaction must not
+        try:
+            answer = run(Job(attempt.user_id, attempt.request_type, attempt.request_data), running)
+        except ProviderUnavailable as error:
+            ledger.wait_for_provider(attempt, code=error.code, detail=error.detail, retry_after=error.retry_after)
+        except ProviderError as error:
+            ledger.fail(attempt, code=error.code, detail=error.detail)
+        except Stopped as stopped:
+            self._stop(attempt, stopped.reason)
+        except DatabaseError:
+            raise
+        except Exception:
+            # Whatever a handler or provider did wrong, the task must end, and its user must hear of it.
+            logger.exception("Task %s failed unexpectedly", attempt.task_id)
+            ledger.fail(attempt, code="internal_error", detail="Something went wrong on our side.")
+        else:
+            self._record(running, answer)
+
+    def _stop(self, attempt: Attempt, reason: StopReason) -> None:
+        match reason:
+            case StopReason.CANCELLED:
+                ledger.stop_cancelled(attempt)
+            case StopReason.SHUTDOWN:
+                ledger.release([attempt])
+            case StopReason.DEADLINE:
+                detail = "The AI provider took too long."
+                ledger.wait_for_provider(attempt, code="provider_timeout", detail=detail, retry_after=None)
+            case StopReason.FENCE_LOST:
+                raise FenceLost
+
+    def _record(self, running: RunningAttempt, answer: Answer) -> None:
+        """Record the answer, trying again while the lease may hold: it was paid for."""
+        until = time.monotonic() + settings.AI_LEASE_SECONDS
+        while True:
+            try:
+                ledger.succeed(running.attempt, answer)
+            except (OperationalError, InterfaceError):
+                connection.close()
+                if time.monotonic() > until:
+                    raise
+                time.sleep(RECORD_RETRY_SECONDS)
+            else:
+                return
+
+    def _ensure_heartbeat(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
+            self._thread.start()
+
+    def _beat(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT_SECONDS)
+            with self._lock:
+                attempts = list(self._running.values())
+            if self._release_at is not None and time.monotonic() > self._release_at:
+                for running in attempts:
+                    running.stop_reason = StopReason.SHUTDOWN
+            renewed = [running for running in attempts if time.monotonic() <= running.deadline]
+            if renewed:
+                self._renew(renewed)
+
+    def _renew(self, attempts: list[RunningAttempt]) -> None:
+        try:
+            statuses = ledger.heartbeat([running.key for running in attempts])
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("Leases could not be renewed: %s", error)
+            return
+        finally:
+            connection.close()
+        for running in attempts:
+            status = statuses.get(running.key)
+            if status is None:
+                running.stop_reason = StopReason.FENCE_LOST
+            elif status == "cancelling":
+                running.stop_reason = StopReason.CANCELLED
+
+
+worker = Worker()

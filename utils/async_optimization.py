@@ -1,0 +1,119 @@
+"""The door to everything asynchronous: Celery tasks, the status of AI tasks, and notifications.
+
+The Celery tasks take ids and tolerate being delivered twice or never; the rows behind them decide what is to be done.
+"""
+
+from datetime import datetime
+from typing import Any, TypedDict
+from uuid import UUID
+
+from celery import Task, shared_task
+from celery.result import AsyncResult
+
+from ai_tasks import ledger, progress
+from ai_tasks.models import AITask
+from ai_tasks.worker import worker
+from notifications import services as notifications
+from notifications.models import Notification
+
+
+class TaskStatus(TypedDict):
+    """``status`` is None for an id that no task has; ``progress`` is a percentage; ``timestamp`` is UTC."""
+
+    status: str | None
+    progress: int
+    message: str
+    timestamp: datetime | None
+
+
+class DurableTask(Task):
+    """A task whose row is written by the caller before its message is sent, so that nothing accepted can be lost."""
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> AsyncResult:
+        """Record the request and queue its id. ``task_id`` may be a UUID or its text.
+
+        Raises what ``ai_tasks.ledger.accept`` raises: ``UnknownRequestType``, ``InvalidRequestData``, ``NotFound``.
+        """
+        names = ("task_id", "user_id", "request_type", "request_data")
+        request = {**dict(zip(names, args or (), strict=False)), **(kwargs or {})}
+        if "request_type" not in request:  # a message of ours, which only names the row
+            return super().apply_async(args, kwargs, **options)
+        task_id = UUID(str(request.pop("task_id")))
+        ledger.accept(task_id=task_id, **request)
+        return self.AsyncResult(str(task_id))
+
+
+@shared_task(base=DurableTask, name="utils.async_optimization.process_ai_request")
+def process_ai_request(
+    task_id: str, user_id: int | None = None, request_type: str | None = None, request_data: Any = None
+) -> None:
+    """Work on an AI task. Call ``.delay(task_id, user_id, request_type, request_data)`` to record and queue one."""
+    worker.execute(UUID(task_id))
+
+
+@shared_task(name="ai_tasks.sweep")
+def sweep() -> None:
+    """Find what was lost: tasks nobody works on, cancels nobody confirmed, notifications nobody saw."""
+    ledger.sweep()
+    notifications.push_unpushed()
+
+
+@shared_task(name="notifications.drain")
+def drain_notifications() -> None:
+    """Move notifications from Redis into their table."""
+    notifications.drain()
+
+
+class AsyncTaskManager:
+    """What became of an AI task, for our own code: it asks no owner. Views look tasks up by their user."""
+
+    @staticmethod
+    def get_task_status(task_id: UUID | str) -> TaskStatus:
+        """The task's state: live progress from Redis while it runs, else from its row."""
+        task = AITask.objects.filter(pk=task_id).only("status", "progress", "message", "updated_at", "attempt").first()
+        if task is None:
+            return {"status": None, "progress": 0, "message": "", "timestamp": None}
+        task = with_live_progress(task)
+        return {
+            "status": task.status,
+            "progress": task.progress,
+            "message": task.message,
+            "timestamp": task.updated_at,
+        }
+
+    @staticmethod
+    def get_task_result(task_id: UUID | str) -> dict[str, Any] | None:
+        """``{content, code, code_language, sources, notice}``, or None as long as there is none."""
+        return AITask.objects.filter(pk=task_id).values_list("result", flat=True).first()
+
+
+def with_live_progress(task: AITask) -> AITask:
+    """Overlay a running task with what its worker said last."""
+    if task.status == AITask.Status.RUNNING:
+        live = progress.read_live([task.pk]).get(task.pk)
+        if live is not None and live.attempt == task.attempt:
+            task.progress, task.message, task.updated_at = live.progress, live.message or task.message, live.at
+    return task
+
+
+class NotificationOptimizer:
+    """Notifications that reach their user at once."""
+
+    TYPE_SUCCESS = Notification.Type.SUCCESS.value
+    TYPE_ERROR = Notification.Type.ERROR.value
+    TYPE_WARNING = Notification.Type.WARNING.value
+    TYPE_INFO = Notification.Type.INFO.value
+    TYPE_PROCESSING = Notification.Type.PROCESSING.value
+
+    @staticmethod
+    def create_notification(
+        user_id: int, title: str, message: str, notification_type: str = TYPE_INFO, action_id: UUID | str | None = None
+    ) -> UUID:
+        """Put a notification into the user's inbox without touching the database; its row follows. Returns its id."""
+        return notifications.create(
+            user_id=user_id,
+            title=title,
+            message=message,
+            notification_type=notification_type,
+            action_id="" if action_id is None else str(action_id),
+        )
