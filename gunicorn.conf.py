@@ -1,0 +1,38 @@
+"""gunicorn's settings; Render and `make run` start the web process with them.
+
+Threads, because requests wait for Postgres and Redis; behind the platform's buffering proxy two workers of 16 threads
+hold 10,000 open keep-alive connections.
+"""
+
+import os
+
+from NoteAssist_AI import env
+
+_host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
+bind = f"{_host}:{env.integer('PORT', 8000, minimum=1)}"
+worker_class = "gthread"
+workers = env.integer("WEB_CONCURRENCY", 2, minimum=1)
+threads = env.integer("WEB_THREADS", 16, minimum=1)
+worker_connections = 8000
+keepalive = 75  # seconds: longer than the proxy keeps its own connections
+timeout = 30
+graceful_timeout = 25
+max_requests = 0
+preload_app = False
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = os.environ.get("LOG_LEVEL", "info").lower()
+limit_request_line = 8190
+limit_request_field_size = 8190
+
+
+def post_fork(server: object, worker: object) -> None:
+    """A forked worker must share no connection with its parent."""
+    from django.db import connections
+
+    from utils.redis import reset_client
+
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+    reset_client()
