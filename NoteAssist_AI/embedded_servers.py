@@ -17,7 +17,6 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
@@ -114,6 +113,8 @@ class Server(ABC):
                     raise self._failure("is alive but takes no connections")
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.old"))
+            # None of its processes lives, so what a crash left names a stranger, whom PostgreSQL would take for itself.
+            self.pid_path.unlink(missing_ok=True)
             self._launch(lock)
         while not self.is_ready():
             if not self.is_alive() or time.monotonic() >= deadline:
@@ -122,15 +123,23 @@ class Server(ABC):
 
     def stop(self) -> None:
         """Return once none of its processes is left. Raises ``EngineError`` if it survives even force."""
-        for signum in self.stop_signals:
-            if not self.is_alive():
-                return
-            with suppress(FileNotFoundError, ProcessLookupError):  # it is going down already
-                os.kill(int(self.pid_path.read_text().split("\n", 1)[0]), signum)
-            with self._open_lock() as lock:
-                if take_lock(lock, fcntl.LOCK_EX, seconds=STOP_SECONDS):
-                    return
+        with self._open_lock() as lock:
+            for signum in self.stop_signals:
+                deadline = time.monotonic() + STOP_SECONDS
+                sent = False
+                while time.monotonic() < deadline:
+                    if take_lock(lock, fcntl.LOCK_EX, seconds=POLL_SECONDS):
+                        return
+                    sent = sent or self._signal(signum)
         raise self._failure("did not stop")
+
+    def _signal(self, signum: signal.Signals) -> bool:
+        """Send a signal to the main process; False while its id is not written yet, or not any more."""
+        try:
+            os.kill(int(self.pid_path.read_text().split("\n", 1)[0]), signum)
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            return False
+        return True
 
     def _open_lock(self) -> IO[str]:
         return self._lock_path.open("a")
@@ -209,8 +218,6 @@ class Postgres(Server):
     def _launch(self, lock: IO[str]) -> None:
         if not self.data.exists():
             self._initialize(lock)
-        # No process of this server lives, so what a crash left names a stranger, whom PostgreSQL would take for itself.
-        self.pid_path.unlink(missing_ok=True)
         self.socket_path.with_name(f"{self.socket_path.name}.lock").unlink(missing_ok=True)
         settings = {
             "listen_addresses": "",
@@ -279,6 +286,10 @@ class Redis(Server):
     @property
     def pid_path(self) -> Path:
         return self.root / "redis.pid"
+
+    def is_ready(self) -> bool:
+        """It writes its process id after it listens, and without that it could not be stopped."""
+        return self.pid_path.exists() and super().is_ready()
 
     def _launch(self, lock: IO[str]) -> None:
         settings = {

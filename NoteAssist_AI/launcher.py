@@ -25,6 +25,7 @@ from NoteAssist_AI import embedded, env
 logger = logging.getLogger("launcher")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+PROCFILE = BASE_DIR / "Procfile.dev"
 RUN_VARIABLE = "NOTEASSIST_RUN"
 """Marks every descendant of one run, so that none is missed at the end, whoever its parent is by then."""
 READY_SECONDS = 90.0
@@ -89,7 +90,7 @@ def run(port: int) -> int:
     programs = Path(sys.executable).parent
     honcho = subprocess.Popen(
         # Its own reading of .env would override the environment; the processes read the file themselves.
-        [sys.executable, "-m", "honcho", "--env", os.devnull, "--procfile", "Procfile.dev", "start"],
+        [sys.executable, "-m", "honcho", "--env", os.devnull, "--procfile", str(PROCFILE), "start"],
         cwd=BASE_DIR,
         env={
             **os.environ,

@@ -2,7 +2,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -113,3 +114,10 @@ def alive(engines: Engines) -> list[str]:
 def main_processes(engines: Engines) -> list[int]:
     """The process ids of the servers that are up."""
     return [int(server.pid_path.read_text().split("\n", 1)[0]) for server in engines.servers if server.is_alive()]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

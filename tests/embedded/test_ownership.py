@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from NoteAssist_AI.embedded import Status
-from tests.embedded.conftest import PROJECT, alive, environment_of, main_processes
+from tests.embedded.conftest import PROJECT, alive, environment_of, main_processes, wait_until
 
 BOTH = ["postgresql", "redis"]
 
@@ -235,10 +235,3 @@ def test_engines_are_not_kept_past_a_crash(engines, start_user):
     user.leave()
 
     assert alive(engines) == []
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

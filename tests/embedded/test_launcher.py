@@ -1,0 +1,194 @@
+"""How ``make run`` starts, watches and ends its processes; small ones stand in for the product's."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import psutil
+import pytest
+
+from tests.embedded.conftest import PROJECT, alive, environment_of, wait_until
+
+LAUNCHER = """
+import sys
+from pathlib import Path
+from NoteAssist_AI import launcher
+launcher.PROCFILE = Path(sys.argv[1])
+launcher.PREPARATION = ()
+sys.exit(launcher.main())
+"""
+
+READY_WEB = """
+import http.server, os
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ready).serve_forever()
+"""
+# Each says when it is set up, so that no signal comes too early.
+WAITING = """
+import pathlib, signal
+pathlib.Path(__file__).with_suffix(".up").touch()
+signal.pause()
+"""
+STUBBORN = """
+import pathlib, signal
+for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(signum, signal.SIG_IGN)
+pathlib.Path(__file__).with_suffix(".up").touch()
+while True:
+    signal.pause()
+"""
+LEAVING_ON_REQUEST = """
+import pathlib, signal, sys
+signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0))
+pathlib.Path(__file__).with_suffix(".up").touch()
+signal.pause()
+"""
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def launch(engines, port, tmp_path):
+    """Start the launcher on Python scripts by name, and return it with its output read up to ``ready``."""
+    launched = []
+
+    def start(**scripts: str) -> subprocess.Popen:
+        lines = []
+        for name, script in {"web": READY_WEB, **scripts}.items():
+            (tmp_path / f"{name}.py").write_text(script)
+            lines.append(f"{name}: exec python {tmp_path / name}.py\n")
+        procfile = tmp_path / "Procfile"
+        procfile.write_text("".join(lines))
+        process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER, procfile],
+            cwd=PROJECT,
+            env=environment_of(engines, PORT=str(port)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        launched.append(process)
+        for line in process.stdout:
+            if f"ready: http://127.0.0.1:{port}" in line:
+                return process
+        raise AssertionError("the launcher ended before it was ready")
+
+    yield start
+    for process in launched:
+        process.kill()
+        process.communicate(timeout=30)
+        for left in processes_of(tmp_path):
+            left.kill()
+
+
+def processes_of(directory):
+    """Living processes that run a script of this directory."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if f"{directory}/" in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def worker_of(directory):
+    wait_until((directory / "worker.up").exists)
+    (worker,) = [process for process in processes_of(directory) if process.cmdline()[1:] == [f"{directory}/worker.py"]]
+    return worker
+
+
+def output_until_end(process):
+    output, _ = process.communicate(timeout=60)
+    return output
+
+
+def test_the_ready_line_is_true_and_names_the_demo_login(launch, port, engines):
+    process = launch()
+
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+        assert response.status == 200
+    assert alive(engines) == ["postgresql", "redis"]
+    assert any("demo@noteassist.local / demo-password" in line for line in process.stdout)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_every_process_and_the_engines(launch, signum, engines, tmp_path):
+    process = launch(worker=WAITING)
+    assert worker_of(tmp_path).is_running()
+
+    os.killpg(process.pid, signum)  # as the terminal's Ctrl-C, which reaches make as well
+
+    output_until_end(process)
+    assert process.returncode == 0
+    assert processes_of(tmp_path) == []
+    assert alive(engines) == []
+
+
+def test_a_process_that_ends_ends_all_with_a_failure(launch, engines, tmp_path):
+    process = launch(worker=LEAVING_ON_REQUEST)
+
+    worker_of(tmp_path).send_signal(signal.SIGUSR1)
+
+    output_until_end(process)
+    assert process.returncode == 1
+    assert processes_of(tmp_path) == []
+    assert alive(engines) == []
+
+
+def test_processes_whose_manager_was_killed_are_ended_too(launch, engines, tmp_path):
+    process = launch(worker=STUBBORN)
+    assert worker_of(tmp_path).is_running()
+    (manager,) = psutil.Process(process.pid).children()
+
+    manager.kill()
+
+    assert "killing process" in output_until_end(process)
+    assert process.returncode != 0
+    assert processes_of(tmp_path) == []
+    assert alive(engines) == []
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_listen_is_killed(launch, engines, tmp_path):
+    process = launch(worker=STUBBORN)
+    assert worker_of(tmp_path).is_running()
+
+    process.terminate()
+
+    output_until_end(process)
+    assert process.returncode == 0
+    assert processes_of(tmp_path) == []
+    assert alive(engines) == []
+
+
+def test_a_taken_port_is_named_before_anything_starts(engines, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        answer = subprocess.run(
+            [sys.executable, "-m", "NoteAssist_AI.launcher"],
+            cwd=PROJECT,
+            env=environment_of(engines, PORT=str(port)),
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+    assert answer.returncode == 1
+    assert f"Port {port} cannot be used" in answer.stderr
+    assert alive(engines) == []
