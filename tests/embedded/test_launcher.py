@@ -87,11 +87,10 @@ def launch(engines, port, tmp_path):
         raise AssertionError("the launcher ended before it was ready")
 
     yield start
-    for process in launched:
+    for process in [*launched, *processes_of(tmp_path)]:
         process.kill()
+    for process in launched:
         process.communicate(timeout=30)
-        for left in processes_of(tmp_path):
-            left.kill()
 
 
 def processes_of(directory):
