@@ -6,7 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower, Now
 
-from accounts.querysets import SessionQuerySet
+from accounts.querysets import PasswordResetQuerySet, SessionQuerySet
 
 
 class UserManager(BaseUserManager["User"]):
@@ -101,6 +101,8 @@ class PasswordReset(models.Model):
     claimed_at = models.DateTimeField(null=True)
     mailed_at = models.DateTimeField(null=True)
     used_at = models.DateTimeField(null=True)
+
+    objects = PasswordResetQuerySet.as_manager()
 
     class Meta:
         indexes = [

@@ -1,8 +1,8 @@
 """The two kinds of JWT, both HS256 under ``JWT_SIGNING_KEY``, and neither passes for the other.
 
 An access token has the claims ``u`` (user), ``v`` (token version), ``s`` (session) and ``exp``, and no others. A
-refresh token has ``s``, ``g`` (generation), ``exp`` and the audience ``refresh``; its session's row alone gives it back,
-byte for byte, so no token is ever stored.
+refresh token has ``s``, ``g`` (generation), ``exp`` and the audience ``refresh``; its session's row alone gives it
+back, byte for byte, so no token is ever stored.
 
 simplejwt's token backend signs and verifies. Its ``Token`` classes are not used: they insist on ``jti``, ``iat`` and
 ``token_type``, which would double an access token that is sent with every request.

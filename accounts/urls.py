@@ -1,3 +1,24 @@
-from django.urls import URLPattern
+"""Paths of accounts, below ``/api/``."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
+
+from accounts import views
+
+router = SimpleRouter()
+router.register("auth/sessions", views.SessionViewSet, basename="session")
+
+urlpatterns = [
+    path("auth/register/", views.RegisterView.as_view(), name="register"),
+    path("auth/login/", views.LoginView.as_view(), name="login"),
+    path("auth/refresh/", views.RefreshView.as_view(), name="refresh"),
+    path("auth/logout/", views.LogoutView.as_view(), name="logout"),
+    path("auth/logout-all/", views.LogoutAllView.as_view(), name="logout-all"),
+    path("auth/password/change/", views.PasswordChangeView.as_view(), name="password-change"),
+    path("auth/password/reset/", views.PasswordResetView.as_view(), name="password-reset"),
+    path("auth/password/reset/confirm/", views.PasswordResetConfirmView.as_view(), name="password-reset-confirm"),
+    path("users/me/", views.MeViewSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="me"),
+    path("users/me/delete/", views.DeleteMeView.as_view(), name="me-delete"),
+    path("users/me/export/", views.ExportMeView.as_view(), name="me-export"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,148 @@
+"""Accounts as operators see them. What ends sessions or tokens goes through the services, as everywhere."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    SetPasswordMixin,
+    UserChangeForm,
+)
+from django.contrib.auth.forms import PasswordChangeForm as DjangoPasswordChangeForm
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.models import PasswordReset, Session, User, normalize_email
+from accounts.services import deletion, sessions, users
+
+# Staff may do everything: there are no groups.
+admin.site.unregister(Group)
+
+
+class EndsSessions(SetPasswordMixin):
+    """Mixin of Django's password forms: setting a password ends every session and token of its user."""
+
+    def set_password_and_save(self, user: User, password_field_name: str = "password1", commit: bool = True) -> User:
+        usable = self.cleaned_data.get("set_usable_password", True)
+        users.set_password(user_id=user.pk, password=self.cleaned_data[password_field_name] if usable else None)
+        user.refresh_from_db()
+        return user
+
+
+class OperatorPasswordForm(EndsSessions, AdminPasswordChangeForm):
+    """An operator sets somebody's password."""
+
+
+class OwnPasswordForm(EndsSessions, DjangoPasswordChangeForm):
+    """An operator changes their own password."""
+
+
+admin.site.password_change_form = OwnPasswordForm
+
+
+class NormalEmail(forms.ModelForm):
+    """Mixin: addresses are compared and stored in their one spelling."""
+
+    def clean_email(self) -> str:
+        return normalize_email(self.cleaned_data["email"])
+
+
+class UserForm(NormalEmail, UserChangeForm):
+    class Meta:
+        model = User
+        fields = ["email", "name", "is_active", "is_staff", "password"]
+
+
+class NewUserForm(NormalEmail, AdminUserCreationForm):
+    class Meta:
+        model = User
+        fields = ["email", "name", "is_staff"]
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    form = UserForm
+    add_form = NewUserForm
+    change_password_form = OperatorPasswordForm
+    fieldsets = [
+        (None, {"fields": ["email", "name", "password"]}),
+        ("Access", {"fields": ["is_active", "is_staff"]}),
+        ("Facts", {"fields": ["id", "date_joined", "token_version"]}),
+    ]
+    add_fieldsets = [
+        (
+            None,
+            {"classes": ["wide"], "fields": ["email", "name", "is_staff", "usable_password", "password1", "password2"]},
+        )
+    ]
+    readonly_fields = ["id", "date_joined", "token_version"]
+    list_display = ["email", "name", "is_active", "is_staff", "date_joined"]
+    list_filter = ["is_active", "is_staff"]
+    search_fields = ["email__startswith", "name__icontains"]
+    ordering = ["-id"]
+    filter_horizontal = []
+    show_full_result_count = False
+
+    def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool) -> None:
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        users.change_account(
+            user_id=obj.pk, email=obj.email, name=obj.name, is_active=obj.is_active, is_staff=obj.is_staff
+        )
+
+    def get_deleted_objects(self, objs: Iterable[User], request: HttpRequest) -> tuple[list[str], dict, set, list]:
+        # Django would load everything that goes, to list it.
+        doomed = [f"{user}, with everything of theirs" for user in objs]
+        return doomed, {User._meta.verbose_name_plural: len(doomed)}, set(), []
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        deletion.delete_account(user_id=obj.pk)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user_id in list(queryset.values_list("pk", flat=True)):
+            deletion.delete_account(user_id=user_id)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that only the services write."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = ["id", "user", "user_agent", "ip", "created_at", "rotated_at", "expires_at", "revoked_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email__startswith"]
+    ordering = ["-id"]
+    actions = ["revoke"]
+    show_full_result_count = False
+
+    @admin.action(description="Revoke the selected sessions", permissions=["view"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        revoked = sum(
+            sessions.revoke(session_id=session_id, user_id=user_id)
+            for session_id, user_id in list(queryset.values_list("pk", "user_id"))
+        )
+        self.message_user(request, f"{revoked} sessions were revoked.")
+
+
+@admin.register(PasswordReset)
+class PasswordResetAdmin(ReadOnlyAdmin):
+    list_display = ["id", "user", "created_at", "claimed_at", "mailed_at", "used_at"]
+    list_select_related = ["user"]
+    ordering = ["-id"]
+    show_full_result_count = False

@@ -1,0 +1,127 @@
+"""Shapes of requests and answers about accounts."""
+
+import unicodedata
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.models import Session, User, normalize_email
+from accounts.services.passwords import MAX_LENGTH as PASSWORD_MAX_LENGTH
+from utils.serializers import StrictSerializer
+
+_CONTROLS = ("Cc", "Zl", "Zp")
+
+
+class EmailField(serializers.EmailField):
+    """An address in the one spelling under which it is stored; it is checked in that spelling, too."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=254, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        return normalize_email(super().to_internal_value(data))
+
+
+class PasswordField(serializers.CharField):
+    """Taken as it is, spaces included. Bounded: hashing takes its time from the length, too."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            max_length=PASSWORD_MAX_LENGTH,
+            trim_whitespace=False,
+            write_only=True,
+            style={"input_type": "password"},
+            **kwargs,
+        )
+
+
+class NameField(serializers.CharField):
+    """What a person is called: one line, or nothing."""
+
+    default_error_messages = {"control_character": "Control characters are not allowed."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=150, allow_blank=True, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        name = super().to_internal_value(data)
+        if any(unicodedata.category(character) in _CONTROLS for character in name):
+            self.fail("control_character")
+        return name
+
+
+class UserSerializer(serializers.ModelSerializer):
+    """What a user sees of themselves."""
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "is_staff", "date_joined"]
+        read_only_fields = fields
+
+
+class ProfileSerializer(StrictSerializer):
+    """What users may change of themselves."""
+
+    name = NameField()
+
+
+class RegistrationSerializer(StrictSerializer):
+    email = EmailField()
+    name = NameField(default="")
+    password = PasswordField()
+
+
+class LoginSerializer(StrictSerializer):
+    email = EmailField()
+    password = PasswordField()
+
+
+class RefreshSerializer(StrictSerializer):
+    refresh = serializers.CharField(max_length=1024)
+
+
+class PasswordChangeSerializer(StrictSerializer):
+    old_password = PasswordField()
+    new_password = PasswordField()
+
+
+class PasswordResetSerializer(StrictSerializer):
+    email = EmailField()
+
+
+class PasswordResetConfirmSerializer(StrictSerializer):
+    token = serializers.CharField(max_length=200)
+    new_password = PasswordField()
+
+
+class PasswordSerializer(StrictSerializer):
+    password = PasswordField()
+
+
+class TokenPairSerializer(serializers.Serializer):
+    """``access`` goes into the ``Authorization`` header; ``refresh`` is good for one new pair."""
+
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class SignedInSerializer(serializers.Serializer):
+    access = serializers.CharField(source="tokens.access")
+    refresh = serializers.CharField(source="tokens.refresh")
+    user = UserSerializer()
+
+
+class SessionSerializer(serializers.ModelSerializer):
+    """A device that is signed in."""
+
+    device = serializers.CharField(source="user_agent")
+    address = serializers.CharField(source="ip", allow_null=True)
+    last_used_at = serializers.DateTimeField(source="rotated_at")
+    current = serializers.SerializerMethodField(help_text="Whether it is the session of this request.")
+
+    class Meta:
+        model = Session
+        fields = ["id", "device", "address", "created_at", "last_used_at", "expires_at", "current"]
+
+    def get_current(self, session: Session) -> bool:
+        return session.pk == self.context["request"].auth.session_id

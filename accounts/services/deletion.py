@@ -1,0 +1,115 @@
+"""Leaving: everything of a user goes, in the database and in Redis."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from redis import Redis
+
+from accounts.models import PasswordReset, Session, User
+from accounts.services import passwords
+from accounts.services.sessions import end_all_sessions
+from ai_tasks import progress
+from ai_tasks.models import AITask
+from notes.models import Chapter, Note, NoteVersion, Topic
+from notifications import inbox
+from notifications.models import Notification
+from utils.caching import changing_pages_of, dirty_key, token_key
+from utils.models import IdempotencyRecord
+from utils.redis import RedisUnavailable, redis_guard
+from utils.throttling import limits_of
+
+BATCH = 500
+
+
+def delete_my_account(*, user_id: int, password: str) -> None:
+    """Delete the signed-in user with everything of theirs. Raises ``WrongPassword``."""
+    passwords.confirm(user_id=user_id, password=password, field="password")
+    delete_account(user_id=user_id)
+
+
+def delete_account(*, user_id: int) -> None:
+    """Delete a user with everything of theirs, in bounded batches, leaves first.
+
+    Their tokens end first, so nothing new comes in meanwhile. Cut off half-way, what is left belongs to a user who can
+    sign in and delete it again. A worker that is busy with one of their AI tasks finds its row gone and stops.
+    Raises ``User.DoesNotExist``.
+    """
+    end_all_sessions(user_id=user_id)
+    _forget_in_redis(user_id)
+    for queryset in _belongings(user_id):
+        for ids in _delete_in_batches(user_id, queryset):
+            if queryset.model is AITask:
+                _unlink(key for task_id in ids for key in (progress.live_key(task_id), progress.events_key(task_id)))
+    with changing_pages_of(user_id):
+        # Waits for writers that were let in before; what they wrote goes by the cascade.
+        user = User.objects.select_for_update().get(pk=user_id)
+        user.delete()
+    _forget_in_redis(user_id)
+
+
+def _belongings(user_id: int) -> list[QuerySet[Any]]:
+    """Everything that may be numerous, each before what it points to."""
+    return [
+        Notification.objects.filter(user_id=user_id),
+        IdempotencyRecord.objects.filter(user_id=user_id),
+        AITask.objects.filter(user_id=user_id),
+        NoteVersion.objects.filter(note__user_id=user_id),
+        Topic.objects.filter(chapter__note__user_id=user_id),
+        Chapter.objects.filter(note__user_id=user_id),
+        Note.objects.filter(user_id=user_id),
+        PasswordReset.objects.filter(user_id=user_id),
+        Session.objects.filter(user_id=user_id),
+    ]
+
+
+def _delete_in_batches(user_id: int, queryset: QuerySet[Any]) -> Iterator[list[Any]]:
+    """Delete the rows in transactions of at most ``BATCH``, without loading their text; yield the ids that went."""
+    while ids := list(queryset.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+        with changing_pages_of(user_id):
+            queryset.model._default_manager.filter(pk__in=ids).only("pk").delete()
+        yield ids
+
+
+def _forget_in_redis(user_id: int) -> None:
+    """Remove what Redis holds under the user's id; the marks against their tokens stand until they expire."""
+    inbox.forget(user_id)
+    scopes = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
+    _unlink(
+        [
+            token_key(user_id),
+            dirty_key(user_id),
+            progress.user_events_key(user_id),
+            *(limit.key(user_id) for limit in limits_of(scopes)),
+        ]
+    )
+    _unlink_pages(user_id)
+
+
+def _unlink_pages(user_id: int) -> None:
+    """Rendered pages would expire within minutes; leaving is the one time they are worth a walk over all keys."""
+    try:
+        with redis_guard() as client:
+            _unlink_found(client, f"page:*:{user_id}:*")
+    except RedisUnavailable:
+        return  # nobody can reach them, and they expire
+
+
+def _unlink_found(client: Redis, pattern: str) -> None:
+    cursor = 0
+    while True:
+        cursor, keys = client.scan(cursor, match=pattern, count=BATCH)
+        if keys:
+            client.unlink(*keys)
+        if cursor == 0:
+            return
+
+
+def _unlink(keys: Iterable[str]) -> None:
+    names = list(keys)
+    try:
+        with redis_guard() as client:
+            client.unlink(*names)
+    except RedisUnavailable:
+        return  # every one of them expires

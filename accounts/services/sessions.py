@@ -1,0 +1,188 @@
+"""Sessions: one for each login on each device, renewed by refresh tokens that only their rows can give back."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from accounts import state
+from accounts.models import PasswordReset, Session, User
+from accounts.querysets import RESET_LIFETIME
+from accounts.tokens import REFRESH_LIFETIME, InvalidToken, issue_access, issue_refresh, read_refresh
+
+logger = logging.getLogger(__name__)
+
+RETRY_WINDOW = timedelta(seconds=10)
+"""How long the previous refresh token still works: its answer may have been lost on the way to the client."""
+PURGE_BATCH = 1000
+_PURGE_BATCHES = 100
+
+# The user's row is share-locked, so a session begins either before a change of password, which then revokes it, or
+# after it, when the version that the caller has checked a password against is gone.
+_OPEN = """
+INSERT INTO accounts_session (user_id, generation, user_agent, ip, rotated_at, created_at, expires_at)
+SELECT id, 1, %(user_agent)s::varchar, %(ip)s::inet, now(), now(), now() + %(lifetime)s::interval
+  FROM accounts_user
+ WHERE id = %(user)s AND token_version = %(version)s AND is_active
+   FOR SHARE
+RETURNING id, generation, rotated_at, expires_at
+"""
+
+# One statement for both the current generation, which is replaced, and its retry, which finds it replaced already: of
+# requests that come together the first rotates, and the others see its row once it is committed.
+_ROTATE = """
+UPDATE accounts_session AS session
+   SET generation = %(generation)s + 1,
+       rotated_at = CASE WHEN generation = %(generation)s THEN now() ELSE rotated_at END,
+       expires_at = CASE WHEN generation = %(generation)s THEN now() + %(lifetime)s::interval ELSE expires_at END
+  FROM accounts_user AS owner
+ WHERE session.id = %(session)s AND owner.id = session.user_id AND owner.is_active
+   AND revoked_at IS NULL AND expires_at > now()
+   AND (generation = %(generation)s
+        OR (generation = %(generation)s + 1 AND rotated_at > now() - %(retry_window)s::interval))
+RETURNING session.id, generation, rotated_at, expires_at, owner.id, token_version
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a session is used from, as far as the request tells."""
+
+    user_agent: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    access: str
+    refresh: str
+
+
+class SessionNotOpened(Exception):
+    """The user was disabled, deleted or given another password while the request was under way."""
+
+
+def open_session(*, user_id: int, token_version: int, device: Device) -> TokenPair:
+    """Begin a session of a user whose password was checked at this ``token_version``. Raises ``SessionNotOpened``."""
+    row = _fetch_row(
+        _OPEN,
+        {
+            "user": user_id,
+            "version": token_version,
+            "user_agent": device.user_agent[:300],
+            "ip": device.address or None,
+            "lifetime": REFRESH_LIFETIME,
+        },
+    )
+    if row is None:
+        raise SessionNotOpened
+    return _pair(*row, user_id=user_id, token_version=token_version)
+
+
+def refresh(*, token: str) -> TokenPair:
+    """Exchange a session's refresh token for its next pair.
+
+    The previous token gets the current pair again for ``RETRY_WINDOW``. Any other token of the session means that two
+    parties hold it, and revokes the session. Raises ``InvalidToken``.
+    """
+    claims = read_refresh(token)
+    row = _fetch_row(
+        _ROTATE,
+        {
+            "session": claims.session_id,
+            "generation": claims.generation,
+            "lifetime": REFRESH_LIFETIME,
+            "retry_window": RETRY_WINDOW,
+        },
+    )
+    if row is None:
+        _revoke_replayed(claims.session_id, claims.generation)
+        raise InvalidToken
+    *session, user_id, token_version = row
+    return _pair(*session, user_id=user_id, token_version=token_version)
+
+
+def revoke(*, session_id: int, user_id: int) -> bool:
+    """End one session of the user; False if there is no such live session of theirs."""
+    revoked = Session.objects.owned_by(user_id).filter(pk=session_id, revoked_at=None, expires_at__gt=Now())
+    if not revoked.update(revoked_at=Now()):
+        return False
+    _mark_revoked([session_id])
+    return True
+
+
+def end_all_sessions(*, user_id: int) -> int:
+    """Revoke all of the user's sessions, access tokens and password resets; return their new token version.
+
+    Opens a transaction, or joins the caller's: what justifies this must commit together with it.
+    """
+    with transaction.atomic():
+        version = raise_token_version(user_id=user_id)
+        Session.objects.owned_by(user_id).filter(revoked_at=None).update(revoked_at=Now())
+        PasswordReset.objects.filter(user_id=user_id, used_at=None).update(used_at=Now())
+    return version
+
+
+def raise_token_version(*, user_id: int) -> int:
+    """End the user's access tokens, which their sessions may renew; return the new version."""
+    with transaction.atomic():
+        User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
+        version = User.objects.values_list("token_version", flat=True).get(pk=user_id)
+        transaction.on_commit(partial(state.token_version_raised, user_id, version), robust=True)
+    return version
+
+
+def purge_expired() -> int:
+    """Delete sessions and password resets that have expired, in bounded batches; return how many rows went."""
+    expired_resets = PasswordReset.objects.filter(created_at__lt=Now() - RESET_LIFETIME)
+    return _purge(Session.objects.filter(expires_at__lt=Now())) + _purge(expired_resets)
+
+
+def _purge(expired: Any) -> int:
+    purged = 0
+    for _ in range(_PURGE_BATCHES):
+        batch = list(expired.values_list("pk", flat=True)[:PURGE_BATCH])
+        purged += expired.model.objects.filter(pk__in=batch).delete()[0]
+        if len(batch) < PURGE_BATCH:
+            break
+    return purged
+
+
+def _revoke_replayed(session_id: int, generation: int) -> None:
+    # The current generation gets here when its user is disabled: nothing of it has leaked.
+    replayed = Session.objects.filter(pk=session_id, revoked_at=None).exclude(generation=generation)
+    if replayed.update(revoked_at=Now()):
+        logger.warning("A used refresh token of session %d came back; the session is revoked.", session_id)
+        _mark_revoked([session_id])
+
+
+def _mark_revoked(session_ids: Iterable[int]) -> None:
+    transaction.on_commit(partial(state.session_revoked, session_ids), robust=True)
+
+
+def _fetch_row(sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchone()
+
+
+def _pair(
+    session_id: int,
+    generation: int,
+    rotated_at: datetime,
+    expires_at: datetime,
+    *,
+    user_id: int,
+    token_version: int,
+) -> TokenPair:
+    """The pair that a session's row stands for: the same one as often as it is asked for."""
+    return TokenPair(
+        access=issue_access(user_id=user_id, token_version=token_version, session_id=session_id, issued_at=rotated_at),
+        refresh=issue_refresh(session_id=session_id, generation=generation, expires_at=expires_at),
+    )

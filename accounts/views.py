@@ -1,0 +1,225 @@
+"""Signing in and out, passwords, sessions, and one's own account."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpResponse, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.login_throttle import count_attempt
+from accounts.models import Session, User
+from accounts.serializers import (
+    LoginSerializer,
+    PasswordChangeSerializer,
+    PasswordResetConfirmSerializer,
+    PasswordResetSerializer,
+    PasswordSerializer,
+    ProfileSerializer,
+    RefreshSerializer,
+    RegistrationSerializer,
+    SessionSerializer,
+    SignedInSerializer,
+    TokenPairSerializer,
+    UserSerializer,
+)
+from accounts.services import deletion, export, password_resets, passwords, sessions, sign_in, users
+from accounts.services.sessions import Device
+from utils.client_address import client_address
+from utils.exceptions import NotFound
+from utils.pages import CachedPages, cached_page
+from utils.query_optimization import QueryOptimizer
+
+
+def device_of(request: Request) -> Device:
+    """Where the request comes from, as far as it tells."""
+    user_agent = "".join(filter(str.isprintable, request.headers.get("User-Agent", "")))
+    return Device(user_agent=user_agent, address=client_address(request))
+
+
+class AccountView(APIView):
+    """A view with one serializer for what it is sent."""
+
+    serializer_class: type[serializers.Serializer]
+
+    def read_body(self, request: Request) -> dict[str, Any]:
+        """Return the validated body. Raises ``ValidationError``."""
+        body = self.serializer_class(data=request.data)
+        body.is_valid(raise_exception=True)
+        return body.validated_data
+
+
+class PublicView(AccountView):
+    """Open to everybody, whatever token they may send along; each has limits of its own."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class RegisterView(PublicView):
+    serializer_class = RegistrationSerializer
+
+    @extend_schema(operation_id="auth_register", responses={201: SignedInSerializer})
+    def post(self, request: Request) -> Response:
+        """Make an account and sign in."""
+        data = self.read_body(request)
+        count_attempt(request, account=data["email"])
+        signed_in = sign_in.register(**data, device=device_of(request))
+        return Response(SignedInSerializer(signed_in).data, status=status.HTTP_201_CREATED)
+
+
+class LoginView(PublicView):
+    serializer_class = LoginSerializer
+
+    @extend_schema(operation_id="auth_login", responses=SignedInSerializer)
+    def post(self, request: Request) -> Response:
+        """Sign in: begin a session on this device."""
+        data = self.read_body(request)
+        count_attempt(request, account=data["email"])
+        return Response(SignedInSerializer(sign_in.log_in(**data, device=device_of(request))).data)
+
+
+class RefreshView(PublicView):
+    serializer_class = RefreshSerializer
+
+    @extend_schema(operation_id="auth_refresh", responses=TokenPairSerializer)
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for the next pair. A token that was used before ends its session."""
+        data = self.read_body(request)
+        return Response(TokenPairSerializer(sessions.refresh(token=data["refresh"])).data)
+
+
+class LogoutView(APIView):
+    @extend_schema(operation_id="auth_logout", request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """End this session."""
+        sessions.revoke(session_id=request.auth.session_id, user_id=request.user.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class LogoutAllView(APIView):
+    @extend_schema(operation_id="auth_logout_all", request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """End every session, this one included."""
+        sessions.end_all_sessions(user_id=request.user.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+    """Devices that are signed in, the latest first."""
+
+    lookup_value_regex = r"\d+"
+    queryset = Session.objects.none()  # tells the schema the id's type
+    serializer_class = SessionSerializer
+
+    def get_queryset(self) -> Any:
+        return QueryOptimizer.get_sessions_for_list(self.request.user)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Sign one device out."""
+        if not sessions.revoke(session_id=int(pk), user_id=request.user.pk):
+            raise NotFound
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordChangeView(AccountView):
+    serializer_class = PasswordChangeSerializer
+
+    @extend_schema(operation_id="auth_password_change", responses=TokenPairSerializer)
+    def post(self, request: Request) -> Response:
+        """Choose another password. Every session ends; the answer is a new one's pair."""
+        data = self.read_body(request)
+        count_attempt(request, account=own_account(request))
+        pair = passwords.change(user_id=request.user.pk, **data, device=device_of(request))
+        return Response(TokenPairSerializer(pair).data)
+
+
+class PasswordResetView(PublicView):
+    serializer_class = PasswordResetSerializer
+
+    @extend_schema(operation_id="auth_password_reset", responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Ask for a mail that lets its reader choose a new password. It is not told whether anybody has the address."""
+        data = self.read_body(request)
+        count_attempt(request, account=data["email"])
+        password_resets.request_reset(email=data["email"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordResetConfirmView(PublicView):
+    serializer_class = PasswordResetConfirmSerializer
+
+    @extend_schema(operation_id="auth_password_reset_confirm", responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Choose a new password by the mail's code. Every session ends."""
+        data = self.read_body(request)
+        count_attempt(request, account=data["token"])
+        password_resets.confirm_reset(token=data["token"], new_password=data["new_password"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class MeViewSet(CachedPages, viewsets.GenericViewSet):
+    """The signed-in user's own profile."""
+
+    cached_actions = {"retrieve": settings.CACHE_TTL_PROFILE}
+    serializer_class = UserSerializer
+    pagination_class = None
+
+    @extend_schema(operation_id="users_me_retrieve", responses=UserSerializer)
+    @cached_page
+    def retrieve(self, request: Request) -> Response:
+        """Show one's profile."""
+        return Response(self._profile(request))
+
+    @extend_schema(operation_id="users_me_update", request=ProfileSerializer, responses=UserSerializer)
+    def partial_update(self, request: Request) -> Response:
+        """Change one's name."""
+        body = ProfileSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        if body.validated_data:
+            users.rename(user_id=request.user.pk, name=body.validated_data["name"])
+        return Response(self._profile(request))
+
+    def _profile(self, request: Request) -> dict[str, Any]:
+        return UserSerializer(QueryOptimizer.get_user_profile(request.user.pk)).data
+
+
+class DeleteMeView(AccountView):
+    serializer_class = PasswordSerializer
+
+    @extend_schema(operation_id="users_me_delete", responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Delete the account with everything in it, for good."""
+        data = self.read_body(request)
+        count_attempt(request, account=own_account(request))
+        deletion.delete_my_account(user_id=request.user.pk, password=data["password"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ExportMeView(APIView):
+    @extend_schema(
+        operation_id="users_me_export",
+        responses={(200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "A zip of JSON and Markdown.")},
+    )
+    def get(self, request: Request) -> HttpResponse | StreamingHttpResponse:
+        """Download everything that is stored about one."""
+        return StreamingHttpResponse(
+            export.stream_export(user_id=request.user.pk),
+            content_type="application/zip",
+            headers={
+                "Content-Disposition": 'attachment; filename="noteassist-export.zip"',
+                "Cache-Control": "no-store",
+            },
+        )
+
+
+def own_account(request: Request) -> str:
+    """The signed-in user's name at the login throttle: their address would cost a query."""
+    assert isinstance(request.user, User)
+    return f"user:{request.user.pk}"
