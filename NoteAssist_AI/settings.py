@@ -75,6 +75,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "NoteAssist_AI.urls"
 WSGI_APPLICATION = "NoteAssist_AI.wsgi.application"
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.ThrottledModelBackend"]  # the admin's; the API has its own
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False
 
@@ -195,7 +196,7 @@ CELERY_TIMEZONE = "UTC"
 
 # --- AI ---------------------------------------------------------------------------------------------------------------
 
-AI_BASE_URL = env.url("AI_BASE_URL", ("http", "https"), "https://api.openai.com/v1")
+AI_BASE_URL = env.url("AI_BASE_URL", ("http", "https"), "")  # unset: OpenAI with a key, offline without
 AI_API_KEY = env.text("AI_API_KEY", "")
 AI_MODEL = env.text("AI_MODEL", "gpt-4o-mini")
 AI_TIMEOUT_SECONDS = env.seconds("AI_TIMEOUT_SECONDS", 120, minimum=1)
