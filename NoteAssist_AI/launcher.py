@@ -70,7 +70,7 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", port))
+            probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
             sys.exit(f"Port {port} cannot be used ({error}). Choose another one: PORT=8010 make run")
     return port
