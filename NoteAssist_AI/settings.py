@@ -201,6 +201,7 @@ AI_API_KEY = env.text("AI_API_KEY", "")
 AI_MODEL = env.text("AI_MODEL", "gpt-4o-mini")
 AI_TIMEOUT_SECONDS = env.seconds("AI_TIMEOUT_SECONDS", 120, minimum=1)
 AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1)
+AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15)  # what a stopping worker may still finish
 AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3)
 EVENTS_BASE_URL = env.url("EVENTS_BASE_URL", ("http", "https"), "").rstrip("/")
 

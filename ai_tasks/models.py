@@ -55,6 +55,7 @@ class AITask(models.Model):
     progress = models.PositiveSmallIntegerField(default=0)
     message = models.CharField(max_length=MESSAGE_MAX_LENGTH, blank=True)
     result = models.JSONField(null=True, blank=True)
+    applicable = models.BooleanField(default=True)  # false: the result only says that there is no answer
     error_code = models.CharField(max_length=50, blank=True)
     error_detail = models.CharField(max_length=MESSAGE_MAX_LENGTH, blank=True)
 

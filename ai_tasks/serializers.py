@@ -35,8 +35,8 @@ class ResultSerializer(serializers.Serializer):
     """An answer. ``notice`` says what a reader must know about it, as that no model was asked."""
 
     content = serializers.CharField()
-    code = serializers.CharField()
-    code_language = serializers.CharField()
+    code = serializers.CharField(allow_null=True)
+    code_language = serializers.CharField(allow_null=True)
     sources = SourceSerializer(many=True)
     notice = serializers.CharField(allow_null=True)
 

@@ -103,10 +103,12 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._release_at: float | None = None
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._release_at is not None
+
     def execute(self, task_id: UUID) -> None:
         """Claim a task and carry it as far as it will go. A task that is not there to be claimed is nobody's error."""
-        if self._release_at is not None:
-            return  # stopping: the sweep tells another worker
         attempt = ledger.claim(task_id)
         if attempt is None:
             return

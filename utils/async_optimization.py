@@ -8,7 +8,10 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from celery import Task, shared_task
+from celery.exceptions import Reject
 from celery.result import AsyncResult
+from celery.signals import worker_shutting_down
+from django.conf import settings
 
 from ai_tasks import ledger, progress
 from ai_tasks.models import AITask
@@ -48,7 +51,15 @@ def process_ai_request(
     task_id: str, user_id: int | None = None, request_type: str | None = None, request_data: Any = None
 ) -> None:
     """Work on an AI task. Call ``.delay(task_id, user_id, request_type, request_data)`` to record and queue one."""
+    if worker.is_stopping:
+        raise Reject("this worker is stopping", requeue=True)
     worker.execute(UUID(task_id))
+
+
+@worker_shutting_down.connect
+def finish_or_release(**_kwargs: object) -> None:
+    """Celery's warm shutdown waits for threads that nobody would stop."""
+    worker.stop_soon(settings.AI_SHUTDOWN_SECONDS)
 
 
 @shared_task(name="ai_tasks.sweep")

@@ -54,7 +54,7 @@ def loads_strictly(body: bytes) -> Any:
         # A body that nests too deeply for orjson itself ends here too.
         raise InvalidJSON(f"The request body is not valid JSON: {error.msg} at character {error.pos}.") from error
     for pointer, depth, value in _walk(data):
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH and isinstance(value, dict | list):
             raise InvalidJSON(f"The request body nests deeper than {MAX_DEPTH} levels.")
         if isinstance(value, str) and "\x00" in value:
             error_here: FieldError = {
@@ -69,7 +69,7 @@ def loads_strictly(body: bytes) -> Any:
 
 def _walk(data: Any) -> Iterator[tuple[str, int, Any]]:
     """Every key and value with its JSON pointer and depth, without recursion."""
-    stack: list[tuple[str, int, Any]] = [("", 0, data)]
+    stack: list[tuple[str, int, Any]] = [("", 1, data)]
     while stack:
         pointer, depth, value = stack.pop()
         yield pointer, depth, value

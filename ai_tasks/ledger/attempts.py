@@ -101,17 +101,20 @@ def succeed(attempt: Attempt, answer: Answer) -> AITask:
     """
     with changing_pages_of(attempt.user_id):
         task = AITask.objects.held(attempt.task_id, attempt.number).filter(status=_S.RUNNING).first()
+        if task is None:
+            return stop_cancelled(attempt)
         applied = False
-        if task is not None and task.apply:
+        if task.apply:
             # The note is locked before the task's row, in the order in which deleting a note locks them.
-            task.result = answer.result
+            task.result, task.applicable = dict(answer.result), answer.applicable
             applied = apply_answer(attempt.user_id, task.topic_id, task.source_hash, task)
-        task = _end(
+        return _end(
             attempt,
             _S.SUCCEEDED,
             progress=PROGRESS_DONE,
-            message=done_message(apply=task.apply, applied=applied) if task else "",
+            message=done_message(task, applied=applied),
             result=answer.result,
+            applicable=answer.applicable,
             provider=answer.provider,
             model=answer.model,
             input_tokens=answer.input_tokens,
@@ -119,7 +122,6 @@ def succeed(attempt: Attempt, answer: Answer) -> AITask:
             usage_estimated=answer.usage_estimated,
             applied_at=Now() if applied else None,
         )
-    return task
 
 
 def fail(attempt: Attempt, *, code: str, detail: str) -> AITask:

@@ -14,7 +14,7 @@ from accounts.models import User
 from ai_tasks.handlers import HANDLERS, Handler
 from ai_tasks.ledger.announcing import announce_end, publish_after_commit
 from ai_tasks.models import PROGRESS_DONE, AITask
-from ai_tasks.providers import provider_and_model
+from ai_tasks.providers import configured_model, configured_provider
 from notes.models import Topic
 from notes.services import apply_ai_answer, text_hash
 from utils.caching import changing_pages_of
@@ -25,6 +25,7 @@ from utils.throttling import Limit, limits_of
 RESULT_LIFETIME = timedelta(seconds=settings.CACHE_TTL_AI_RESULT)
 QUEUED_MESSAGE = "Waiting for a worker"
 APPLIED_MESSAGE = "Done, and written to your topic"
+NOTHING_TO_APPLY_MESSAGE = "Done. There was no answer to write to your topic"
 NOT_APPLIED_MESSAGE = "Done. Your topic changed meanwhile, so the answer was not written to it"
 DONE_MESSAGE = "Done"
 
@@ -62,7 +63,7 @@ class _Request:
     def digest(self, user_id: int, *parts: object) -> str:
         """Equal requests of one user, and no others, have equal digests."""
         same = [user_id, self.handler.request_type, self.data, self.topic_id, self.apply]
-        same += [self.handler.template_version, *provider_and_model(), *parts]
+        same += [self.handler.template_version, configured_provider(), configured_model(), *parts]
         return sha256(dumps(same)).hexdigest()
 
 
@@ -233,7 +234,8 @@ def _answer_from(answered: AITask, request: _Request) -> AITask:
         task = _new_row(answered.user_id, request, answered.request_hash, fingerprint=None)
         task.status = AITask.Status.SUCCEEDED
         task.progress = PROGRESS_DONE
-        task.message = done_message(apply=request.apply, applied=applied)
+        task.applicable = answered.applicable
+        task.message = done_message(task, applied=applied)
         task.result = answered.result
         task.provider, task.model = answered.provider, answered.model
         task.cached, task.billed = True, False
@@ -249,7 +251,7 @@ def apply_answer(user_id: int, topic_id: int | None, source_hash: str, task: AIT
 
     Runs in the caller's transaction and ``changing_pages_of``.
     """
-    if topic_id is None or task.result is None:
+    if topic_id is None or task.result is None or not task.applicable:
         return False
     if HANDLERS[task.request_type].applies_to == "code":
         answer = {"code": task.result["code"], "code_language": task.result["code_language"]}
@@ -258,7 +260,9 @@ def apply_answer(user_id: int, topic_id: int | None, source_hash: str, task: AIT
     return apply_ai_answer(user_id=user_id, topic_id=topic_id, expected_hash=source_hash, **answer)
 
 
-def done_message(*, apply: bool, applied: bool) -> str:
-    if not apply:
+def done_message(task: AITask, *, applied: bool) -> str:
+    if not task.apply:
         return DONE_MESSAGE
+    if not task.applicable:
+        return NOTHING_TO_APPLY_MESSAGE
     return APPLIED_MESSAGE if applied else NOT_APPLIED_MESSAGE

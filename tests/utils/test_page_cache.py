@@ -1,0 +1,177 @@
+"""The page cache never shows less than the last write, whoever dies in between."""
+
+import pytest
+import time_machine
+from django.db import transaction
+
+from accounts.state import remember_state
+from tests.factories import SessionFactory
+from utils import caching
+from utils.admission import Page, Subject, admit
+from utils.caching import DIRTY_SECONDS, changing_pages_of, forget_pages_of, store_page
+from utils.redis import redis_guard, reset_client
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def subject(alice):
+    session = SessionFactory(user=alice)
+    subject = Subject(alice.pk, session.pk, alice.token_version)
+    remember_state(subject, is_staff=False)
+    return subject
+
+
+def read(subject, *tags) -> Page:
+    return admit(subject, page_name="list", if_none_match=tags).page
+
+
+def fill(subject, body=b"old") -> None:
+    page = read(subject)
+    assert page.outcome == "miss"
+    store_page(page.key, etag="tag", body=body, ttl=180)
+
+
+class Died(BaseException):
+    """Nothing runs after it: a process that was killed."""
+
+
+def test_a_stored_page_is_read_back_with_its_tag(subject):
+    fill(subject, b"body")
+
+    page = read(subject)
+
+    assert (page.outcome, page.etag, page.body) == ("hit", "tag", b"body")
+
+
+def test_a_client_that_has_the_page_is_told_so_without_a_body(subject):
+    fill(subject)
+
+    assert read(subject, "other", "tag") == Page("same", etag="tag")
+
+
+def test_another_users_page_is_not_seen(subject, charlie):
+    fill(subject)
+    session = SessionFactory(user=charlie)
+    stranger = Subject(charlie.pk, session.pk, charlie.token_version)
+    remember_state(stranger, is_staff=False)
+
+    assert read(stranger).outcome == "miss"
+
+
+def test_after_a_write_the_page_is_gone(subject):
+    fill(subject)
+
+    with changing_pages_of(subject.user_id):
+        pass
+
+    assert read(subject).outcome == "miss"
+
+
+def test_readers_bypass_the_cache_while_a_write_is_going_on(subject):
+    fill(subject)
+
+    with changing_pages_of(subject.user_id):
+        assert read(subject).outcome == "bypass"
+
+
+def test_two_writers_at_once_both_hold_readers_off(subject):
+    with changing_pages_of(subject.user_id):
+        with changing_pages_of(subject.user_id):
+            pass
+        assert read(subject).outcome == "bypass"
+
+    assert read(subject).outcome == "miss"
+
+
+def test_a_reader_that_began_before_the_write_stores_where_nobody_looks(subject):
+    slow_reader = read(subject)
+    with changing_pages_of(subject.user_id):
+        pass
+
+    store_page(slow_reader.key, etag="tag", body=b"old", ttl=180)
+
+    assert read(subject).outcome == "miss"
+
+
+def test_a_writer_that_dies_after_its_commit_leaves_nothing_stale(subject, monkeypatch):
+    fill(subject)
+    slow_reader = read(subject)
+    monkeypatch.setattr(caching, "_end_changes", lambda marks: None)
+
+    with changing_pages_of(subject.user_id):
+        pass  # committed, and killed before it could say so
+
+    assert read(subject).outcome == "bypass"
+    if slow_reader.key:
+        store_page(slow_reader.key, etag="tag", body=b"old", ttl=600)
+    with time_machine.travel(caching.time.time() + DIRTY_SECONDS + 1):
+        assert read(subject).outcome == "miss"
+
+
+def test_a_write_that_is_rolled_back_lets_readers_in_again(subject):
+    with pytest.raises(Died), changing_pages_of(subject.user_id):
+        raise Died
+
+    assert read(subject).outcome == "miss"
+
+
+def test_inside_a_larger_transaction_readers_wait_for_its_commit(subject):
+    with transaction.atomic():
+        with changing_pages_of(subject.user_id):
+            pass
+        assert read(subject).outcome == "bypass"
+
+    assert read(subject).outcome == "miss"
+
+
+def test_the_new_token_is_there_before_other_callbacks_of_the_commit_run(subject):
+    seen = []
+
+    with changing_pages_of(subject.user_id):
+        transaction.on_commit(lambda: seen.append(read(subject).outcome), robust=True)
+
+    assert seen == ["miss"]
+
+
+def test_a_process_whose_write_went_unmarked_trusts_no_page_afterwards(subject, settings):
+    fill(subject)
+    url, settings.REDIS_URL = settings.REDIS_URL, "unix:///nonexistent.sock"
+    reset_client()
+    with changing_pages_of(subject.user_id):
+        pass
+    settings.REDIS_URL = url
+    reset_client()
+
+    assert read(subject).outcome == "miss"
+
+
+def test_pages_from_before_a_restart_of_redis_are_not_believed(subject):
+    fill(subject)
+    with redis_guard() as client:
+        client.set("pages:run", "the run before")  # what a snapshot brings back
+    reset_client()
+
+    assert read(subject).outcome == "miss"
+
+
+def test_an_invalidation_by_hand_drops_the_users_pages(subject):
+    fill(subject)
+
+    forget_pages_of(subject.user_id)
+
+    assert read(subject).outcome == "miss"
+
+
+def test_every_key_of_the_cache_but_the_epoch_has_an_end(subject, empty_redis):
+    fill(subject)
+    with changing_pages_of(subject.user_id):
+        keys = {key.decode(): empty_redis.ttl(key) for key in empty_redis.keys()}
+
+    assert {key for key, ttl in keys.items() if ttl < 0} == {"pages:epoch", "pages:run"}
+
+
+def test_in_memory_mode_has_no_page_cache(subject, settings):
+    settings.PAGE_CACHE_ENABLED = False
+
+    assert read(subject).outcome == "none"
