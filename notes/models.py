@@ -9,17 +9,17 @@ from django.db.models import Deferrable, F, Func, Q, Value
 from django.db.models.functions import Left, Now
 
 from notes.querysets import ChapterQuerySet, NoteQuerySet, NoteVersionQuerySet, TopicQuerySet
+from notes.search import SEARCH_CONFIG, without_tags
 
 TITLE_MAX_LENGTH = 300
 TEXT_MAX_BYTES = 100_000
 TAGS_MAX = 20
 TAG_MAX_LENGTH = 50
 SOURCES_MAX = 50
-SEARCH_CONFIG = "english"
 
 
 class TagVector(SearchVectorCombinable, Func):
-    """Each tag as one lexeme, spelled as it is (``array_to_string`` is not immutable, so no generated column takes it)."""
+    """Each tag as one lexeme, spelled as it is (no generated column takes ``array_to_string``: it is not immutable)."""
 
     function = "array_to_tsvector"
     output_field = SearchVectorField()
@@ -32,7 +32,7 @@ class Weighted(SearchVectorCombinable, Func):
 
 def _words(source: str, weight: str) -> SearchVector:
     # Bounded: a vector of more than 1 MB is an error of Postgres.
-    return SearchVector(Left(source, TEXT_MAX_BYTES), weight=weight, config=SEARCH_CONFIG)
+    return SearchVector(without_tags(Left(source, TEXT_MAX_BYTES)), weight=weight, config=SEARCH_CONFIG)
 
 
 class Note(models.Model):
@@ -64,7 +64,7 @@ class Note(models.Model):
         indexes = [
             models.Index(fields=["user", "-updated_at"], name="note_user_updated_idx"),
             models.Index(fields=["user", "status"], name="note_user_status_idx"),
-            # One for each ordering that the list offers, so that a page is read off the index (backwards for the other sign).
+            # One for each ordering of the list, so that a page is read off the index (backwards for the other sign).
             models.Index(
                 "user",
                 F("updated_at").desc(),
@@ -144,7 +144,7 @@ class Topic(models.Model):
 
 
 class NoteVersion(models.Model):
-    """What a note was before a change, or after an answer of AI was applied. Never changed once written."""
+    """What a note was before a change, and what kind of change that was. Never changed once written."""
 
     class Reason(models.TextChoices):
         EDIT = "edit", "Edit"

@@ -7,9 +7,10 @@ import django.db.models.constraints
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import django.db.models.functions.text
-import notes.models
 from django.conf import settings
 from django.db import migrations, models
+
+import notes.models
 
 
 class Migration(migrations.Migration):
@@ -55,7 +56,15 @@ class Migration(migrations.Migration):
                         db_persist=True,
                         expression=django.contrib.postgres.search.CombinedSearchVector(
                             django.contrib.postgres.search.SearchVector(
-                                django.db.models.functions.text.Left("title", 100000), config="english", weight="A"
+                                models.Func(
+                                    django.db.models.functions.text.Left("title", 100000),
+                                    models.Value("<>"),
+                                    models.Value("  "),
+                                    function="translate",
+                                    output_field=models.TextField(),
+                                ),
+                                config="english",
+                                weight="A",
                             ),
                             "||",
                             notes.models.Weighted(notes.models.TagVector("tags"), models.Value("A")),
@@ -86,7 +95,15 @@ class Migration(migrations.Migration):
                     models.GeneratedField(
                         db_persist=True,
                         expression=django.contrib.postgres.search.SearchVector(
-                            django.db.models.functions.text.Left("title", 100000), config="english", weight="B"
+                            models.Func(
+                                django.db.models.functions.text.Left("title", 100000),
+                                models.Value("<>"),
+                                models.Value("  "),
+                                function="translate",
+                                output_field=models.TextField(),
+                            ),
+                            config="english",
+                            weight="B",
                         ),
                         output_field=django.contrib.postgres.search.SearchVectorField(),
                     ),
@@ -147,11 +164,25 @@ class Migration(migrations.Migration):
                         expression=django.contrib.postgres.search.CombinedSearchVector(
                             django.contrib.postgres.search.CombinedSearchVector(
                                 django.contrib.postgres.search.SearchVector(
-                                    django.db.models.functions.text.Left("title", 100000), config="english", weight="B"
+                                    models.Func(
+                                        django.db.models.functions.text.Left("title", 100000),
+                                        models.Value("<>"),
+                                        models.Value("  "),
+                                        function="translate",
+                                        output_field=models.TextField(),
+                                    ),
+                                    config="english",
+                                    weight="B",
                                 ),
                                 "||",
                                 django.contrib.postgres.search.SearchVector(
-                                    django.db.models.functions.text.Left("explanation", 100000),
+                                    models.Func(
+                                        django.db.models.functions.text.Left("explanation", 100000),
+                                        models.Value("<>"),
+                                        models.Value("  "),
+                                        function="translate",
+                                        output_field=models.TextField(),
+                                    ),
                                     config="english",
                                     weight="C",
                                 ),
@@ -159,7 +190,15 @@ class Migration(migrations.Migration):
                             ),
                             "||",
                             django.contrib.postgres.search.SearchVector(
-                                django.db.models.functions.text.Left("code", 100000), config="english", weight="D"
+                                models.Func(
+                                    django.db.models.functions.text.Left("code", 100000),
+                                    models.Value("<>"),
+                                    models.Value("  "),
+                                    function="translate",
+                                    output_field=models.TextField(),
+                                ),
+                                config="english",
+                                weight="D",
                             ),
                             django.contrib.postgres.search.SearchConfig("english"),
                         ),

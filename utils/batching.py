@@ -1,0 +1,39 @@
+"""Walking over a large table in pieces."""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
+from django.db.models.query import ModelIterable
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+def batch_query(queryset: QuerySet[ModelT], batch_size: int = 1000) -> Iterator[list[ModelT]]:
+    """Yield the queryset's objects in lists of at most ``batch_size``, in the order of their primary keys.
+
+    Each list is one query that starts after the last key seen, so rows that come or go meanwhile make none be skipped
+    or repeated, and a late list costs what the first one cost. No transaction is held between lists.
+
+    Raises ``ValueError`` at once for what cannot be walked so: a queryset that is sliced, combined, ordered by other
+    columns, or yields no objects.
+    """
+    query = queryset.query
+    if batch_size < 1:
+        raise ValueError("batch_size must be at least 1.")
+    if query.is_sliced or query.combinator or query.distinct_fields:
+        raise ValueError("A queryset that is sliced, combined, or distinct on fields cannot be walked by primary key.")
+    if query.extra_order_by or any(term not in ("pk", queryset.model._meta.pk.name) for term in query.order_by):
+        raise ValueError("batch_query walks in the order of the primary key: remove the queryset's order_by().")
+    if not issubclass(queryset._iterable_class, ModelIterable):
+        raise ValueError("batch_query yields objects: remove values(), values_list() or dates().")
+    return _walk(queryset.order_by("pk"), batch_size)
+
+
+def _walk(queryset: QuerySet[ModelT], batch_size: int) -> Iterator[list[ModelT]]:
+    batch = list(queryset[:batch_size])
+    while batch:
+        yield batch
+        if len(batch) < batch_size:
+            return
+        batch = list(queryset.filter(pk__gt=batch[-1].pk)[:batch_size])
