@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+from django.core.exceptions import ImproperlyConfigured
 
 from NoteAssist_AI import embedded, env
 
@@ -53,9 +54,9 @@ def main() -> int:
         prepare()
         return run(port)
     except KeyboardInterrupt:
-        logger.info("stopped")
+        logger.info("stopping")
         return 0
-    except embedded.EngineError as error:
+    except (embedded.EngineError, ImproperlyConfigured) as error:
         logger.error("%s", error)
         return 1
     finally:
