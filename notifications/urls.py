@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from notifications.views import HistoryView, PendingView, ReadView
+
+urlpatterns = [
+    path("notifications/", HistoryView.as_view(), name="notifications"),
+    path("notifications/pending/", PendingView.as_view(), name="notifications-pending"),
+    path("notifications/read/", ReadView.as_view(), name="notifications-read"),
+]

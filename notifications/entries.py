@@ -1,0 +1,70 @@
+"""A notification outside the database: what the inbox holds, the outbox carries and the API shows."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from uuid import UUID
+
+import orjson
+
+from notifications.models import Notification
+from utils.json import dumps
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class InvalidEntry(ValueError):
+    """These bytes are no notification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One notification of one user. ``created_at`` is UTC."""
+
+    id: UUID
+    user_id: int
+    type: str
+    title: str
+    message: str
+    action_id: str
+    created_at: datetime
+
+    @classmethod
+    def from_row(cls, row: Notification) -> Self:
+        return cls(row.pk, row.user_id, row.type, row.title, row.message, row.action_id, row.created_at)
+
+    @classmethod
+    def from_body(cls, user_id: int, body: bytes) -> Self:
+        """Read what :meth:`body` wrote. Raises :class:`InvalidEntry`."""
+        try:
+            fields = orjson.loads(body)
+            return cls(
+                id=UUID(fields["id"]),
+                user_id=user_id,
+                type=Notification.Type(fields["type"]).value,
+                title=str(fields["title"]),
+                message=str(fields["message"]),
+                action_id=str(fields["action_id"]),
+                created_at=datetime.fromisoformat(fields["created_at"]).astimezone(UTC),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidEntry(f"{type(error).__name__}: {error}") from error
+
+    @property
+    def score(self) -> int:
+        """The place in the inbox: microseconds since 1970, which Redis holds exactly."""
+        return (self.created_at - _EPOCH) // _MICROSECOND
+
+    def body(self) -> bytes:
+        """The notification as the API shows it."""
+        return dumps(
+            {
+                "id": str(self.id),
+                "type": self.type,
+                "title": self.title,
+                "message": self.message,
+                "action_id": self.action_id,
+                "created_at": f"{self.created_at:%Y-%m-%dT%H:%M:%S.%fZ}",
+            }
+        )

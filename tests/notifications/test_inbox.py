@@ -1,0 +1,189 @@
+"""The protocol that keeps the live inbox and the table telling the same."""
+
+import pytest
+from django.utils import timezone
+
+from notifications import inbox, services
+from notifications.entries import Entry
+from notifications.models import Notification
+from tests.factories import NotificationFactory
+from tests.notifications.helpers import PENDING, create, mark_read, pending_ids, redis_away
+from utils.redis import EPOCH_KEY, RedisUnavailable
+
+
+def age_marker(redis, user, milliseconds: int) -> None:
+    """Let time pass for the marker only."""
+    expires, epoch = redis.hget(inbox.entries_key(user.pk), "@marker").split(b":", 1)
+    redis.hset(inbox.entries_key(user.pk), "@marker", b"%d:%s" % (int(expires) - milliseconds, epoch))
+
+
+def test_a_complete_inbox_believes_itself_for_five_minutes(alice, alice_client, empty_redis):
+    pending_ids(alice_client)
+    row = NotificationFactory(user=alice)  # nobody pushed it
+
+    age_marker(empty_redis, alice, 4 * 60_000 + 50_000)
+    assert pending_ids(alice_client) == []
+
+    age_marker(empty_redis, alice, 10_000)
+    assert pending_ids(alice_client) == [str(row.pk)]
+
+
+def test_completing_drops_what_the_table_knows_as_read(alice, alice_client, empty_redis):
+    notification = create(alice)
+    services.drain()
+    pending_ids(alice_client)
+    Notification.objects.update(read_at=timezone.now())  # as by a process that died before it told the inbox
+
+    age_marker(empty_redis, alice, inbox.MARKER_MILLISECONDS)
+    assert pending_ids(alice_client) == []
+    assert empty_redis.hexists(inbox.entries_key(alice.pk), notification) is False
+
+
+def test_completing_keeps_what_has_no_row_yet(alice, alice_client, empty_redis):
+    pending_ids(alice_client)
+    notification = create(alice)
+
+    age_marker(empty_redis, alice, inbox.MARKER_MILLISECONDS)
+    assert pending_ids(alice_client) == [notification]
+
+
+def test_completing_does_not_touch_a_strangers_rows(alice, charlie, alice_client, charlie_client):
+    mine = NotificationFactory(user=alice)
+    theirs = NotificationFactory(user=charlie)
+
+    assert pending_ids(alice_client) == [str(mine.pk)]
+    assert pending_ids(charlie_client) == [str(theirs.pk)]
+
+
+def test_a_merge_is_refused_after_the_inbox_changed(alice):
+    stale = Entry.from_row(NotificationFactory(user=alice))
+    services.pending(user_id=alice.pk)
+    seen = inbox.read(alice.pk)
+    mark_read(alice, str(stale.id))
+
+    assert inbox.merge(alice.pk, seen, unread=[stale], read_ids=[]) is False
+
+    assert services.pending(user_id=alice.pk) == []
+
+
+def test_a_merge_is_refused_after_a_read_of_what_the_inbox_did_not_have(alice):
+    stale = Entry.from_row(NotificationFactory(user=alice))
+    seen = inbox.read(alice.pk)
+    mark_read(alice, str(stale.id))
+
+    assert inbox.merge(alice.pk, seen, unread=[stale], read_ids=[]) is False
+
+
+def test_a_merge_is_refused_while_somebody_reads(alice):
+    entry = Entry.from_row(NotificationFactory(user=alice))
+    with inbox.reading(alice.pk, None):
+        assert inbox.merge(alice.pk, inbox.read(alice.pk), unread=[entry], read_ids=[]) is False
+
+    assert inbox.merge(alice.pk, inbox.read(alice.pk), unread=[entry], read_ids=[]) is True
+
+
+def test_two_who_complete_an_inbox_at_once_may_both_do_so(alice):
+    entry = Entry.from_row(NotificationFactory(user=alice))
+    first, second = inbox.read(alice.pk), inbox.read(alice.pk)
+
+    assert inbox.merge(alice.pk, first, unread=[entry], read_ids=[]) is True
+    assert inbox.merge(alice.pk, second, unread=[entry], read_ids=[]) is True
+    assert services.pending(user_id=alice.pk) == [entry.body()]
+
+
+def test_a_new_epoch_makes_every_inbox_incomplete(alice, alice_client, empty_redis):
+    pending_ids(alice_client)
+    row = NotificationFactory(user=alice)
+
+    empty_redis.set(EPOCH_KEY, "another")
+    assert pending_ids(alice_client) == [str(row.pk)]
+
+
+def test_an_epoch_that_began_after_the_table_was_read_does_not_complete_the_inbox(alice, empty_redis):
+    seen = inbox.read(alice.pk)
+    empty_redis.set(EPOCH_KEY, "another")
+
+    inbox.merge(alice.pk, seen, unread=[], read_ids=[])
+
+    assert inbox.read(alice.pk).complete is False
+
+
+@pytest.mark.parametrize("lost", [inbox.entries_key, inbox.order_key])
+def test_an_inbox_of_which_half_was_evicted_begins_anew(alice, alice_client, empty_redis, lost):
+    NotificationFactory.create_batch(3, user=alice)
+    ids = pending_ids(alice_client)
+
+    empty_redis.delete(lost(alice.pk))
+    assert pending_ids(alice_client) == ids
+    assert pending_ids(alice_client) == ids
+
+
+def test_a_death_after_commit_hides_no_read(alice, alice_client, monkeypatch):
+    """The process ends between COMMIT and telling the inbox."""
+    kept, read = create(alice), create(alice)
+    assert pending_ids(alice_client) == [read, kept]
+    with monkeypatch.context() as death:
+        death.setattr(inbox._END_READING, "run", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            mark_read(alice, read)
+
+    assert pending_ids(alice_client) == [kept]
+
+
+def test_a_failed_transaction_leaves_everything_unread(alice, alice_client):
+    notification = create(alice)
+    pending_ids(alice_client)
+
+    with pytest.raises(ZeroDivisionError), inbox.reading(alice.pk, None):
+        _ = 1 / 0
+
+    assert pending_ids(alice_client) == [notification]
+
+
+def test_an_inbox_changed_by_others_while_it_was_read_is_completed_again(alice, alice_client):
+    create(alice)
+    pending_ids(alice_client)
+    with inbox.reading(alice.pk, None):
+        late = create(alice)
+
+    assert inbox.read(alice.pk).complete is False
+    assert pending_ids(alice_client) == [late]
+
+
+def test_two_who_read_at_once_leave_the_inbox_incomplete(alice):
+    services.pending(user_id=alice.pk)
+    with inbox.reading(alice.pk, None):
+        with inbox.reading(alice.pk, None):
+            pass
+        assert inbox.read(alice.pk).complete is False
+    assert inbox.read(alice.pk).complete is False
+
+
+def test_redis_failing_while_an_inbox_is_completed_spoils_no_answer(alice, monkeypatch):
+    row = NotificationFactory(user=alice)
+
+    def fail(*args, **kwargs):
+        raise RedisUnavailable
+
+    monkeypatch.setattr(inbox, "merge", fail)
+    assert services.pending(user_id=alice.pk) == [Entry.from_row(row).body()]
+
+
+def test_redis_wiped_brings_back_what_has_rows(alice, alice_client, empty_redis):
+    drained, read = create(alice), create(alice)
+    mark_read(alice, read)
+    services.drain()
+    empty_redis.flushdb()
+
+    assert pending_ids(alice_client) == [drained]
+
+
+def test_an_outage_in_between_loses_nothing_that_has_a_row(alice, alice_client, settings):
+    before = create(alice)
+    with redis_away(settings):
+        during = create(alice)
+        assert alice_client.get(PENDING).json()["count"] == 1  # the other one has no row yet
+    services.push_unpushed()
+    after = create(alice)
+
+    assert pending_ids(alice_client) == [after, during, before]
