@@ -1,0 +1,12 @@
+"""The request types, one module each. A new one is a module, a prompt, a line here and a choice of ``AITask``."""
+
+from ai_tasks.handlers.base import Handler
+from ai_tasks.handlers.generate_code import GenerateCode
+from ai_tasks.handlers.generate_explanation import GenerateExplanation
+from ai_tasks.handlers.improve_explanation import ImproveExplanation
+from ai_tasks.handlers.summarize import Summarize
+
+HANDLERS: dict[str, Handler] = {
+    handler.request_type: handler
+    for handler in (GenerateExplanation(), ImproveExplanation(), Summarize(), GenerateCode())
+}

@@ -1,0 +1,191 @@
+"""What one request type is: its data, its prompt, its answer."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, ClassVar, Literal, TypedDict
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from ai_tasks.prompts import Prompt
+from ai_tasks.providers.base import Message, Observer, Source
+from notes.models import TEXT_MAX_BYTES, TITLE_MAX_LENGTH, Topic
+from utils.exceptions import FieldError, InvalidRequest
+
+CONTEXT_MAX_LENGTH = 10_000
+INSTRUCTIONS_MAX_LENGTH = 2_000
+POINTER = "/request_data"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+class InvalidRequestData(InvalidRequest):
+    """``request_data`` does not fit its request type; each error points at its place."""
+
+    detail = "The request data is invalid."
+
+
+class Result(TypedDict):
+    """What a finished task shows: Markdown, perhaps code with its language, what it rests on, and a word of caution."""
+
+    content: str
+    code: str | None
+    code_language: str | None
+    sources: list[Source]
+    notice: str | None
+
+
+class Draft(TypedDict):
+    """An answer made without a model. ``applicable`` is false if it only says that there is none."""
+
+    result: Result
+    applicable: bool
+
+
+def text_field(description: str, *, max_length: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": max_length, "description": description}
+
+
+TOPIC_FIELD = text_field(
+    "What it is about; with `topic_id` the topic's title if left out.", max_length=TITLE_MAX_LENGTH
+)
+CONTENT_FIELD = text_field("Markdown; with `topic_id` the topic's explanation if left out.", max_length=TEXT_MAX_BYTES)
+CONTEXT_FIELD = text_field("What else matters: course, what is known already, a text.", max_length=CONTEXT_MAX_LENGTH)
+
+
+class Handler(ABC):
+    """One request type. Subclasses are stateless; the one instance of each is in ``HANDLERS``.
+
+    ``schema`` is the JSON Schema (2020-12) of ``request_data`` as clients send it; ``from_topic`` names the field that
+    a topic fills, and that nothing can be done without.
+    """
+
+    request_type: ClassVar[str]
+    properties: ClassVar[dict[str, dict[str, Any]]]
+    required: ClassVar[tuple[str, ...]] = ()
+    defaults: ClassVar[dict[str, str]] = {}
+    from_topic: ClassVar[Literal["topic", "content"]]
+    applies_to: ClassVar[Literal["explanation", "code"] | None]
+    prompt: ClassVar[Prompt]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                name: {**field, "default": self.defaults[name]} if name in self.defaults else field
+                for name, field in self.properties.items()
+            },
+            "required": list(self.required),
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(self.schema)
+
+    @property
+    def template_version(self) -> str:
+        """Changes with the prompt: an answer to the old one is no answer to the new one."""
+        return self.prompt.version
+
+    def validate(self, data: object) -> dict[str, Any]:
+        """The data with trimmed texts and filled defaults. Raises ``InvalidRequestData``."""
+        if not isinstance(data, dict):
+            raise InvalidRequestData(errors=[_error(POINTER, "invalid", "Expected an object.")])
+        data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
+        errors = [error for found in self._validator.iter_errors(data) for error in _field_errors(found)]
+        if not errors:
+            errors = [error for name, text in data.items() for error in _text_errors(f"{POINTER}/{name}", text)]
+        if errors:
+            raise InvalidRequestData(errors=sorted(errors, key=itemgetter("pointer")))
+        return {**self.defaults, **data}
+
+    def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
+        """Fill from ``topic`` what the validated data leaves out.
+
+        Raises ``InvalidRequestData`` if that is still missing.
+        """
+        name = self.from_topic
+        if name in data:
+            return data
+        text = "" if topic is None else (topic.title if name == "topic" else topic.explanation).strip()
+        if not text:
+            pointer = f"{POINTER}/{name}"
+            if topic is None:
+                error = _error(pointer, "required", "This field is required without `topic_id`.")
+            else:
+                error = _error(pointer, "blank", "The topic has no text to work on.")
+            raise InvalidRequestData(errors=[error])
+        return {**data, name: text}
+
+    def messages(self, data: dict[str, Any]) -> list[Message]:
+        """The chat that asks a model for it. ``data`` is resolved."""
+        return self.prompt.messages(data)
+
+    @abstractmethod
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+        """Answer without a model, from the text itself or from the user's notes. ``data`` is resolved."""
+
+    def parse(self, text: str, data: dict[str, Any]) -> Result:
+        """Make a result of a model's answer. Raises ``UnusableAnswer`` if it lacks what was asked for."""
+        return Result(content=text.strip(), code=None, code_language=None, sources=[], notice=None)
+
+
+def text_draft(content: str, *, notice: str, sources: Iterable[Source] = (), applicable: bool = True) -> Draft:
+    """An offline answer without code."""
+    result = Result(content=content, code=None, code_language=None, sources=list(sources), notice=notice)
+    return Draft(result=result, applicable=applicable)
+
+
+def report(observer: Observer, percent: int, message: str, text: str = "") -> None:
+    """One step of an offline answer: stop here if told to, else tell how far it is and pass on its text."""
+    observer.check()
+    observer.progress(percent, message)
+    if text:
+        observer.delta(text)
+
+
+def _field_errors(found: ValidationError) -> Iterator[FieldError]:
+    """A finding of the schema in our words: its own would repeat the user's text."""
+    pointer = POINTER + "".join(f"/{_escaped(str(part))}" for part in found.absolute_path)
+    expected: Any = found.validator_value
+    instance: Any = found.instance
+    schema: Any = found.schema
+    match found.validator:
+        case "additionalProperties":
+            for name in set(instance) - set(schema["properties"]):
+                yield _error(f"{pointer}/{_escaped(str(name))}", "unknown_field", "This field is not known here.")
+        case "required":
+            # Each missing field is a finding of its own, whose name stands in its message only.
+            name = next(name for name in expected if found.message.startswith(repr(name)))
+            yield _error(f"{pointer}/{name}", "required", "This field is required.")
+        case "minLength":
+            yield _error(pointer, "blank", "This field may not be blank.")
+        case "maxLength":
+            yield _error(pointer, "max_length", f"Expected at most {expected} characters.")
+        case "enum":
+            yield _error(pointer, "invalid_choice", f"Expected one of: {', '.join(expected)}.")
+        case "type":
+            yield _error(pointer, "invalid", f"Expected a {expected}.")
+        case _:
+            yield _error(pointer, "invalid", "This value is not allowed here.")
+
+
+def _text_errors(pointer: str, text: str) -> Iterator[FieldError]:
+    """What no schema says: the database stores neither NUL nor lone surrogates, and counts bytes."""
+    if _UNSTORABLE.search(text):
+        yield _error(pointer, "invalid_characters", "This text has characters that cannot be stored.")
+    elif len(text.encode()) > TEXT_MAX_BYTES:
+        yield _error(pointer, "max_length", f"Expected at most {TEXT_MAX_BYTES} bytes.")
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
+
+
+def _error(pointer: str, code: str, detail: str) -> FieldError:
+    return {"pointer": pointer, "code": code, "detail": detail}

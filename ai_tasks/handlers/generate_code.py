@@ -1,0 +1,111 @@
+"""Write example code for a topic, in a given language."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ai_tasks.handlers.base import CONTEXT_FIELD, TOPIC_FIELD, Draft, Handler, Result, report, text_draft
+from ai_tasks.prompts import Prompt
+from ai_tasks.providers.base import Observer
+from ai_tasks.providers.errors import UnusableAnswer
+from ai_tasks.providers.offline.compose import code_block, from_line, same_language, source_of
+from ai_tasks.providers.offline.notes_search import Found, find_topics
+
+TOPICS_SEARCHED = 20
+TOPICS_NAMED = 5
+
+_FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})[ \t]*([^`\r]*)\r?$")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """A fenced block of an answer; ``language`` is what its fence says, perhaps nothing."""
+
+    language: str
+    code: str
+
+
+class GenerateCode(Handler):
+    request_type = "generate_code"
+    properties = {
+        "topic": TOPIC_FIELD,
+        "language": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 30,
+            "pattern": r"^[\w+#.\- ]{1,30}$",
+            "description": "The programming language.",
+        },
+        "context": CONTEXT_FIELD,
+    }
+    required = ("language",)
+    from_topic = "topic"
+    applies_to = "code"
+    prompt = Prompt("generate_code", 1)
+
+    def parse(self, text: str, data: dict[str, Any]) -> Result:
+        """Take the code out of its fence; its language is the one that was asked for, whatever the fence says."""
+        blocks = code_blocks(text)
+        if not blocks:
+            raise UnusableAnswer("answer_without_code", "The AI model's answer has no code.")
+        chosen = next((block for block in blocks if same_language(block.language, data["language"])), blocks[0])
+        return {**super().parse(text, data), "code": chosen.code, "code_language": data["language"]}
+
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+        """Find code on the topic, in that language, in the user's own notes."""
+        topic, language = data["topic"], data["language"]
+        report(observer, 10, "Looking through your notes")
+        found = find_topics(user_id=user_id, subject=topic, having="code", limit=TOPICS_SEARCHED)
+        matching = [each for each in found if same_language(each.code_language, language)][:TOPICS_NAMED]
+        draft = _quote_code(topic, matching) if matching else _say_there_is_none(topic, language, found)
+        report(observer, 60, f"Found {len(matching)} matching topics", draft["result"]["content"])
+        report(observer, 90, "Finishing")
+        return draft
+
+
+def _quote_code(topic: str, found: list[Found]) -> Draft:
+    best, *others = found
+    parts = [f"Code on “{topic}” in your notes:", f"## {best.title}", from_line(best)]
+    parts.append(code_block(best.code, best.code_language))
+    if others:
+        parts.append("More in: " + ", ".join(f"“{each.title}” in “{each.note_title}”" for each in others) + ".")
+    result = Result(
+        content="\n\n".join(parts),
+        code=best.code,
+        code_language=best.code_language,
+        sources=[source_of(each) for each in found],
+        notice="No AI model is configured: this code is taken from your own notes, unchanged.",
+    )
+    return Draft(result=result, applicable=True)
+
+
+def _say_there_is_none(topic: str, language: str, elsewhere: list[Found]) -> Draft:
+    content = f"Your notes have no {language} code on “{topic}”, and there is no AI model that could write it."
+    named = elsewhere[:TOPICS_NAMED]
+    if named:
+        listed = (f"“{each.title}” ({each.code_language or 'no language given'})" for each in named)
+        content += f"\n\nIn other languages: {', '.join(listed)}."
+    return text_draft(
+        content,
+        notice="No AI model is configured, and no code in your notes matches.",
+        sources=[source_of(each) for each in named],
+        applicable=False,
+    )
+
+
+def code_blocks(text: str) -> list[CodeBlock]:
+    """The fenced blocks of a Markdown text that hold anything; one that is not closed runs to the end."""
+    blocks: list[CodeBlock] = []
+    fence, language, lines = "", "", list[str]()
+    for line in [*text.split("\n"), None]:
+        match = _FENCE.match(line) if line is not None else None
+        if not fence and match:
+            fence, language, lines = match[1], (match[2].split() or [""])[0], []
+        elif fence and (line is None or (match and match[1].startswith(fence) and not match[2].strip())):
+            code = "\n".join(lines).strip("\n")
+            if code.strip():
+                blocks.append(CodeBlock(language, code + "\n"))
+            fence = ""
+        elif fence and line is not None:
+            lines.append(line)
+    return blocks

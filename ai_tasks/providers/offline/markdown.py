@@ -1,0 +1,210 @@
+"""Markdown cut into blocks, as far as an editor must understand it to leave alone what is not prose.
+
+Whatever is not plainly a heading, a paragraph or a list is verbatim: code above all, tables, quotations, HTML,
+formulas, link definitions, and everything indented, whose meaning depends on what it is indented under.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,}|\$\$)(.*)")
+_HEADING = re.compile(r"#{1,6}(?=[ \t]|\r?$)")
+_GLUED_HEADING = re.compile(r"#{2,6}(?=[^\W\d_])")
+LIST_ITEM = re.compile(r"(?P<indent> {0,3})(?P<marker>[-*+•]|\d{1,9}[.)])(?P<gap>[ \t]+)(?=\S)")
+_UNDERLINE = re.compile(r"(=+|-+)[ \t]*\r?$")
+_RULE = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}\r?$")
+_VERBATIM_START = re.compile(r"[>|<]|\[[^\]\n]{1,100}\]:|[ \t]")
+_INDENTED = re.compile(r"(?: {4}| {0,3}\t)")
+
+# Bounded, so that an unbalanced mark costs no more than its bound.
+_INLINE_VERBATIM = re.compile(
+    r"``[^\n]{1,300}?``|`[^`]{1,300}`|\]\([^)\n]{0,500}\)|<[^<>\n]{1,300}>|https?://\S{1,2000}|\$[^$\n]{1,200}\$"
+)
+# The last three characters are the full stop, exclamation mark and question mark of Chinese and Japanese.
+_SENTENCE_END = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”\u2019)\]*_]*+(?=\s)|(?<![\u3002\uff01\uff1f])(?P<wide>[\u3002\uff01\uff1f]++)"
+)
+_LAST_WORD = re.compile(r"[\w.]{1,20}$")
+_ABBREVIATIONS = frozenset(
+    "e.g i.e etc vs cf al fig eq no ch sec vol ed eds pp approx resp dr mr mrs ms prof st jr sr inc ltd z.b bzw".split()
+)
+
+
+class Kind(Enum):
+    HEADING = auto()
+    PARAGRAPH = auto()
+    LIST = auto()
+    VERBATIM = auto()
+
+
+@dataclass(slots=True)
+class Block:
+    """Lines without their line ends; ``tight`` if no blank line stood before them."""
+
+    kind: Kind
+    lines: list[str]
+    tight: bool
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+
+def blocks_of(text: str) -> list[Block]:
+    """Cut a text; every line that is not blank is in exactly one block, blank lines inside code stay there."""
+    lines = text.split("\n")
+    blocks: list[Block] = []
+    position = 0
+    after_blank = True
+    while position < len(lines):
+        line = lines[position]
+        if not line.strip():
+            after_blank = True
+            position += 1
+            continue
+        kind, end = _block_at(lines, position, after_blank)
+        blocks.append(Block(kind, lines[position:end], tight=not after_blank))
+        position, after_blank = end, False
+    return blocks
+
+
+def _block_at(lines: list[str], start: int, after_blank: bool) -> tuple[Kind, int]:
+    line = lines[start]
+    if (fence := _FENCE.match(line)) and not _is_inline(fence):
+        return Kind.VERBATIM, _end_of_fence(lines, start, fence[1], fence[2])
+    if after_blank and _INDENTED.match(line):
+        return Kind.VERBATIM, _end_of_indented(lines, start)
+    if _HEADING.match(line) or _GLUED_HEADING.match(line):
+        return Kind.HEADING, start + 1
+    if _RULE.match(line):
+        return Kind.VERBATIM, start + 1
+    if LIST_ITEM.match(line):
+        return Kind.LIST, _end_of_run(lines, start)
+    end = _end_of_run(lines, start, ends_at_list=True)
+    if end < len(lines) and _UNDERLINE.match(lines[end]):
+        return Kind.VERBATIM, end + 1
+    if any(_VERBATIM_START.match(each) or _rules_a_table(each) for each in lines[start:end]):
+        return Kind.VERBATIM, end
+    return Kind.PARAGRAPH, end
+
+
+def _is_inline(fence: re.Match[str]) -> bool:
+    """Three backticks may also open and close inline code."""
+    return fence[1].startswith("`") and "`" in fence[2]
+
+
+def _rules_a_table(line: str) -> bool:
+    return "|" in line and not line.strip(" \t:|-\r")
+
+
+def _end_of_fence(lines: list[str], start: int, mark: str, rest: str) -> int:
+    """The line after the closing fence; an unclosed one runs to the end of the text."""
+    if mark == "$$" and "$$" in rest:
+        return start + 1
+    for position in range(start + 1, len(lines)):
+        closing = lines[position].strip()
+        if closing.startswith(mark) and not closing.strip(mark[0]):
+            return position + 1
+    return len(lines)
+
+
+def _end_of_indented(lines: list[str], start: int) -> int:
+    end = start + 1
+    for position in range(start + 1, len(lines)):
+        if _INDENTED.match(lines[position]):
+            end = position + 1
+        elif lines[position].strip():
+            break
+    return end
+
+
+def _end_of_run(lines: list[str], start: int, *, ends_at_list: bool = False) -> int:
+    """The line after the last one that belongs to the same run of text."""
+    for position in range(start + 1, len(lines)):
+        line = lines[position]
+        fence = _FENCE.match(line)
+        if not line.strip() or (fence and not _is_inline(fence)) or _HEADING.match(line) or _UNDERLINE.match(line):
+            return position
+        if ends_at_list and LIST_ITEM.match(line):
+            return position
+    return len(lines)
+
+
+def rendered(blocks: list[Block]) -> str:
+    """The blocks as one text: blank lines between them as they were, and always around headings and before lists."""
+    parts: list[str] = []
+    for previous, block in zip([None, *blocks], blocks, strict=False):
+        if previous is not None:
+            around_heading = Kind.HEADING in (previous.kind, block.kind)
+            before_list = previous.kind is Kind.PARAGRAPH and block.kind is Kind.LIST
+            parts.append("\n" if block.tight and not around_heading and not before_list else "\n\n")
+        parts.append(block.text)
+    return "".join(parts)
+
+
+def list_items(block: Block) -> list[str]:
+    """The items of a list without their markers; a continued line belongs to its item."""
+    items: list[str] = []
+    for line in block.lines:
+        if marker := LIST_ITEM.match(line.lstrip()):
+            items.append(line.lstrip()[marker.end() :])
+        else:
+            items[-1] += "\n" + line.strip()
+    return items
+
+
+def heading_text(block: Block) -> str:
+    return block.lines[0].strip().strip("#").strip()
+
+
+def prose_spans(text: str) -> Iterator[tuple[int, int, bool]]:
+    """The text cut into ``(start, end, is_prose)``: inline code, links' targets, URLs, tags and formulas are none."""
+    position = 0
+    for match in _INLINE_VERBATIM.finditer(text):
+        if match.start() > position:
+            yield position, match.start(), True
+        yield match.start(), match.end(), False
+        position = match.end()
+    if position < len(text):
+        yield position, len(text), True
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Where sentences of a paragraph end, its own end included. In doubt two sentences stay one."""
+    spans = list(prose_spans(text))
+    starts = [start for start, _, _ in spans]
+    ends = []
+    for match in _SENTENCE_END.finditer(text):
+        in_prose = spans[bisect_right(starts, match.start()) - 1][2]
+        if in_prose and _is_end(text, match):
+            ends.append(match.end())
+    if not ends or text[ends[-1] :].strip():
+        ends.append(len(text))
+    return ends
+
+
+def _is_end(text: str, match: re.Match[str]) -> bool:
+    if match["wide"]:
+        return True
+    following = text[match.end() : match.end() + 40].lstrip()[:1]
+    if following.islower():
+        return False
+    word = _LAST_WORD.search(text, max(0, match.start() - 20), match.start())
+    if match[0].startswith(".") and word is not None:
+        stem = word[0].lower().strip(".")
+        # "e.g. Python", "J. Smith", "3. Install": none of these ends a sentence.
+        return not (stem in _ABBREVIATIONS or (len(stem) == 1 and stem != "i") or (stem.isdigit() and len(stem) < 3))
+    return True
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a paragraph, each on one line."""
+    start, found = 0, []
+    for end in sentence_ends(text):
+        if sentence := " ".join(text[start:end].split()):
+            found.append(sentence)
+        start = end
+    return found

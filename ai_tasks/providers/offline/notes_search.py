@@ -1,0 +1,48 @@
+"""The user's own topics on a subject: what offline answers are built from."""
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+from django.contrib.postgres.search import SearchRank
+from django.db.models import Case, F, When
+
+from ai_tasks.providers.offline.words import search_terms
+from notes.models import Topic
+from notes.search import any_word, full_text
+
+TERMS_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A topic with the titles that it stands under."""
+
+    id: int
+    title: str
+    explanation: str
+    code: str
+    code_language: str
+    chapter_title: str
+    note_title: str
+
+
+def find_topics(*, user_id: int, subject: str, having: str, limit: int) -> list[Found]:
+    """The user's topics that match most of the subject's words, best first; ``having`` names a field that is not blank.
+
+    One query; ``limit`` bounds its rows, the database's statement time-out its cost.
+    """
+    terms = search_terms(subject, limit=TERMS_MAX)
+    if not terms:
+        return []
+    terms_found = reduce(add, (Case(When(search=full_text(term), then=1), default=0) for term in terms))
+    rows = (
+        Topic.objects.owned_by(user_id)
+        .filter(search=any_word(terms))
+        .exclude(**{having: ""})
+        .annotate(terms_found=terms_found, rank=SearchRank(F("search"), any_word(terms)))
+        .filter(terms_found__gte=(len(terms) + 1) // 2)
+        .order_by("-terms_found", "-rank", "id")
+        .values_list("id", "title", "explanation", "code", "code_language", "chapter__title", "chapter__note__title")
+    )
+    return [Found(*row) for row in rows[:limit]]

@@ -1,0 +1,179 @@
+"""HTTP for calls that take minutes and must still end at once when they are told to.
+
+A thread that waits in ``recv`` hears nothing, and closing its socket from another thread is a race. So each wait is a
+row of short ones: between two of them the waiting thread itself asks its observer, and keeps the call's deadline, which
+bounds what per-read time-outs cannot (a server that sends a byte now and then). An exception on the way out closes the
+connection. Answers are measured as they come, before anybody parses them.
+"""
+
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import httpcore2
+import httpx2
+
+from ai_tasks.providers.base import Observer
+from ai_tasks.providers.errors import UnusableAnswer
+
+POLL_SECONDS = 0.5
+KEEPALIVE_CONNECTIONS = 20
+KEEPALIVE_SECONDS = 30.0
+MAX_DOCUMENT_BYTES = 1_000_000
+MAX_LINE_BYTES = 1_000_000
+MAX_STREAM_BYTES = 32_000_000
+"""Each event of a stream wraps a few characters in hundreds of bytes."""
+MAX_ERROR_BYTES = 64_000
+
+_observer: ContextVar[Observer] = ContextVar("observer")
+
+
+@contextmanager
+def observed_by(observer: Observer) -> Iterator[None]:
+    """Requests that this thread makes inside are watched by ``observer``: ``WatchedTransport`` sends no others."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def _seconds_left(timeout: float | None) -> float:
+    left = _observer.get().deadline - time.monotonic()
+    return left if timeout is None else min(left, timeout)
+
+
+class _PollingStream(httpcore2.NetworkStream):
+    """A connection whose reads wake up between short waits. A TLS read goes on unharmed after a time-out, too."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        give_up_at = time.monotonic() + _seconds_left(timeout)
+        while True:
+            _observer.get().check()
+            left = give_up_at - time.monotonic()
+            if left <= 0:
+                raise httpcore2.ReadTimeout
+            try:
+                return self._stream.read(max_bytes, timeout=min(left, POLL_SECONDS))
+            except httpcore2.ReadTimeout:
+                continue
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        return _PollingStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _PollingBackend(httpcore2.SyncBackend):
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.NetworkStream:
+        _observer.get().check()
+        left = _seconds_left(timeout)
+        if left <= 0:
+            raise httpcore2.ConnectTimeout
+        return _PollingStream(super().connect_tcp(host, port, left, local_address, socket_options))
+
+
+@contextmanager
+def _httpx_errors() -> Iterator[None]:
+    """The SDK knows the exceptions of httpx, the connection pool raises those of httpcore."""
+    try:
+        yield
+    except httpcore2.TimeoutException as error:
+        raise httpx2.TimeoutException(str(error)) from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
+        raise httpx2.TransportError(str(error)) from error
+
+
+class _MeasuredBody(httpx2.SyncByteStream):
+    """An answer's bytes, no more than one may reasonably have. An error document is cut off: only its status counts."""
+
+    def __init__(self, response: httpcore2.Response, *, is_error: bool, is_stream: bool) -> None:
+        self._response = response
+        self._is_error = is_error
+        self._is_stream = is_stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        total = line = 0
+        with _httpx_errors():
+            for chunk in self._response.iter_stream():
+                total += len(chunk)
+                line = len(chunk) - chunk.rfind(b"\n") - 1 if b"\n" in chunk else line + len(chunk)
+                if self._is_error and total > MAX_ERROR_BYTES:
+                    return
+                if not self._is_error:
+                    self._check_size(total, line)
+                yield chunk
+
+    def _check_size(self, total: int, line: int) -> None:
+        limit = MAX_STREAM_BYTES if self._is_stream else MAX_DOCUMENT_BYTES
+        if total > limit or line > MAX_LINE_BYTES:
+            raise UnusableAnswer("answer_too_large", "The AI provider's answer is too large.")
+
+    def close(self) -> None:
+        self._response.close()
+
+
+class WatchedTransport(httpx2.BaseTransport):
+    """Sends requests whose observer can end them within ``POLL_SECONDS``, connected or waiting. Thread-safe."""
+
+    def __init__(self, *, max_connections: int) -> None:
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=httpx2.create_ssl_context(trust_env=False),
+            max_connections=max_connections,
+            max_keepalive_connections=KEEPALIVE_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+            network_backend=_PollingBackend(),
+        )
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = httpcore2.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        with _httpx_errors():
+            response = self._pool.handle_request(
+                httpcore2.Request(
+                    method=request.method,
+                    url=url,
+                    headers=request.headers.raw,
+                    content=request.stream,
+                    extensions=request.extensions,
+                )
+            )
+        headers = httpx2.Headers(response.headers)
+        if headers.get("content-encoding", "identity") != "identity":
+            response.close()  # nobody asked for it, and a few bytes may unpack to gigabytes
+            raise UnusableAnswer("answer_unreadable", "The AI provider's answer cannot be read.")
+        body = _MeasuredBody(
+            response,
+            is_error=response.status >= 300,
+            is_stream=headers.get("content-type", "").startswith("text/event-stream"),
+        )
+        return httpx2.Response(response.status, headers=headers, stream=body, extensions=response.extensions)
+
+    def close(self) -> None:
+        self._pool.close()
