@@ -7,12 +7,12 @@ from rest_framework import serializers
 
 from accounts.models import Session, User, normalize_email
 from accounts.services.passwords import MAX_LENGTH as PASSWORD_MAX_LENGTH
-from utils.serializers import StrictSerializer
+from utils.serializers import OnlyText, StrictCharField, StrictSerializer
 
 _CONTROLS = ("Cc", "Zl", "Zp")
 
 
-class EmailField(serializers.EmailField):
+class EmailField(OnlyText, serializers.EmailField):
     """An address in the one spelling under which it is stored; it is checked in that spelling, too."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -22,7 +22,7 @@ class EmailField(serializers.EmailField):
         return normalize_email(super().to_internal_value(data))
 
 
-class PasswordField(serializers.CharField):
+class PasswordField(StrictCharField):
     """Taken as it is, spaces included. Bounded: hashing takes its time from the length, too."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -35,7 +35,7 @@ class PasswordField(serializers.CharField):
         )
 
 
-class NameField(serializers.CharField):
+class NameField(StrictCharField):
     """What a person is called: one line, or nothing."""
 
     default_error_messages = {"control_character": "Control characters are not allowed."}
@@ -77,7 +77,7 @@ class LoginSerializer(StrictSerializer):
 
 
 class RefreshSerializer(StrictSerializer):
-    refresh = serializers.CharField(max_length=1024)
+    refresh = StrictCharField(max_length=1024)
 
 
 class PasswordChangeSerializer(StrictSerializer):
@@ -90,7 +90,7 @@ class PasswordResetSerializer(StrictSerializer):
 
 
 class PasswordResetConfirmSerializer(StrictSerializer):
-    token = serializers.CharField(max_length=200)
+    token = StrictCharField(max_length=200)
     new_password = PasswordField()
 
 

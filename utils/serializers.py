@@ -26,3 +26,16 @@ class StrictSerializer(RefuseUnknownFields, serializers.Serializer):
 
 class StrictModelSerializer(RefuseUnknownFields, serializers.ModelSerializer):
     """A model serializer that refuses unknown fields."""
+
+
+class OnlyText:
+    """Mixin of text fields: a number is not text (REST framework would take 12345678 for a password)."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid")  # type: ignore[attr-defined]
+        return super().to_internal_value(data)  # type: ignore[misc]
+
+
+class StrictCharField(OnlyText, serializers.CharField):
+    """A field that takes a JSON string and nothing else."""

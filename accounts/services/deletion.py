@@ -74,12 +74,14 @@ def _delete_in_batches(user_id: int, queryset: QuerySet[Any]) -> Iterator[list[A
 
 def _forget_in_redis(user_id: int) -> None:
     """Remove what Redis holds under the user's id; the marks against their tokens stand until they expire."""
-    inbox.forget(user_id)
     scopes = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
     _unlink(
         [
             token_key(user_id),
             dirty_key(user_id),
+            inbox.entries_key(user_id),
+            inbox.order_key(user_id),
+            inbox.readers_key(user_id),
             progress.user_events_key(user_id),
             *(limit.key(user_id) for limit in limits_of(scopes)),
         ]
