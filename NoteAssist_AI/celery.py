@@ -17,6 +17,12 @@ app.autodiscover_tasks(["utils"], related_name="async_optimization")
 
 app.conf.beat_schedule = {
     "sweep-ai-tasks": {"task": "ai_tasks.sweep", "schedule": schedule(15), "options": {"expires": 15}},
+    "send-due-password-resets": {
+        "task": "accounts.send_due_password_resets",
+        "schedule": schedule(60),
+        "options": {"expires": 60},
+    },
+    "purge": {"task": "utils.purge", "schedule": schedule(3600), "options": {"expires": 3600}},
     "drain-notifications": {"task": "notifications.drain", "schedule": schedule(3), "options": {"expires": 3}},
 }
 

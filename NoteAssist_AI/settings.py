@@ -32,6 +32,7 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", () if IS_PRODUCTION else ("localhost"
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if IS_PRODUCTION else 0)
 """How many proxies of ours stand before the server; their entries of X-Forwarded-For are believed, no others."""
 
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1)
 WEB_THREADS = env.integer("WEB_THREADS", 16, minimum=1)
 
 # --- Applications -----------------------------------------------------------------------------------------------------
@@ -203,6 +204,7 @@ AI_TIMEOUT_SECONDS = env.seconds("AI_TIMEOUT_SECONDS", 120, minimum=1)
 AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1)
 AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15)  # what a stopping worker may still finish
 AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3)
+AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1)
 EVENTS_BASE_URL = env.url("EVENTS_BASE_URL", ("http", "https"), "").rstrip("/")
 
 # --- REST framework ---------------------------------------------------------------------------------------------------

@@ -13,11 +13,13 @@ from celery.result import AsyncResult
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
+from accounts.services import password_resets, sessions
 from ai_tasks import ledger, progress
 from ai_tasks.models import AITask
 from ai_tasks.worker import worker
 from notifications import services as notifications
 from notifications.models import Notification
+from utils import idempotency
 
 
 class TaskStatus(TypedDict):
@@ -73,6 +75,26 @@ def sweep() -> None:
 def drain_notifications() -> None:
     """Move notifications from Redis into their table."""
     notifications.drain()
+
+
+@shared_task(name=password_resets.SEND_TASK)
+def send_password_reset(reset_id: int) -> None:
+    """Send the mail of one request for a new password, unless it was sent a moment ago."""
+    password_resets.send_mail(reset_id)
+
+
+@shared_task(name="accounts.send_due_password_resets")
+def send_due_password_resets() -> None:
+    """Find the mails that no worker heard of."""
+    password_resets.publish_due()
+
+
+@shared_task(name="utils.purge")
+def purge() -> None:
+    """Delete what has expired: sessions, password resets, idempotency records, old tasks and their streams."""
+    sessions.purge_expired()
+    idempotency.purge_expired()
+    ledger.purge_finished()
 
 
 class AsyncTaskManager:

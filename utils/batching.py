@@ -1,7 +1,7 @@
 """Walking over a large table in pieces."""
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.db.models.query import ModelIterable
@@ -37,3 +37,17 @@ def _walk(queryset: QuerySet[ModelT], batch_size: int) -> Iterator[list[ModelT]]
         if len(batch) < batch_size:
             return
         batch = list(queryset.filter(pk__gt=batch[-1].pk)[:batch_size])
+
+
+def delete_in_batches(queryset: QuerySet[Any], *, batch_size: int = 1000, batches: int = 100) -> int:
+    """Delete the queryset's rows, each batch in a transaction of its own; how many rows went, cascades included.
+
+    Bounded: what is left after ``batches`` waits for the next call.
+    """
+    deleted = 0
+    for _ in range(batches):
+        keys = list(queryset.order_by().values_list("pk", flat=True)[:batch_size])
+        deleted += queryset.model._default_manager.filter(pk__in=keys).delete()[0]
+        if len(keys) < batch_size:
+            break
+    return deleted

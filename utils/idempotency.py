@@ -18,12 +18,12 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from utils.batching import delete_in_batches
 from utils.exceptions import ApplicationError, Conflict, FieldError
 from utils.json import MEDIA_TYPE, dumps
 from utils.models import KEY_MAX_LENGTH, IdempotencyRecord
 
 LIFETIME = timedelta(hours=24)
-PURGE_BATCH = 5000
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{1,%d}" % KEY_MAX_LENGTH)
 _STORED_HEADERS = {"Location": "location", "ETag": "etag"}
@@ -78,11 +78,9 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., Response | Http
     return answer
 
 
-def purge() -> int:
-    """Delete one batch of records that have expired; how many there were."""
-    expired = IdempotencyRecord.objects.filter(created_at__lt=timezone.now() - LIFETIME)
-    deleted, _ = IdempotencyRecord.objects.filter(pk__in=expired.values("pk")[:PURGE_BATCH]).delete()
-    return deleted
+def purge_expired() -> int:
+    """Delete the records that have expired, in bounded batches; how many there were."""
+    return delete_in_batches(IdempotencyRecord.objects.filter(created_at__lt=timezone.now() - LIFETIME))
 
 
 def _lock(user_id: int, route: str, key: str) -> None:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from utils.admission import NO_PAGE
 from utils.caching import store_page
 from utils.json import MEDIA_TYPE, dumps
+from utils.query_optimization import CacheOptimizer
 
 ViewMethod = Callable[..., Response]
 
@@ -32,7 +33,7 @@ class CachedPages:
 
 
 def page_name(path: str, query_string: str) -> str:
-    return blake2b(f"{path}?{query_string}".encode(), digest_size=16).hexdigest()
+    return CacheOptimizer.get_cache_key("page", path, query_string)
 
 
 def requested_page(view: Any, request: Request) -> dict[str, Any]:

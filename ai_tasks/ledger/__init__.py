@@ -17,7 +17,7 @@ from ai_tasks.ledger.attempts import (
 )
 from ai_tasks.ledger.control import TaskFinished, TaskUnfinished, cancel, retry
 from ai_tasks.ledger.submission import AILimitReached, Submission, UnknownRequestType, accept, requests_left, submit
-from ai_tasks.ledger.sweeping import sweep
+from ai_tasks.ledger.sweeping import purge_finished, sweep
 from ai_tasks.ledger.transitions import TRANSITIONS
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "claim",
     "fail",
     "heartbeat",
+    "purge_finished",
     "release",
     "requests_left",
     "retry",

@@ -3,13 +3,16 @@
 import logging
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
 from ai_tasks.ledger.attempts import MAX_LOST_LEASES, fail_poisoned
 from ai_tasks.models import AITask
+from utils.batching import delete_in_batches
 from utils.messaging import publish
 
 logger = logging.getLogger(__name__)
@@ -28,6 +31,12 @@ def sweep() -> int:
     _confirm_orphaned_cancels()
     _fail_poisoned()
     return _republish()
+
+
+def purge_finished() -> int:
+    """Delete tasks that ended longer ago than ``AI_TASK_RETENTION_DAYS``; how many. Their streams end by themselves."""
+    ended = timezone.now() - timedelta(days=settings.AI_TASK_RETENTION_DAYS)
+    return delete_in_batches(AITask.objects.filter(status__in=AITask.TERMINAL, finished_at__lt=ended))
 
 
 def _confirm_orphaned_cancels() -> None:
