@@ -20,8 +20,8 @@ def empty_redis() -> Iterator[redis.Redis]:
     with redis.Redis.from_url(settings.REDIS_URL) as connection:
         connection.flushdb()
         reset_client()
-        caching.debt = caching._Debt()
-        throttling.local_counters = throttling.LocalCounters()
+        caching.debt.__init__()
+        throttling.local_counters.__init__()
         yield connection
 
 

@@ -50,13 +50,13 @@ def claim(task_id: UUID) -> Attempt | None:
     A task whose lease expired for the third time is failed instead: it may be what kills its workers.
     """
     with transaction.atomic():
-        expired = When(status=_S.RUNNING, then=F("lost_leases") + 1)
         claimed = (
             AITask.objects.claimable()
             .filter(pk=task_id)
             .exclude(status=_S.RUNNING, lost_leases__gte=MAX_LOST_LEASES - 1)
             .update(
-                lost_leases=Case(expired, default=F("lost_leases")),
+                # Running, and claimable all the same: its lease has expired.
+                lost_leases=F("lost_leases") + Case(When(status=_S.RUNNING, then=1), default=0),
                 status=_S.RUNNING,
                 attempt=F("attempt") + 1,
                 lease_expires_at=Now() + LEASE,
