@@ -19,6 +19,7 @@ import random
 import re
 import select
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -56,7 +57,7 @@ class State:
     hung_up: int = 0
     """How many clients left before their answer was complete."""
     seen: dict[str, int] = field(default_factory=dict)
-    random: random.Random = field(default_factory=random.Random)
+    dice: random.Random = field(default_factory=random.Random)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def behaviour_of(self, body: dict[str, Any]) -> str:
@@ -71,7 +72,7 @@ class State:
                 return self.script.popleft()
             if body.get("model") in BEHAVIOURS:
                 return body["model"]
-            return self.random.choice(FLAKY) if self.default == "flaky" else self.default
+            return self.dice.choice(FLAKY) if self.default == "flaky" else self.default
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -108,8 +109,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def complete(self, body: dict[str, Any]) -> None:
         behaviour = self.state.behaviour_of(body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
         with self.state.lock:
-            self.state.requests.append({"behaviour": behaviour, "headers": dict(self.headers), "body": body})
+            self.state.requests.append({"behaviour": behaviour, "headers": headers, "body": body})
         try:
             BEHAVIOURS[behaviour](self, body)
         except (BrokenPipeError, ConnectionResetError):
@@ -401,6 +403,11 @@ class OpenAIServer(ThreadingHTTPServer):
         self.closing = threading.Event()
         super().__init__(("127.0.0.1", port), Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has left is none; anything else is a mistake of this server's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
     @property
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v1"
@@ -428,7 +435,7 @@ def main() -> None:
     parser.add_argument("--slow-seconds", type=float, default=0.05, help="between two chunks of `slow`")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    state = State(default=options.default, slow_seconds=options.slow_seconds, random=random.Random(options.seed))
+    state = State(default=options.default, slow_seconds=options.slow_seconds, dice=random.Random(options.seed))
     server = OpenAIServer(options.port, state)
     try:
         server.serve_forever()

@@ -52,13 +52,12 @@ class _Ending:
 
 def complete(messages: list[Message], observer: Observer) -> Completion:
     """See ``Provider.complete``. Tokens are the provider's count; where it gives none, a guess marked as such."""
-    answer, ending = AnswerText(), _Ending()
-    observer.progress(WAITING_PERCENT, "Waiting for the AI model")
+    answer, ending, audience = AnswerText(), _Ending(), _Audience(observer)
     # Closing the generator closes the connection, also where the loop is left by an exception.
     with observed_by(observer), closing(_pieces(messages, ending)) as pieces:
         for piece in pieces:
-            _pass_on(answer.add(piece), answer, observer)
-    _pass_on(answer.add("", final=True), answer, observer)
+            audience.show(answer.add(piece), answer.length)
+    audience.show(answer.add("", final=True), answer.length)
     text = answer.text()
     if ending.refused or ending.finish_reason == "content_filter":
         raise ProviderRefused("provider_refused", "The AI model declined to answer this request.")
@@ -75,14 +74,24 @@ def complete(messages: list[Message], observer: Observer) -> Completion:
     )
 
 
-def _pass_on(text: str, answer: AnswerText, observer: Observer) -> None:
-    observer.check()
-    if text:
-        share = answer.length / MAX_ANSWER_BYTES
+class _Audience:
+    """Passes an answer on to the observer as it grows."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._percent = WAITING_PERCENT
+        observer.progress(WAITING_PERCENT, "Waiting for the AI model")
+
+    def show(self, text: str, length: int) -> None:
+        self._observer.check()
+        if not text:
+            return
         # Nobody knows the length of an answer before its end; most take a few percent of the limit.
-        percent = WRITING_PERCENT + int((WRITTEN_PERCENT - WRITING_PERCENT) * share**0.25)
-        observer.progress(percent, "Writing the answer")
-        observer.delta(text)
+        percent = WRITING_PERCENT + int((WRITTEN_PERCENT - WRITING_PERCENT) * (length / MAX_ANSWER_BYTES) ** 0.25)
+        if percent > self._percent:
+            self._percent = percent
+            self._observer.progress(percent, "Writing the answer")
+        self._observer.delta(text)
 
 
 def _estimate_tokens(*texts: str) -> int:

@@ -20,8 +20,6 @@ from ai_tasks.providers.base import Observer
 from ai_tasks.providers.errors import UnusableAnswer
 
 POLL_SECONDS = 0.5
-KEEPALIVE_CONNECTIONS = 20
-KEEPALIVE_SECONDS = 30.0
 MAX_DOCUMENT_BYTES = 1_000_000
 MAX_LINE_BYTES = 1_000_000
 MAX_STREAM_BYTES = 32_000_000
@@ -142,8 +140,8 @@ class WatchedTransport(httpx2.BaseTransport):
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpx2.create_ssl_context(trust_env=False),
             max_connections=max_connections,
-            max_keepalive_connections=KEEPALIVE_CONNECTIONS,
-            keepalive_expiry=KEEPALIVE_SECONDS,
+            # The SDK hangs up at a stream's end without reading its last bytes: there is nothing to be kept.
+            max_keepalive_connections=0,
             network_backend=_PollingBackend(),
         )
 

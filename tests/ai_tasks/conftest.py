@@ -1,0 +1,59 @@
+"""What tests of AI tasks share: a model server on loopback, and someone to watch a call."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.openai_server import MODEL, OpenAIServer, running_server
+
+
+class Stop(BaseException):
+    """What a caller raises to end a call."""
+
+
+class Recorder:
+    """An observer that remembers what it was told; ``stop_at`` names an event after which it wants the call to end."""
+
+    def __init__(self, *, seconds: float = 30.0) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.steps: list[tuple[int, str]] = []
+        self.deltas: list[str] = []
+        self.stop_when: threading.Event | None = None
+        self.stop_after_deltas: int | None = None
+
+    def progress(self, percent: int, message: str) -> None:
+        self.steps.append((percent, message))
+
+    def delta(self, text: str) -> None:
+        self.deltas.append(text)
+
+    def check(self) -> None:
+        if self.stop_when is not None and self.stop_when.is_set():
+            raise Stop
+        if self.stop_after_deltas is not None and len(self.deltas) >= self.stop_after_deltas:
+            raise Stop
+
+    @property
+    def percents(self) -> list[int]:
+        return [percent for percent, _ in self.steps]
+
+
+@pytest.fixture
+def observer() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def openai_server(settings) -> Iterator[OpenAIServer]:
+    """A model server of the test's own, and the settings that lead to it."""
+    with running_server() as server:
+        settings.AI_BASE_URL, settings.AI_API_KEY, settings.AI_MODEL = server.base_url, "test-key", MODEL
+        yield server
+
+
+@pytest.fixture
+def offline(settings) -> None:
+    """Neither a key nor a server: no model."""
+    settings.AI_BASE_URL, settings.AI_API_KEY = "", ""
