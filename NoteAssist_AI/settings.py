@@ -38,7 +38,7 @@ WEB_THREADS = env.integer("WEB_THREADS", 16, minimum=1)
 # --- Applications -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "NoteAssist_AI.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

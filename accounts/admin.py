@@ -6,62 +6,16 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import (
-    AdminPasswordChangeForm,
-    AdminUserCreationForm,
-    SetPasswordMixin,
-    UserChangeForm,
-)
-from django.contrib.auth.forms import PasswordChangeForm as DjangoPasswordChangeForm
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import PasswordReset, Session, User, normalize_email
+from accounts.forms import NewUserForm, OperatorPasswordForm, UserForm
+from accounts.models import PasswordReset, Session, User
 from accounts.services import deletion, sessions, users
 
 # Staff may do everything: there are no groups.
 admin.site.unregister(Group)
-
-
-class EndsSessions(SetPasswordMixin):
-    """Mixin of Django's password forms: setting a password ends every session and token of its user."""
-
-    def set_password_and_save(self, user: User, password_field_name: str = "password1", commit: bool = True) -> User:
-        usable = self.cleaned_data.get("set_usable_password", True)
-        users.set_password(user_id=user.pk, password=self.cleaned_data[password_field_name] if usable else None)
-        user.refresh_from_db()
-        return user
-
-
-class OperatorPasswordForm(EndsSessions, AdminPasswordChangeForm):
-    """An operator sets somebody's password."""
-
-
-class OwnPasswordForm(EndsSessions, DjangoPasswordChangeForm):
-    """An operator changes their own password."""
-
-
-admin.site.password_change_form = OwnPasswordForm
-
-
-class NormalEmail(forms.ModelForm):
-    """Mixin: addresses are compared and stored in their one spelling."""
-
-    def clean_email(self) -> str:
-        return normalize_email(self.cleaned_data["email"])
-
-
-class UserForm(NormalEmail, UserChangeForm):
-    class Meta:
-        model = User
-        fields = ["email", "name", "is_active", "is_staff", "password"]
-
-
-class NewUserForm(NormalEmail, AdminUserCreationForm):
-    class Meta:
-        model = User
-        fields = ["email", "name", "is_staff"]
 
 
 @admin.register(User)

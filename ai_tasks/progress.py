@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-
 from utils.json import dumps
 from utils.redis import RedisUnavailable, Script, channel, redis_guard
 
@@ -45,6 +44,17 @@ end
 return 1
 """
 )
+
+
+# KEYS: the task's hash and stream. ARGV: an attempt that none will reach, TTL.
+_SILENCE = Script(
+    """
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'attempt', ARGV[1], 'progress', 0, 'message', '', 'at', 0)
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+"""
+)
+_NO_ATTEMPT = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,16 @@ def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, mess
         _report(task_id, user_id, attempt, f"task.{status}", data)
     except RedisUnavailable:
         return
+
+
+def silence(task_ids: Iterable[UUID]) -> None:
+    """Remove what was told about these tasks; a worker that does not know yet that its task is gone tells no more.
+
+    Raises ``RedisUnavailable``.
+    """
+    with redis_guard() as client:
+        for task_id in task_ids:
+            _SILENCE.run(client, keys=[live_key(task_id), events_key(task_id)], args=[_NO_ATTEMPT, TTL_SECONDS])
 
 
 def _report(

@@ -1,7 +1,9 @@
 """Leaving: everything of a user goes, in the database and in Redis."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -20,6 +22,8 @@ from utils.models import IdempotencyRecord
 from utils.redis import RedisUnavailable, redis_guard
 from utils.throttling import limits_of
 
+logger = logging.getLogger(__name__)
+
 BATCH = 500
 
 
@@ -37,7 +41,8 @@ def delete_account(*, user_id: int) -> None:
     Raises ``User.DoesNotExist``.
     """
     end_all_sessions(user_id=user_id)
-    _forget_in_redis(user_id)
+    unfinished = AITask.objects.filter(user_id=user_id, status__in=AITask.UNFINISHED)
+    unfinished_ids = list(unfinished.values_list("pk", flat=True))
     for queryset in _belongings(user_id):
         for ids in _delete_in_batches(user_id, queryset):
             if queryset.model is AITask:
@@ -46,7 +51,7 @@ def delete_account(*, user_id: int) -> None:
         # Waits for writers that were let in before; what they wrote goes by the cascade.
         user = User.objects.select_for_update().get(pk=user_id)
         user.delete()
-    _forget_in_redis(user_id)
+    _forget_in_redis(user_id, unfinished_ids)
 
 
 def _belongings(user_id: int) -> list[QuerySet[Any]]:
@@ -72,30 +77,25 @@ def _delete_in_batches(user_id: int, queryset: QuerySet[Any]) -> Iterator[list[A
         yield ids
 
 
-def _forget_in_redis(user_id: int) -> None:
+def _forget_in_redis(user_id: int, unfinished_ids: Sequence[UUID]) -> None:
     """Remove what Redis holds under the user's id; the marks against their tokens stand until they expire."""
     scopes = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
-    _unlink(
-        [
-            token_key(user_id),
-            dirty_key(user_id),
-            inbox.entries_key(user_id),
-            inbox.order_key(user_id),
-            inbox.readers_key(user_id),
-            progress.user_events_key(user_id),
-            *(limit.key(user_id) for limit in limits_of(scopes)),
-        ]
-    )
-    _unlink_pages(user_id)
-
-
-def _unlink_pages(user_id: int) -> None:
-    """Rendered pages would expire within minutes; leaving is the one time they are worth a walk over all keys."""
     try:
         with redis_guard() as client:
+            progress.silence(unfinished_ids)
+            client.unlink(
+                inbox.entries_key(user_id),
+                inbox.order_key(user_id),
+                inbox.readers_key(user_id),
+                progress.user_events_key(user_id),
+                token_key(user_id),
+                dirty_key(user_id),
+                *(limit.key(user_id) for limit in limits_of(scopes)),
+            )
+            # Rendered pages expire within minutes; leaving is the one time they are worth a walk over all keys.
             _unlink_found(client, f"page:*:{user_id}:*")
     except RedisUnavailable:
-        return  # nobody can reach them, and they expire
+        logger.warning("User %d was deleted while Redis was unreachable; what it holds of them expires.", user_id)
 
 
 def _unlink_found(client: Redis, pattern: str) -> None:
@@ -109,9 +109,8 @@ def _unlink_found(client: Redis, pattern: str) -> None:
 
 
 def _unlink(keys: Iterable[str]) -> None:
-    names = list(keys)
     try:
         with redis_guard() as client:
-            client.unlink(*names)
+            client.unlink(*keys)
     except RedisUnavailable:
         return  # every one of them expires

@@ -1,0 +1,210 @@
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from accounts.models import PasswordReset, Session, User
+from tests.accounts.conftest import PASSWORD
+from tests.conftest import client_of
+from tests.factories import NoteFactory, SessionFactory, UserFactory
+
+NEW = "another rather long secret"
+
+
+@pytest.fixture
+def operator(db, encoded_password) -> User:
+    return UserFactory(email="root@example.com", is_staff=True, password=encoded_password)
+
+
+@pytest.fixture
+def admin(operator) -> Client:
+    client = Client()
+    client.force_login(operator)
+    return client
+
+
+@pytest.fixture
+def alice_client(alice):
+    """Alice, whose session state is known to Redis."""
+    client = client_of(alice)
+    assert client.get("/api/users/me/").status_code == 200
+    return client
+
+
+def form(user: User, **changes) -> dict:
+    values = {"email": user.email, "name": user.name, "is_active": user.is_active, "is_staff": user.is_staff}
+    return {key: "on" if value is True else value for key, value in {**values, **changes}.items() if value is not False}
+
+
+def status_of(client) -> int:
+    return client.get("/api/users/me/").status_code
+
+
+@pytest.mark.parametrize("changes", [{"is_active": False}, {"is_staff": True}])
+def test_what_an_account_may_do_bites_on_the_next_request(admin, alice, alice_client, committing, changes):
+    with committing():
+        response = admin.post(f"/admin/accounts/user/{alice.pk}/change/", form(alice, **changes))
+
+    assert response.status_code == 302
+    alice.refresh_from_db()
+    assert alice.token_version == 2
+    assert {name: getattr(alice, name) for name in changes} == changes
+    assert status_of(alice_client) == 401
+
+
+def test_a_change_of_name_ends_nothing_and_shows_at_once(admin, alice, alice_client, committing):
+    with committing():
+        admin.post(f"/admin/accounts/user/{alice.pk}/change/", form(alice, name="Alicia"))
+
+    assert alice_client.get("/api/users/me/").json()["name"] == "Alicia"
+
+
+def test_a_change_of_role_lets_sessions_renew_themselves(admin, alice, committing):
+    session = SessionFactory(user=alice)
+    with committing():
+        admin.post(f"/admin/accounts/user/{alice.pk}/change/", form(alice, is_staff=True))
+
+    session.refresh_from_db()
+    assert session.revoked_at is None
+    alice.refresh_from_db()
+    assert client_of(alice, session).get("/api/users/me/").json()["is_staff"] is True
+
+
+def test_setting_a_password_ends_every_session(admin, alice, alice_client, committing):
+    with committing():
+        response = admin.post(
+            f"/admin/accounts/user/{alice.pk}/password/",
+            {"password1": NEW, "password2": NEW, "usable_password": "true", "set-password": "1"},
+        )
+
+    assert response.status_code == 302
+    alice.refresh_from_db()
+    assert alice.check_password(NEW)
+    assert status_of(alice_client) == 401
+    assert not Session.objects.filter(user=alice, revoked_at=None).exists()
+
+
+def test_taking_a_password_away_ends_every_session(admin, alice, alice_client, committing):
+    with committing():
+        admin.post(
+            f"/admin/accounts/user/{alice.pk}/password/",
+            {"password1": "", "password2": "", "usable_password": "false", "unset-password": "1"},
+        )
+
+    alice.refresh_from_db()
+    assert not alice.has_usable_password()
+    assert status_of(alice_client) == 401
+
+
+def test_an_operators_own_change_of_password_ends_their_sessions_at_the_api(admin, operator, committing):
+    client = client_of(operator)
+    assert status_of(client) == 200
+
+    with committing():
+        response = admin.post(
+            "/admin/password_change/", {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+        )
+
+    assert response.status_code == 302
+    operator.refresh_from_db()
+    assert operator.check_password(NEW)
+    assert status_of(client) == 401
+    assert admin.get("/admin/").status_code == 200
+
+
+def test_a_new_user_can_sign_in(admin, client):
+    response = admin.post(
+        "/admin/accounts/user/add/",
+        {"email": "Dora@Example.com", "name": "", "usable_password": "true", "password1": NEW, "password2": NEW},
+    )
+
+    assert response.status_code == 302
+    login = {"email": "dora@example.com", "password": NEW}
+    assert client.post("/api/auth/login/", login, format="json").status_code == 200
+
+
+def test_an_address_that_is_taken_is_refused_in_any_spelling(admin, alice):
+    response = admin.post("/admin/accounts/user/add/", {"email": "ALICE@example.com", "usable_password": "false"})
+
+    assert response.status_code == 200
+    assert "already exists" in response.text
+
+
+def test_deleting_a_user_takes_everything_along(admin, alice, alice_client, committing, django_assert_max_num_queries):
+    NoteFactory.create_batch(30, user=alice)
+    with django_assert_max_num_queries(10):
+        assert "with everything of theirs" in admin.get(f"/admin/accounts/user/{alice.pk}/delete/").text
+
+    with committing():
+        admin.post(f"/admin/accounts/user/{alice.pk}/delete/", {"post": "yes"})
+
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert status_of(alice_client) == 401
+    assert LogEntry.objects.filter(object_id=str(alice.pk)).exists()
+
+
+def test_the_selected_users_are_deleted(admin, operator, alice, charlie):
+    admin.post(
+        "/admin/accounts/user/",
+        {"action": "delete_selected", "_selected_action": [alice.pk, charlie.pk], "post": "yes"},
+    )
+
+    assert list(User.objects.all()) == [operator]
+
+
+def test_selected_sessions_are_revoked(admin, alice, alice_client, committing):
+    session = Session.objects.get(user=alice)
+
+    with committing():
+        admin.post("/admin/accounts/session/", {"action": "revoke", "_selected_action": [session.pk]})
+
+    session.refresh_from_db()
+    assert session.revoked_at is not None
+    assert status_of(alice_client) == 401
+
+
+@pytest.mark.parametrize("model", ["user", "session", "passwordreset"])
+@pytest.mark.parametrize("rows", [1, 20])
+def test_a_list_costs_the_same_for_any_number_of_rows(admin, model, rows, django_assert_num_queries):
+    for _ in range(rows):
+        PasswordReset.objects.create(user=SessionFactory().user)
+
+    with django_assert_num_queries(3):  # the operator, the count, the page
+        assert admin.get(f"/admin/accounts/{model}/").status_code == 200
+
+
+@pytest.mark.parametrize("model", ["session", "passwordreset"])
+def test_what_services_write_nobody_edits(admin, model):
+    assert admin.get(f"/admin/accounts/{model}/add/").status_code == 403
+
+
+def test_search_finds_users_and_sessions(admin, alice):
+    SessionFactory(user=alice)
+
+    assert "alice@example.com" in admin.get("/admin/accounts/user/?q=alice").text
+    assert "alice@example.com" in admin.get("/admin/accounts/session/?q=alice").text
+
+
+def test_guessing_at_the_admins_login_is_limited_like_the_apis(client, operator, settings):
+    rest = settings.REST_FRAMEWORK
+    settings.REST_FRAMEWORK = {**rest, "DEFAULT_THROTTLE_RATES": {**rest["DEFAULT_THROTTLE_RATES"], "login": "2/min"}}
+    form = {"username": operator.email, "password": PASSWORD}
+    guesses = [client.post("/admin/login/", {**form, "password": "wrong"}).status_code for _ in range(2)]
+
+    response = client.post("/admin/login/", form)
+
+    assert (guesses, response.status_code) == ([200, 200], 200)  # the form again, although the password is right
+    login = {"email": operator.email, "password": PASSWORD}
+    assert client.post("/api/auth/login/", login, format="json").status_code == 429
+
+
+def test_an_operator_signs_in(client, operator):
+    response = client.post("/admin/login/?next=/admin/", {"username": "ROOT@example.com", "password": PASSWORD})
+
+    assert (response.status_code, response["Location"]) == (302, "/admin/")
+
+
+def test_a_student_has_no_business_here(alice):
+    client = Client()
+    client.force_login(alice)
+
+    assert client.get("/admin/accounts/user/").status_code == 302

@@ -1,0 +1,177 @@
+import pytest
+from django.apps import apps
+
+from accounts.models import PasswordReset, Session, User
+from accounts.services import deletion
+from ai_tasks.models import AITask
+from ai_tasks.progress import report_progress
+from ai_tasks.runner import Answer
+from ai_tasks.worker import Worker
+from notes.models import Chapter, Note, NoteVersion, Topic
+from notifications import inbox
+from notifications.models import Notification
+from tests.accounts.conftest import PASSWORD
+from tests.conftest import client_of
+from tests.factories import (
+    AITaskFactory,
+    ChapterFactory,
+    NoteFactory,
+    NotificationFactory,
+    SessionFactory,
+    TopicFactory,
+)
+from utils.models import IdempotencyRecord
+
+DELETE = "/api/users/me/delete/"
+RESULT = {"content": "Alice's answer", "code": None, "code_language": None, "sources": [], "notice": None}
+
+
+def fill(user: User) -> None:
+    """Give the user some of everything."""
+    for note in NoteFactory.create_batch(3, user=user):
+        topic = TopicFactory(chapter=ChapterFactory(note=note))
+        NoteVersion.objects.create(note=note, version=1, snapshot={}, reason="edit")
+        AITaskFactory(user=user, topic=topic, retry_of=AITaskFactory(user=user))
+    NotificationFactory.create_batch(3, user=user)
+    PasswordReset.objects.create(user=user)
+    SessionFactory.create_batch(3, user=user)
+    IdempotencyRecord.objects.create(user=user, route="notes", key="1", body_hash=b"", status=201, body=b"")
+
+
+OURS = ("accounts", "notes", "ai_tasks", "notifications", "utils")
+
+
+def rows_of_everything() -> dict[str, int]:
+    return {model.__name__: model.objects.count() for model in apps.get_models() if model._meta.app_label in OURS}
+
+
+def test_fill_fills_every_table(alice):
+    fill(alice)
+
+    assert 0 not in rows_of_everything().values()
+
+
+def test_everything_of_the_user_goes_and_nothing_else(alice, charlie, committing, monkeypatch):
+    monkeypatch.setattr(deletion, "BATCH", 2)
+    fill(charlie)
+    before = rows_of_everything()
+    fill(alice)
+    client = client_of(alice)
+
+    with committing():
+        response = client.post(DELETE, {"password": PASSWORD}, format="json")
+
+    assert (response.status_code, response.content) == (204, b"")
+    assert rows_of_everything() == before | {"User": 1}
+    assert client.get("/api/users/me/").status_code == 401
+    login = {"email": alice.email, "password": PASSWORD}
+    assert client.post("/api/auth/login/", login, format="json").status_code == 401
+
+
+def test_a_wrong_password_deletes_nothing(alice, alice_client):
+    fill(alice)
+    before = rows_of_everything()
+
+    response = alice_client.post(DELETE, {"password": "wrong"}, format="json")
+
+    assert (response.status_code, response.json()["code"]) == (400, "wrong_password")
+    assert response.json()["errors"][0]["pointer"] == "/password"
+    assert rows_of_everything()["Note"] == before["Note"]
+    assert alice_client.get("/api/users/me/").status_code == 200
+
+
+def test_the_address_is_free_again(client, alice, alice_client, committing):
+    with committing():
+        alice_client.post(DELETE, {"password": PASSWORD}, format="json")
+
+    body = {"email": alice.email, "name": "", "password": "a rather long secret"}
+    assert client.post("/api/auth/register/", body, format="json").status_code == 201
+
+
+def test_every_statement_is_bounded(alice, monkeypatch):
+    monkeypatch.setattr(deletion, "BATCH", 2)
+    NoteFactory.create_batch(5, user=alice)
+
+    batches = [ids for ids in deletion._delete_in_batches(alice.pk, Note.objects.filter(user=alice))]
+
+    assert [len(ids) for ids in batches] == [2, 2, 1]
+    assert not Note.objects.exists()
+
+
+def test_no_text_is_loaded_to_be_deleted(alice, django_assert_num_queries):
+    chapter = ChapterFactory(note=NoteFactory(user=alice))
+    TopicFactory.create_batch(3, chapter=chapter)
+
+    with django_assert_num_queries(7) as queries:
+        list(deletion._delete_in_batches(alice.pk, Topic.objects.filter(chapter=chapter)))
+
+    assert not [query for query in queries.captured_queries if "explanation" in query["sql"]]
+
+
+def test_cut_off_half_way_the_user_can_finish_it(client, alice, monkeypatch):
+    fill(alice)
+
+    def cut(*args):
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion, "_unlink", cut)
+        with pytest.raises(ConnectionResetError):
+            deletion.delete_account(user_id=alice.pk)
+
+    login = {"email": alice.email, "password": PASSWORD}
+    access = client.post("/api/auth/login/", login, format="json").json()["access"]
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {access}")
+    assert client.post(DELETE, {"password": PASSWORD}, format="json").status_code == 204
+    assert not User.objects.exists()
+    assert not any(model.objects.exists() for model in (Session, Chapter, AITask, Notification))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
+    """All that is left is a mark against tokens that are still out, and counts of attempts, without a name."""
+    client = client_of(alice)
+    client.get("/api/users/me/")
+    client_of(charlie).get("/api/users/me/")
+    theirs = set(empty_redis.keys(f"*:{charlie.pk}*"))
+    assert empty_redis.keys(f"page:*:{alice.pk}:*")
+    task = AITaskFactory(user=alice)
+    report_progress(task.pk, user_id=alice.pk, attempt=1, percent=50, message="Half of Alice's answer")
+    entry = Notification(user_id=alice.pk, title="For Alice")
+    empty_redis.hset(inbox.entries_key(alice.pk), str(entry.pk), entry.title)
+
+    assert client.post(DELETE, {"password": PASSWORD}, format="json").status_code == 204
+
+    kept = (b"auth:", b"login:", b"limit:", b"ai:live:", b"pages:epoch", b"pages:run")
+    left = set(empty_redis.keys("*")) - theirs
+    assert not {key for key in left if not key.startswith(kept)}
+    assert not empty_redis.keys(f"limit:*:{alice.pk}")
+    assert empty_redis.hget(f"ai:live:{task.pk}", "message") == b""
+    assert theirs <= set(empty_redis.keys("*"))
+    assert all(empty_redis.ttl(key) > 0 for key in left if not key.startswith(b"pages:"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_running_ai_task_ends_without_effect_and_without_an_error(alice, empty_redis, monkeypatch, caplog):
+    task = AITaskFactory(user=alice)
+
+    def run(job, observer):
+        deletion.delete_account(user_id=job.user_id)
+        observer.progress(50, "Half of Alice's answer")
+        observer.delta("Alice's answer")
+        return Answer(RESULT, provider="offline", model=None, input_tokens=1, output_tokens=1, usage_estimated=True)
+
+    monkeypatch.setattr("ai_tasks.worker.run", run)
+    Worker().execute(task.pk)
+
+    assert not any(model.objects.exists() for model in (User, AITask, Notification))
+    assert empty_redis.keys("ai:events:*") == empty_redis.keys("events:*") == []
+    assert empty_redis.hget(f"ai:live:{task.pk}", "message") == b""
+    assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+def test_deletion_works_without_redis(alice, dead_redis):
+    fill(alice)
+
+    assert client_of(alice).post(DELETE, {"password": PASSWORD}, format="json").status_code == 204
+    assert not User.objects.exists()

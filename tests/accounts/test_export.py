@@ -1,0 +1,158 @@
+import io
+import tracemalloc
+import zipfile
+
+import orjson
+import pytest
+
+from accounts.services import export
+from notes.models import NoteVersion
+from tests.accounts.conftest import PASSWORD
+from tests.factories import (
+    AITaskFactory,
+    ChapterFactory,
+    NoteFactory,
+    NotificationFactory,
+    SessionFactory,
+    TopicFactory,
+)
+
+EXPORT = "/api/users/me/export/"
+
+
+def download(client) -> zipfile.ZipFile:
+    response = client.get(EXPORT)
+    assert response.status_code == 200
+    return zipfile.ZipFile(io.BytesIO(b"".join(response.streaming_content)))
+
+
+def documents(archive: zipfile.ZipFile) -> dict:
+    return {name: orjson.loads(archive.read(name)) for name in archive.namelist() if name.endswith(".json")}
+
+
+@pytest.fixture
+def note(alice):
+    """Alice's note with two chapters; the second has no topics."""
+    note = NoteFactory(user=alice, title="Loops & more", tags=["python", "loops"])
+    first = ChapterFactory(note=note, title="First")
+    ChapterFactory(note=note, title="Empty")
+    TopicFactory(
+        chapter=first,
+        title="While",
+        explanation="Again and *again*.",
+        code="print('```')",
+        code_language="python",
+        sources=[{"title": "Docs", "url": "https://docs.python.org"}],
+    )
+    TopicFactory(chapter=first, title="For")
+    return note
+
+
+def test_the_archive_is_sent_as_a_file(alice_client):
+    response = alice_client.get(EXPORT)
+
+    assert response.streaming
+    assert response["Content-Type"] == "application/zip"
+    assert response["Content-Disposition"] == 'attachment; filename="noteassist-export.zip"'
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_a_user_without_anything_gets_empty_lists(alice, alice_client):
+    found = documents(download(alice_client))
+
+    assert found.pop("profile.json") == {
+        "id": alice.pk,
+        "email": "alice@example.com",
+        "name": "Alice",
+        "date_joined": orjson.loads(orjson.dumps(alice.date_joined, option=orjson.OPT_UTC_Z)),
+    }
+    assert len(found.pop("sessions.json")) == 1
+    assert found == {"notes.json": [], "note_versions.json": [], "ai_tasks.json": [], "notifications.json": []}
+
+
+def test_json_holds_everything_of_the_user(alice, alice_client, note):
+    NoteVersion.objects.create(note=note, version=1, snapshot={"title": "Before"}, reason="edit")
+    trashed = NoteFactory(user=alice, title="Old", deleted_at=note.created_at)
+    task = AITaskFactory(user=alice, result={"content": "Answer"})
+    NotificationFactory(user=alice, title="Done")
+
+    found = documents(download(alice_client))
+
+    first, second = found["notes.json"]
+    assert (first["title"], first["tags"], second["id"]) == ("Loops & more", ["python", "loops"], trashed.pk)
+    assert [chapter["title"] for chapter in first["chapters"]] == ["First", "Empty"]
+    assert [topic["title"] for topic in first["chapters"][0]["topics"]] == ["While", "For"]
+    assert first["chapters"][0]["topics"][0]["sources"] == [{"title": "Docs", "url": "https://docs.python.org"}]
+    assert first["chapters"][1]["topics"] == second["chapters"] == []
+    assert [version["snapshot"] for version in found["note_versions.json"]] == [{"title": "Before"}]
+    assert [(one["id"], one["result"]) for one in found["ai_tasks.json"]] == [(str(task.pk), {"content": "Answer"})]
+    assert [notification["title"] for notification in found["notifications.json"]] == ["Done"]
+
+
+def test_markdown_reads_like_the_notes(alice, alice_client, note):
+    trashed = NoteFactory(user=alice, title="\u00e9\u4e2d", deleted_at=note.created_at)
+
+    archive = download(alice_client)
+
+    names = [name for name in archive.namelist() if name.endswith(".md")]
+    assert names == [f"notes/{note.pk}-loops-more.md", f"trash/{trashed.pk}-e.md"]
+    assert archive.read(names[0]).decode() == (
+        "# Loops & more\n\nTags: python, loops\n\n## First\n\n### While\n\nAgain and *again*.\n"
+        "\n````python\nprint('```')\n````\n\nSources:\n\n- [Docs](https://docs.python.org)\n\n### For\n\n## Empty\n"
+    )
+
+
+def test_nothing_of_anybody_else_is_in_it(alice, charlie_client, note):
+    AITaskFactory(user=alice)
+    NotificationFactory(user=alice)
+    NoteVersion.objects.create(note=note, version=1, snapshot={}, reason="edit")
+
+    archive = download(charlie_client)
+
+    found = documents(archive)
+    assert found["profile.json"]["email"] == "charlie@example.com"
+    assert [found[f"{name}.json"] for name in ("notes", "note_versions", "ai_tasks", "notifications")] == [[]] * 4
+    assert not [name for name in archive.namelist() if name.endswith(".md")]
+
+
+def test_no_secret_is_in_it(alice, alice_client):
+    archive = download(alice_client)
+
+    everything = b"".join(archive.read(name) for name in archive.namelist())
+    assert alice.password.encode() not in everything
+    assert PASSWORD.encode() not in everything
+    assert b"token_version" not in everything
+
+
+@pytest.mark.parametrize("count", [1, 10, 50])
+def test_notes_of_one_batch_cost_one_query_each_besides_the_batch(alice, count, django_assert_num_queries):
+    for note in NoteFactory.create_batch(count, user=alice):
+        ChapterFactory(note=note)
+
+    # The batch, its chapters, and each note's outline.
+    with django_assert_num_queries(2 + count):
+        list(export._walk(alice.pk))
+
+
+def test_memory_stays_bounded(alice):
+    text = "All work and no play makes Jack a dull boy. " * 2000
+    chapters = [ChapterFactory(note=note) for note in NoteFactory.create_batch(4, user=alice)]
+    for number in range(400):
+        TopicFactory(chapter=chapters[number % 4], order=number // 4, explanation=text)
+
+    tracemalloc.start()
+    size = sum(len(chunk) for chunk in export.stream_export(user_id=alice.pk))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert size > 0
+    assert 400 * len(text) > 35_000_000
+    assert peak < 12_000_000
+
+
+def test_many_chunks_leave_before_the_end(alice):
+    SessionFactory.create_batch(300, user=alice, user_agent="x" * 300)
+
+    chunks = list(export.stream_export(user_id=alice.pk))
+
+    assert zipfile.ZipFile(io.BytesIO(b"".join(chunks))).testzip() is None
