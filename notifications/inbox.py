@@ -7,9 +7,9 @@ pages unreachable makes inboxes incomplete. The *token* changes with every chang
 Without a marker a reader completes the inbox from the table. :func:`merge` refuses if the token is another than before
 the table was read: somebody put or read an entry meanwhile, and what the table said may be out of date.
 
-A request that marks notifications as read stands in the user's set of *readers*, with a deadline, from before the first
-row changes until the inbox has followed, and takes the marker away first. So if its process dies in between, the next
-pending list is made from the table.
+A request that marks notifications as read takes the marker away before the first row changes. Until the inbox has
+followed it stands in the user's set of *readers*, with a deadline; while anybody stands there, nobody puts a marker. So
+if its process dies in between, the next pending list is made from the table.
 
 Redis may evict either key of an inbox: their sizes then differ, and the inbox begins anew.
 
@@ -87,7 +87,7 @@ return 1
 _READ = Script(
     _LIBRARY
     + """
-local entries, order, readers, epoch_key = unpack(KEYS)
+local entries, order, epoch_key = unpack(KEYS)
 local new_token, ttl = unpack(ARGV)
 
 local token, marker = redis.call('HGET', entries, '@token'), redis.call('HGET', entries, '@marker')
@@ -103,7 +103,7 @@ if not token then
 end
 local epoch = redis.call('GET', epoch_key) or ''
 local expires, marked_epoch = string.match(marker or '', '^(%d+):(.*)$')
-local complete = expires and tonumber(expires) > now() and marked_epoch == epoch and not somebody_reads(readers)
+local complete = expires and tonumber(expires) > now() and marked_epoch == epoch
 local ids, scores, bodies = {}, {}, {}
 for i, value in ipairs(redis.call('ZREVRANGE', order, 0, -1, 'WITHSCORES')) do
   if i % 2 == 1 then ids[#ids + 1] = value else scores[#scores + 1] = value end
@@ -278,7 +278,7 @@ def read(user_id: int) -> Snapshot:
     with redis_guard() as client:
         complete, token, epoch, ids, scores, bodies = _READ.run(
             client,
-            keys=[entries_key(user_id), order_key(user_id), readers_key(user_id), EPOCH_KEY],
+            keys=[entries_key(user_id), order_key(user_id), EPOCH_KEY],
             args=[new_token(), INBOX_SECONDS],
         )
     entries = {id_.decode(): (int(float(score)), body) for id_, score, body in zip(ids, scores, bodies, strict=True)}
@@ -338,7 +338,7 @@ def reading(user_id: int, ids: Collection[UUID] | None) -> Iterator[list[Entry]]
             )
     except RedisUnavailable:
         if not begun:  # else the inbox has no marker, and gets none while its reader stands there
-            debt.incur()
+            debt.incur()  # again: the first debt may have been paid before COMMIT
 
 
 def outbox(limit: int) -> list[OutboxItem]:

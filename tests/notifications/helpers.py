@@ -1,6 +1,7 @@
 """What tests of notifications share."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,3 +57,18 @@ def in_parallel(functions: Sequence[Callable[[], T]]) -> list[T]:
 
     with ThreadPoolExecutor(len(functions)) as threads:
         return list(threads.map(run, functions))
+
+
+def wait_until_a_statement_waits_for_a_lock() -> None:
+    """Return once some other connection to this database waits for a lock of ours."""
+    deadline = time.monotonic() + 20
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                " WHERE NOT granted AND datname = current_database()"
+            )
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.01)
+    raise AssertionError("Nobody waits for a lock.")

@@ -1,13 +1,21 @@
 """The write-behind: from Redis into the table, once."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 
 from notifications import inbox, services
 from notifications.models import Notification
-from tests.notifications.helpers import PENDING, create, in_parallel, pending_ids
+from tests.notifications.helpers import (
+    PENDING,
+    create,
+    in_parallel,
+    pending_ids,
+    wait_until_a_statement_waits_for_a_lock,
+)
 from utils.json import dumps
 
 
@@ -121,6 +129,29 @@ def test_drains_at_once_write_each_row_once(alice, empty_redis):
     assert {str(row.pk) for row in Notification.objects.all()} == ids
     assert empty_redis.xlen(inbox.OUTBOX_KEY) == 0
     assert empty_redis.xlen(inbox.QUARANTINE_KEY) == 1
+
+
+def test_an_item_is_quarantined_once(empty_redis):
+    empty_redis.xadd(inbox.OUTBOX_KEY, {"x": "y"})
+    (seen,) = inbox.outbox(10)
+
+    assert [inbox.quarantine(seen, "bad"), inbox.quarantine(seen, "bad")] == [True, False]
+    assert empty_redis.xlen(inbox.QUARANTINE_KEY) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_being_deleted_holds_up_no_others(alice, charlie):
+    create(alice)
+    kept = create(charlie)
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            alice.delete()
+            draining = thread.submit(in_parallel, [services.drain])
+            wait_until_a_statement_waits_for_a_lock()
+        assert draining.result() == [2]
+
+    assert [str(row.pk) for row in Notification.objects.all()] == [kept]
 
 
 def test_with_redis_dead_nothing_is_drained(db, dead_redis):

@@ -1,6 +1,7 @@
 """The protocol that keeps the live inbox and the table telling the same."""
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from notifications import inbox, services
@@ -150,13 +151,50 @@ def test_an_inbox_changed_by_others_while_it_was_read_is_completed_again(alice, 
     assert pending_ids(alice_client) == [late]
 
 
-def test_two_who_read_at_once_leave_the_inbox_incomplete(alice):
+def test_who_ends_reading_while_another_reads_leaves_the_inbox_incomplete(alice):
     services.pending(user_id=alice.pk)
-    with inbox.reading(alice.pk, None):
-        with inbox.reading(alice.pk, None):
-            pass
-        assert inbox.read(alice.pk).complete is False
+    first, second = inbox.reading(alice.pk, None), inbox.reading(alice.pk, None)
+    first.__enter__()
+    second.__enter__()
+
+    first.__exit__(None, None, None)
+
     assert inbox.read(alice.pk).complete is False
+
+
+def test_a_commit_of_unknown_outcome_with_redis_away_hides_no_read(alice, alice_client, settings):
+    row = NotificationFactory(user=alice)
+    assert pending_ids(alice_client) == [str(row.pk)]
+
+    with redis_away(settings), pytest.raises(OperationalError), inbox.reading(alice.pk, [row.pk]):  # noqa: PT012
+        Notification.objects.update(read_at=timezone.now())
+        raise OperationalError("The connection broke during COMMIT.")
+
+    assert pending_ids(alice_client) == []
+
+
+def test_an_inbox_completed_between_two_outages_of_one_read_hides_no_read(alice, alice_client, settings):
+    row = NotificationFactory(user=alice)
+    reading = inbox.reading(alice.pk, [row.pk])
+    with redis_away(settings):
+        reading.__enter__()
+    assert pending_ids(alice_client) == [str(row.pk)]
+    Notification.objects.update(read_at=timezone.now())
+    with redis_away(settings):
+        reading.__exit__(None, None, None)
+
+    assert pending_ids(alice_client) == []
+
+
+def test_completing_a_crowded_inbox_keeps_the_newest_100(alice, alice_client):
+    rows = NotificationFactory.create_batch(90, user=alice)
+    newest = [create(alice) for _ in range(20)][::-1]
+
+    for _cold_then_warm in range(2):
+        ids = pending_ids(alice_client)
+        assert len(ids) == 100
+        assert ids[:20] == newest
+        assert set(ids[20:]) < {str(row.pk) for row in rows}
 
 
 def test_redis_failing_while_an_inbox_is_completed_spoils_no_answer(alice, monkeypatch):

@@ -1,10 +1,12 @@
 """``POST /api/notifications/read/``."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
-from notifications import services
+from notifications import inbox, services
+from notifications.entries import Entry
 from notifications.models import Notification
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import PENDING, READ, create, pending_ids, redis_away
@@ -82,6 +84,14 @@ def test_a_stranger_cannot_read_it(alice, alice_client, charlie_client, has_row)
 
     assert pending_ids(alice_client) == [notification]
     services.drain()
+    assert Notification.objects.get().read_at is None
+
+
+def test_an_entry_with_the_id_of_a_strangers_row_reads_nothing(alice, charlie, charlie_client):
+    row = NotificationFactory(user=alice)
+    inbox.put(replace(Entry.from_row(row), user_id=charlie.pk), has_row=False)
+
+    assert post(charlie_client, {"all": True}).json() == {"count": 0}
     assert Notification.objects.get().read_at is None
 
 

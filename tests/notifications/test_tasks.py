@@ -66,6 +66,7 @@ def test_a_death_between_redis_and_commit_tells_the_user_once(alice, empty_redis
 def test_pushing_does_not_bring_back_what_was_read(alice, alice_client):
     notification = record(alice)
     mark_read(alice, str(notification.pk))
+    assert pending_ids(alice_client) == []  # a complete inbox
 
     services.push(notification)
 
@@ -109,3 +110,16 @@ def test_sweeps_at_once_push_each_row_once(alice, empty_redis):
 
     assert sum(pushed) == 50
     assert empty_redis.xlen(inbox.user_events_key(alice.pk)) == 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_is_pushing_is_left_to_them(alice):
+    row = NotificationFactory(user=alice)
+    other = NotificationFactory(user=alice)
+
+    with transaction.atomic():
+        Notification.objects.select_for_update().get(pk=row.pk)
+        assert in_parallel([services.push_unpushed]) == [1]
+
+    assert Notification.objects.get(notified_at=None) == row
+    assert Notification.objects.exclude(notified_at=None).get() == other
