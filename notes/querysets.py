@@ -8,7 +8,7 @@ from typing import Self
 
 from django.apps import apps
 from django.contrib.postgres.aggregates import StringAgg
-from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchRank
+from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchRank, SearchVector
 from django.db import models
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
@@ -65,10 +65,11 @@ class NoteQuerySet(models.QuerySet):
     def ranked(self, words: Sequence[str]) -> Self:
         """Notes in whose title, tags and chapters' titles each word is found, the best first, each with a headline."""
         query = any_word(words)
-        headline = _headline(Coalesce(Subquery(_titles_of_chapters()), Value("")), query)
+        vector = Concatenation(F("search"), SearchVector("chapter_titles", weight="B", config=SEARCH_CONFIG))
         return (
             self.filter(every_word(words, _in_titles_of_note, tags="tags"))
-            .annotate(rank=SearchRank(F("search"), query), headline=headline)
+            .alias(chapter_titles=Coalesce(Subquery(_titles_of_chapters()), Value("")))
+            .annotate(rank=SearchRank(vector, query), headline=_headline(F("chapter_titles"), query))
             .only("id", "title")
             .order_by("-rank", "-updated_at", "-id")
         )
@@ -144,7 +145,7 @@ def _count(rows: models.QuerySet, *, by: str) -> Coalesce:
 
 def _titles_of_chapters() -> models.QuerySet:
     titles = _chapters().filter(note=OuterRef("pk")).order_by().values("note")
-    return titles.annotate(text=StringAgg("title", Value(CHAPTER_SEPARATOR), order_by="order")).values("text")
+    return titles.annotate(text=StringAgg("title", CHAPTER_SEPARATOR, order_by="order")).values("text")
 
 
 def _in_titles_of_note(word: SearchQuery) -> Q:
@@ -155,7 +156,7 @@ def _anywhere_in_note(word: SearchQuery) -> Q:
     return _in_titles_of_note(word) | Q(Exists(_topics().filter(chapter__note=OuterRef("pk"), search=word)))
 
 
-def _headline(text: models.Func, query: SearchQuery) -> SearchHeadline:
+def _headline(text: models.F | models.Func, query: SearchQuery) -> SearchHeadline:
     return SearchHeadline(
         snippet_source(text),
         query,

@@ -150,7 +150,7 @@ def _typed(field: Any, value: Any) -> Any:
         return moment
     if kind == "UUIDField":
         return UUID(value)
-    if kind in ("BigAutoField", "AutoField", "IntegerField", "BigIntegerField"):
+    if kind in ("BigAutoField", "AutoField", "IntegerField", "BigIntegerField", "PositiveIntegerField"):
         if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 2**63:
             raise ValueError("not an id")
         return value

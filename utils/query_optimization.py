@@ -70,6 +70,11 @@ class QueryOptimizer:
         return Note.objects.owned_by(user.pk).live().for_detail().get(pk=note_id)
 
     @staticmethod
+    def require_note(note_id: int, user: HasKey) -> None:
+        """Tell an empty note from one that is not the user's: raises ``Note.DoesNotExist``."""
+        Note.objects.owned_by(user.pk).live().only("pk").get(pk=note_id)
+
+    @staticmethod
     def get_chapters_optimized(note_id: int, user: HasKey) -> QuerySet[Chapter]:
         """The chapters of a note in their order; none if the note is not the user's."""
         return Chapter.objects.owned_by(user.pk).filter(note=note_id).for_api()
@@ -77,6 +82,11 @@ class QueryOptimizer:
     @staticmethod
     def get_chapter_detail(chapter_id: int, user: HasKey) -> Chapter:
         return Chapter.objects.owned_by(user.pk).for_api().get(pk=chapter_id)
+
+    @staticmethod
+    def require_chapter(chapter_id: int, user: HasKey) -> None:
+        """Tell an empty chapter from one that is not the user's: raises ``Chapter.DoesNotExist``."""
+        Chapter.objects.owned_by(user.pk).only("pk").get(pk=chapter_id)
 
     @staticmethod
     def get_topics_optimized(chapter_id: int, user: HasKey | None = None) -> QuerySet[Topic]:

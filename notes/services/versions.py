@@ -1,0 +1,67 @@
+"""Going back to what a note was."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from django.db.models import Manager, Model
+
+from notes.models import Chapter, Note, NoteVersion, Topic
+from notes.services.editing import Versions, begin_edit
+from utils.caching import changing_pages_of
+
+_TOPIC_FIELDS = ("title", "explanation", "code", "code_language", "sources")
+
+ModelT = TypeVar("ModelT", bound=Model)
+
+
+def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versions = None) -> Note:
+    """Make a note what it was at a kept version; the note loaded with its chapters and topics.
+
+    What it is now is kept first, so a restoration can be undone. Chapters and topics that are still in the note keep
+    their ids, so that links and AI tasks still lead to them; the others come back as new ones.
+
+    Raises ``Note.DoesNotExist``, ``NoteVersion.DoesNotExist`` and ``NoteChanged``.
+    """
+    with changing_pages_of(user_id):
+        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, reason=NoteVersion.Reason.RESTORE)
+        snapshot = NoteVersion.objects.get(note_id=note_id, version=version).snapshot
+        Note.objects.filter(pk=note_id).update(
+            title=snapshot["title"], status=snapshot["status"], tags=snapshot["tags"]
+        )
+        _restore_contents(note_id, snapshot["chapters"])
+        return Note.objects.for_detail().get(pk=note_id)
+
+
+def _restore_contents(note_id: int, contents: Sequence[dict[str, Any]]) -> None:
+    """Write what was there, then delete all else: a topic may have been moved out of a chapter that goes."""
+    here = set(Chapter.objects.filter(note_id=note_id).values_list("pk", flat=True))
+    chapters = [
+        Chapter(pk=_kept(data["id"], here), note_id=note_id, title=data["title"], order=order)
+        for order, data in enumerate(contents)
+    ]
+    _write(Chapter.objects, chapters, fields=["title", "order"])
+
+    here = set(Topic.objects.filter(chapter__note_id=note_id).values_list("pk", flat=True))
+    topics = [
+        Topic(
+            pk=_kept(topic["id"], here),
+            chapter=chapter,
+            order=order,
+            **{field: topic[field] for field in _TOPIC_FIELDS},
+        )
+        for chapter, data in zip(chapters, contents, strict=True)
+        for order, topic in enumerate(data["topics"])
+    ]
+    _write(Topic.objects, topics, fields=["chapter", "order", *_TOPIC_FIELDS])
+
+    Topic.objects.filter(chapter__note_id=note_id).exclude(pk__in=[topic.pk for topic in topics]).delete()
+    Chapter.objects.filter(note_id=note_id).exclude(pk__in=[chapter.pk for chapter in chapters]).delete()
+
+
+def _kept(pk: int, here: set[int]) -> int | None:
+    return pk if pk in here else None
+
+
+def _write(manager: Manager[ModelT], rows: Sequence[ModelT], *, fields: Sequence[str]) -> None:
+    """Insert the rows; those that exist are updated."""
+    manager.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=fields)

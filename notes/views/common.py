@@ -1,0 +1,80 @@
+"""What the views of notes have in common."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from utils.pages import CachedPages, opaque_tags
+from utils.query_optimization import CacheOptimizer
+
+ID_PATTERN = "[0-9]{1,19}"
+"""Digits that Python converts at once and that may be an id; anything longer matches no path."""
+
+IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The note's version, quoted.")
+IDEMPOTENCY_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+
+_VERSION_MAX_DIGITS = 10
+
+
+class NotePages(CachedPages):
+    """Cached pages that are one page however the query's parameters are arranged."""
+
+    cached_actions = {"list": settings.CACHE_TTL_LIST, "retrieve": settings.CACHE_TTL_LIST}
+
+    def get_page_name(self, request: Request) -> str:
+        if not super().get_page_name(request):
+            return ""
+        return CacheOptimizer.get_cache_key("page", request.path, dict(request.query_params.lists()))
+
+
+def user_id(request: Request) -> int:
+    """Of the signed-in user: the views here are open to no others."""
+    assert request.user.pk is not None
+    return request.user.pk
+
+
+def paginated(view: viewsets.GenericViewSet) -> Response:
+    """A page of the view's queryset."""
+    page = view.paginate_queryset(view.get_queryset())
+    return view.get_paginated_response(view.get_serializer(page, many=True).data)
+
+
+def expected_versions(request: Request) -> list[int] | None:
+    """The versions that ``If-Match`` names; None if any will do. A tag that is no version matches none."""
+    header = request.headers.get("If-Match")
+    if header is None:
+        return None
+    tags = opaque_tags(header)
+    if "*" in tags:
+        return None
+    return [int(tag) for tag in tags if tag.isascii() and tag.isdigit() and len(tag) <= _VERSION_MAX_DIGITS]
+
+
+def read_body(serializer_class: type[serializers.Serializer], request: Request, **options: Any) -> Any:
+    """The body, checked. Raises ``ValidationError``."""
+    body = serializer_class(data=request.data, **options)
+    body.is_valid(raise_exception=True)
+    return body.validated_data
+
+
+def read_query(serializer_class: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """The query's parameters, checked; of a repeated one the last. Raises ``ValidationError``."""
+    query = serializer_class(data=request.query_params.dict())
+    query.is_valid(raise_exception=True)
+    return query.validated_data
+
+
+def versioned(data: dict[str, Any]) -> Response:
+    """An answer whose ETag is the version of the note that it shows, or shows a part of."""
+    return Response(data, headers={"ETag": f'"{data["version"]}"'})
+
+
+def created(response: Response, *, path: str) -> Response:
+    """The same as the answer to a request that made something, which is found at ``path``."""
+    response.status_code = status.HTTP_201_CREATED
+    response["Location"] = path
+    return response

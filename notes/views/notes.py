@@ -1,0 +1,133 @@
+"""Notes of the signed-in user, their trash and their kept versions."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from notes import services
+from notes.models import Note, NoteVersion
+from notes.serializers import (
+    NoteCreateSerializer,
+    NoteDetailSerializer,
+    NoteFilterSerializer,
+    NoteListSerializer,
+    NoteVersionListSerializer,
+    NoteVersionSerializer,
+    NoteWriteSerializer,
+)
+from notes.views.common import (
+    ID_PATTERN,
+    IDEMPOTENCY_KEY,
+    IF_MATCH,
+    NotePages,
+    created,
+    expected_versions,
+    paginated,
+    read_body,
+    read_query,
+    user_id,
+    versioned,
+)
+from utils.idempotency import idempotent
+from utils.pages import cached_page
+from utils.query_optimization import QueryOptimizer
+
+
+class NoteViewSet(NotePages, viewsets.GenericViewSet):
+    """Notes, and those in the trash."""
+
+    lookup_value_regex = ID_PATTERN
+    serializer_class = NoteListSerializer
+
+    def get_queryset(self) -> QuerySet[Note]:
+        return QueryOptimizer.get_notes_for_list(self.request.user, read_query(NoteFilterSerializer, self.request))
+
+    @extend_schema(parameters=[NoteFilterSerializer])
+    @cached_page
+    def list(self, request: Request) -> Response:
+        """List notes, without what is in them."""
+        return paginated(self)
+
+    @extend_schema(responses=NoteDetailSerializer)
+    @cached_page
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """Show a note with all its chapters and topics. Its ETag is its version."""
+        return _detail(QueryOptimizer.get_note_detail(int(pk), request.user))
+
+    @extend_schema(request=NoteCreateSerializer, responses={201: NoteDetailSerializer}, parameters=[IDEMPOTENCY_KEY])
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Create a note, with the chapters and topics that are sent along."""
+        note = services.create_note(user_id=user_id(request), data=read_body(NoteCreateSerializer, request))
+        return created(_detail(note), path=f"/api/notes/{note.pk}/")
+
+    @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
+    def update(self, request: Request, pk: str, partial: bool = False) -> Response:
+        """Write a note's own fields; PUT resets those that are not sent."""
+        note = services.update_note(
+            user_id=user_id(request),
+            note_id=int(pk),
+            changes=read_body(NoteWriteSerializer, request, partial=partial),
+            if_match=expected_versions(request),
+        )
+        return _detail(note)
+
+    @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change some of a note's own fields."""
+        return self.update(request, pk, partial=True)
+
+    @extend_schema(parameters=[IF_MATCH])
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Put a note into the trash."""
+        services.delete_note(user_id=user_id(request), note_id=int(pk), if_match=expected_versions(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=NoteDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, pk: str) -> Response:
+        """Take a note out of the trash."""
+        return _detail(services.restore_note(user_id=user_id(request), note_id=int(pk)))
+
+
+class NoteVersionViewSet(viewsets.GenericViewSet):
+    """What a note was before its last changes."""
+
+    lookup_field = "version"
+    lookup_value_regex = ID_PATTERN
+    serializer_class = NoteVersionListSerializer
+
+    def get_queryset(self) -> QuerySet[NoteVersion]:
+        return QueryOptimizer.get_versions_for_list(int(self.kwargs["note_pk"]), self.request.user)
+
+    def list(self, request: Request, note_pk: str) -> Response:
+        """List the kept versions, the newest first."""
+        response = paginated(self)
+        if not response.data["results"]:
+            QueryOptimizer.require_note(int(note_pk), request.user)
+        return response
+
+    @extend_schema(responses=NoteVersionSerializer)
+    def retrieve(self, request: Request, note_pk: str, version: str) -> Response:
+        """Show a version with the whole note as it was."""
+        found = QueryOptimizer.get_version_detail(int(note_pk), int(version), request.user)
+        return Response(NoteVersionSerializer(found).data)
+
+    @extend_schema(request=None, responses=NoteDetailSerializer, parameters=[IF_MATCH])
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, note_pk: str, version: str) -> Response:
+        """Make the note what it was. What it is now is kept as a version, too."""
+        note = services.restore_version(
+            user_id=user_id(request),
+            note_id=int(note_pk),
+            version=int(version),
+            if_match=expected_versions(request),
+        )
+        return _detail(note)
+
+
+def _detail(note: Note) -> Response:
+    return versioned(NoteDetailSerializer(note).data)

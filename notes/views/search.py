@@ -1,0 +1,37 @@
+"""Ways to find notes: their tags, and what they say."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from notes.search import split_words
+from notes.serializers import SearchResultsSerializer, SearchSerializer, TagSerializer, search_results
+from notes.views.common import NotePages, read_query
+from utils.pages import cached_page
+from utils.query_optimization import SEARCH_RESULTS_MAX, QueryOptimizer
+
+
+class TagViewSet(NotePages, viewsets.GenericViewSet):
+    """Tags of the user's notes."""
+
+    pagination_class = None
+    serializer_class = TagSerializer
+
+    @cached_page
+    def list(self, request: Request) -> Response:
+        """List the tags that are in use, the most used first."""
+        return Response(list(QueryOptimizer.get_tags(request.user)))
+
+
+class SearchView(APIView):
+    """Full-text search."""
+
+    @extend_schema(parameters=[SearchSerializer], responses=SearchResultsSerializer)
+    def get(self, request: Request) -> Response:
+        """Find the notes and topics that fit best."""
+        words = split_words(read_query(SearchSerializer, request)["q"])
+        notes = QueryOptimizer.search_notes(request.user, words)
+        topics = QueryOptimizer.search_topics(request.user, words)
+        return Response({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})
