@@ -2,9 +2,9 @@
 
 import logging
 
-from celery import current_app
 from kombu.exceptions import OperationalError
 
+from NoteAssist_AI.celery import app
 from utils.redis import breaker
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ def publish(task_name: str, *args: str | int) -> bool:
     if breaker.is_open:
         return False
     try:
-        current_app.send_task(task_name, args=list(args), ignore_result=True, retry=False)
+        app.send_task(task_name, args=list(args), ignore_result=True, retry=False)
     except (OperationalError, OSError) as error:
         breaker.open()
         logger.warning("The broker did not take %s: %s", task_name, error)

@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_loses_no_task(alice, provider, worker_environme
 
     with running_worker(tmp_path / "first.log", **worker_environment):
         task_id = submit(client)
-        wait_until(lambda: AITask.objects.get().status == "running")
+        wait_until(lambda: bool(provider.state.requests))
     with running_worker(tmp_path / "second.log", **worker_environment):
         wait_until(lambda: AITask.objects.get().lease_expires_at < timezone.now())
         ledger.sweep()
