@@ -29,7 +29,7 @@ from utils.redis import EPOCH_KEY, RedisUnavailable, Script, channel, redis_guar
 
 CAPACITY = 100
 INBOX_SECONDS = 24 * 3600
-MARKER_MILLISECONDS = 5 * 60 * 1000
+MARKER_MILLISECONDS = 180 * 1000  # as long as a page: the longest that another process may show what has been read
 READER_MILLISECONDS = 60 * 1000
 """Longer than any transaction: statements end after ``QUERY_TIMEOUT``."""
 
