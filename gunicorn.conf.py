@@ -28,7 +28,12 @@ limit_request_field_size = 8190
 
 
 def post_fork(server: object, worker: object) -> None:
-    """A forked worker must share no connection with its parent."""
+    """A forked worker must share no connection with a parent that has loaded the application (``--preload``)."""
+    from django.conf import settings
+
+    if not settings.configured:
+        return
+
     from django.db import connections
 
     from utils.redis import reset_client
