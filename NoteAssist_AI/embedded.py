@@ -87,6 +87,10 @@ class Engines:
         self._keep = self.root / "keep"
         self._membership: IO[str] | None = None
         self._membership_of_child: IO[str] | None = None
+        atexit.register(self.leave)
+        os.register_at_fork(
+            before=self._join_for_child, after_in_parent=self._leave_to_child, after_in_child=self._be_child
+        )
 
     def attach(self, servers: Iterable[Server] | None = None) -> None:
         """Become a user until ``leave()`` or the process's end, and return when the servers take connections."""
@@ -95,10 +99,6 @@ class Engines:
                 self._keep.unlink(missing_ok=True)  # it spoke of engines that a crash or a reboot has ended
             if self._membership is None:
                 self._membership = self._join()
-                atexit.register(self.leave)
-                os.register_at_fork(
-                    before=self._join_for_child, after_in_parent=self._leave_to_child, after_in_child=self._be_child
-                )
             self._make_socket_directory()
             for server in servers or self.servers:
                 server.run()
