@@ -1,5 +1,7 @@
 """Forms of the admin that set passwords or addresses."""
 
+from typing import Any
+
 from django import forms
 from django.contrib.admin.forms import AdminPasswordChangeForm as DjangoOwnPasswordForm
 from django.contrib.auth.forms import (
@@ -15,6 +17,8 @@ from accounts.services import users
 
 class EndsSessions(SetPasswordMixin):
     """Mixin of Django's password forms: setting a password ends every session and token of its user."""
+
+    cleaned_data: dict[str, Any]
 
     def set_password_and_save(self, user: User, password_field_name: str = "password1", commit: bool = True) -> User:
         usable = self.cleaned_data.get("set_usable_password", True)

@@ -68,7 +68,7 @@ def count_attempt(request: HttpRequest | Request, *, account: str) -> None:
         counted.append((f"address:{_network(address)}", replace(limit, count=limit.count * ADDRESS_FACTOR)))
     denied, usage = _count(counted)
     plain_request = request._request if isinstance(request, Request) else request
-    plain_request.admission = Admission("admitted", denied=denied, usage=usage)  # type: ignore[union-attr]
+    plain_request.admission = Admission("admitted", denied=denied, usage=usage)  # type: ignore[attr-defined]
     if denied is not None:
         raise throttling.too_many_requests(denied)
 

@@ -35,7 +35,7 @@ class User(AbstractBaseUser):
     ``token_version`` is part of every access token: raising it ends them all.
     """
 
-    last_login = None  # type: ignore[assignment]  # sessions tell it, without a write to this row at each login
+    last_login = None  # sessions tell it, without a write to this row at each login
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)
@@ -67,7 +67,7 @@ class User(AbstractBaseUser):
 
 
 class Session(models.Model):
-    """One login on one device. Its refresh token is derived from the row: of each session one ``generation`` is live."""
+    """One login on one device. Its refresh token is derived from the row; one ``generation`` of it is live."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     generation = models.PositiveIntegerField(default=1)

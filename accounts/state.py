@@ -1,7 +1,7 @@
 """What Redis remembers of sessions, so that most requests read no session from the database.
 
-A session's state is believed for at most 60 s. Ending a session, or raising its user's token version, leaves a mark that
-lives at least as long and wins over any state, also over one that a slow reader stores afterwards. With Redis
+A session's state is believed for at most 60 s. Ending a session, or raising its user's token version, leaves a mark
+that lives at least as long and wins over any state, also over one that a slow reader stores afterwards. With Redis
 unreachable every request reads the database.
 """
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.login_throttle import count_attempt
-from accounts.models import Session, User
+from accounts.models import Session
 from accounts.serializers import (
     LoginSerializer,
     PasswordChangeSerializer,
@@ -30,10 +30,22 @@ from accounts.serializers import (
 )
 from accounts.services import deletion, export, password_resets, passwords, sessions, sign_in, users
 from accounts.services.sessions import Device
+from accounts.tokens import AccessClaims
 from utils.client_address import client_address
 from utils.exceptions import NotFound
 from utils.pages import CachedPages, cached_page
 from utils.query_optimization import QueryOptimizer
+
+
+def claims_of(request: Request) -> AccessClaims:
+    """The access token of a signed-in request."""
+    assert isinstance(request.auth, AccessClaims)
+    return request.auth
+
+
+def own_account(request: Request) -> str:
+    """The signed-in user's name at the login throttle: their address would cost a query."""
+    return f"user:{claims_of(request).user_id}"
 
 
 def device_of(request: Request) -> Device:
@@ -98,7 +110,8 @@ class LogoutView(APIView):
     @extend_schema(operation_id="auth_logout", request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         """End this session."""
-        sessions.revoke(session_id=request.auth.session_id, user_id=request.user.pk)
+        claims = claims_of(request)
+        sessions.revoke(session_id=claims.session_id, user_id=claims.user_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -106,7 +119,7 @@ class LogoutAllView(APIView):
     @extend_schema(operation_id="auth_logout_all", request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         """End every session, this one included."""
-        sessions.end_all_sessions(user_id=request.user.pk)
+        sessions.end_all_sessions(user_id=claims_of(request).user_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -123,7 +136,7 @@ class SessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Sign one device out."""
-        if not sessions.revoke(session_id=int(pk), user_id=request.user.pk):
+        if not sessions.revoke(session_id=int(pk), user_id=claims_of(request).user_id):
             raise NotFound
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -136,7 +149,7 @@ class PasswordChangeView(AccountView):
         """Choose another password. Every session ends; the answer is a new one's pair."""
         data = self.read_body(request)
         count_attempt(request, account=own_account(request))
-        pair = passwords.change(user_id=request.user.pk, **data, device=device_of(request))
+        pair = passwords.change(user_id=claims_of(request).user_id, **data, device=device_of(request))
         return Response(TokenPairSerializer(pair).data)
 
 
@@ -183,11 +196,11 @@ class MeViewSet(CachedPages, viewsets.GenericViewSet):
         body = ProfileSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         if body.validated_data:
-            users.rename(user_id=request.user.pk, name=body.validated_data["name"])
+            users.rename(user_id=claims_of(request).user_id, name=body.validated_data["name"])
         return Response(self._profile(request))
 
     def _profile(self, request: Request) -> dict[str, Any]:
-        return UserSerializer(QueryOptimizer.get_user_profile(request.user.pk)).data
+        return UserSerializer(QueryOptimizer.get_user_profile(claims_of(request).user_id)).data
 
 
 class DeleteMeView(AccountView):
@@ -198,7 +211,7 @@ class DeleteMeView(AccountView):
         """Delete the account with everything in it, for good."""
         data = self.read_body(request)
         count_attempt(request, account=own_account(request))
-        deletion.delete_my_account(user_id=request.user.pk, password=data["password"])
+        deletion.delete_my_account(user_id=claims_of(request).user_id, password=data["password"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -210,16 +223,10 @@ class ExportMeView(APIView):
     def get(self, request: Request) -> HttpResponse | StreamingHttpResponse:
         """Download everything that is stored about one."""
         return StreamingHttpResponse(
-            export.stream_export(user_id=request.user.pk),
+            export.stream_export(user_id=claims_of(request).user_id),
             content_type="application/zip",
             headers={
                 "Content-Disposition": 'attachment; filename="noteassist-export.zip"',
                 "Cache-Control": "no-store",
             },
         )
-
-
-def own_account(request: Request) -> str:
-    """The signed-in user's name at the login throttle: their address would cost a query."""
-    assert isinstance(request.user, User)
-    return f"user:{request.user.pk}"

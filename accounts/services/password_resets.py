@@ -5,6 +5,7 @@ import smtplib
 import time
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -55,8 +56,9 @@ class InvalidResetToken(ApplicationError):
 def request_reset(*, email: str) -> None:
     """Have a reset mail sent if an active user has this address. Takes the same time if not, and tells nobody."""
     started = time.monotonic()
+    params: dict[str, Any] = {"email": normalize_email(email), "interval": MAIL_INTERVAL}
     with connection.cursor() as cursor:
-        cursor.execute(_REQUEST, {"email": normalize_email(email), "interval": MAIL_INTERVAL})
+        cursor.execute(_REQUEST, params)
         row = cursor.fetchone()
     reset_id = row[0] if row else _NOBODY
     transaction.on_commit(partial(publish, SEND_TASK, reset_id), robust=True)

@@ -92,7 +92,7 @@ def test_every_statement_is_bounded(alice, monkeypatch):
     monkeypatch.setattr(deletion, "BATCH", 2)
     NoteFactory.create_batch(5, user=alice)
 
-    batches = [ids for ids in deletion._delete_in_batches(alice.pk, Note.objects.filter(user=alice))]
+    batches = list(deletion._delete_in_batches(alice.pk, Note.objects.filter(user=alice)))
 
     assert [len(ids) for ids in batches] == [2, 2, 1]
     assert not Note.objects.exists()

@@ -69,7 +69,7 @@ def test_strikes_are_forgotten_in_time(limit, empty_redis):
     limit("1/min")
     attempt()
     assert attempt() == 60
-    [key] = [key for key in empty_redis.keys("login:strikes:account:*")]
+    [key] = empty_redis.keys("login:strikes:account:*")
     assert 0 < empty_redis.ttl(key) <= 3600
 
     pass_time(empty_redis, "shut")

@@ -85,7 +85,7 @@ def test_an_access_token_does_not_refresh():
 
 
 def test_an_altered_token_is_refused():
-    header, payload, signature = issue_access(user_id=1, token_version=1, session_id=1).split(".")
+    header, _, signature = issue_access(user_id=1, token_version=1, session_id=1).split(".")
     _, other_payload, _ = issue_access(user_id=2, token_version=1, session_id=1).split(".")
 
     with pytest.raises(InvalidToken):
