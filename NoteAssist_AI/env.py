@@ -1,7 +1,8 @@
 """Typed readers of environment variables.
 
-Each names the variable in its error, refuses spellings that it does not know and treats an empty value as unset, so that
-a typing mistake stops the process at boot instead of changing its behaviour. Settings read each variable once, here.
+Each names the variable in its error, refuses spellings that it does not know and treats an empty value as unset, so
+that a typing mistake stops the process at boot instead of changing its behaviour. Settings read each variable once,
+here.
 """
 
 import math

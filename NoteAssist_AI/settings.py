@@ -6,6 +6,7 @@ Importing this module starts nothing: the embedded engines are started by the en
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import dj_database_url
@@ -105,7 +106,9 @@ TRANSACTION_POOLER_PORT = 6543
 _DATABASE_URL = env.url(
     "DATABASE_URL", ("postgres", "postgresql"), env.REQUIRED if IS_PRODUCTION else "postgresql:///unset"
 )
-DATABASES = {"default": {**dj_database_url.parse(_DATABASE_URL), "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}}
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {**dj_database_url.parse(_DATABASE_URL), "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+}
 _BEHIND_TRANSACTION_POOLER = str(DATABASES["default"].get("PORT")) == str(TRANSACTION_POOLER_PORT)
 DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = _BEHIND_TRANSACTION_POOLER
 DATABASES["default"]["OPTIONS"] = {
@@ -209,7 +212,7 @@ EVENTS_BASE_URL = env.url("EVENTS_BASE_URL", ("http", "https"), "").rstrip("/")
 
 # --- REST framework ---------------------------------------------------------------------------------------------------
 
-REST_FRAMEWORK = {
+REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionJWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["utils.json.StrictJSONParser"],

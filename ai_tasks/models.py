@@ -37,7 +37,6 @@ class AITask(models.Model):
 
     TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
     UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.WAITING_PROVIDER, Status.CANCELLING)
-    COALESCING = (Status.QUEUED, Status.RUNNING, Status.WAITING_PROVIDER)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(

@@ -16,8 +16,8 @@ EVENTS_KEPT = 2000
 USER_EVENTS_KEPT = 200
 TTL_SECONDS = 3600
 
-# KEYS: the task's hash and stream, the user's stream. ARGV: attempt, progress (-1 keeps it), message, time, event, data,
-# TTL, the task's and the user's channel, caps of both streams.
+# KEYS: the task's hash and stream, the user's stream. ARGV: attempt, progress (-1 keeps it), message, time, event,
+# data, TTL, the task's and the user's channel, caps of both streams.
 _REPORT = Script(
     """
 local attempt, percent = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -26,7 +26,9 @@ if attempt < known then return 0 end
 if attempt > known then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'attempt', attempt, 'progress', 0, 'message', '', 'at', ARGV[4])
-  if known > 0 then redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[10], '*', 'event', 'task.restarted', 'data', ARGV[12]) end
+  if known > 0 then
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[10], '*', 'event', 'task.restarted', 'data', ARGV[12])
+  end
 end
 if percent >= 0 then
   if percent < tonumber(redis.call('HGET', KEYS[1], 'progress')) then return 1 end

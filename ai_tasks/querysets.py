@@ -21,7 +21,7 @@ class AITaskQuerySet(models.QuerySet):
 
     def coalescing(self) -> Self:
         """Unfinished tasks that an equal request joins."""
-        return self.filter(status__in=self.model.COALESCING)
+        return self.filter(status__in=["queued", "running", "waiting_provider"])
 
     def answered_since(self, moment: datetime, user_id: int, request_hash: str) -> Self:
         """Results of the provider itself, the latest first: a cached copy does not prolong its life."""

@@ -9,7 +9,7 @@ from ai_tasks.handlers import HANDLERS
 from ai_tasks.models import AITask
 from utils.serializers import StrictSerializer
 
-POSITIVE_ID = {"min_value": 1, "max_value": 2**63 - 1}
+MAX_ID = 2**63 - 1
 
 
 class SubmissionSerializer(StrictSerializer):
@@ -17,13 +17,13 @@ class SubmissionSerializer(StrictSerializer):
 
     request_type = serializers.CharField(max_length=30)
     request_data = serializers.DictField()
-    topic_id = serializers.IntegerField(required=False, allow_null=True, default=None, **POSITIVE_ID)
+    topic_id = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=MAX_ID)
     apply = serializers.BooleanField(required=False, default=False)
 
 
 class TaskFilterSerializer(serializers.Serializer):
     status = serializers.ChoiceField(choices=AITask.Status.choices, required=False)
-    topic_id = serializers.IntegerField(required=False, **POSITIVE_ID)
+    topic_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
 
 
 class SourceSerializer(serializers.Serializer):
@@ -123,7 +123,7 @@ class UsageSerializer(serializers.Serializer):
     tasks_today = serializers.IntegerField()
     input_tokens_today = serializers.IntegerField()
     output_tokens_today = serializers.IntegerField()
-    estimated = serializers.BooleanField(help_text="Whether some provider reported no usage, so that tokens are estimates.")
+    estimated = serializers.BooleanField(help_text="Some provider reported no usage: tokens are estimates.")
     requests_left_this_hour = serializers.IntegerField(allow_null=True)
     next_request_at = serializers.DateTimeField(allow_null=True)
 

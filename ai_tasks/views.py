@@ -31,6 +31,7 @@ from utils.idempotency import idempotent
 from utils.json import dumps
 from utils.pages import body_tag, conditional
 from utils.query_optimization import QueryOptimizer
+from utils.requests import user_id_of
 from utils.throttling import DEFAULT_SCOPES
 
 POLL_AFTER_SECONDS = "1"
@@ -69,7 +70,7 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         body = SubmissionSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         submission = ledger.submit(
-            user_id=request.user.pk, may_coalesce="Idempotency-Key" not in request.headers, **body.validated_data
+            user_id=user_id_of(request), may_coalesce="Idempotency-Key" not in request.headers, **body.validated_data
         )
         return _accepted(submission.task, is_new=submission.outcome == "created")
 
@@ -81,7 +82,7 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @extend_schema(request=None, responses={202: TaskSerializer})
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: UUID) -> Response:
-        task = ledger.cancel(task_id=pk, user_id=request.user.pk)
+        task = ledger.cancel(task_id=pk, user_id=user_id_of(request))
         return Response(TaskSerializer(task).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -92,7 +93,7 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     @action(detail=True, methods=["post"])
     @idempotent
     def retry(self, request: Request, pk: UUID) -> Response:
-        return _accepted(ledger.retry(task_id=pk, user_id=request.user.pk), is_new=True)
+        return _accepted(ledger.retry(task_id=pk, user_id=user_id_of(request)), is_new=True)
 
 
 def _accepted(task: AITask, *, is_new: bool) -> Response:
@@ -119,7 +120,7 @@ class UsageView(APIView):
 
     @extend_schema(responses=UsageSerializer)
     def get(self, request: Request) -> Response:
-        usage: dict[str, Any] = AITask.objects.owned_by(request.user.pk).usage_today()
-        left = ledger.requests_left(request.user.pk)
+        usage: dict[str, Any] = AITask.objects.owned_by(user_id_of(request)).usage_today()
+        left = ledger.requests_left(user_id_of(request))
         usage["requests_left_this_hour"], usage["next_request_at"] = left or (None, None)
         return Response(UsageSerializer(usage).data)

@@ -87,9 +87,7 @@ class RunningAttempt:
         text, self._text = "".join(self._text), []
         self._sent_at = time.monotonic()
         try:
-            report_delta(
-                self.attempt.task_id, user_id=self.attempt.user_id, attempt=self.attempt.number, text=text
-            )
+            report_delta(self.attempt.task_id, user_id=self.attempt.user_id, attempt=self.attempt.number, text=text)
         except RedisUnavailable:
             return  # whoever reads the stream later gets the whole answer from the row
 

@@ -18,6 +18,7 @@ from notifications.serializers import (
 )
 from utils.pages import body_tag, conditional
 from utils.query_optimization import QueryOptimizer
+from utils.requests import user_id_of
 
 
 class PendingView(APIView):
@@ -27,7 +28,7 @@ class PendingView(APIView):
 
     @extend_schema(responses=PendingSerializer)
     def get(self, request: Request) -> HttpResponse:
-        entries = services.pending(user_id=request.user.pk)
+        entries = services.pending(user_id=user_id_of(request))
         body = b'{"count":%d,"results":[%s]}' % (len(entries), b",".join(entries))
         return conditional(request, body, body_tag(body))
 
@@ -39,7 +40,7 @@ class ReadView(APIView):
     def post(self, request: Request) -> Response:
         body = ReadSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        count = services.mark_read(user_id=request.user.pk, ids=body.validated_data.get("ids"))
+        count = services.mark_read(user_id=user_id_of(request), ids=body.validated_data.get("ids"))
         return Response({"count": count})
 
 

@@ -31,10 +31,12 @@ class TaskStatus(TypedDict):
     timestamp: datetime | None
 
 
-class DurableTask(Task):
+class DurableTask(Task[..., None]):
     """A task whose row is written by the caller before its message is sent, so that nothing accepted can be lost."""
 
-    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> AsyncResult:
+    def apply_async(  # type: ignore[override]  # the options are Celery's own and passed on as they are
+        self, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> AsyncResult[None]:
         """Record the request and queue its id. ``task_id`` may be a UUID or its text.
 
         Raises what ``ai_tasks.ledger.accept`` raises: ``UnknownRequestType``, ``InvalidRequestData``, ``NotFound``.

@@ -1,16 +1,16 @@
 """The page cache: rendered answers of one user, which never show less than that user's last write.
 
-A page lives under the global epoch, its user's token and its own name. Both are random, and a reader takes them *before*
-it reads the database, so what it stores after somebody else's write goes where nobody looks any more.
+A page lives under the global epoch, its user's token and its own name. Both are random, and a reader takes them
+*before* it reads the database, so what it stores after somebody else's write goes where nobody looks any more.
 
-A writer marks its user as changing before COMMIT (a dirty mark with a deadline of its own) and at the same time gives the
-user a new token; while a mark stands, readers bypass the cache and store nothing. After COMMIT it removes its mark and
-sets another token. So a writer that dies in between leaves nothing stale: its mark holds readers off until the deadline,
-and no page exists under the token that it set.
+A writer marks its user as changing before COMMIT (a dirty mark with a deadline of its own) and at the same time gives
+the user a new token; while a mark stands, readers bypass the cache and store nothing. After COMMIT it removes its mark
+and sets another token. So a writer that dies in between leaves nothing stale: its mark holds readers off until the
+deadline, and no page exists under the token that it set.
 
-A writer that cannot reach Redis commits all the same, and its process then owes a new epoch: it trusts no page until it
-has made every page of everybody unreachable. Other processes may show a page of up to its TTL meanwhile; that is the one
-residue of the promise.
+A writer that cannot reach Redis commits all the same, and its process then owes a new epoch: it trusts no page until
+it has made every page of everybody unreachable. Other processes may show a page of up to its TTL meanwhile; that is
+the one residue of the promise.
 """
 
 import logging
@@ -94,7 +94,8 @@ def changing_pages_of(*user_ids: int) -> Iterator[None]:
     """Open a transaction that changes what these users' pages show.
 
     Marks them before the transaction and gives them new tokens right after COMMIT, before any other ``on_commit``
-    callback runs. May be nested, also in a transaction of the caller's: the marks then stand until the outermost COMMIT.
+    callback runs. May be nested, also in a transaction of the caller's: the marks then stand until the outermost
+    COMMIT.
     """
     marks = {user_id: new_token() for user_id in sorted(set(user_ids))}
     for user_id, mark in marks.items():
@@ -104,7 +105,8 @@ def changing_pages_of(*user_ids: int) -> Iterator[None]:
             transaction.on_commit(lambda: _end_changes(marks), robust=True)
             yield
     except (OperationalError, InterfaceError):
-        # The connection may have broken during COMMIT, which may still take effect: the marks stand until their deadline.
+        # The connection may have broken during COMMIT, which may still take effect: the marks stand until their
+        # deadline.
         raise
     except BaseException:
         _end_changes(marks)

@@ -1,7 +1,8 @@
 """The one shape of every error: ``application/problem+json`` (RFC 9457).
 
 Expected failures are subclasses of :class:`ApplicationError`, declared beside the code that raises them and translated
-here once. What nobody expected becomes a 500 that is logged with its traceback and tells the client its request id only.
+here once. What nobody expected becomes a 500 that is logged with its traceback and tells the client its request id
+only.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """Creating requests that may be sent twice: ``Idempotency-Key``.
 
-The key is looked at after authentication and belongs to one user and one route for 24 hours. The stored answer is written
-in the transaction of the effect itself, so there is never one without the other.
+The key is looked at after authentication and belongs to one user and one route for 24 hours. The stored answer is
+written in the transaction of the effect itself, so there is never one without the other.
 """
 
 import re
@@ -22,10 +22,11 @@ from utils.batching import delete_in_batches
 from utils.exceptions import ApplicationError, Conflict, FieldError
 from utils.json import MEDIA_TYPE, dumps
 from utils.models import KEY_MAX_LENGTH, IdempotencyRecord
+from utils.requests import user_id_of
 
 LIFETIME = timedelta(hours=24)
 
-_PRINTABLE = re.compile(r"[\x20-\x7e]{1,%d}" % KEY_MAX_LENGTH)
+_PRINTABLE = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX_LENGTH}}}")
 _STORED_HEADERS = {"Location": "location", "ETag": "etag"}
 
 
@@ -64,15 +65,15 @@ def idempotent(method: Callable[..., Response]) -> Callable[..., Response | Http
         route = request.path
         body_hash = sha256(orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)).digest()
         with transaction.atomic():
-            _lock(request.user.pk, route, key)
+            _lock(user_id_of(request), route, key)
             stored = IdempotencyRecord.objects.filter(
-                user_id=request.user.pk, route=route, key=key, created_at__gt=timezone.now() - LIFETIME
+                user_id=user_id_of(request), route=route, key=key, created_at__gt=timezone.now() - LIFETIME
             ).first()
             if stored is not None:
                 return _replay(stored, body_hash)
             response = method(self, request, *args, **kwargs)
             if response.status_code < 300:
-                _store(request.user.pk, route, key, body_hash, response)
+                _store(user_id_of(request), route, key, body_hash, response)
         return response
 
     return answer

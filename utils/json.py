@@ -45,8 +45,8 @@ def _plain(value: object) -> Any:
 def loads_strictly(body: bytes) -> Any:
     """Parse a request body.
 
-    Refused with :class:`InvalidJSON`: bytes that are not UTF-8, lone surrogates, NaN, nesting deeper than ``MAX_DEPTH``,
-    NUL characters (Postgres stores none) and duplicate keys (parsers disagree about which one counts).
+    Refused with :class:`InvalidJSON`: bytes that are not UTF-8, lone surrogates, NaN, nesting deeper than
+    ``MAX_DEPTH``, NUL characters (Postgres stores none) and duplicate keys (parsers disagree about which one counts).
     """
     try:
         data = orjson.loads(body)

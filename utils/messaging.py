@@ -1,4 +1,4 @@
-"""Telling workers that there is something to do. The message is only a hint: the row is the truth, and sweeps find it."""
+"""Telling workers that there is something to do. A message is only a hint: rows are the truth, and sweeps find them."""
 
 import logging
 
@@ -13,7 +13,8 @@ logger = logging.getLogger(__name__)
 def publish(task_name: str, *args: str | int) -> bool:
     """Queue a task by name; False if the broker did not take it.
 
-    Neither raises for a broker that is away nor waits long for it. Call it after COMMIT. Whoever publishes has a sweep that repeats what was not taken.
+    Neither raises for a broker that is away nor waits long for it. Call it after COMMIT. Whoever publishes has a sweep
+    that repeats what was not taken.
     """
     if breaker.is_open:
         return False

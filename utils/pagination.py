@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q
 from django.utils.dateparse import parse_datetime
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -42,7 +42,7 @@ class LookAheadCursorPagination(BasePagination):
     request: Request
     ordering: Sequence[str]
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
         self.page_size = read_page_size(request)
         self.ordering = [str(term) for term in queryset.query.order_by or queryset.model._meta.ordering]

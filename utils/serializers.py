@@ -20,11 +20,11 @@ class RefuseUnknownFields:
         return super().to_internal_value(data)  # type: ignore[misc]
 
 
-class StrictSerializer(RefuseUnknownFields, serializers.Serializer):
+class StrictSerializer(RefuseUnknownFields, serializers.Serializer[Any]):
     """A plain serializer that refuses unknown fields."""
 
 
-class StrictModelSerializer(RefuseUnknownFields, serializers.ModelSerializer):
+class StrictModelSerializer(RefuseUnknownFields, serializers.ModelSerializer[Any]):
     """A model serializer that refuses unknown fields."""
 
 

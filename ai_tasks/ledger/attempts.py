@@ -84,12 +84,12 @@ def heartbeat(held: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE ai_tasks_aitask AS task SET lease_expires_at = now() + %s
+            UPDATE ai_tasks_aitask AS task SET lease_expires_at = now() + make_interval(secs => %s)
             FROM unnest(%s::uuid[], %s::int[]) AS held (id, attempt)
             WHERE task.id = held.id AND task.attempt = held.attempt AND task.status IN ('running', 'cancelling')
             RETURNING task.id, task.attempt, task.status
             """,
-            [LEASE, [task_id for task_id, _ in held], [attempt for _, attempt in held]],
+            [LEASE.total_seconds(), [task_id for task_id, _ in held], [attempt for _, attempt in held]],
         )
         return {(task_id, attempt): status for task_id, attempt, status in cursor.fetchall()}
 

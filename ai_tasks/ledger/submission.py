@@ -11,7 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from ai_tasks.handlers import HANDLERS, Handler
+from ai_tasks.handlers import HANDLERS
+from ai_tasks.handlers.base import Handler
 from ai_tasks.ledger.announcing import announce_end, publish_after_commit
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.providers import configured_model, configured_provider
@@ -99,7 +100,7 @@ def submit(
 
 
 def requeue(source: AITask) -> AITask:
-    """Queue a new task for the request of a finished one: it counts, never coalesces and never takes a cached result."""
+    """Queue a new task for the request of a finished one: it counts, and takes neither a place nor a result."""
     request = _validated(source.user_id, source.request_type, source.request_data, source.topic_id, source.apply)
     if "content" in request.data:
         # It works on the text of back then, so it may replace no other.

@@ -360,7 +360,12 @@ def test_the_database_itself_keeps_a_terminal_state(alice, terminal):
 
 @pytest.mark.parametrize(
     ("status", "after"),
-    [("queued", "cancelled"), ("waiting_provider", "cancelled"), ("running", "cancelling"), ("cancelling", "cancelling")],
+    [
+        ("queued", "cancelled"),
+        ("waiting_provider", "cancelled"),
+        ("running", "cancelling"),
+        ("cancelling", "cancelling"),
+    ],
 )
 def test_cancel_ends_what_waits_and_asks_what_runs(alice, status, after):
     task = AITaskFactory(user=alice, status=status)

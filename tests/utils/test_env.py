@@ -6,7 +6,9 @@ from django.core.exceptions import ImproperlyConfigured
 from NoteAssist_AI import env
 
 
-@pytest.mark.parametrize(("value", "expected"), [("true", True), ("1", True), ("Yes", True), ("off", False), ("0", False)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("true", True), ("1", True), ("Yes", True), ("off", False), ("0", False)]
+)
 def test_a_boolean_has_several_spellings(monkeypatch, value, expected):
     monkeypatch.setenv("FLAG", value)
 

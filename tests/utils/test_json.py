@@ -56,6 +56,6 @@ def test_a_key_that_appears_twice_is_refused(body):
 
 
 def test_text_survives_a_round_trip():
-    data = {"text": "é ☃ 𝄞 \n\t\"", "list": [1, 2.5, None, True]}
+    data = {"text": 'é ☃ 𝄞 \n\t"', "list": [1, 2.5, None, True]}
 
     assert loads_strictly(dumps(data)) == data

@@ -57,7 +57,7 @@ def _postgres() -> Iterator[Finding]:
 def _redis() -> Iterator[Finding]:
     try:
         with redis_guard() as client:
-            info: dict[str, Any] = client.info()  # type: ignore[assignment]  # the stubs mix in the asynchronous client
+            info: dict[str, Any] = client.info()
     except RedisUnavailable as error:
         yield False, f"Redis does not answer: {error}"
         return
