@@ -30,6 +30,7 @@ class Summarize(Handler):
         report(observer, 10, "Reading the text")
         share, at_most = SHARE_AND_MOST_SENTENCES[data["length"]]
         parts = summary_of(data["content"], share=share, at_most=at_most, with_headings=data["length"] == "long")
+        report(observer, 30, "Weighed the sentences")
         notice = "No AI model is configured: these are sentences of the text itself, picked by fixed rules."
         if not parts:
             parts = ["This text has no sentences to pick a summary from."]

@@ -10,8 +10,10 @@ from ai_tasks.providers.offline.markdown import (
     Block,
     Kind,
     blocks_of,
+    closes_fence,
     heading_text,
     list_items,
+    opening_fence,
     prose_spans,
     rendered,
     sentence_ends,
@@ -61,8 +63,8 @@ class Editor:
     def edit(self, text: str) -> str:
         """The improved text. Code, tables, quotations, formulas and links come out as they went in."""
         blocks = blocks_of(text)
-        if blocks and (mark := _open_fence(blocks[-1])):
-            blocks[-1].lines.append(mark)
+        if blocks and (mark := _unclosed_fence(blocks[-1])):
+            blocks[-1] = Block(Kind.VERBATIM, [*blocks[-1].text.rstrip("\n").split("\n"), mark], blocks[-1].tight)
             self.changes["unclosed code block"] += 1
         edited = [part for block in blocks for part in self._edit_block(block)]
         if terms := key_terms(edited):
@@ -173,14 +175,10 @@ def _without_trailing(line: str, *, keep_break: bool = False) -> str:
     return bare + "  " if keep_break and line.rstrip("\r").endswith("  ") else bare
 
 
-def _open_fence(block: Block) -> str | None:
+def _unclosed_fence(block: Block) -> str | None:
     """The mark that would close the block's code, if it is missing."""
-    first = block.lines[0].strip()
-    if block.kind is not Kind.VERBATIM or not first.startswith(("```", "~~~")):
-        return None
-    mark = first[: len(first) - len(first.lstrip(first[0]))]
-    last = block.lines[-1].strip()
-    is_closed = len(block.lines) > 1 and last.startswith(mark) and not last.strip(first[0])
+    mark = opening_fence(block.lines[0])
+    is_closed = mark is not None and len(block.lines) > 1 and closes_fence(block.lines[-1], mark)
     return None if is_closed else mark
 
 

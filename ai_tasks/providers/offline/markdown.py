@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,}|\$\$)(.*)")
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,}|\$\$(?!\$))(.*)")
 _HEADING = re.compile(r"#{1,6}(?=[ \t]|\r?$)")
 _GLUED_HEADING = re.compile(r"#{2,6}(?=[^\W\d_])")
 LIST_ITEM = re.compile(r"(?P<indent> {0,3})(?P<marker>[-*+•]|\d{1,9}[.)])(?P<gap>[ \t]+)(?=\S)")
@@ -65,17 +65,19 @@ def blocks_of(text: str) -> list[Block]:
             after_blank = True
             position += 1
             continue
-        kind, end = _block_at(lines, position, after_blank)
+        # Only text goes on in an indented line; after anything else it is code.
+        starts_afresh = after_blank or blocks[-1].kind in (Kind.HEADING, Kind.VERBATIM)
+        kind, end = _block_at(lines, position, starts_afresh)
         blocks.append(Block(kind, lines[position:end], tight=not after_blank))
         position, after_blank = end, False
     return blocks
 
 
-def _block_at(lines: list[str], start: int, after_blank: bool) -> tuple[Kind, int]:
+def _block_at(lines: list[str], start: int, starts_afresh: bool) -> tuple[Kind, int]:
     line = lines[start]
-    if (fence := _FENCE.match(line)) and not _is_inline(fence):
-        return Kind.VERBATIM, _end_of_fence(lines, start, fence[1], fence[2])
-    if after_blank and _INDENTED.match(line):
+    if fence := opening_fence(line):
+        return Kind.VERBATIM, _end_of_fence(lines, start, fence)
+    if starts_afresh and _INDENTED.match(line):
         return Kind.VERBATIM, _end_of_indented(lines, start)
     if _HEADING.match(line) or _GLUED_HEADING.match(line):
         return Kind.HEADING, start + 1
@@ -91,24 +93,29 @@ def _block_at(lines: list[str], start: int, after_blank: bool) -> tuple[Kind, in
     return Kind.PARAGRAPH, end
 
 
-def _is_inline(fence: re.Match[str]) -> bool:
-    """Three backticks may also open and close inline code."""
-    return fence[1].startswith("`") and "`" in fence[2]
+def opening_fence(line: str) -> str | None:
+    """The mark with which a line opens a block of code or a formula."""
+    match = _FENCE.match(line)
+    if match is None or match[1][0] in match[2]:
+        return None  # opened and closed on one line
+    return match[1]
 
 
 def _rules_a_table(line: str) -> bool:
     return "|" in line and not line.strip(" \t:|-\r")
 
 
-def _end_of_fence(lines: list[str], start: int, mark: str, rest: str) -> int:
+def _end_of_fence(lines: list[str], start: int, mark: str) -> int:
     """The line after the closing fence; an unclosed one runs to the end of the text."""
-    if mark == "$$" and "$$" in rest:
-        return start + 1
     for position in range(start + 1, len(lines)):
-        closing = lines[position].strip()
-        if closing.startswith(mark) and not closing.strip(mark[0]):
+        if closes_fence(lines[position], mark):
             return position + 1
     return len(lines)
+
+
+def closes_fence(line: str, mark: str) -> bool:
+    closing = line.strip()
+    return closing.startswith(mark) and not closing.strip(mark[0])
 
 
 def _end_of_indented(lines: list[str], start: int) -> int:
@@ -125,8 +132,7 @@ def _end_of_run(lines: list[str], start: int, *, ends_at_list: bool = False) -> 
     """The line after the last one that belongs to the same run of text."""
     for position in range(start + 1, len(lines)):
         line = lines[position]
-        fence = _FENCE.match(line)
-        if not line.strip() or (fence and not _is_inline(fence)) or _HEADING.match(line) or _UNDERLINE.match(line):
+        if not line.strip() or opening_fence(line) or _HEADING.match(line) or _UNDERLINE.match(line):
             return position
         if ends_at_list and LIST_ITEM.match(line):
             return position

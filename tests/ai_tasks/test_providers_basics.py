@@ -1,0 +1,74 @@
+"""Which provider answers, and the small parts that every provider leans on."""
+
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+
+from ai_tasks.providers import configured_model, configured_provider, load_provider
+from ai_tasks.providers.base import MAX_ANSWER_BYTES
+from ai_tasks.providers.cleaning import AnswerText
+from ai_tasks.providers.errors import UnusableAnswer
+from ai_tasks.providers.retry_after import MAX_SECONDS, seconds_to_wait
+
+
+@pytest.mark.parametrize(
+    ("key", "url", "provider", "model"),
+    [
+        ("", "", "offline", None),
+        ("sk-1", "", "openai_compatible", "a-model"),
+        ("", "http://127.0.0.1:11434/v1", "openai_compatible", "a-model"),
+        ("sk-1", "https://api.groq.com/openai/v1", "openai_compatible", "a-model"),
+    ],
+)
+def test_a_key_or_a_server_of_ones_own_calls_for_a_model(settings, key, url, provider, model):
+    settings.AI_API_KEY, settings.AI_BASE_URL, settings.AI_MODEL = key, url, "a-model"
+
+    assert configured_provider() == provider
+    assert configured_model() == model
+
+
+def test_a_provider_is_a_module_that_completes():
+    assert callable(load_provider("openai_compatible").complete)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("nan", None),
+        ("0", 0.0),
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("-3", 0.0),
+        ("inf", MAX_SECONDS),
+        ("999999", MAX_SECONDS),
+        ("Mon, 23 Nov 2026 10:01:30 GMT", 90.0),
+        ("Mon, 23 Nov 2026 10:01:30 -0000", 90.0),
+        ("Mon, 23 Nov 2026 09:00:00 GMT", 0.0),
+        ("Mon, 23 Nov 9999 10:00:00 GMT", MAX_SECONDS),
+        ("Mon, 99 Nov 2026 10:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_never_beyond_an_hour(header, seconds):
+    with time_machine.travel(datetime(2026, 11, 23, 10, 0, tzinfo=UTC), tick=False):
+        assert seconds_to_wait(header) == seconds
+
+
+def test_an_answer_may_be_as_long_as_a_topics_text_and_no_longer():
+    answer = AnswerText()
+    answer.add("é" * (MAX_ANSWER_BYTES // 2))
+
+    assert answer.length == MAX_ANSWER_BYTES
+    with pytest.raises(UnusableAnswer):
+        answer.add("x")
+
+
+def test_half_a_surrogate_pair_at_the_end_of_an_answer_is_replaced():
+    answer = AnswerText()
+
+    assert answer.add("end \ud83d") == "end "
+    assert answer.add("", final=True) == "\N{REPLACEMENT CHARACTER}"
+    assert answer.text() == "end \N{REPLACEMENT CHARACTER}"
