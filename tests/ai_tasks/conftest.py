@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.openai_server import MODEL, OpenAIServer, running_server
+from tests.openai_behaviours import MODEL
+from tests.openai_server import OpenAIServer, running_server
 
 
 class Stop(BaseException):

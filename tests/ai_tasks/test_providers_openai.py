@@ -13,15 +13,8 @@ from ai_tasks.providers import openai_compatible
 from ai_tasks.providers.base import MAX_ANSWER_BYTES
 from ai_tasks.providers.errors import ProviderRefused, ProviderUnavailable, UnusableAnswer
 from tests.ai_tasks.conftest import Recorder, Stop
-from tests.openai_server import (
-    ANSWER,
-    COMPLETION_TOKENS,
-    MODEL,
-    PROMPT_TOKENS,
-    RETRY_AFTER_SECONDS,
-    OpenAIServer,
-    running_server,
-)
+from tests.openai_behaviours import COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, RETRY_AFTER_SECONDS
+from tests.openai_server import ANSWER, OpenAIServer, running_server
 
 MESSAGES = [{"role": "system", "content": "Explain."}, {"role": "user", "content": "Python loops"}]
 

@@ -11,7 +11,8 @@ import pytest
 
 from ai_tasks.providers.errors import ProviderUnavailable, UnusableAnswer
 from ai_tasks.runner import TRUNCATED_NOTICE, Answer, Job, run
-from tests.openai_server import ANSWER, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS
+from tests.openai_behaviours import COMPLETION_TOKENS, MODEL, PROMPT_TOKENS
+from tests.openai_server import ANSWER
 
 SUMMARY = {"content": "A loop repeats. It ends.", "length": "short"}
 
