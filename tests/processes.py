@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -67,9 +67,9 @@ class Process:
         return self._popen.wait(seconds)
 
     def kill(self) -> None:
-        if self._popen.poll() is None:
+        with suppress(ProcessLookupError):  # the group outlives its leader as long as it has a member
             os.killpg(self._popen.pid, signal.SIGKILL)
-            self._popen.wait(10)
+        self._popen.wait(10)
 
 
 @contextmanager

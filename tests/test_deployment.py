@@ -1,0 +1,140 @@
+"""What ops deploy: the Procfile's processes with production's settings, on real engines."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+from ai_tasks.models import AITask
+from tests.processes import BIN, environment_of_this_test, free_port, running, wait_until
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DEBUG": "False",
+    "SECRET_KEY": "a-secret-of-this-test-0123456789-abcdefghijklmnopqrstuvwxyz",
+    "JWT_SIGNING_KEY": "another-secret-of-this-test-0123456789-abcdefghijklmnopqrstuvwxyz",
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "CORS_ALLOWED_ORIGINS": "https://app.example.com",
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "DB_POOL_MAX": "16",
+}
+PROCFILE = dict(
+    line.split(": ", 1) for line in Path(settings.BASE_DIR, "Procfile").read_text().splitlines() if line.strip()
+)
+
+
+class Client:
+    """As a proxy that ends TLS would send it."""
+
+    def __init__(self, port: int) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        self.headers = {"X-Forwarded-Proto": "https", "Content-Type": "application/json"}
+
+    def send(self, path: str, body: dict | None = None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, self.headers)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_path):
+    port = free_port()
+    environment = {**PRODUCTION, "PORT": str(port), "AI_WORKER_CONCURRENCY": "4"}
+    release = subprocess.run(
+        ["sh", "-c", PROCFILE["release"]],
+        env=environment_of_this_test(**environment),
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert release.returncode == 0, release.stdout + release.stderr
+
+    with ExitStack() as processes:
+        started = {
+            name: processes.enter_context(
+                running(
+                    ["sh", "-c", f"exec env {command}"],
+                    tmp_path / f"{name}.log",
+                    **environment,
+                )
+            )
+            for name, command in PROCFILE.items()
+            if name in ("web", "worker", "beat")
+        }
+        started["web"].wait_for_output("Listening at")
+        started["worker"].wait_for_output(" ready.")
+        client = Client(port)
+        wait_until(lambda: client.send("/healthz/ready")["status"] == "ok")
+        joined = client.send(
+            "/api/auth/register/", {"email": "ops@example.com", "name": "Ops", "password": "a long phrase of mine"}
+        )
+        client.headers["Authorization"] = f"Bearer {joined['access']}"
+        body = {"request_type": "summarize", "request_data": {"content": "A loop repeats. It ends when told. " * 5}}
+        task_id = client.send("/api/ai/tasks/", body)["task_id"]
+        wait_until(lambda: client.send(f"/api/ai/tasks/{task_id}/")["status"] in AITask.TERMINAL)
+        task = client.send(f"/api/ai/tasks/{task_id}/")
+        assert (task["status"], task["provider"]) == ("succeeded", "offline")
+        for name in ("web", "worker", "beat"):
+            started[name].send(signal.SIGTERM)
+            assert started[name].wait(30) == 0, started[name].output
+
+
+@pytest.mark.parametrize("missing", ["SECRET_KEY", "JWT_SIGNING_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"])
+def test_production_does_not_boot_without(missing, db):
+    environment = environment_of_this_test(**PRODUCTION)
+    del environment[missing]
+
+    started = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        env=environment,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert started.returncode != 0
+    assert missing in started.stderr
+
+
+def test_render_starts_what_the_procfile_starts():
+    blueprint = yaml.safe_load(Path(settings.BASE_DIR, "render.yaml").read_text())
+    services = {service["name"]: service for service in blueprint["services"]}
+
+    def program(command: str) -> list[str]:
+        return re.sub(r"^(\w+=\S+ )+", "", command).split()
+
+    for name in ("web", "worker", "beat"):
+        assert program(services[f"noteassist-{name}"]["startCommand"]) == program(PROCFILE[name])
+    assert services["noteassist-web"]["healthCheckPath"] == "/healthz/live"
+    assert services["noteassist-redis"]["maxmemoryPolicy"] == "volatile-lru"
+
+
+def test_the_environment_of_the_guides_checklist_is_in_the_example():
+    example = Path(settings.BASE_DIR, ".env.example").read_text()
+
+    for name in ("ENVIRONMENT", "DEBUG", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CORS_ALLOWED_ORIGINS"):
+        assert re.search(rf"^{name}=", example, flags=re.MULTILINE)
+
+
+def test_every_variable_that_is_read_is_in_the_example_and_none_besides():
+    example = set(re.findall(r"^([A-Z_]+)=", Path(settings.BASE_DIR, ".env.example").read_text(), flags=re.MULTILINE))
+    readers = r"env\.(?:text|choice|boolean|integer|seconds|words|origins|url|secret|rate)\(\s*\"([A-Z_]+)\""
+    files = ["NoteAssist_AI/settings.py", "gunicorn.conf.py"]
+    read = {name for file in files for name in re.findall(readers, Path(settings.BASE_DIR, file).read_text())}
+
+    assert example == read
