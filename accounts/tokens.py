@@ -1,8 +1,9 @@
-"""The two kinds of JWT, both HS256 under ``JWT_SIGNING_KEY``, and neither passes for the other.
+"""The three kinds of JWT, all HS256 under ``JWT_SIGNING_KEY``, and none passes for another.
 
 An access token has the claims ``u`` (user), ``v`` (token version), ``s`` (session) and ``exp``, and no others. A
-refresh token has ``s``, ``g`` (generation), ``exp`` and the audience ``refresh``; its session's row alone gives it
-back, byte for byte, so no token is ever stored.
+stream ticket has the same and the audience ``stream``; it may stand in a URL, where others may see it. A refresh token
+has ``s``, ``g`` (generation), ``exp`` and the audience ``refresh``; its session's row alone gives it back, byte for
+byte, so no token is ever stored.
 
 simplejwt's token backend signs and verifies. Its ``Token`` classes are not used: they insist on ``jti``, ``iat`` and
 ``token_type``, which would double an access token that is sent with every request.
@@ -24,10 +25,12 @@ from utils.exceptions import ApplicationError
 
 ACCESS_LIFETIME: timedelta = api_settings.ACCESS_TOKEN_LIFETIME
 REFRESH_LIFETIME: timedelta = api_settings.REFRESH_TOKEN_LIFETIME
+TICKET_LIFETIME = timedelta(minutes=15)
 
 _MAX_LENGTH = 512
 _REMEMBERED = 16_384  # about 6 MB, one token for each of 10,000 users and their renewed ones
 _REFRESH_AUDIENCE = "refresh"
+_STREAM_AUDIENCE = "stream"
 
 
 class InvalidToken(ApplicationError):
@@ -43,7 +46,7 @@ class InvalidToken(ApplicationError):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """Who a verified access token speaks for. ``expires_at`` in seconds since 1970."""
+    """Who a verified access token or ticket speaks for. ``expires_at`` in seconds since 1970."""
 
     user_id: int
     token_version: int
@@ -69,6 +72,7 @@ class _CompactTokenBackend(TokenBackend):
 
 _access_backend = _CompactTokenBackend(api_settings.ALGORITHM, api_settings.SIGNING_KEY)
 _refresh_backend = _CompactTokenBackend(api_settings.ALGORITHM, api_settings.SIGNING_KEY, audience=_REFRESH_AUDIENCE)
+_ticket_backend = _CompactTokenBackend(api_settings.ALGORITHM, api_settings.SIGNING_KEY, audience=_STREAM_AUDIENCE)
 
 
 def issue_access(
@@ -100,10 +104,26 @@ def read_access(token: str) -> AccessClaims:
 @lru_cache(maxsize=_REMEMBERED)
 def _verify_access(token: str) -> AccessClaims:
     # Only successes are remembered; whether they have expired since is the caller's question.
-    claims = _decode(_access_backend, token, {"u", "v", "s", "exp"})
+    return _access_claims(_decode(_access_backend, token, {"u", "v", "s", "exp"}))
+
+
+def _access_claims(claims: dict[str, Any]) -> AccessClaims:
     return AccessClaims(
         user_id=claims["u"], token_version=claims["v"], session_id=claims["s"], expires_at=claims["exp"]
     )
+
+
+def issue_ticket(*, user_id: int, token_version: int, session_id: int, lifetime: timedelta = TICKET_LIFETIME) -> str:
+    """Sign a ticket that opens this user's event streams, and nothing else, as long as the session lives."""
+    expires_at = datetime.now(UTC) + lifetime
+    return _ticket_backend.encode(
+        {"u": user_id, "v": token_version, "s": session_id, "exp": int(expires_at.timestamp())}
+    )
+
+
+def read_ticket(ticket: str) -> AccessClaims:
+    """Verify a stream ticket, as :func:`read_access` does an access token. Raises ``InvalidToken``."""
+    return _access_claims(_decode(_ticket_backend, ticket, {"u", "v", "s", "exp", "aud"}))
 
 
 def issue_refresh(*, session_id: int, generation: int, expires_at: datetime) -> str:

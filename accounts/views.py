@@ -36,6 +36,8 @@ from utils.exceptions import NotFound
 from utils.pages import CachedPages, cached_page
 from utils.query_optimization import QueryOptimizer
 
+_NOT_STORED = {"Cache-Control": "no-store"}  # answers that hold tokens
+
 
 def claims_of(request: Request) -> AccessClaims:
     """The access token of a signed-in request."""
@@ -82,7 +84,7 @@ class RegisterView(PublicView):
         data = self.read_body(request)
         count_attempt(request, account=data["email"])
         signed_in = sign_in.register(**data, device=device_of(request))
-        return Response(SignedInSerializer(signed_in).data, status=status.HTTP_201_CREATED)
+        return Response(SignedInSerializer(signed_in).data, status=status.HTTP_201_CREATED, headers=_NOT_STORED)
 
 
 class LoginView(PublicView):
@@ -93,7 +95,8 @@ class LoginView(PublicView):
         """Sign in: begin a session on this device."""
         data = self.read_body(request)
         count_attempt(request, account=data["email"])
-        return Response(SignedInSerializer(sign_in.log_in(**data, device=device_of(request))).data)
+        signed_in = sign_in.log_in(**data, device=device_of(request))
+        return Response(SignedInSerializer(signed_in).data, headers=_NOT_STORED)
 
 
 class RefreshView(PublicView):
@@ -103,7 +106,8 @@ class RefreshView(PublicView):
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for the next pair. A token that was used before ends its session."""
         data = self.read_body(request)
-        return Response(TokenPairSerializer(sessions.refresh(token=data["refresh"])).data)
+        pair = sessions.refresh(token=data["refresh"])
+        return Response(TokenPairSerializer(pair).data, headers=_NOT_STORED)
 
 
 class LogoutView(APIView):
@@ -150,7 +154,7 @@ class PasswordChangeView(AccountView):
         data = self.read_body(request)
         count_attempt(request, account=own_account(request))
         pair = passwords.change(user_id=claims_of(request).user_id, **data, device=device_of(request))
-        return Response(TokenPairSerializer(pair).data)
+        return Response(TokenPairSerializer(pair).data, headers=_NOT_STORED)
 
 
 class PasswordResetView(PublicView):

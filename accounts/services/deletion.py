@@ -79,7 +79,7 @@ def _delete_in_batches(user_id: int, queryset: QuerySet[Any]) -> Iterator[list[A
 
 def _forget_in_redis(user_id: int, unfinished_ids: Sequence[UUID]) -> None:
     """Remove what Redis holds under the user's id; the marks against their tokens stand until they expire."""
-    scopes: dict[str, str | None] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]
+    scopes: dict[str, str | None] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
     try:
         with redis_guard() as client:
             progress.silence(unfinished_ids)

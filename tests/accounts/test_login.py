@@ -21,6 +21,7 @@ def test_login_begins_a_session(client, alice, email):
     response = log_in(client, email)
 
     assert response.status_code == 200
+    assert response["Cache-Control"] == "no-store"
     assert sorted(response.json()) == ["access", "refresh", "user"]
     assert response.json()["user"]["email"] == "alice@example.com"
     session = Session.objects.get()

@@ -1,8 +1,10 @@
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from rest_framework.test import APIClient
 
@@ -169,6 +171,45 @@ def test_a_session_is_not_opened_for_a_password_that_was_just_changed(alice):
         sessions.open_session(user_id=alice.pk, token_version=alice.token_version - 1, device=Device())
 
     assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_login_waits_for_a_change_of_the_password_that_is_not_committed_yet():
+    user = UserFactory()
+
+    def log_in() -> str:
+        try:
+            sessions.open_session(user_id=user.pk, token_version=1, device=Device())
+        except sessions.SessionNotOpened:
+            return "refused"
+        finally:
+            connection.close()
+        return "opened"
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            sessions.end_all_sessions(user_id=user.pk)
+            login = pool.submit(log_in)
+            wait_for(lambda: login.done() or somebody_waits_for_a_lock())
+            assert not login.done()
+        assert login.result(timeout=10) == "refused"
+
+    assert not Session.objects.exists()
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        )
+        return cursor.fetchone()[0]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 # --- The list ---------------------------------------------------------------------------------------------------------
