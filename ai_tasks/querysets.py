@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.contrib.postgres.aggregates import BoolOr
 from django.db import models
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Min, Q, Sum
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -40,6 +40,11 @@ class AITaskQuerySet(models.QuerySet):
     def held(self, task_id: UUID, attempt: int) -> Self:
         """The task, as long as this attempt still is the one that counts."""
         return self.filter(pk=task_id, attempt=attempt)
+
+    def queue_age_seconds(self) -> float | None:
+        """How long the oldest queued task has been waiting; None if none is. Evaluates: one row."""
+        oldest = self.filter(status="queued").aggregate(oldest=Min("created_at"))["oldest"]
+        return None if oldest is None else round((timezone.now() - oldest).total_seconds(), 3)
 
     def usage_today(self) -> dict[str, Any]:
         """Tasks and tokens since midnight UTC. Evaluates: one row."""

@@ -133,8 +133,9 @@ def test_the_environment_of_the_guides_checklist_is_in_the_example():
 
 def test_every_variable_that_is_read_is_in_the_example_and_none_besides():
     example = set(re.findall(r"^([A-Z_]+)=", Path(settings.BASE_DIR, ".env.example").read_text(), flags=re.MULTILINE))
-    readers = r"env\.(?:text|choice|boolean|integer|seconds|words|origins|url|secret|rate)\(\s*\"([A-Z_]+)\""
-    files = ["NoteAssist_AI/settings.py", "gunicorn.conf.py"]
+    readers = r"env\.(?:text|choice|boolean|integer|seconds|words|origins|url|secret|rate)\(\s*[\"']([A-Z_]+)[\"']"
+    files = ["NoteAssist_AI/settings.py", "NoteAssist_AI/embedded.py", "gunicorn.conf.py"]
     read = {name for file in files for name in re.findall(readers, Path(settings.BASE_DIR, file).read_text())}
+    read |= set(re.findall(r"\$\{([A-Z_]+):-", " ".join(PROCFILE.values())))
 
     assert example == read

@@ -10,7 +10,7 @@ from uuid import UUID
 from celery import Task, shared_task
 from celery.exceptions import Reject
 from celery.result import AsyncResult
-from celery.signals import worker_shutting_down
+from celery.signals import heartbeat_sent, worker_shutting_down
 from django.conf import settings
 
 from accounts.services import password_resets, sessions
@@ -20,6 +20,7 @@ from ai_tasks.worker import worker
 from notifications import services as notifications
 from notifications.models import Notification
 from utils import idempotency
+from utils.health import worker_is_alive
 
 
 class TaskStatus(TypedDict):
@@ -58,6 +59,11 @@ def process_ai_request(
     if worker.is_stopping:
         raise Reject("this worker is stopping", requeue=True)
     worker.execute(UUID(task_id))
+
+
+@heartbeat_sent.connect
+def tell_readiness(sender: Any, **_kwargs: object) -> None:
+    worker_is_alive(sender.eventer.hostname)
 
 
 @worker_shutting_down.connect

@@ -1,12 +1,32 @@
 """Health of the service, for platforms and for people."""
 
+import time
 from typing import Any
 
-from django.db import Error, connection
-from django.http import HttpRequest, JsonResponse
+from django.db import Error
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from psycopg_pool import PoolTimeout
 
+from ai_tasks.models import AITask
+from utils.exceptions import problem_response
 from utils.redis import RedisUnavailable, redis_guard
+
+WORKERS_KEY = "workers:alive"
+WORKER_SILENCE_SECONDS = 30
+"""Workers tell of themselves every two seconds; after this long one is taken for gone."""
+
+
+def worker_is_alive(name: str) -> None:
+    """Note that a worker process is there. Without Redis nobody can be told, and readiness says so."""
+    try:
+        with redis_guard() as client:
+            pipeline = client.pipeline(transaction=False)
+            pipeline.zadd(WORKERS_KEY, {name: time.time()})
+            pipeline.zremrangebyscore(WORKERS_KEY, "-inf", time.time() - WORKER_SILENCE_SECONDS)
+            pipeline.expire(WORKERS_KEY, WORKER_SILENCE_SECONDS)
+            pipeline.execute()
+    except RedisUnavailable:
+        return
 
 
 def live(request: HttpRequest) -> JsonResponse:
@@ -14,31 +34,29 @@ def live(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
-def ready(request: HttpRequest) -> JsonResponse:
-    """503 only without Postgres; without Redis the service is ``degraded`` and goes on."""
-    postgres, redis = _postgres_answers(), _redis_answers()
-    parts: dict[str, Any] = {"postgres": _word(postgres), "redis": _word(redis)}
-    status = "ok" if postgres and redis else "degraded" if postgres else "unavailable"
-    return JsonResponse({"status": status, **parts}, status=200 if postgres else 503)
+def ready(request: HttpRequest) -> HttpResponse:
+    """503 only without Postgres. Without Redis or a worker the service is ``degraded``: it accepts tasks, which wait.
 
-
-def _word(answers: bool) -> str:
-    return "ok" if answers else "unavailable"
-
-
-def _postgres_answers() -> bool:
+    ``queue_age_seconds``: how long the oldest queued AI task has been waiting; null if none is.
+    """
+    workers = _workers()
+    parts: dict[str, Any] = {"redis": "unavailable" if workers is None else "ok", "workers": workers or 0}
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        parts |= {"postgres": "ok", "queue_age_seconds": AITask.objects.queue_age_seconds()}
     except (Error, PoolTimeout):
-        return False
-    return True
+        return problem_response(
+            request,
+            status=503,
+            code="unavailable",
+            detail="PostgreSQL does not answer.",
+            extra={**parts, "postgres": "unavailable"},
+        )
+    return JsonResponse({"status": "ok" if workers else "degraded", **parts})
 
 
-def _redis_answers() -> bool:
+def _workers() -> int | None:
     try:
-        with redis_guard() as redis:
-            redis.ping()
+        with redis_guard() as client:
+            return int(client.zcount(WORKERS_KEY, time.time() - WORKER_SILENCE_SECONDS, "+inf"))
     except RedisUnavailable:
-        return False
-    return True
+        return None

@@ -27,6 +27,11 @@ _ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _PAGES_FOR_PEOPLE = ("/admin/", "/static/", "/__debug__/")
 
 
+def is_page_for_people(request: HttpRequest) -> bool:
+    """Whether a browser shows the answer as a page: the admin. The debug toolbar appears there and slows nothing else."""
+    return request.path.startswith(_PAGES_FOR_PEOPLE)
+
+
 class RequestIdMiddleware:
     """Take the client's ``X-Request-ID`` or make one: in log lines, problem documents and the answer."""
 
@@ -61,7 +66,7 @@ class ProblemDetailsMiddleware:
         if (
             response.status_code < 400
             or response.get("Content-Type") == CONTENT_TYPE
-            or request.path.startswith(_PAGES_FOR_PEOPLE)
+            or is_page_for_people(request)
         ):
             return response
         if response.status_code == 404:
@@ -74,7 +79,7 @@ class ProblemDetailsMiddleware:
         return problem_response(request, status=response.status_code, code=code, detail=detail, headers=allowed)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        if request.path.startswith(_PAGES_FOR_PEOPLE):
+        if is_page_for_people(request):
             return None
         if as_application_error(exc) is None:
             return unexpected_error_response(request, exc)

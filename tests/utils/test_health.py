@@ -1,0 +1,65 @@
+"""What the platform and operators are told."""
+
+from datetime import timedelta
+
+import time_machine
+from django.db import OperationalError, connection
+from django.utils import timezone
+
+from tests.factories import AITaskFactory
+from utils.health import WORKER_SILENCE_SECONDS, worker_is_alive
+
+
+def test_liveness_touches_nothing(client, dead_redis):
+    response = client.get("/healthz/live")
+
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_all_is_well_with_a_worker(client, db):
+    worker_is_alive("worker@one")
+    worker_is_alive("worker@one")
+
+    assert client.get("/healthz/ready").json() == {
+        "status": "ok",
+        "redis": "ok",
+        "workers": 1,
+        "postgres": "ok",
+        "queue_age_seconds": None,
+    }
+
+
+def test_without_a_worker_the_service_is_degraded_and_the_queue_ages(client, alice):
+    AITaskFactory(user=alice, created_at=timezone.now() - timedelta(seconds=90))
+
+    response = client.get("/healthz/ready")
+
+    assert response.status_code == 200
+    body = response.json()
+    assert (body["status"], body["workers"]) == ("degraded", 0)
+    assert 90 <= body["queue_age_seconds"] < 120
+
+
+def test_a_worker_that_has_fallen_silent_is_taken_for_gone(client, db):
+    worker_is_alive("worker@one")
+
+    with time_machine.travel(timezone.now() + timedelta(seconds=WORKER_SILENCE_SECONDS + 1)):
+        assert client.get("/healthz/ready").json()["workers"] == 0
+
+
+def test_without_redis_the_service_is_degraded(client, db, dead_redis):
+    response = client.get("/healthz/ready")
+
+    assert response.status_code == 200
+    assert (response.json()["status"], response.json()["redis"]) == ("degraded", "unavailable")
+
+
+def test_without_postgres_the_service_is_not_ready(client, db):
+    def refuse(execute, sql, params, many, context):
+        raise OperationalError("the server is gone")
+
+    with connection.execute_wrapper(refuse):
+        response = client.get("/healthz/ready")
+
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert (response.json()["code"], response.json()["postgres"]) == ("unavailable", "unavailable")
