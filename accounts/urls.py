@@ -5,7 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from accounts import views
 
-router = SimpleRouter()
+router = SimpleRouter(use_regex_path=False)
 router.register("auth/sessions", views.SessionViewSet, basename="session")
 
 urlpatterns = [

@@ -130,7 +130,7 @@ class LogoutAllView(APIView):
 class SessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     """Devices that are signed in, the latest first."""
 
-    lookup_value_regex = r"\d+"
+    lookup_value_converter = "int"
     queryset = Session.objects.none()  # tells the schema the id's type
     serializer_class = SessionSerializer
 
@@ -138,9 +138,9 @@ class SessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         return QueryOptimizer.get_sessions_for_list(self.request.user)
 
     @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str) -> Response:
+    def destroy(self, request: Request, pk: int) -> Response:
         """Sign one device out."""
-        if not sessions.revoke(session_id=int(pk), user_id=claims_of(request).user_id):
+        if not sessions.revoke(session_id=pk, user_id=claims_of(request).user_id):
             raise NotFound
         return Response(status=status.HTTP_204_NO_CONTENT)
 
