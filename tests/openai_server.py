@@ -97,13 +97,13 @@ class Handler(BaseHTTPRequestHandler):
                     self.state.seen.clear()
                     self.state.default, self.state.answer, self.state.hung_up = "stream", ANSWER, 0
                 self.send_json(200, {})
-            case "/v1/chat/completions":
+            case "/v1/chat/completions" | "/v1/elsewhere":  # where `redirect` leads, with a good answer
                 self.complete(body)
             case _:
                 self.send_json(404, {"error": {"message": "Unknown URL", "code": "unknown_url"}})
 
     def complete(self, body: dict[str, Any]) -> None:
-        behaviour = self.state.behaviour_of(body)
+        behaviour = "stream" if self.path == "/v1/elsewhere" else self.state.behaviour_of(body)
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.state.lock:
             self.state.requests.append({"behaviour": behaviour, "headers": headers, "body": body})

@@ -242,9 +242,10 @@ def test_an_answer_that_nothing_can_be_made_of_is_final(openai_server, observer,
     assert failure.value.code == code
 
 
-def test_ten_megabytes_are_not_read_to_their_end(openai_server, observer):
+@pytest.mark.parametrize("behaviour", ["huge", "huge_event", "huge_document"])
+def test_ten_megabytes_are_not_read_to_their_end(openai_server, observer, behaviour):
     with pytest.raises(UnusableAnswer):
-        complete(observer, "huge", openai_server)
+        complete(observer, behaviour, openai_server)
 
     assert sum(map(len, observer.deltas)) <= MAX_ANSWER_BYTES
     until(lambda: openai_server.state.hung_up == 1)
@@ -278,11 +279,12 @@ def test_a_stop_between_two_chunks_hangs_up_too(openai_server, observer):
     openai_server.state.slow_seconds = 0.01
     observer.stop_after_deltas = 2
 
-    with pytest.raises(Stop):
+    with pytest.raises(Stop) as stopped:  # kept, with all that its traceback keeps alive
         complete(observer, "slow", openai_server)
 
     assert len(observer.deltas) == 2
     until(lambda: openai_server.state.hung_up == 1)
+    assert stopped.type is Stop
 
 
 @pytest.mark.parametrize("behaviour", ["hang", "hang_midway", "drip"])
