@@ -35,8 +35,8 @@ class InvalidPageSize(InvalidRequest):
 class LookAheadCursorPagination(BasePagination):
     """Pages over a queryset whose order ends in a unique column.
 
-    The order is the queryset's own. A cursor holds the values of its columns in the last row seen, and the direction of
-    travel; rows that come or go meanwhile neither repeat nor hide others.
+    The order is the queryset's own. A cursor holds it, the values of its columns in the last row seen, and the
+    direction of travel; rows that come or go meanwhile neither repeat nor hide others.
     """
 
     request: Request
@@ -90,7 +90,7 @@ class LookAheadCursorPagination(BasePagination):
 
     def _link(self, row: Any, *, backward: bool) -> str:
         values = [_value(row, term.lstrip("-")) for term in self.ordering]
-        cursor = base64.urlsafe_b64encode(orjson.dumps([backward, values])).decode().rstrip("=")
+        cursor = base64.urlsafe_b64encode(orjson.dumps([backward, self.ordering, values])).decode().rstrip("=")
         query = [(key, value) for key, value in self.request.query_params.items() if key != "cursor"]
         return f"{self.request.path}?{urlencode([*query, ('cursor', cursor)])}"
 
@@ -99,8 +99,8 @@ class LookAheadCursorPagination(BasePagination):
         if text is None:
             return None
         try:
-            backward, values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            if not isinstance(backward, bool) or len(values) != len(self.ordering):
+            backward, ordering, values = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            if not isinstance(backward, bool) or ordering != self.ordering or len(values) != len(ordering):
                 raise InvalidCursor
             fields = [model._meta.get_field(term.lstrip("-")) for term in self.ordering]
             return backward, [_typed(field, value) for field, value in zip(fields, values, strict=True)]

@@ -36,7 +36,7 @@ def delete_chapter(*, user_id: int, chapter_id: int, if_match: Versions = None) 
         note_id = note_of_chapter(chapter_id, user_id)
         begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         order = _order_now(chapter_id, note_id)
-        Chapter.objects.filter(pk=chapter_id).delete()
+        Chapter.objects.filter(pk=chapter_id).only("pk").delete()  # only: deleting loads the row
         close_gap(Chapter.objects.filter(note_id=note_id), order)
 
 

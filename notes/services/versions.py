@@ -54,8 +54,11 @@ def _restore_contents(note_id: int, contents: Sequence[dict[str, Any]]) -> None:
     ]
     _write(Topic.objects, topics, fields=["chapter", "order", *_TOPIC_FIELDS])
 
-    Topic.objects.filter(chapter__note_id=note_id).exclude(pk__in=[topic.pk for topic in topics]).delete()
-    Chapter.objects.filter(note_id=note_id).exclude(pk__in=[chapter.pk for chapter in chapters]).delete()
+    # Deleting loads the rows, hence only().
+    gone_topics = Topic.objects.filter(chapter__note_id=note_id).exclude(pk__in=[topic.pk for topic in topics])
+    gone_topics.only("pk").delete()
+    gone_chapters = Chapter.objects.filter(note_id=note_id).exclude(pk__in=[chapter.pk for chapter in chapters])
+    gone_chapters.only("pk").delete()
 
 
 def _kept(pk: int, here: set[int]) -> int | None:

@@ -1,0 +1,410 @@
+"""Notes over the API: creating, reading, changing, the trash."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from notes.models import Note
+from tests.factories import NoteFactory
+
+FULL = {
+    "title": " Python loops ",
+    "status": "published",
+    "tags": ["Python", " basics", "PYTHON"],
+    "chapters": [
+        {
+            "title": "for",
+            "topics": [
+                {
+                    "title": "range",
+                    "explanation": "  indented\n",
+                    "code": "for i in range(3):\n    pass\n",
+                    "code_language": "python",
+                    "sources": [{"title": "Docs", "url": "https://docs.python.org/3/"}],
+                },
+                {"title": "zip"},
+            ],
+        },
+        {"title": "while"},
+    ],
+}
+
+
+def test_a_note_is_created_with_its_chapters_and_topics_and_answered_whole(alice, alice_client, send):
+    response = send(alice_client, "post", "/api/notes/", FULL)
+
+    assert response.status_code == 201
+    note = dict(response.json())
+    assert response["Location"] == f"/api/notes/{note['id']}/"
+    assert response["ETag"] == '"1"'
+    note_id = note.pop("id")
+    assert note.pop("created_at") == note.pop("updated_at")
+    chapters = note.pop("chapters")
+    assert note == {
+        "title": "Python loops",
+        "status": "published",
+        "tags": ["python", "basics"],
+        "chapter_count": 2,
+        "topic_count": 2,
+        "version": 1,
+    }
+    assert [(chapter["title"], chapter["order"]) for chapter in chapters] == [("for", 0), ("while", 1)]
+    first, second = chapters[0]["topics"]
+    assert first == {**FULL["chapters"][0]["topics"][0], "id": first["id"], "order": 0}
+    assert second == {
+        "id": second["id"],
+        "title": "zip",
+        "order": 1,
+        "explanation": "",
+        "code": "",
+        "code_language": "",
+        "sources": [],
+    }
+    assert Note.objects.get(pk=note_id).user_id == alice.pk
+    assert alice_client.get(response["Location"]).json() == response.json()
+
+
+@pytest.mark.parametrize("size", [1, 10, 50])
+def test_creating_takes_the_same_statements_for_any_number_of_chapters_and_topics(
+    alice_client, send, size, django_assert_num_queries
+):
+    body = {
+        "title": "big",
+        "chapters": [{"title": f"c{i}", "topics": [{"title": f"t{j}"} for j in range(size)]} for i in range(size)],
+    }
+    alice_client.get("/api/notes/")
+
+    # A savepoint's two, three inserts, and the three reads of the answer.
+    with django_assert_num_queries(8):
+        response = send(alice_client, "post", "/api/notes/", body)
+
+    assert response.json()["topic_count"] == size * size
+
+
+@pytest.mark.parametrize("size", [1, 10, 50])
+def test_the_detail_takes_three_queries_for_any_number_of_chapters_and_topics(
+    alice, alice_client, make_note, size, django_assert_num_queries
+):
+    note = make_note(alice, *[size] * size)
+    alice_client.get("/api/notes/")
+
+    with django_assert_num_queries(3):  # the note, its chapters, their topics
+        response = alice_client.get(f"/api/notes/{note.pk}/")
+
+    assert response.json()["topic_count"] == size * size
+    with django_assert_num_queries(0):  # the cached page
+        assert alice_client.get(f"/api/notes/{note.pk}/").json() == response.json()
+
+
+def test_reading_never_loads_the_search_vectors(alice, alice_client, make_note):
+    note = make_note(alice, 1)
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        alice_client.get("/api/notes/")
+        alice_client.get(f"/api/notes/{note.pk}/")
+
+    assert not [query for query in queries if '"search"' in query["sql"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({}, [("/title", "required")]),
+        ({"title": "  "}, [("/title", "blank")]),
+        ({"title": 5}, [("/title", "invalid")]),
+        ({"title": None}, [("/title", "null")]),
+        ({"title": "x" * 301}, [("/title", "max_length")]),
+        ({"title": "x", "status": "gone"}, [("/status", "invalid_choice")]),
+        ({"title": "x", "owner": 1, "id": 7}, [("/owner", "unknown_field"), ("/id", "unknown_field")]),
+        ({"title": "x", "tags": "python"}, [("/tags", "not_a_list")]),
+        ({"title": "x", "tags": ["a,b", "", " ", 3, "tab\there", "y" * 51]}, [
+            ("/tags/0", "invalid"),
+            ("/tags/1", "blank"),
+            ("/tags/2", "blank"),
+            ("/tags/3", "invalid"),
+            ("/tags/4", "invalid"),
+            ("/tags/5", "max_length"),
+        ]),
+        ({"title": "x", "tags": [f"t{i}" for i in range(21)]}, [("/tags", "too_many")]),
+        ({"title": "x", "chapters": [{}]}, [("/chapters/0/title", "required")]),
+        ({"title": "x", "chapters": [{"title": "c"}] * 101}, [("/chapters", "too_many")]),
+        ({"title": "x", "chapters": [{"title": "c", "order": 3}]}, [("/chapters/0/order", "unknown_field")]),
+        (
+            {"title": "x", "chapters": [{"title": "c", "topics": [{"title": "t"}] * 101}]},
+            [("/chapters/0/topics", "too_many")],
+        ),
+        (
+            {"title": "x", "chapters": [{"title": "c", "topics": [{"title": "t", "explanation": "é" * 50_001}]}]},
+            [("/chapters/0/topics/0/explanation", "max_length")],
+        ),
+        (
+            {"title": "x", "chapters": [{"title": "c", "topics": [{"title": "t", "code_language": "c;rm"}]}]},
+            [("/chapters/0/topics/0/code_language", "invalid")],
+        ),
+        (
+            {
+                "title": "x",
+                "chapters": [
+                    {
+                        "title": "c",
+                        "topics": [
+                            {
+                                "title": "t",
+                                "sources": [
+                                    {"title": "s", "url": "javascript:alert(1)"},
+                                    {"title": "s", "url": "ftp://example.com/"},
+                                    {"url": "https://example.com/"},
+                                ],
+                            }
+                        ],
+                    }
+                ],
+            },
+            [
+                ("/chapters/0/topics/0/sources/0/url", "invalid"),
+                ("/chapters/0/topics/0/sources/1/url", "invalid"),
+                ("/chapters/0/topics/0/sources/2/title", "required"),
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_a_note_is_said_with_its_place(alice_client, send, body, errors):
+    response = send(alice_client, "post", "/api/notes/", body)
+
+    assert response.status_code == 400
+    assert response.json()["code"] == "invalid"
+    assert [(error["pointer"], error["code"]) for error in response.json()["errors"]] == errors
+    assert not Note.objects.exists()
+
+
+def test_text_of_exactly_the_limit_is_taken_and_an_empty_code_language_too(alice_client, send):
+    topic = {"title": "t", "explanation": "é" * 50_000, "code": "x" * 100_000, "code_language": ""}
+
+    response = send(
+        alice_client, "post", "/api/notes/", {"title": "x", "chapters": [{"title": "c", "topics": [topic]}]}
+    )
+
+    assert response.status_code == 201
+    assert response.json()["chapters"][0]["topics"][0]["explanation"] == topic["explanation"]
+
+
+def test_patch_changes_what_is_sent_and_raises_the_version(alice, alice_client, make_note, send):
+    note = make_note(alice, 1, tags=["old"], status="published")
+
+    response = send(alice_client, "patch", f"/api/notes/{note.pk}/", {"title": "New"})
+
+    assert response.status_code == 200
+    assert response["ETag"] == '"2"'
+    changed = response.json()
+    assert (changed["title"], changed["status"], changed["tags"], changed["version"]) == (
+        "New",
+        "published",
+        ["old"],
+        2,
+    )
+    assert changed["chapter_count"] == 1
+    assert changed["updated_at"] > changed["created_at"]
+    assert alice_client.get(f"/api/notes/{note.pk}/").json() == changed
+
+
+def test_put_resets_what_is_not_sent_but_leaves_the_chapters(alice, alice_client, make_note, send):
+    note = make_note(alice, 2, tags=["old"], status="published")
+
+    response = send(alice_client, "put", f"/api/notes/{note.pk}/", {"title": "New"})
+
+    changed = response.json()
+    assert (changed["title"], changed["status"], changed["tags"]) == ("New", "draft", [])
+    assert changed["topic_count"] == 2
+    assert send(alice_client, "put", f"/api/notes/{note.pk}/", {"status": "draft"}).json()["errors"] == [
+        {"pointer": "/title", "code": "required", "detail": "This field is required."}
+    ]
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_chapters_have_addresses_of_their_own(alice, alice_client, make_note, send, method):
+    note = make_note(alice, 1)
+
+    response = send(alice_client, method, f"/api/notes/{note.pk}/", {"title": "x", "chapters": []})
+
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == "/chapters"
+    assert Note.objects.get().version == 1
+
+
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', "*", '"7", "1"', '"7", W/"1"'])
+def test_if_match_lets_the_expected_version_pass(alice, alice_client, make_note, send, tag):
+    note = make_note(alice)
+
+    response = send(alice_client, "patch", f"/api/notes/{note.pk}/", {"title": "New"}, If_Match=tag)
+
+    assert (response.status_code, response.json()["version"]) == (200, 2)
+
+
+@pytest.mark.parametrize("tag", ['"2"', '"0"', '"99999999999999999999"', '"abc"', '""', ""])
+@pytest.mark.parametrize("method", ["patch", "put", "delete"])
+def test_if_match_stops_a_writer_who_has_not_seen_the_last_version(alice, alice_client, make_note, send, method, tag):
+    note = make_note(alice)
+
+    response = send(alice_client, method, f"/api/notes/{note.pk}/", {"title": "New"}, If_Match=tag)
+
+    assert response.status_code == 412
+    assert response.json()["code"] == "precondition_failed"
+    assert response.json()["current_version"] == 1
+    assert Note.objects.live().get().title == "A note"
+
+
+def test_the_detail_answers_304_to_a_client_that_has_it(alice, alice_client, make_note, send):
+    note = make_note(alice)
+
+    for tag in ('"1"', 'W/"1"'):
+        response = alice_client.get(f"/api/notes/{note.pk}/", headers={"If-None-Match": tag})
+        assert (response.status_code, response.content, response["ETag"]) == (304, b"", '"1"')
+    send(alice_client, "patch", f"/api/notes/{note.pk}/", {"title": "New"})
+    assert alice_client.get(f"/api/notes/{note.pk}/", headers={"If-None-Match": '"1"'}).status_code == 200
+
+
+def test_a_deleted_note_is_in_the_trash_until_it_is_restored(alice, alice_client, make_note, send):
+    note = make_note(alice, 2)
+    other = make_note(alice)
+    path = f"/api/notes/{note.pk}/"
+
+    def listed(query=""):
+        return [row["id"] for row in alice_client.get(f"/api/notes/{query}").json()["results"]]
+
+    assert listed() == [other.pk, note.pk]
+    assert send(alice_client, "delete", path).status_code == 204
+    assert listed() == [other.pk]
+    assert listed("?trash=true") == [note.pk]
+    assert listed("?trash=false") == [other.pk]
+    assert alice_client.get(path).status_code == 404
+    assert send(alice_client, "delete", path).status_code == 404
+    assert send(alice_client, "patch", path, {"title": "x"}).status_code == 404
+
+    restored = send(alice_client, "post", f"{path}restore/")
+    assert restored.status_code == 200
+    assert (restored.json()["version"], restored["ETag"]) == (3, '"3"')
+    assert alice_client.get(path).json() == restored.json()
+    assert listed("?trash=true") == []
+    assert send(alice_client, "post", f"{path}restore/").json() == restored.json()  # again: nothing to do
+
+
+def test_what_is_in_the_trash_cannot_be_reached_by_its_parts(alice, alice_client, make_note, send):
+    note = make_note(alice, 1)
+    chapter = note.chapters.get()
+    topic = chapter.topics.get()
+    send(alice_client, "delete", f"/api/notes/{note.pk}/")
+
+    for path in (
+        f"/api/chapters/{chapter.pk}/",
+        f"/api/topics/{topic.pk}/",
+        f"/api/chapters/?note={note.pk}",
+        f"/api/topics/?chapter={chapter.pk}",
+        f"/api/notes/{note.pk}/versions/",
+    ):
+        assert alice_client.get(path).status_code == 404
+    assert send(alice_client, "post", "/api/chapters/", {"note": note.pk, "title": "x"}).status_code == 404
+    assert send(alice_client, "post", "/api/topics/", {"chapter": chapter.pk, "title": "x"}).status_code == 404
+
+
+REQUESTS = [
+    ("get", "/api/notes/{note}/", None),
+    ("patch", "/api/notes/{note}/", {"title": "mine"}),
+    ("put", "/api/notes/{note}/", {"title": "mine"}),
+    ("delete", "/api/notes/{note}/", None),
+    ("post", "/api/notes/{note}/restore/", None),
+    ("get", "/api/notes/{note}/versions/", None),
+    ("get", "/api/notes/{note}/versions/{version}/", None),
+    ("post", "/api/notes/{note}/versions/{version}/restore/", None),
+    ("get", "/api/chapters/?note={note}", None),
+    ("post", "/api/chapters/", {"note": "{note}", "title": "mine"}),
+    ("get", "/api/chapters/{chapter}/", None),
+    ("patch", "/api/chapters/{chapter}/", {"title": "mine"}),
+    ("put", "/api/chapters/{chapter}/", {"title": "mine"}),
+    ("delete", "/api/chapters/{chapter}/", None),
+    ("post", "/api/chapters/{chapter}/move/", {"order": 0}),
+    ("get", "/api/topics/?chapter={chapter}", None),
+    ("post", "/api/topics/", {"chapter": "{chapter}", "title": "mine"}),
+    ("get", "/api/topics/{topic}/", None),
+    ("patch", "/api/topics/{topic}/", {"title": "mine"}),
+    ("put", "/api/topics/{topic}/", {"title": "mine"}),
+    ("delete", "/api/topics/{topic}/", None),
+    ("post", "/api/topics/{topic}/move/", {"order": 0}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
+def test_a_stranger_gets_the_answer_of_a_thing_that_does_not_exist(
+    alice, charlie_client, make_note, send, method, path, body
+):
+    note = make_note(alice, 1)
+    chapter = note.chapters.get()
+    hers = {"note": note.pk, "chapter": chapter.pk, "topic": chapter.topics.get().pk, "version": 1}
+    missing = dict.fromkeys(hers, 2**62)
+    note.versions.create(version=1, reason="edit", snapshot={})
+
+    def ask(ids):
+        named = body and {name: ids[name] if value == f"{{{name}}}" else value for name, value in body.items()}
+        return send(charlie_client, method, path.format(**ids), named, X_Request_ID="same", If_Match="*")
+
+    answer, expected = ask(hers), ask(missing)
+    assert answer.status_code == 404
+    assert answer.content == expected.content
+    assert dict(answer.headers) == {**expected.headers, **{
+        name: answer[name] for name in ("RateLimit-Remaining", "RateLimit-Reset") if name in answer
+    }}  # fmt: skip
+    note.refresh_from_db()
+    assert (note.version, note.deleted_at) == (1, None)
+
+
+def test_a_stranger_lists_only_his_own(alice, charlie, charlie_client, make_note):
+    make_note(alice, 1, tags=["hers"])
+    his = make_note(charlie, tags=["his"])
+
+    assert [row["id"] for row in charlie_client.get("/api/notes/").json()["results"]] == [his.pk]
+    assert charlie_client.get("/api/tags/").json() == [{"tag": "his", "count": 1}]
+    assert charlie_client.get("/api/search/?q=text").json() == {"results": []}
+
+
+@pytest.mark.parametrize("pk", ["abc", "1.5", "-1", "0", str(2**63), "9" * 19, "9" * 5000, "\u0661"])
+@pytest.mark.parametrize("resource", ["notes", "chapters", "topics"])
+def test_what_is_no_id_is_not_found(alice_client, resource, pk):
+    response = alice_client.get(f"/api/{resource}/{pk}/")
+
+    assert response.status_code == 404
+    assert response["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/notes/", "/api/notes/1/", "/api/chapters/?note=1", "/api/tags/", "/api/search/"]
+)
+def test_nobody_reads_notes_without_a_token(client, db, path):
+    assert client.get(path).status_code == 401
+
+
+def test_creating_twice_with_one_key_makes_one_note(alice, alice_client, send):
+    first = send(alice_client, "post", "/api/notes/", {"title": "once"}, Idempotency_Key="k1")
+    second = send(alice_client, "post", "/api/notes/", {"title": "once"}, Idempotency_Key="k1")
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second["Idempotent-Replayed"] == "true"
+    assert second.json() == first.json()
+    assert (second["ETag"], second["Location"]) == (first["ETag"], first["Location"])
+    assert Note.objects.count() == 1
+
+
+def test_notes_work_with_redis_dead(alice, alice_client, dead_redis, send):
+    created = send(alice_client, "post", "/api/notes/", {"title": "offline"})
+
+    assert created.status_code == 201
+    assert alice_client.get(created["Location"]).json() == created.json()
+    assert [row["title"] for row in alice_client.get("/api/notes/").json()["results"]] == ["offline"]
+
+
+def test_a_note_of_a_factory_is_listed_too(alice, alice_client):
+    note = NoteFactory(user=alice)
+
+    (row,) = alice_client.get("/api/notes/").json()["results"]
+
+    assert (row["id"], row["chapter_count"], row["topic_count"]) == (note.pk, 0, 0)
