@@ -208,7 +208,13 @@ AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1)
 AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15)  # what a stopping worker may still finish
 AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3)
 AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1)
+
+# --- Event streams ----------------------------------------------------------------------------------------------------
+
 EVENTS_BASE_URL = env.url("EVENTS_BASE_URL", ("http", "https"), "").rstrip("/")
+SSE_HEARTBEAT_SECONDS = env.seconds("SSE_HEARTBEAT_SECONDS", 15, minimum=0.1)
+# Of one process. A stream holds one of the web process's threads; gunicorn_events.conf.py sets more for greenlets.
+SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4))
 
 # --- REST framework ---------------------------------------------------------------------------------------------------
 
@@ -351,6 +357,9 @@ LOGGING = {
         "django": {"level": "INFO"},
         # Django records every query only under DEBUG; LOG_QUERIES prints them.
         "django.db.backends": {"level": "DEBUG" if LOG_QUERIES else "INFO"},
+        # Beat's tasks come every few seconds; what they did wrong is logged where it happened.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "openai": {"level": "WARNING"},
     },

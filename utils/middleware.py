@@ -28,7 +28,7 @@ _PAGES_FOR_PEOPLE = ("/admin/", "/static/", "/__debug__/")
 
 
 def is_page_for_people(request: HttpRequest) -> bool:
-    """Whether a browser shows the answer as a page: the admin. The debug toolbar appears there and slows nothing else."""
+    """Whether a browser shows the answer as a page: the admin, where alone the debug toolbar appears."""
     return request.path.startswith(_PAGES_FOR_PEOPLE)
 
 
