@@ -68,7 +68,7 @@ class NoteQuerySet(models.QuerySet):
         vector = Concatenation(F("search"), SearchVector("chapter_titles", weight="B", config=SEARCH_CONFIG))
         return (
             self.filter(every_word(words, _in_titles_of_note, tags="tags"))
-            .alias(chapter_titles=Coalesce(Subquery(_titles_of_chapters()), Value("")))
+            .alias(chapter_titles=Coalesce(Subquery(_titles_of_chapters()), Value(""), output_field=models.TextField()))
             .annotate(rank=SearchRank(vector, query), headline=_headline(F("chapter_titles"), query))
             .only("id", "title")
             .order_by("-rank", "-updated_at", "-id")
