@@ -41,3 +41,10 @@ def post_fork(server: object, worker: object) -> None:
     for connection in connections.all(initialized_only=True):
         connection.close()
     reset_client()
+
+
+def post_worker_init(worker: object) -> None:
+    """Event streams end when their process is told to stop, or it would wait for them."""
+    from utils.sse_clients import server
+
+    server.is_stopping = lambda: not worker.alive  # type: ignore[attr-defined]

@@ -41,6 +41,12 @@ class SessionJWTAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+def claims_of(request: Request) -> AccessClaims:
+    """What a signed-in request showed."""
+    assert isinstance(request.auth, AccessClaims)
+    return request.auth
+
+
 def _bearer_token(request: Request) -> str | None:
     parts = get_authorization_header(request).split()
     if not parts or parts[0].lower() != b"bearer":

@@ -12,3 +12,11 @@ class BearerToken(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class StreamTicket(OpenApiAuthenticationExtension):
+    target_class = "accounts.stream_access.TicketAuthentication"
+    name = "streamTicket"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "query", "name": "ticket"}

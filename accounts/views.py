@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.authentication import claims_of
 from accounts.login_throttle import count_attempt
 from accounts.models import Session
 from accounts.serializers import (
@@ -30,19 +31,12 @@ from accounts.serializers import (
 )
 from accounts.services import deletion, export, password_resets, passwords, sessions, sign_in, users
 from accounts.services.sessions import Device
-from accounts.tokens import AccessClaims
 from utils.client_address import client_address
 from utils.exceptions import NotFound
 from utils.pages import CachedPages, cached_page
 from utils.query_optimization import QueryOptimizer
 
 _NOT_STORED = {"Cache-Control": "no-store"}  # answers that hold tokens
-
-
-def claims_of(request: Request) -> AccessClaims:
-    """The access token of a signed-in request."""
-    assert isinstance(request.auth, AccessClaims)
-    return request.auth
 
 
 def own_account(request: Request) -> str:

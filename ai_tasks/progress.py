@@ -15,9 +15,11 @@ from utils.redis import RedisUnavailable, Script, channel, redis_guard
 EVENTS_KEPT = 2000
 USER_EVENTS_KEPT = 200
 TTL_SECONDS = 3600
+END_EVENTS = frozenset({"task.succeeded", "task.failed", "task.cancelled"})
 
 # KEYS: the task's hash and stream, the user's stream. ARGV: attempt, progress (-1 keeps it), message, time, event,
-# data, TTL, the task's and the user's channel, caps of both streams.
+# data, TTL, the task's and the user's channel, caps of both streams, data of a restart, 1 for the end. Redis may have
+# lost what it knew of the first attempt: the second one is a restart all the same.
 _REPORT = Script(
     """
 local attempt, percent = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -26,7 +28,7 @@ if attempt < known then return 0 end
 if attempt > known then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'attempt', attempt, 'progress', 0, 'message', '', 'at', ARGV[4])
-  if known > 0 then
+  if attempt > 1 and ARGV[13] == '0' then
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[10], '*', 'event', 'task.restarted', 'data', ARGV[12])
   end
 end
@@ -77,8 +79,17 @@ def events_key(task_id: UUID) -> str:
     return f"ai:events:{task_id}"
 
 
+def task_channel(task_id: UUID) -> str:
+    """Where new events of the task are announced."""
+    return channel(f"task:{task_id}")
+
+
 def user_events_key(user_id: int) -> str:
     return f"events:user:{user_id}"
+
+
+def user_channel(user_id: int) -> str:
+    return channel(f"user:{user_id}")
 
 
 def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, message: str) -> None:
@@ -87,9 +98,13 @@ def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, 
     _report(task_id, user_id, attempt, "task.progress", data, percent, message)
 
 
-def report_delta(task_id: UUID, *, user_id: int, attempt: int, text: str) -> None:
-    """Send more of the answer's text to watchers. Raises ``RedisUnavailable``."""
-    _report(task_id, user_id, attempt, "task.delta", {"id": str(task_id), "attempt": attempt, "text": text})
+def report_delta(task_id: UUID, *, user_id: int, attempt: int, offset: int, text: str) -> None:
+    """Send more of the answer's text to watchers. Raises ``RedisUnavailable``.
+
+    ``offset`` is how many characters the attempt wrote before: by it a watcher notices that it has missed some.
+    """
+    data = {"id": str(task_id), "attempt": attempt, "offset": offset, "text": text}
+    _report(task_id, user_id, attempt, "task.delta", data)
 
 
 def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, message: str) -> None:
@@ -126,11 +141,12 @@ def _report(
                 event,
                 dumps(data),
                 TTL_SECONDS,
-                channel(f"task:{task_id}"),
-                channel(f"user:{user_id}"),
+                task_channel(task_id),
+                user_channel(user_id),
                 EVENTS_KEPT,
                 USER_EVENTS_KEPT,
                 dumps({"id": str(task_id), "attempt": attempt}),
+                int(event in END_EVENTS),
             ],
         )
 

@@ -1,6 +1,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from ai_tasks.events import TaskEventsView
 from ai_tasks.views import AITaskViewSet, RequestTypesView, UsageView
 
 router = SimpleRouter(use_regex_path=False)
@@ -9,5 +10,6 @@ router.register("ai/tasks", AITaskViewSet, basename="ai-task")
 urlpatterns = [
     path("ai/request-types/", RequestTypesView.as_view(), name="ai-request-types"),
     path("ai/usage/", UsageView.as_view(), name="ai-usage"),
+    path("ai/tasks/<uuid:pk>/events/", TaskEventsView.as_view(), name="ai-task-events"),
     *router.urls,
 ]

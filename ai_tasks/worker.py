@@ -51,6 +51,7 @@ class RunningAttempt:
         self.deadline = time.monotonic() + settings.AI_TIMEOUT_SECONDS
         self.stop_reason: StopReason | None = None
         self._text: list[str] = []
+        self._characters_sent = 0
         self._sent_at = time.monotonic()
 
     @property
@@ -58,7 +59,7 @@ class RunningAttempt:
         return self.attempt.task_id, self.attempt.number
 
     def progress(self, percent: int, message: str) -> None:
-        self._send_text()
+        self.send_text()
         try:
             report_progress(
                 self.attempt.task_id,
@@ -72,24 +73,36 @@ class RunningAttempt:
 
     def delta(self, text: str) -> None:
         self._text.append(text)
-        if time.monotonic() - self._sent_at >= DELTA_SECONDS:
-            self._send_text()
+        self._send_text_when_due()
 
     def check(self) -> None:
         if self.stop_reason is not None:
             raise Stopped(self.stop_reason)
         if time.monotonic() > self.deadline:
             raise Stopped(StopReason.DEADLINE)
+        self._send_text_when_due()
 
-    def _send_text(self) -> None:
+    def send_text(self) -> None:
+        """Tell watchers what was written since they were told last."""
         if not self._text:
             return
         text, self._text = "".join(self._text), []
+        offset, self._characters_sent = self._characters_sent, self._characters_sent + len(text)
         self._sent_at = time.monotonic()
         try:
-            report_delta(self.attempt.task_id, user_id=self.attempt.user_id, attempt=self.attempt.number, text=text)
+            report_delta(
+                self.attempt.task_id,
+                user_id=self.attempt.user_id,
+                attempt=self.attempt.number,
+                offset=offset,
+                text=text,
+            )
         except RedisUnavailable:
             return  # whoever reads the stream later gets the whole answer from the row
+
+    def _send_text_when_due(self) -> None:
+        if time.monotonic() - self._sent_at >= DELTA_SECONDS:
+            self.send_text()
 
 
 class Worker:
@@ -133,6 +146,7 @@ class Worker:
         connection.close()  # back to the pool: a call takes seconds, a transaction must not
         try:
             answer = run(Job(attempt.user_id, attempt.request_type, attempt.request_data), running)
+            running.send_text()
         except ProviderUnavailable as error:
             ledger.wait_for_provider(attempt, code=error.code, detail=error.detail, retry_after=error.retry_after)
         except ProviderError as error:

@@ -244,6 +244,11 @@ def user_events_key(user_id: int) -> str:
     return f"events:user:{user_id}"
 
 
+def user_channel(user_id: int) -> str:
+    """Where new events of the user's stream are announced."""
+    return channel(f"user:{user_id}")
+
+
 def put(entry: Entry, *, has_row: bool) -> bool:
     """Put an entry into its user's inbox and tell the user's open pages; one that is there already changes nothing.
 
@@ -264,7 +269,7 @@ def put(entry: Entry, *, has_row: bool) -> bool:
                     CAPACITY,
                     INBOX_SECONDS,
                     user_id,
-                    channel(f"user:{user_id}"),
+                    user_channel(user_id),
                     USER_EVENTS_KEPT,
                     USER_EVENTS_SECONDS,
                     0 if has_row else OUTBOX_LIMIT,

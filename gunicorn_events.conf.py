@@ -1,0 +1,48 @@
+"""gunicorn's settings for the process that holds event streams, a greenlet each instead of a thread.
+
+The same application on another port. Streams hold no database connection, so a few are enough for opening them.
+"""
+
+import os
+import resource
+
+from NoteAssist_AI import env
+
+_host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
+# A platform tells each service its own PORT; beside `web` on one machine the next port is free.
+bind = f"{_host}:{env.integer('EVENTS_PORT', env.integer('PORT', 8001, minimum=1), minimum=1)}"
+worker_class = "gevent"
+workers = env.integer("EVENTS_CONCURRENCY", 1, minimum=1)
+_max_streams = env.integer("EVENTS_MAX_STREAMS", 10_000, minimum=1)
+worker_connections = _max_streams + 1000  # room for requests that are refused
+backlog = 4096  # all clients of a process that was restarted come at once
+keepalive = 75
+timeout = 30
+graceful_timeout = 20  # longer than streams take to notice that they should end
+preload_app = False
+control_socket_disable = True
+accesslog = None
+errorlog = "-"
+loglevel = os.environ.get("LOG_LEVEL", "info").lower()
+limit_request_line = 8190
+limit_request_field_size = 8190
+raw_env = [
+    f"DB_POOL_MAX={env.integer('EVENTS_DB_POOL_MAX', 4, minimum=1)}",
+    f"SSE_MAX_STREAMS={_max_streams}",
+]
+
+
+def on_starting(server: object) -> None:
+    """Each stream is an open file; the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = worker_connections + 1000
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def post_worker_init(worker: object) -> None:
+    """Event streams end when their process is told to stop, or it would wait for them."""
+    from utils.sse_clients import server
+
+    server.is_stopping = lambda: not worker.alive  # type: ignore[attr-defined]

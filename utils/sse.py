@@ -1,0 +1,179 @@
+"""Server-sent events out of Redis streams, from any process and for any number of clients.
+
+An open stream holds no connection to the database or to Redis while it waits.
+"""
+
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import connection
+from django.http import StreamingHttpResponse
+from rest_framework.request import Request
+
+from utils.exceptions import ApplicationError
+from utils.pubsub import listener
+from utils.redis import RedisUnavailable, redis_guard
+from utils.sse_clients import StreamClient
+
+MEDIA_TYPE = "text/event-stream"
+START = "0-0"
+"""The place before a stream's first entry."""
+
+RETRY_MILLISECONDS = (1000, 5000)
+"""When clients that were cut off come back: not all at once."""
+ENTRIES_PER_READ = 200
+POLL_SECONDS = (1.0, 3.0)
+"""How often a stream looks for news while Redis cannot wake it."""
+WITHOUT_REDIS_SECONDS = 30
+
+_HEARTBEAT = b":\n\n"
+_EVENT_ID = re.compile(r"[0-9]{1,19}-([0-9]{1,19}|end)")
+
+# What wakes every stream at once, as a restart of Redis does, must not exhaust the pool of connections.
+_readers = threading.BoundedSemaphore(16)
+
+
+class InvalidLastEventId(ApplicationError):
+    code = "invalid_last_event_id"
+    detail = "The last event id is none of ours."
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a Redis stream: the name of an event and its JSON."""
+
+    id: str
+    event: str
+    data: bytes
+
+
+def format_event(*, id: str, event: str, data: bytes) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (id.encode(), event.encode(), data.replace(b"\n", b"\ndata: "))
+
+
+def requested_last_event_id(request: Request) -> str:
+    """The id of the last event that the client had, or an empty string.
+
+    The header wins over ``?last_event_id=``: an ``EventSource`` reconnects with it to the URL that it began with.
+    Raises ``InvalidLastEventId``.
+    """
+    last_event_id = request.headers.get("Last-Event-ID") or request.query_params.get("last_event_id", "")
+    if last_event_id and not _EVENT_ID.fullmatch(last_event_id):
+        raise InvalidLastEventId
+    return last_event_id
+
+
+def read_entries(key: str, after: str) -> list[Entry]:
+    """The next entries of a Redis stream, at most ``ENTRIES_PER_READ``. Raises ``RedisUnavailable``."""
+    with _readers, redis_guard() as client:
+        rows = client.xrange(key, min=f"({after}", count=ENTRIES_PER_READ)
+    found = cast(list[tuple[bytes, dict[bytes, bytes]]], rows)
+    return [Entry(row_id.decode(), fields[b"event"].decode(), fields[b"data"]) for row_id, fields in found]
+
+
+def read_last_id(key: str) -> str:
+    """The id of a Redis stream's last entry, ``START`` if it is empty. Raises ``RedisUnavailable``."""
+    with _readers, redis_guard() as client:
+        rows = cast(list[tuple[bytes, Any]], client.xrevrange(key, count=1))
+    return rows[0][0].decode() if rows else START
+
+
+class EventStream:
+    """What one client is sent: the entries of a Redis stream after ``after``, as they come. Close it whatever happens.
+
+    Subclasses may know an end: they set ``is_over``, and :meth:`last_event` closes the stream.
+    """
+
+    outlives_redis = False
+    """Whether there is any use in a stream that Redis tells nothing; else it ends, so that its client polls."""
+
+    def __init__(self, client: StreamClient, *, key: str, channel: str, after: str) -> None:
+        self.is_over = False
+        self._client = client
+        self._key = key
+        self._after = after
+        self._subscription = listener.subscribe(channel)
+        self._may_have_news = True
+        self._redis_lost_at: float | None = None
+
+    def close(self) -> None:
+        self._subscription.close()
+        self._client.leave()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"retry: %d\n\n" % random.randint(*RETRY_MILLISECONDS)
+        sent_at = time.monotonic()
+        while self._client.is_there():
+            self.check_end()  # before reading: what was told until the end is sent before it
+            for chunk in self._read():
+                yield chunk
+                sent_at = time.monotonic()
+            if self.is_over and (last := self.last_event()) is not None:
+                yield last
+                return
+            if self._has_given_up():
+                return
+            silence = time.monotonic() - sent_at
+            if silence >= settings.SSE_HEARTBEAT_SECONDS:
+                yield _HEARTBEAT
+                sent_at, silence = time.monotonic(), 0.0
+            self._wait(settings.SSE_HEARTBEAT_SECONDS - silence)
+
+    def check_end(self) -> None:
+        """Look elsewhere than in Redis whether the stream is over. Called often, so it must be cheap."""
+
+    def last_event(self) -> bytes | None:
+        """The event that ends the stream; None if it cannot be had yet."""
+        return b""
+
+    def render(self, entry: Entry) -> bytes:
+        """The event that an entry stands for; empty if none."""
+        return format_event(id=entry.id, event=entry.event, data=entry.data)
+
+    def _read(self) -> Iterator[bytes]:
+        while self._may_have_news or self.is_over:
+            try:
+                entries = read_entries(self._key, self._after)
+            except RedisUnavailable:
+                self._redis_lost_at = self._redis_lost_at or time.monotonic()
+                return
+            self._redis_lost_at = None
+            self._may_have_news = len(entries) == ENTRIES_PER_READ
+            if entries:
+                self._after = entries[-1].id
+                if chunk := b"".join(map(self.render, entries)):
+                    yield chunk
+            if not self._may_have_news:
+                return
+
+    def _has_given_up(self) -> bool:
+        if self._redis_lost_at is None or self.outlives_redis:
+            return False
+        return time.monotonic() - self._redis_lost_at >= WITHOUT_REDIS_SECONDS
+
+    def _wait(self, seconds: float) -> None:
+        if self._redis_lost_at is not None or not listener.is_connected:
+            self._subscription.wait(random.uniform(*POLL_SECONDS))
+            self._may_have_news = True
+        elif self._subscription.wait(min(seconds, self._client.check_seconds)):
+            self._may_have_news = True
+
+
+def release_connection() -> None:
+    """Give this thread's database connection back to its pool, unless a caller's transaction needs it."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+def stream_response(stream: EventStream) -> StreamingHttpResponse:
+    """Answer with a stream. It may stay open for minutes, so the database connection goes back first."""
+    release_connection()
+    return StreamingHttpResponse(
+        stream, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )

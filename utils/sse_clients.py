@@ -1,0 +1,131 @@
+"""Who may read an event stream of this process, and for how long.
+
+A stream holds a place in its process: there are few where it holds a thread, many where it is a greenlet.
+"""
+
+import select
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from utils.exceptions import Unavailable
+
+PLACES_PER_USER = 10
+RETRY_AFTER_SECONDS = 30
+CHECKS_PER_SECOND = 100
+"""How many streams of a process may look after their clients each second: each does so at most once."""
+ACCESS_CHECK_SECONDS = 30
+"""Shorter than a mark against a session lives."""
+UNSENT_MILLISECONDS = 30_000
+"""A connection whose client has acknowledged nothing for so long is given up."""
+
+
+class TooManyStreams(Unavailable):
+    """This process has no place left, or the user has had their share. Clients poll instead."""
+
+    code = "too_many_streams"
+    detail = "Too many event streams are open. Poll instead, or come back later."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=RETRY_AFTER_SECONDS)
+
+
+class Places:
+    """How many streams are open in this process, and for whom."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[int] = Counter()
+        self._total = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._total
+
+    def take(self, user_id: int) -> None:
+        """Raises ``TooManyStreams``."""
+        with self._lock:
+            if self._total >= settings.SSE_MAX_STREAMS or self._taken[user_id] >= PLACES_PER_USER:
+                raise TooManyStreams
+            self._taken[user_id] += 1
+            self._total += 1
+
+    def leave(self, user_id: int) -> None:
+        with self._lock:
+            self._total -= 1
+            self._taken[user_id] -= 1
+            if not self._taken[user_id]:
+                del self._taken[user_id]
+
+
+class _Server:
+    """What the server's configuration tells about its process."""
+
+    def __init__(self) -> None:
+        self.is_stopping: Callable[[], bool] = lambda: False
+
+
+places = Places()
+server = _Server()
+
+
+class StreamClient:
+    """The reader of one stream. Has a place in this process until :meth:`leave`."""
+
+    def __init__(
+        self, request: HttpRequest, *, user_id: int, expires_at: float, is_allowed: Callable[[], bool]
+    ) -> None:
+        """``expires_at``, in seconds since 1970, is the end of what opened the stream; ``is_allowed`` may ask Redis.
+
+        Raises ``TooManyStreams``.
+        """
+        places.take(user_id)
+        now = time.monotonic()
+        self._place: int | None = user_id
+        self._ends_at = now + max(0.0, expires_at - time.time())
+        self._is_allowed = is_allowed
+        self._next_access_check = now + ACCESS_CHECK_SECONDS
+        self._next_hang_up_check = now
+        self._socket: socket.socket | None = request.META.get("gunicorn.socket")
+        if self._socket is not None and self._socket.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MILLISECONDS)
+
+    @property
+    def check_seconds(self) -> float:
+        """How long :meth:`is_there` need not be asked."""
+        return max(1.0, len(places) / CHECKS_PER_SECOND)
+
+    def is_there(self) -> bool:
+        """Whether there is still somebody to whom more may be sent."""
+        now = time.monotonic()
+        if now >= self._ends_at or server.is_stopping():
+            return False
+        if now >= self._next_hang_up_check:
+            self._next_hang_up_check = now + self.check_seconds
+            if self._has_hung_up():
+                return False
+        if now >= self._next_access_check:
+            self._next_access_check = now + ACCESS_CHECK_SECONDS
+            return self._is_allowed()
+        return True
+
+    def _has_hung_up(self) -> bool:
+        """A client that has gone leaves its end of the connection readable, and nothing there to read."""
+        if self._socket is None:
+            return False
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        try:
+            return bool(poll.poll(0)) and not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
+
+    def leave(self) -> None:
+        """Give the place back. Twice does no harm."""
+        if self._place is not None:
+            places.leave(self._place)
+            self._place = None
