@@ -64,6 +64,8 @@ class NoteQuerySet(models.QuerySet):
 
     def ranked(self, words: Sequence[str]) -> Self:
         """Notes in whose title, tags and chapters' titles each word is found, the best first, each with a headline."""
+        if not words:
+            return self.none()
         query = any_word(words)
         vector = Concatenation(F("search"), SearchVector("chapter_titles", weight="B", config=SEARCH_CONFIG))
         return (
@@ -104,6 +106,8 @@ class TopicQuerySet(models.QuerySet):
 
     def ranked(self, words: Sequence[str]) -> Self:
         """Topics that have a word themselves and every word together with the titles above them, the best first."""
+        if not words:
+            return self.none()
         query = any_word(words)
         context = Concatenation(F("search"), F("chapter__search"), F("chapter__note__search"))
         text = Concat("explanation", Value("\n"), "code", output_field=models.TextField())

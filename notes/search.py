@@ -63,6 +63,7 @@ def full_text(text: str) -> SearchQuery:
 
 
 def any_word(words: Sequence[str]) -> SearchQuery:
+    """At least one of the words, of which there must be one."""
     query = full_text(words[0])
     for word in words[1:]:
         query |= full_text(word)
