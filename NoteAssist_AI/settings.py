@@ -66,11 +66,11 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "utils.throttling.RateLimitHeadersMiddleware",
     "utils.middleware.QueryCountDebugMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "utils.middleware.AdminSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "utils.middleware.AdminCsrfMiddleware",
+    "utils.middleware.AdminAuthenticationMiddleware",
+    "utils.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -40,6 +40,7 @@ OPEN_TO_EVERYBODY = {
 READ_NO_BODY = {
     "/api/auth/logout/",
     "/api/auth/logout-all/",
+    "/api/auth/stream-ticket/",
     "/api/ai/tasks/<pk>/cancel/",
     "/api/ai/tasks/<pk>/retry/",
     "/api/notes/<pk>/restore/",

@@ -5,10 +5,15 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from utils.exceptions import (
@@ -63,11 +68,7 @@ class ProblemDetailsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if (
-            response.status_code < 400
-            or response.get("Content-Type") == CONTENT_TYPE
-            or is_page_for_people(request)
-        ):
+        if response.status_code < 400 or response.get("Content-Type") == CONTENT_TYPE or is_page_for_people(request):
             return response
         if response.status_code == 404:
             return not_found_response(request)
@@ -84,6 +85,32 @@ class ProblemDetailsMiddleware:
         if as_application_error(exc) is None:
             return unexpected_error_response(request, exc)
         return problem_exception_handler(exc, {"request": request})
+
+
+class OnlyOnPagesForPeople(MiddlewareMixin):
+    """Mixin: middleware that the API has no use for. It knows neither cookies nor forms, and saves their time."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if is_page_for_people(request):
+            return super().__call__(request)
+        return self.get_response(request)
+
+
+class AdminSessionMiddleware(OnlyOnPagesForPeople, SessionMiddleware):
+    pass
+
+
+class AdminCsrfMiddleware(OnlyOnPagesForPeople, CsrfViewMiddleware):
+    def process_view(self, request: HttpRequest, *args: Any) -> Any:
+        return super().process_view(request, *args) if is_page_for_people(request) else None
+
+
+class AdminAuthenticationMiddleware(OnlyOnPagesForPeople, AuthenticationMiddleware):
+    pass
+
+
+class AdminMessageMiddleware(OnlyOnPagesForPeople, MessageMiddleware):
+    pass
 
 
 class QueryCountDebugMiddleware(MiddlewareMixin):

@@ -18,11 +18,11 @@ def age_marker(redis, user, milliseconds: int) -> None:
     redis.hset(inbox.entries_key(user.pk), "@marker", b"%d:%s" % (int(expires) - milliseconds, epoch))
 
 
-def test_a_complete_inbox_believes_itself_for_five_minutes(alice, alice_client, empty_redis):
+def test_a_complete_inbox_believes_itself_for_three_minutes(alice, alice_client, empty_redis):
     pending_ids(alice_client)
     row = NotificationFactory(user=alice)  # nobody pushed it
 
-    age_marker(empty_redis, alice, 4 * 60_000 + 50_000)
+    age_marker(empty_redis, alice, 2 * 60_000 + 50_000)
     assert pending_ids(alice_client) == []
 
     age_marker(empty_redis, alice, 10_000)
