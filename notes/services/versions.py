@@ -20,11 +20,12 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
     What it is now is kept first, so a restoration can be undone. Chapters and topics that are still in the note keep
     their ids, so that links and AI tasks still lead to them; the others come back as new ones.
 
-    Raises ``Note.DoesNotExist``, ``NoteVersion.DoesNotExist`` and ``NoteChanged``.
+    Raises ``NoteVersion.DoesNotExist`` (also where there is no such note) and ``NoteChanged``.
     """
     with changing_pages_of(user_id):
+        # Read first: keeping what the note is now adds a version, and may drop this one as the oldest.
+        snapshot = NoteVersion.objects.owned_by(user_id).get(note=note_id, version=version).snapshot
         begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, reason=NoteVersion.Reason.RESTORE)
-        snapshot = NoteVersion.objects.get(note_id=note_id, version=version).snapshot
         Note.objects.filter(pk=note_id).update(
             title=snapshot["title"], status=snapshot["status"], tags=snapshot["tags"]
         )
