@@ -263,6 +263,16 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/api",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "utils.schema.describe_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "NoteStatusEnum": "notes.models.Note.Status",
+        "TaskStatusEnum": "ai_tasks.models.AITask.Status",
+        "NotificationTypeEnum": "notifications.models.Notification.Type",
+        "FoundTypeEnum": ["note", "topic"],
+    },
 }
 
 # --- Passwords, security headers, CORS --------------------------------------------------------------------------------

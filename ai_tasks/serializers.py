@@ -26,7 +26,7 @@ class TaskFilterSerializer(serializers.Serializer):
     topic_id = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
 
 
-class SourceSerializer(serializers.Serializer):
+class AnswerSourceSerializer(serializers.Serializer):
     title = serializers.CharField()
     url = serializers.CharField()
 
@@ -37,7 +37,7 @@ class ResultSerializer(serializers.Serializer):
     content = serializers.CharField()
     code = serializers.CharField(allow_null=True)
     code_language = serializers.CharField(allow_null=True)
-    sources = SourceSerializer(many=True)
+    sources = AnswerSourceSerializer(many=True)
     notice = serializers.CharField(allow_null=True)
 
 

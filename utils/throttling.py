@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from utils.exceptions import TooManyRequests
@@ -53,7 +54,7 @@ class Usage:
 
 def limits_of(scopes: Iterable[str]) -> list[Limit]:
     """The limits that the settings give to these scopes; a scope whose rate is ``none`` has no limit."""
-    rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
+    rates = cast(dict[str, str | None], api_settings.DEFAULT_THROTTLE_RATES)
     return [limit for scope in scopes if (limit := parse_rate(scope, rates[scope])) is not None]
 
 
