@@ -5,6 +5,7 @@ import os
 from celery import Celery
 from celery.schedules import schedule
 from celery.signals import celeryd_init
+from django.conf import settings
 
 from NoteAssist_AI import embedded
 
@@ -16,7 +17,11 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
 
 app.conf.beat_schedule = {
-    "sweep-ai-tasks": {"task": "ai_tasks.sweep", "schedule": schedule(15), "options": {"expires": 15}},
+    "sweep-ai-tasks": {
+        "task": "ai_tasks.sweep",
+        "schedule": schedule(settings.AI_SWEEP_SECONDS),
+        "options": {"expires": settings.AI_SWEEP_SECONDS},
+    },
     "send-due-password-resets": {
         "task": "accounts.send_due_password_resets",
         "schedule": schedule(60),

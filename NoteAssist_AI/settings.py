@@ -207,6 +207,7 @@ AI_TIMEOUT_SECONDS = env.seconds("AI_TIMEOUT_SECONDS", 120, minimum=1)
 AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1)
 AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15)  # what a stopping worker may still finish
 AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3)
+AI_SWEEP_SECONDS = env.integer("AI_SWEEP_SECONDS", 15, minimum=1)
 AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1)
 
 # --- Event streams ----------------------------------------------------------------------------------------------------
