@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, cast
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.settings import api_settings

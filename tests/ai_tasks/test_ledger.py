@@ -3,6 +3,7 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import chain
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -101,7 +102,7 @@ def test_a_hundred_parallel_equal_requests_are_one_task(alice, published):
     outcomes = in_threads(12, lambda _: [ledger.submit(user_id=alice.pk, **EXPLAIN).outcome for _ in range(9)])
 
     assert AITask.objects.count() == 1
-    assert sorted(sum(outcomes, [])) == ["coalesced"] * 107 + ["created"]
+    assert sorted(chain.from_iterable(outcomes)) == ["coalesced"] * 107 + ["created"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -115,7 +116,7 @@ def test_the_hourly_limit_is_exact_under_concurrency(alice, published):
 
     outcomes = in_threads(12, lambda index: [submit(index * 3 + i) for i in range(3)])
 
-    assert sorted(sum(outcomes, [])) == ["accepted"] * 20 + ["refused"] * 16
+    assert sorted(chain.from_iterable(outcomes)) == ["accepted"] * 20 + ["refused"] * 16
     assert AITask.objects.count() == 20
 
 
