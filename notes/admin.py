@@ -37,6 +37,7 @@ class NoteAdmin(NotesAdmin):
 
 @admin.register(Chapter)
 class ChapterAdmin(NotesAdmin):
+    long_columns = ("search", "note__search")
     list_display = ["id", "title", "note", "order"]
     list_select_related = ["note"]
     search_fields = ["=id", "=note__id", "title__icontains"]
@@ -44,7 +45,7 @@ class ChapterAdmin(NotesAdmin):
 
 @admin.register(Topic)
 class TopicAdmin(NotesAdmin):
-    long_columns = ("search", "explanation", "code", "sources")
+    long_columns = ("search", "explanation", "code", "sources", "chapter__search")
     list_display = ["id", "title", "chapter", "order", "code_language"]
     list_select_related = ["chapter"]
     search_fields = ["=id", "=chapter__note__id", "title__icontains"]
@@ -52,7 +53,7 @@ class TopicAdmin(NotesAdmin):
 
 @admin.register(NoteVersion)
 class NoteVersionAdmin(NotesAdmin):
-    long_columns = ("snapshot",)
+    long_columns = ("snapshot", "note__search")
     list_display = ["id", "note", "version", "reason", "created_at"]
     list_filter = ["reason"]
     list_select_related = ["note"]

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from accounts import state
 from accounts.models import Session, User
+from accounts.tokens import AccessClaims
 from notes.models import Note
 from utils.admission import Subject, admit
 from utils.pages import requested_page
@@ -92,9 +93,12 @@ class OnBehalf(BaseAuthentication):
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
 
-    def authenticate(self, request: Request) -> tuple[User, None]:
+    def authenticate(self, request: Request) -> tuple[User, AccessClaims]:
         view = request.parser_context["view"]
         request._request.admission = admit(  # type: ignore[attr-defined]
             self.subject, **requested_page(view, request)
         )
-        return User(pk=self.subject.user_id), None
+        subject = self.subject
+        # No token stands behind these claims, so they have no time left.
+        claims = AccessClaims(subject.user_id, subject.token_version, subject.session_id, expires_at=0)
+        return User(pk=subject.user_id), claims
