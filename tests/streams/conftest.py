@@ -1,0 +1,94 @@
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from django.core.signals import request_finished
+from django.db import close_old_connections
+from django.test.client import Client
+
+from accounts.tokens import issue_access
+from ai_tasks.events import ended_tasks
+from NoteAssist_AI.embedded_servers import Redis
+from tests.factories import SessionFactory
+from tests.processes import BIN, free_port, running
+from tests.streams.event_source import Event, EventSource, events_in
+from utils.pubsub import listener
+from utils.redis import reset_client
+from utils.sse_clients import places
+
+StartServer = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_open() -> Iterator[None]:
+    """Whatever a test does, its streams give everything back."""
+    yield
+    assert len(places) == 0
+    assert listener._waiting == {}
+    assert not ended_tasks._watched
+
+
+@pytest.fixture
+def start_server(tmp_path) -> StartServer:
+    """Run a real gunicorn on this test's databases: the ``events`` process, or with ``kind="web"`` the other one."""
+
+    @contextmanager
+    def start(kind: str = "events", **environment: str) -> Iterator[str]:
+        port = free_port()
+        config = {"events": "gunicorn_events.conf.py", "web": "gunicorn.conf.py"}[kind]
+        command = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", config]
+        ports = {"PORT": str(port), "EVENTS_PORT": str(port)}
+        with running(
+            command, tmp_path / f"{kind}-{port}.log", **{"WEB_CONCURRENCY": "1", **ports, **environment}
+        ) as it:
+            it.wait_for_output("Booting worker")
+            yield f"http://127.0.0.1:{port}"
+
+    return start
+
+
+@pytest.fixture
+def own_redis(settings) -> Iterator[Redis]:
+    """A Redis of this test's own, which it may stop and start."""
+    root = Path(tempfile.mkdtemp(prefix="streams-"))
+    server = Redis(root, root)
+    server.run()
+    settings.REDIS_URL = server.url
+    reset_client()
+    yield server
+    reset_client()
+    server.stop()
+    shutil.rmtree(root)
+
+
+def bearer_of(user) -> dict[str, str]:
+    session = SessionFactory(user=user)
+    token = issue_access(user_id=user.pk, token_version=user.token_version, session_id=session.pk)
+    return {"Authorization": f"Bearer {token}"}
+
+
+def source_of(user, url: str) -> EventSource:
+    return EventSource(url, headers=bearer_of(user))
+
+
+def read_all(response) -> list[Event]:
+    """The events of a stream that ends, read in this process."""
+    assert response.status_code == 200, response.content
+    return events_in(b"".join(response.streaming_content))  # at whose end the test client closes it
+
+
+@contextmanager
+def reading(client: Client, path: str, **headers: str) -> Iterator[Iterator[bytes]]:
+    """The chunks of a stream that is read in this process, chunk by chunk."""
+    response = client.get(path, headers=headers)
+    assert response.status_code == 200, response.content
+    try:
+        yield iter(response.streaming_content)
+    finally:
+        response._iterator.close()  # the test client's own wrapper, which else would close the test's connection
+        request_finished.disconnect(close_old_connections)
+        response.close()
+        request_finished.connect(close_old_connections)

@@ -1,0 +1,208 @@
+"""What the stream of one user says."""
+
+import threading
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+
+from ai_tasks import progress
+from ai_tasks.progress import announce_end, report_delta, report_progress
+from notifications import services
+from notifications.inbox import user_events_key
+from tests.conftest import client_of
+from tests.factories import AITaskFactory
+from tests.processes import wait_until
+from tests.streams.conftest import reading
+from tests.streams.event_source import Event, events_in
+from utils import sse
+from utils.pubsub import Listener
+from utils.sse_clients import places
+
+pytestmark = pytest.mark.django_db
+
+STREAM = "/api/notifications/stream/"
+
+
+@contextmanager
+def listening(client, last_event_id: str = ""):
+    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    with reading(client, STREAM, **headers) as chunks:
+        assert next(chunks).startswith(b"retry: ")
+        yield chunks
+
+
+def take(chunks, count: int) -> list[Event]:
+    found: list[Event] = []
+    while len(found) < count:
+        found += events_in(next(chunks))
+    return found
+
+
+def notify(user, title: str = "Hello"):
+    return services.create(user_id=user.pk, title=title, message="")
+
+
+def test_a_notification_comes_as_pending_shows_it(alice, alice_client):
+    with listening(alice_client) as chunks:
+        notify(alice)
+        (event,) = take(chunks, 1)
+
+    assert event.event == "notification"
+    assert event.data == alice_client.get("/api/notifications/pending/").json()["results"][0]
+
+
+def test_tasks_come_without_their_text(alice, alice_client):
+    task = AITaskFactory(user=alice, status="running", attempt=1)
+    about = {"user_id": alice.pk, "attempt": 1}
+
+    with listening(alice_client) as chunks:
+        report_progress(task.pk, percent=10, message="Writing", **about)
+        report_delta(task.pk, offset=0, text="A loop", **about)
+        announce_end(task.pk, status="succeeded", message="Done", **about)
+        told = take(chunks, 2)
+
+    assert [(event.event, event.data) for event in told] == [
+        ("task.progress", {"id": str(task.pk), "attempt": 1, "progress": 10, "message": "Writing"}),
+        ("task.succeeded", {"id": str(task.pk), "attempt": 1, "status": "succeeded", "message": "Done"}),
+    ]
+
+
+def test_a_new_reader_hears_what_happens_from_now_on(alice, alice_client):
+    notify(alice, "old")
+
+    with listening(alice_client) as chunks:
+        notify(alice, "new")
+        assert [event.data["title"] for event in take(chunks, 1)] == ["new"]
+
+
+def test_a_reader_goes_on_after_the_last_event_that_they_had(alice, alice_client):
+    for title in "abc":
+        notify(alice, title)
+
+    with listening(alice_client, "0-0") as chunks:
+        told = take(chunks, 3)
+    with listening(alice_client, told[0].id) as chunks:
+        assert take(chunks, 2) == told[1:]
+    assert [event.data["title"] for event in told] == ["a", "b", "c"]
+
+
+def test_users_hear_only_what_is_theirs(alice, alice_client, charlie):
+    with listening(alice_client) as chunks, listening(client_of(charlie)) as strangers:
+        notify(alice, "for Alice")
+        notify(charlie, "for Charlie")
+        assert [event.data["title"] for event in take(chunks, 1)] == ["for Alice"]
+        assert [event.data["title"] for event in take(strangers, 1)] == ["for Charlie"]
+
+
+def test_without_redis_clients_are_told_to_poll(alice_client, dead_redis):
+    response = alice_client.get(STREAM)
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert int(response["Retry-After"]) > 0
+
+
+def test_an_open_stream_ends_when_redis_stays_away(alice_client, monkeypatch, settings, request):
+    monkeypatch.setattr(sse, "POLL_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr(sse, "WITHOUT_REDIS_SECONDS", 0.2)
+    settings.SSE_HEARTBEAT_SECONDS = 60
+
+    with listening(alice_client) as chunks:
+        request.getfixturevalue("dead_redis")
+        assert list(chunks) == []
+
+
+def test_listening_costs_no_query_once_the_session_is_known(alice, warm, django_assert_num_queries):
+    client = client_of(alice)
+    warm(client)
+
+    with django_assert_num_queries(0), listening(client):
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stream_holds_no_database_connection(alice_client, warm):
+    warm(alice_client)
+
+    with listening(alice_client):
+        assert connection.connection is None
+
+
+def test_a_stream_wakes_for_what_comes_between_reading_and_waiting(alice, alice_client, monkeypatch):
+    """The gap is real: something is published whenever the reader has just read."""
+    read, published = sse.read_entries, iter("abc")
+
+    def read_and_be_overtaken(key, after):
+        entries = read(key, after)
+        if title := next(published, None):
+            notify(alice, title)
+        return entries
+
+    monkeypatch.setattr(sse, "read_entries", read_and_be_overtaken)
+    with listening(alice_client) as chunks:
+        assert [event.data["title"] for event in take(chunks, 3)] == ["a", "b", "c"]
+
+
+def listening_connections(redis) -> list[dict]:
+    """Other test processes use the same server, each its own database."""
+    database = str(redis.connection_pool.connection_kwargs["db"])
+    return [client for client in redis.client_list(_type="pubsub") if client["db"] == database]
+
+
+def test_one_connection_listens_for_all_and_goes_when_nobody_listens(empty_redis):
+    wait_until(lambda: not listening_connections(empty_redis))
+    listener = Listener()
+    subscriptions = [listener.subscribe(f"test:{n % 50}") for n in range(100)]
+    for subscription in subscriptions:
+        assert subscription.wait(10)  # confirmed
+    assert [client["sub"] for client in listening_connections(empty_redis)] == ["50"]
+
+    for subscription in (*subscriptions, *subscriptions):
+        subscription.close()
+    wait_until(lambda: not listening_connections(empty_redis))
+
+    again = listener.subscribe("test:again")
+    assert again.wait(10)
+    again.close()
+
+
+def test_a_listener_that_lost_its_connection_wakes_everybody_when_it_is_back(empty_redis):
+    listener = Listener()
+    subscription = listener.subscribe("test:lost")
+    assert subscription.wait(10)
+
+    for client in listening_connections(empty_redis):
+        empty_redis.client_kill_filter(_id=client["id"])
+
+    assert subscription.wait(10)
+    empty_redis.publish("test:lost", "")
+    assert subscription.wait(10)
+    subscription.close()
+
+
+def test_streams_closed_by_many_threads_leave_nothing_behind(alice):
+    listener = Listener()
+
+    def come_and_go() -> None:
+        for n in range(50):
+            subscription = listener.subscribe(f"test:{n % 3}")
+            subscription.wait(0.001)
+            subscription.close()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert listener._waiting == {}
+
+
+def test_both_writers_of_a_users_stream_mean_the_same_one(alice):
+    assert user_events_key(alice.pk) == progress.user_events_key(alice.pk)
+
+
+def test_a_stream_that_is_never_read_gives_its_place_back(alice_client):
+    with reading(alice_client, STREAM):
+        assert len(places) == 1
+
+    assert len(places) == 0
