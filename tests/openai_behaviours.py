@@ -30,16 +30,16 @@ def pieces_of(text: str, size: int = 12) -> Iterator[str]:
 
 
 def stream(handler: "Handler", body: dict[str, Any]) -> None:
-    handler.stream(body, pieces_of(handler.state.answer))
+    handler.stream(body, pieces_of(handler.answer))
 
 
 def no_usage(handler: "Handler", body: dict[str, Any]) -> None:
-    handler.stream(body, pieces_of(handler.state.answer), usage=False)
+    handler.stream(body, pieces_of(handler.answer), usage=False)
 
 
 def slow(handler: "Handler", body: dict[str, Any]) -> None:
     def pauses() -> Iterator[str]:
-        for piece in pieces_of(handler.state.answer):
+        for piece in pieces_of(handler.answer):
             time.sleep(handler.state.slow_seconds)
             yield piece
 
@@ -48,7 +48,7 @@ def slow(handler: "Handler", body: dict[str, Any]) -> None:
 
 def document(handler: "Handler", body: dict[str, Any]) -> None:
     """Not streamed, although streaming was asked for, and without usage."""
-    message = {"role": "assistant", "content": handler.state.answer}
+    message = {"role": "assistant", "content": handler.answer}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
     handler.send_json(200, envelope("chat.completion", body.get("model", MODEL), choices=[choice]))
 

@@ -8,7 +8,9 @@ What a request gets is decided by the first of these that says anything:
    n-th behaviour, later ones the last (so ``[[behave:500,stream#17]]`` counts for itself);
 2. the script, ``POST /admin/script`` with ``{"script": ["500", "cut"], "default": "stream"}``: one entry per request;
 3. the model's name, if it is a behaviour;
-4. the default. ``flaky`` picks one of ``FLAKY`` at random, from ``--seed``.
+4. the default. ``flaky`` picks one of ``--flaky`` at random, from ``--seed``.
+
+With ``--numbered`` no two answers are equal: each ends with the number of its request.
 
 ``GET /admin/requests`` shows what was asked; ``POST /admin/reset`` forgets it all.
 """
@@ -46,6 +48,8 @@ class State:
 
     default: str = "stream"
     answer: str = ANSWER
+    numbered: bool = False
+    flaky: list[str] = field(default_factory=lambda: FLAKY)
     slow_seconds: float = 0.05
     script: deque[str] = field(default_factory=deque)
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -67,12 +71,13 @@ class State:
                 return self.script.popleft()
             if body.get("model") in BEHAVIOURS:
                 return body["model"]
-            return self.dice.choice(FLAKY) if self.default == "flaky" else self.default
+            return self.dice.choice(self.flaky) if self.default == "flaky" else self.default
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "OpenAIServer"
+    number = 0
 
     def do_GET(self) -> None:
         if self.path == "/admin/requests":
@@ -107,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         with self.state.lock:
             self.state.requests.append({"behaviour": behaviour, "headers": headers, "body": body})
+            self.number = len(self.state.requests)
         try:
             BEHAVIOURS[behaviour](self, body)
         except (BrokenPipeError, ConnectionResetError):
@@ -117,6 +123,10 @@ class Handler(BaseHTTPRequestHandler):
     @property
     def state(self) -> State:
         return self.server.state
+
+    @property
+    def answer(self) -> str:
+        return f"{self.state.answer}\nThis is answer {self.number}.\n" if self.state.numbered else self.state.answer
 
     def note_hang_up(self) -> None:
         self.close_connection = True
@@ -225,10 +235,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An OpenAI-compatible server for tests.")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--default", default="stream", choices=["flaky", *BEHAVIOURS])
+    parser.add_argument("--flaky", nargs="+", default=FLAKY, choices=[*BEHAVIOURS], metavar="BEHAVIOUR")
+    parser.add_argument("--numbered", action="store_true", help="make no two answers equal")
     parser.add_argument("--slow-seconds", type=float, default=0.05, help="between two chunks of `slow`")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    state = State(default=options.default, slow_seconds=options.slow_seconds, dice=random.Random(options.seed))
+    state = State(
+        default=options.default,
+        numbered=options.numbered,
+        flaky=options.flaky,
+        slow_seconds=options.slow_seconds,
+        dice=random.Random(options.seed),
+    )
     server = OpenAIServer(options.port, state)
     try:
         server.serve_forever()
