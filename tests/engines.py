@@ -26,6 +26,8 @@ def prepare_environment() -> IO[str]:
     os.environ["ENVIRONMENT"] = "test"
     for variable in ("CACHE_URL", "CELERY_BROKER_URL"):
         os.environ.pop(variable, None)  # both follow REDIS_URL, or tests would meet in one database
+    for variable in ("AI_API_KEY", "AI_BASE_URL"):
+        os.environ.pop(variable, None)  # nobody's key pays for a test
     embedded.ensure()
     number, lock = take_number()
     os.environ["DATABASE_URL"] = with_database_number(os.environ["DATABASE_URL"], number)

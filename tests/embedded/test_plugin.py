@@ -1,6 +1,8 @@
 """How a test process comes to databases of its own."""
 
 import os
+import subprocess
+import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -41,3 +43,11 @@ def test_no_two_test_processes_have_the_same_number():
     other_lock.close()
 
     assert len({own, number, other_number}) == 3
+
+
+@pytest.mark.parametrize("variable", ["AI_API_KEY", "AI_BASE_URL"])
+def test_a_developers_own_model_is_never_asked_by_a_test(variable):
+    program = f"import os, sys, tests.engines; sys.exit({variable!r} in os.environ)"
+    environment = {**os.environ, variable: "https://model.example.com"}
+
+    assert subprocess.run([sys.executable, "-c", program], env=environment, timeout=60, check=False).returncode == 0
