@@ -16,9 +16,9 @@ workers = env.integer("EVENTS_CONCURRENCY", 1, minimum=1)
 _max_streams = env.integer("EVENTS_MAX_STREAMS", 10_000, minimum=1)
 worker_connections = _max_streams + 1000  # room for requests that are refused
 backlog = 4096  # all clients of a process that was restarted come at once
-keepalive = 75
+keepalive = 5  # seconds: a connection whose stream has ended has no other use
 timeout = 30
-graceful_timeout = 20  # longer than streams take to notice that they should end
+graceful_timeout = 25  # longer than a stream takes to notice that it should end, and its connection after it
 preload_app = False
 control_socket_disable = True
 accesslog = None

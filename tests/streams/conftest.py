@@ -2,6 +2,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,23 @@ from accounts.tokens import issue_access
 from ai_tasks.events import ended_tasks
 from NoteAssist_AI.embedded_servers import Redis
 from tests.factories import SessionFactory
-from tests.processes import BIN, free_port, running
+from tests.processes import BIN, Process, free_port, running
 from tests.streams.event_source import Event, EventSource, events_in
 from utils.pubsub import listener
 from utils.redis import reset_client
 from utils.sse_clients import places
 
-StartServer = Callable[..., AbstractContextManager[str]]
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    process: Process
+
+    def events_of(self, task) -> str:
+        return f"{self.url}/api/ai/tasks/{task.pk}/events/"
+
+
+StartServer = Callable[..., AbstractContextManager[Server]]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +47,7 @@ def start_server(tmp_path) -> StartServer:
     """Run a real gunicorn on this test's databases: the ``events`` process, or with ``kind="web"`` the other one."""
 
     @contextmanager
-    def start(kind: str = "events", **environment: str) -> Iterator[str]:
+    def start(kind: str = "events", **environment: str) -> Iterator[Server]:
         port = free_port()
         config = {"events": "gunicorn_events.conf.py", "web": "gunicorn.conf.py"}[kind]
         command = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", config]
@@ -45,7 +56,7 @@ def start_server(tmp_path) -> StartServer:
             command, tmp_path / f"{kind}-{port}.log", **{"WEB_CONCURRENCY": "1", **ports, **environment}
         ) as it:
             it.wait_for_output("Booting worker")
-            yield f"http://127.0.0.1:{port}"
+            yield Server(f"http://127.0.0.1:{port}", it)
 
     return start
 
