@@ -49,10 +49,11 @@ def main() -> int:
             signal.signal(signum, signal.default_int_handler)
     os.environ[RUN_VARIABLE] = uuid.uuid4().hex
     try:
-        port = free_port()
+        port = free_port("PORT", 8000)
+        events_port = free_port("EVENTS_PORT", port + 1)
         embedded.ensure()
         prepare()
-        return run(port)
+        return run(port, events_port)
     except KeyboardInterrupt:
         logger.info("stopping")
         return 0
@@ -65,15 +66,15 @@ def main() -> int:
         end_descendants()
 
 
-def free_port() -> int:
+def free_port(variable: str, default: int) -> int:
     """The port to serve on; exits with a message if somebody else has it."""
-    port = env.integer("PORT", 8000, minimum=1)
+    port = env.integer(variable, default, minimum=1)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
-            sys.exit(f"Port {port} cannot be used ({error}). Choose another one: PORT=8010 make run")
+            sys.exit(f"Port {port} cannot be used ({error}). Choose another one: {variable}={port + 10} make run")
     return port
 
 
@@ -86,7 +87,7 @@ def prepare() -> None:
             sys.exit(f"manage.py {arguments[0]} failed with exit status {step.returncode}.")
 
 
-def run(port: int) -> int:
+def run(port: int, events_port: int) -> int:
     """Run the processes until one of them ends, and return a non-zero exit status."""
     programs = Path(sys.executable).parent
     honcho = subprocess.Popen(
@@ -97,6 +98,8 @@ def run(port: int) -> int:
             **os.environ,
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PORT": str(port),
+            "EVENTS_PORT": str(events_port),  # honcho adds 100 to PORT for each line
+            "EVENTS_BASE_URL": os.environ.get("EVENTS_BASE_URL") or f"http://127.0.0.1:{events_port}",
             "PYTHONUNBUFFERED": "1",
         },
         start_new_session=True,  # Ctrl-C comes to this process alone, which then ends the others in order

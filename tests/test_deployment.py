@@ -50,7 +50,8 @@ class Client:
 @pytest.mark.django_db(transaction=True)
 def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_path):
     port = free_port()
-    environment = {**PRODUCTION, "PORT": str(port), "AI_WORKER_CONCURRENCY": "4"}
+    ports = {"PORT": str(port), "EVENTS_PORT": str(free_port())}
+    environment = {**PRODUCTION, **ports, "AI_WORKER_CONCURRENCY": "4"}
     release = subprocess.run(
         ["sh", "-c", PROCFILE["release"]],
         env=environment_of_this_test(**environment),
@@ -72,7 +73,7 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
                 )
             )
             for name, command in PROCFILE.items()
-            if name in ("web", "worker", "beat")
+            if name != "release"
         }
         started["web"].wait_for_output("Listening at")
         started["worker"].wait_for_output(" ready.")
@@ -87,7 +88,10 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
         wait_until(lambda: client.send(f"/api/ai/tasks/{task_id}/")["status"] in AITask.TERMINAL)
         task = client.send(f"/api/ai/tasks/{task_id}/")
         assert (task["status"], task["provider"]) == ("succeeded", "offline")
-        for name in ("web", "worker", "beat"):
+        events = Client(int(ports["EVENTS_PORT"]))
+        wait_until(lambda: "Booting worker" in started["events"].output)
+        assert events.send("/healthz/live") == {"status": "ok"}
+        for name in ("web", "worker", "beat", "events"):
             started[name].send(signal.SIGTERM)
             assert started[name].wait(30) == 0, started[name].output
 
@@ -118,7 +122,7 @@ def test_render_starts_what_the_procfile_starts():
     def program(command: str) -> list[str]:
         return re.sub(r"^(\w+=\S+ )+", "", command).split()
 
-    for name in ("web", "worker", "beat"):
+    for name in ("web", "worker", "beat", "events"):
         assert program(services[f"noteassist-{name}"]["startCommand"]) == program(PROCFILE[name])
     assert services["noteassist-web"]["healthCheckPath"] == "/healthz/live"
     assert services["noteassist-redis"]["maxmemoryPolicy"] == "volatile-lru"
@@ -134,7 +138,7 @@ def test_the_environment_of_the_guides_checklist_is_in_the_example():
 def test_every_variable_that_is_read_is_in_the_example_and_none_besides():
     example = set(re.findall(r"^([A-Z_]+)=", Path(settings.BASE_DIR, ".env.example").read_text(), flags=re.MULTILINE))
     readers = r"env\.(?:text|choice|boolean|integer|seconds|words|origins|url|secret|rate)\(\s*[\"']([A-Z_]+)[\"']"
-    files = ["NoteAssist_AI/settings.py", "NoteAssist_AI/embedded.py", "gunicorn.conf.py"]
+    files = ["NoteAssist_AI/settings.py", "NoteAssist_AI/embedded.py", "gunicorn.conf.py", "gunicorn_events.conf.py"]
     read = {name for file in files for name in re.findall(readers, Path(settings.BASE_DIR, file).read_text())}
     read |= set(re.findall(r"\$\{([A-Z_]+):-", " ".join(PROCFILE.values())))
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.embedded.conftest import PROJECT, alive, environment_of, wait_until
+from tests.processes import free_port
 
 LAUNCHER = """
 import sys
@@ -54,9 +55,7 @@ signal.pause()
 
 @pytest.fixture
 def port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def launch(engines, port, tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", LAUNCHER, procfile],
             cwd=PROJECT,
-            env=environment_of(engines, PORT=str(port)),
+            env=environment_of(engines, PORT=str(port), EVENTS_PORT=str(free_port())),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
