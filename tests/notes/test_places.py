@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from notes import services
@@ -100,7 +100,12 @@ def stored(note_id):
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # shrinking takes minutes where an example takes a database
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(actions=st.lists(ACTIONS, max_size=15))
 def test_places_are_those_of_a_list_after_any_actions(db, make_note, actions):
     user = UserFactory()

@@ -1,0 +1,130 @@
+"""The fast reads show what the serializers show, for every field and every shape."""
+
+import itertools
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+from rest_framework.request import Request
+from rest_framework.test import APIRequestFactory
+
+from accounts.models import User
+from notes import reads
+from notes.models import Note
+from notes.serializers import NoteDetailSerializer, NoteListSerializer
+from tests.factories import ChapterFactory, NoteFactory, TopicFactory
+from utils import compiled_reads
+from utils.compiled_reads import read_rows
+from utils.json import dumps
+from utils.pagination import LookAheadCursorPagination
+from utils.query_optimization import NOTE_ORDERINGS, QueryOptimizer
+
+
+@pytest.fixture
+def notes(alice, charlie) -> list[Note]:
+    statuses, tags = ["draft", "published"], [[], ["python"], ["python", "web"]]
+    notes = [
+        NoteFactory(user=alice, status=status, tags=tag, title=f'{title} é ☃ "quoted"')
+        for title, (status, tag) in enumerate(itertools.product(statuses, tags))
+    ]
+    NoteFactory(user=alice, created_at=datetime(2026, 1, 1, tzinfo=UTC), updated_at=datetime(2026, 1, 1, tzinfo=UTC))
+    NoteFactory(user=alice, deleted_at=datetime(2026, 1, 2, tzinfo=UTC))
+    NoteFactory(user=charlie, tags=["python"])
+    sources = [{"title": "Docs", "url": "https://docs.python.org/3/"}]
+    for chapter in (ChapterFactory(note=notes[0]), ChapterFactory(note=notes[0]), ChapterFactory(note=notes[1])):
+        TopicFactory(chapter=chapter, explanation="Text \\ with \u2028 odd \t characters", sources=sources)
+        TopicFactory(chapter=chapter, code="print('<b>')", code_language="python")
+    ChapterFactory(note=notes[0])
+    return notes
+
+
+def request_for(query: str = "") -> Request:
+    return Request(APIRequestFactory().get(f"/api/notes/?{query}"))
+
+
+def fast_list(user: User, filters: dict, query: str = "") -> list:
+    page = reads.list_page(LookAheadCursorPagination(), request_for(query), user_id=user.pk, filters=filters)
+    return orjson.loads(dumps(page))
+
+
+def careful_list(user: User, filters: dict, query: str = "") -> list:
+    queryset = QueryOptimizer.get_notes_for_list(user, filters)
+    page = LookAheadCursorPagination().paginate_queryset(queryset, request_for(query))
+    return orjson.loads(dumps(NoteListSerializer(page, many=True).data))
+
+
+@pytest.mark.parametrize("ordering", NOTE_ORDERINGS)
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"status": "draft"},
+        {"tags": ["python"]},
+        {"tags": ["python", "web"], "status": "published"},
+        {"trash": True},
+        {"search": "python"},
+    ],
+)
+def test_the_list_is_the_serializers_for_every_filter_and_ordering(alice, notes, filters, ordering):
+    filters = {**filters, "ordering": ordering}
+
+    assert fast_list(alice, filters) == careful_list(alice, filters) != []
+
+
+def test_one_shape_serves_every_user_and_value(alice, charlie, notes):
+    compiled_reads._compiled.clear()
+
+    for user, status in itertools.product([alice, charlie], ["draft", "published", "archived"]):
+        assert fast_list(user, {"status": status}) == careful_list(user, {"status": status})
+
+    assert len(compiled_reads._compiled) == 1
+
+
+@pytest.mark.parametrize("ordering", NOTE_ORDERINGS)
+def test_pages_follow_each_other_both_ways(alice, notes, ordering):
+    def walk(query):
+        paginator = LookAheadCursorPagination()
+        rows = reads.list_page(paginator, request_for(query), user_id=alice.pk, filters={"ordering": ordering})
+        links = paginator.get_next_link(), paginator.get_previous_link()
+        return [row["id"] for row in rows], *(link and link.partition("?")[2] for link in links)
+
+    first, forward, nothing = walk("page_size=3")
+    second, further, back = walk(forward)
+    third, nothing_more, _ = walk(further)
+
+    assert (nothing, nothing_more) == (None, None)
+    assert walk(back)[0] == first
+    assert first + second + third == [row["id"] for row in careful_list(alice, {"ordering": ordering})]
+
+
+def test_the_detail_is_the_serializers_for_every_field(alice, notes, django_assert_num_queries):
+    for note in notes:
+        careful = NoteDetailSerializer(QueryOptimizer.get_note_detail(note.pk, alice)).data
+        with django_assert_num_queries(3):  # the note, its chapters, its topics
+            fast = reads.detail(note.pk, user_id=alice.pk)
+
+        assert orjson.loads(dumps(fast)) == orjson.loads(dumps(careful))
+
+
+def test_a_strangers_note_does_not_exist(charlie, notes):
+    with pytest.raises(Note.DoesNotExist):
+        reads.detail(notes[0].pk, user_id=charlie.pk)
+
+
+def test_a_value_that_the_queryset_does_not_use_is_an_error(alice):
+    with pytest.raises(ValueError, match="does not use"):
+        read_rows("unused", lambda user_id, other: Note.objects.filter(user=user_id).values("id"), user_id=1, other=2)
+
+
+@pytest.mark.parametrize("value", [True, None, 1.5, {}])
+def test_a_value_without_a_marker_is_an_error(alice, value):
+    with pytest.raises(TypeError):
+        read_rows("odd", lambda value: Note.objects.filter(pk=value).values("id"), value=value)
+
+
+def test_what_is_remembered_is_bounded(alice, monkeypatch):
+    monkeypatch.setattr(compiled_reads, "MAX_SHAPES", 3)
+    for shape in range(10):
+        read_rows(f"shape {shape}", lambda note_id: Note.objects.filter(pk=note_id).values("id"), note_id=1)
+
+    assert len(compiled_reads._compiled) <= 3
