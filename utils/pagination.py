@@ -41,26 +41,43 @@ class LookAheadCursorPagination(BasePagination):
 
     request: Request
     ordering: Sequence[str]
+    position: list[Any]
+    """The values that the page begins after; empty at an end of the list."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        ordering = [str(term) for term in queryset.query.order_by or queryset.model._meta.ordering]
+        self.read_request(request, ordering, queryset.model)
+        return self.take(list(self.narrow(queryset, self.position)))
+
+    def read_request(self, request: Request, ordering: Sequence[str], model: type[Model]) -> None:
+        """Read which page is asked for. Raises :class:`InvalidPageSize` and :class:`InvalidCursor`."""
         self.request = request
         self.page_size = read_page_size(request)
-        self.ordering = [str(term) for term in queryset.query.order_by or queryset.model._meta.ordering]
-        cursor = self._read_cursor(queryset.model)
-        self.backward = cursor is not None and cursor[0]
-        position = cursor[1] if cursor else None
+        self.ordering = list(ordering)
+        self.backward, self.position = self._read_cursor(model) or (False, [])
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All that :meth:`narrow` makes of the queryset's SQL, but for the values of the position."""
+        return (*self.ordering, self.page_size, self.backward, bool(self.position))
+
+    def narrow(self, queryset: Any, position: Sequence[Any]) -> Any:
+        """The queryset's rows of this page, and one more."""
         if self.backward:
             queryset = queryset.order_by(*(_flip(term) for term in self.ordering))
-        if position is not None:
+        if position:
             queryset = queryset.filter(self._beyond(position))
-        rows = list(queryset[: self.page_size + 1])
+        return queryset[: self.page_size + 1]
+
+    def take(self, rows: list[Any]) -> list[Any]:
+        """The page of the rows that :meth:`narrow` found, in the list's order."""
         more = len(rows) > self.page_size
         rows = rows[: self.page_size]
         if self.backward:
             rows.reverse()
         # Travelling backward, the page that we came from is certainly next.
         self.has_next = bool(rows) and (self.backward or more)
-        self.has_previous = bool(rows) and (more if self.backward else position is not None)
+        self.has_previous = bool(rows) and (more if self.backward else bool(self.position))
         self.rows = rows
         return rows
 
@@ -107,7 +124,7 @@ class LookAheadCursorPagination(BasePagination):
         except (binascii.Error, ValueError, TypeError, AttributeError) as error:
             raise InvalidCursor from error
 
-    def _beyond(self, position: list[Any]) -> Q:
+    def _beyond(self, position: Sequence[Any]) -> Q:
         """Rows after the position: (a, b) > (x, y) written so that each column may run its own way."""
         condition = Q()
         terms = [_flip(term) for term in self.ordering] if self.backward else list(self.ordering)

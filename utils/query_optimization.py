@@ -59,10 +59,15 @@ class QueryOptimizer:
             notes = notes.tagged(tags)
         if search := filters.get("search"):
             notes = notes.matching(split_words(search))
+        return notes.for_list().order_by(*QueryOptimizer.note_ordering(filters))
+
+    @staticmethod
+    def note_ordering(filters: Mapping[str, Any]) -> tuple[str, str]:
+        """The order of a list of notes, which ends in a unique column. Raises ``ValueError`` for an unknown one."""
         ordering = filters.get("ordering") or NOTE_ORDERINGS[0]
         if ordering not in NOTE_ORDERINGS:
             raise ValueError(f"Notes cannot be ordered by {ordering!r}.")
-        return notes.for_list().order_by(ordering, "-id" if ordering.startswith("-") else "id")
+        return ordering, "-id" if ordering.startswith("-") else "id"
 
     @staticmethod
     def get_note_detail(note_id: int | str, user: HasKey) -> Note:

@@ -7,7 +7,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from notes import services
+from notes import reads, services
 from notes.models import Note, NoteVersion
 from notes.serializers import (
     NoteCreateSerializer,
@@ -33,6 +33,7 @@ from notes.views.common import (
 )
 from utils.idempotency import idempotent
 from utils.pages import cached_page
+from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer
 
 
@@ -49,13 +50,16 @@ class NoteViewSet(NotePages, viewsets.GenericViewSet):
     @cached_page
     def list(self, request: Request) -> Response:
         """List notes, without what is in them."""
-        return paginated(self)
+        filters = read_query(NoteFilterSerializer, request) if request.query_params else {}
+        paginator = LookAheadCursorPagination()
+        rows = reads.list_page(paginator, request, user_id=user_id(request), filters=filters)
+        return paginator.get_paginated_response(rows)
 
     @extend_schema(responses=NoteDetailSerializer)
     @cached_page
     def retrieve(self, request: Request, pk: str) -> Response:
         """Show a note with all its chapters and topics. Its ETag is its version."""
-        return _detail(QueryOptimizer.get_note_detail(int(pk), request.user))
+        return versioned(reads.detail(int(pk), user_id=user_id(request)))
 
     @extend_schema(request=NoteCreateSerializer, responses={201: NoteDetailSerializer}, parameters=[IDEMPOTENCY_KEY])
     @idempotent

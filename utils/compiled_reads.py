@@ -1,0 +1,121 @@
+"""Rows of ordinary querysets, without building the queryset's SQL or model instances for each request.
+
+Building and compiling a list's SQL takes longer than running it, and gives the same text for every user. So a read
+names its *shape* (everything that changes the SQL's text) and how to build its queryset from *values* (everything that
+does not). The first read of a shape builds the queryset with markers in place of the values and remembers the SQL with
+the markers' positions; later ones only put their values there.
+
+The querysets stay what they are: ``QueryOptimizer`` makes them, serializers and tests use them, and tests hold both
+ways to the same answers.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection
+from django.db.models import JSONField, QuerySet
+from django.db.models.sql.compiler import SQLCompiler
+
+MAX_SHAPES = 500
+"""Clients choose among shapes (filters, orderings, sizes), so what is remembered is bounded."""
+
+_FIRST_INT = -(2**62)
+_FIRST_MOMENT = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+
+Row = dict[str, Any]
+_Slot = tuple[int, str, int | None]
+"""A parameter's position, its value's name, and which item of it if the value is a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    sql: str
+    params: tuple[Any, ...]
+    names: tuple[str, ...]
+    slots: tuple[_Slot, ...]
+    """Which parameters are values."""
+    compiler: SQLCompiler
+    converters: dict[int, Any]
+
+
+_compiled: dict[Hashable, _Compiled] = {}
+
+
+def read_rows(shape: Hashable, build: Callable[..., QuerySet[Any, Any]], **values: Any) -> list[Row]:
+    """Run the queryset ``build(**values)``, which ends in ``values()``, and return its rows in their order.
+
+    For rendering: a column of JSON stays the text that Postgres gave, as an ``orjson.Fragment``.
+
+    ``shape`` must differ wherever ``build`` makes SQL of another text, but for the lengths of values that are lists;
+    ``build`` must use each value (of a list, each item) as it is: it is called with markers of their types. One query.
+    """
+    lengths = tuple(len(value) for value in values.values() if isinstance(value, list))
+    compiled = _compiled.get((shape, lengths))
+    if compiled is None:
+        compiled = _compile(build, values)
+        if len(_compiled) >= MAX_SHAPES:
+            _compiled.clear()
+        _compiled[shape, lengths] = compiled
+    params = list(compiled.params)
+    for position, name, index in compiled.slots:
+        value = values[name]
+        params[position] = value if index is None else value[index]
+    with connection.cursor() as cursor:
+        cursor.execute(compiled.sql, params)
+        rows = cursor.fetchall()
+    if compiled.converters:
+        rows = compiled.compiler.apply_converters(rows, compiled.converters)
+    return [dict(zip(compiled.names, row, strict=True)) for row in rows]
+
+
+def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -> _Compiled:
+    markers = {name: _marker(value, number) for number, (name, value) in enumerate(values.items())}
+    query = build(**markers).query
+    compiler = query.get_compiler(connection=connection)
+    sql, params = compiler.as_sql()
+    places: list[tuple[Any, str, int | None]] = []
+    for name, marker in markers.items():
+        items = enumerate(marker) if isinstance(marker, list) else [(None, marker)]
+        places += [(item, name, index) for index, item in items]
+    slots = tuple(
+        (position, name, index)
+        for position, param in enumerate(params)
+        for marker, name, index in places
+        if type(param) is type(marker) and param == marker
+    )
+    if missing := {(name, index) for _, name, index in places} - {slot[1:] for slot in slots}:
+        raise ValueError(f"The queryset does not use as a parameter: {missing}.")
+    columns = [expression for expression, _, _ in compiler.select]
+    converters = compiler.get_converters(columns)
+    for position, column in enumerate(columns):
+        if isinstance(column.output_field, JSONField):
+            converters[position] = ([_fragment], column)
+    names = tuple(name for name in query.selected or ())
+    return _Compiled(sql, tuple(params), names, slots, compiler, converters)
+
+
+def _fragment(value: str | None, _expression: Any, _connection: Any) -> orjson.Fragment | None:
+    """JSON that Postgres has rendered is not parsed to be rendered again."""
+    return None if value is None else orjson.Fragment(value)
+
+
+def _marker(value: Any, number: int) -> Any:
+    """A value of the same type that no query has of itself, another one for each number."""
+    match value:
+        case bool():
+            raise TypeError("A truth value belongs to the shape.")
+        case int():
+            return _FIRST_INT + number
+        case datetime():
+            return _FIRST_MOMENT + timedelta(days=number)
+        case UUID():
+            return UUID(int=2**127 + number)
+        case str():
+            return f"\ue000{number}"
+        case list():
+            return [_marker(item, 1000 * (number + 1) + index) for index, item in enumerate(value)]
+    raise TypeError(f"A {type(value).__name__} cannot be a value of a compiled read.")
