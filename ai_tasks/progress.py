@@ -5,7 +5,6 @@ written by one script that refuses an older attempt, so a worker that lost its l
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -59,16 +58,6 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 )
 _NO_ATTEMPT = 2**31
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """The latest word of a running attempt; ``at`` is UTC."""
-
-    attempt: int
-    progress: int
-    message: str
-    at: datetime
 
 
 def live_key(task_id: UUID) -> str:
@@ -149,28 +138,3 @@ def _report(
                 int(event in END_EVENTS),
             ],
         )
-
-
-def read_live(task_ids: Iterable[UUID]) -> dict[UUID, Live]:
-    """The latest progress of these tasks, as far as Redis knows any."""
-    ids = list(task_ids)
-    if not ids:
-        return {}
-    try:
-        with redis_guard() as client:
-            pipeline = client.pipeline(transaction=False)
-            for task_id in ids:
-                pipeline.hgetall(live_key(task_id))
-            answers = pipeline.execute()
-    except RedisUnavailable:
-        return {}
-    return {task_id: _live(fields) for task_id, fields in zip(ids, answers, strict=True) if fields}
-
-
-def _live(fields: dict[bytes, bytes]) -> Live:
-    return Live(
-        attempt=int(fields[b"attempt"]),
-        progress=int(fields[b"progress"]),
-        message=fields[b"message"].decode(),
-        at=datetime.fromtimestamp(float(fields[b"at"]), tz=UTC),
-    )

@@ -26,7 +26,6 @@ from ai_tasks.serializers import (
     request_types,
     task_path,
 )
-from utils.async_optimization import with_live_progress
 from utils.idempotency import idempotent
 from utils.json import dumps
 from utils.pages import body_tag, conditional
@@ -75,7 +74,7 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         return _accepted(submission.task, is_new=submission.outcome == "created")
 
     def retrieve(self, request: Request, pk: UUID) -> HttpResponse:
-        task = with_live_progress(QueryOptimizer.get_task_detail(pk, request.user))
+        task = QueryOptimizer.get_task_detail(pk, request.user)
         body = dumps(TaskSerializer(task).data)
         return conditional(request, body, body_tag(body))
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger
-from ai_tasks.ledger import Attempt, FenceLost
+from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
 from ai_tasks.progress import report_delta, report_progress
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
 from ai_tasks.runner import Answer, Job, run
@@ -23,6 +23,8 @@ from utils.redis import RedisUnavailable
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 2.0
+PROGRESS_SECONDS = 0.5
+"""How far attempts are is recorded this often, for all that got further in one statement."""
 DELTA_SECONDS = 0.075
 """Text is sent on at most this often, so that a task costs few messages."""
 RECORD_RETRY_SECONDS = 1.0
@@ -50,6 +52,8 @@ class RunningAttempt:
         self.attempt = attempt
         self.deadline = time.monotonic() + settings.AI_TIMEOUT_SECONDS
         self.stop_reason: StopReason | None = None
+        self.step = STARTING
+        self.recorded_step = self.step
         self._text: list[str] = []
         self._characters_sent = 0
         self._sent_at = time.monotonic()
@@ -60,6 +64,8 @@ class RunningAttempt:
 
     def progress(self, percent: int, message: str) -> None:
         self.send_text()
+        if percent >= self.step.percent:
+            self.step = Step(percent, message)
         try:
             report_progress(
                 self.attempt.task_id,
@@ -69,7 +75,7 @@ class RunningAttempt:
                 message=message,
             )
         except RedisUnavailable:
-            return  # nobody watches; the row gets the answer
+            return  # who polls learns it from the row
 
     def delta(self, text: str) -> None:
         self._text.append(text)
@@ -194,26 +200,37 @@ class Worker:
             self._thread.start()
 
     def _beat(self) -> None:
+        renewed_at = time.monotonic()
         while True:
-            time.sleep(HEARTBEAT_SECONDS)
+            time.sleep(PROGRESS_SECONDS)
+            now = time.monotonic()
             with self._lock:
                 attempts = list(self._running.values())
-            if self._release_at is not None and time.monotonic() > self._release_at:
+            if self._release_at is not None and now > self._release_at:
                 for running in attempts:
                     running.stop_reason = StopReason.SHUTDOWN
-            renewed = [running for running in attempts if time.monotonic() <= running.deadline]
+            is_due = now - renewed_at >= HEARTBEAT_SECONDS
+            renewed = [
+                running
+                for running in attempts
+                if now <= running.deadline and (is_due or running.step != running.recorded_step)
+            ]
+            if is_due:
+                renewed_at = now
             if renewed:
                 self._renew(renewed)
 
     def _renew(self, attempts: list[RunningAttempt]) -> None:
+        steps = {running.key: running.step for running in attempts}
         try:
-            statuses = ledger.heartbeat([running.key for running in attempts])
+            statuses = ledger.heartbeat(steps)
         except (OperationalError, InterfaceError) as error:
             logger.warning("Leases could not be renewed: %s", error)
             return
         finally:
             connection.close()
         for running in attempts:
+            running.recorded_step = steps[running.key]
             status = statuses.get(running.key)
             if status is None:
                 running.stop_reason = StopReason.FENCE_LOST

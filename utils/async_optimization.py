@@ -14,7 +14,7 @@ from celery.signals import heartbeat_sent, worker_shutting_down
 from django.conf import settings
 
 from accounts.services import password_resets, sessions
-from ai_tasks import ledger, progress
+from ai_tasks import ledger
 from ai_tasks.models import AITask
 from ai_tasks.worker import worker
 from notifications import services as notifications
@@ -110,11 +110,10 @@ class AsyncTaskManager:
 
     @staticmethod
     def get_task_status(task_id: UUID | str) -> TaskStatus:
-        """The task's state: live progress from Redis while it runs, else from its row."""
-        task = AITask.objects.filter(pk=task_id).only("status", "progress", "message", "updated_at", "attempt").first()
+        """The task's state by its row, in which its worker records its progress twice a second."""
+        task = AITask.objects.filter(pk=task_id).only("status", "progress", "message", "updated_at").first()
         if task is None:
             return {"status": None, "progress": 0, "message": "", "timestamp": None}
-        task = with_live_progress(task)
         return {
             "status": task.status,
             "progress": task.progress,
@@ -126,15 +125,6 @@ class AsyncTaskManager:
     def get_task_result(task_id: UUID | str) -> dict[str, Any] | None:
         """``{content, code, code_language, sources, notice}``, or None as long as there is none."""
         return AITask.objects.filter(pk=task_id).values_list("result", flat=True).first()
-
-
-def with_live_progress(task: AITask) -> AITask:
-    """Overlay a running task with what its worker said last."""
-    if task.status == AITask.Status.RUNNING:
-        live = progress.read_live([task.pk]).get(task.pk)
-        if live is not None and live.attempt == task.attempt:
-            task.progress, task.message, task.updated_at = live.progress, live.message or task.message, live.at
-    return task
 
 
 class NotificationOptimizer:

@@ -5,8 +5,10 @@ Every transition is one conditional UPDATE whose row count tells who won. ``tran
 """
 
 from ai_tasks.ledger.attempts import (
+    STARTING,
     Attempt,
     FenceLost,
+    Step,
     claim,
     fail,
     heartbeat,
@@ -21,10 +23,12 @@ from ai_tasks.ledger.sweeping import purge_finished, sweep
 from ai_tasks.ledger.transitions import TRANSITIONS
 
 __all__ = [
+    "STARTING",
     "TRANSITIONS",
     "AILimitReached",
     "Attempt",
     "FenceLost",
+    "Step",
     "Submission",
     "TaskFinished",
     "TaskUnfinished",

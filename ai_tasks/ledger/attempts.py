@@ -1,7 +1,7 @@
 """What workers call. Every write names the attempt that it comes from; one that has been overtaken changes nothing."""
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -44,6 +44,17 @@ class Attempt:
     request_data: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far an attempt is: a percentage that never falls, and a message for its user."""
+
+    percent: int
+    message: str
+
+
+STARTING = Step(0, "Starting")
+
+
 def claim(task_id: UUID) -> Attempt | None:
     """Take a task for one lease, or None if there is nothing to take: it is gone, finished, not due or taken.
 
@@ -62,8 +73,8 @@ def claim(task_id: UUID) -> Attempt | None:
                 lease_expires_at=Now() + LEASE,
                 next_attempt_at=None,
                 started_at=Coalesce("started_at", Now()),
-                progress=0,
-                message="Starting",
+                progress=STARTING.percent,
+                message=STARTING.message,
                 updated_at=Now(),
             )
         )
@@ -74,8 +85,8 @@ def claim(task_id: UUID) -> Attempt | None:
     return Attempt(task.pk, task.attempt, task.user_id, task.request_type, task.request_data)
 
 
-def heartbeat(held: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
-    """Renew the leases of these (task, attempt) pairs in one statement.
+def heartbeat(held: Mapping[tuple[UUID, int], Step]) -> dict[tuple[UUID, int], str]:
+    """Renew the leases of these (task, attempt) pairs and record how far each is, in one statement.
 
     Returns the status of each pair that still counts; one that does not come back has lost its fence.
     """
@@ -84,12 +95,23 @@ def heartbeat(held: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE ai_tasks_aitask AS task SET lease_expires_at = now() + make_interval(secs => %s)
-            FROM unnest(%s::uuid[], %s::int[]) AS held (id, attempt)
+            UPDATE ai_tasks_aitask AS task SET
+                lease_expires_at = now() + make_interval(secs => %s),
+                progress = greatest(task.progress, held.percent),
+                message = CASE WHEN task.status = 'running' AND held.percent >= task.progress
+                    THEN held.message ELSE task.message END,
+                updated_at = CASE WHEN held.percent > task.progress THEN now() ELSE task.updated_at END
+            FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::text[]) AS held (id, attempt, percent, message)
             WHERE task.id = held.id AND task.attempt = held.attempt AND task.status IN ('running', 'cancelling')
             RETURNING task.id, task.attempt, task.status
             """,
-            [LEASE.total_seconds(), [task_id for task_id, _ in held], [attempt for _, attempt in held]],
+            [
+                LEASE.total_seconds(),
+                [task_id for task_id, _ in held],
+                [attempt for _, attempt in held],
+                [step.percent for step in held.values()],
+                [step.message for step in held.values()],
+            ],
         )
         return {(task_id, attempt): status for task_id, attempt, status in cursor.fetchall()}
 

@@ -232,7 +232,7 @@ def test_a_task_that_keeps_losing_its_worker_is_failed_with_a_notification(alice
 
 def test_a_heartbeat_renews_what_counts_and_tells_of_cancels(alice):
     running, cancelling, overtaken = AITaskFactory.create_batch(3, user=alice)
-    held = [(task.pk, ledger.claim(task.pk).number) for task in (running, cancelling, overtaken)]
+    held = {(task.pk, ledger.claim(task.pk).number): ledger.STARTING for task in (running, cancelling, overtaken)}
     ledger.cancel(task_id=cancelling.pk, user_id=alice.pk)
     AITask.objects.filter(pk=overtaken.pk).update(attempt=2)
     expire_lease(running)
@@ -242,6 +242,20 @@ def test_a_heartbeat_renews_what_counts_and_tells_of_cancels(alice):
     assert statuses == {(running.pk, 1): "running", (cancelling.pk, 1): "cancelling"}
     running.refresh_from_db()
     assert running.lease_expires_at > timezone.now()
+
+
+def test_a_heartbeat_records_how_far_an_attempt_is_and_never_takes_it_back(alice):
+    task, cancelling = AITaskFactory.create_batch(2, user=alice)
+    keys = [(each.pk, ledger.claim(each.pk).number) for each in (task, cancelling)]
+    ledger.heartbeat(dict.fromkeys(keys, ledger.Step(40, "Writing the answer")))
+    ledger.cancel(task_id=cancelling.pk, user_id=alice.pk)
+
+    ledger.heartbeat(dict.fromkeys(keys, ledger.Step(30, "A message that came late")))
+
+    task.refresh_from_db()
+    cancelling.refresh_from_db()
+    assert (task.progress, task.message) == (40, "Writing the answer")
+    assert (cancelling.progress, cancelling.message) == (40, "Cancelling")
 
 
 def test_a_released_task_is_taken_by_another_worker_without_a_lost_lease(alice):
