@@ -1,0 +1,164 @@
+"""Threads that kill what runs and see to it that it runs again."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.faults.history import clock
+from tests.faults.plan import Plan
+from tests.faults.system import System
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something was away from ``began`` to ``ended``, seconds since 1970."""
+
+    target: str
+    kind: str
+    began: float
+    ended: float
+
+    def __str__(self) -> str:
+        return f"{clock(self.began)} {self.target}: {self.kind}, back at {clock(self.ended)}"
+
+
+@dataclass
+class FaultLog:
+    faults: list[Fault] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What went wrong with ending or starting something, as a worker that did not exit with 0."""
+
+    def note(self, target: str, kind: str, began: float) -> None:
+        self.faults.append(Fault(target, kind, began, time.time()))
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(f"{fault.target.split('-')[0]} {fault.kind}" for fault in self.faults)
+
+    def of(self, target: str) -> list[Fault]:
+        return [fault for fault in self.faults if fault.target == target]
+
+
+class Operators:
+    """One thread for each thing that is killed."""
+
+    def __init__(self, system: System, sizes: Plan, seed: int, log: FaultLog) -> None:
+        self._system, self._sizes, self._log = system, sizes, log
+        self._dice = random.Random(seed)
+        self._lock = threading.Lock()
+        self._worker_faults = ["SIGKILL"] * sizes.worker_sigkills + ["SIGTERM"] * sizes.worker_sigterms
+        self._dice.shuffle(self._worker_faults)
+        self._errors: list[BaseException] = []
+        parts: list[tuple[Callable[..., None], tuple[object, ...]]] = [
+            (self._kill_worker, (name,)) for name in system.worker_names
+        ]
+        parts += [(self._spread, (self._fault_redis, self._redis_faults())),
+                  (self._spread, (self._restart_postgres, self._postgres_faults())),
+                  (self._spread, (self._kill_web, ["worker SIGKILL", "SIGKILL"] * (sizes.web_sigkills // 2))),
+                  (self._spread, (self._kill_beat, ["SIGKILL"] * sizes.beat_sigkills))]  # fmt: skip
+        self._threads = [
+            threading.Thread(target=self._guard, args=(part, *arguments), daemon=True) for part, arguments in parts
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait until every fault has been. Raises what an operator raised."""
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            assert self._errors or not thread.is_alive(), "the faults take too long"
+        for error in self._errors:
+            raise error
+
+    def _guard(self, part: Callable[..., None], *arguments: object) -> None:
+        try:
+            part(*arguments)
+        except BaseException as error:
+            self._errors.append(error)
+            raise
+
+    def _random(self, low: float, high: float) -> float:
+        with self._lock:
+            return self._dice.uniform(low, high)
+
+    def _spread(self, fault: Callable[[str], None], kinds: list[str]) -> None:
+        for kind in kinds:
+            time.sleep(self._sizes.seconds / len(kinds) * self._random(0.5, 1.1))
+            fault(kind)
+
+    def _redis_faults(self) -> list[str]:
+        kinds = ["SIGKILL"] * self._sizes.redis_sigkills + ["SIGSTOP"] * self._sizes.redis_freezes
+        self._dice.shuffle(kinds)
+        return kinds
+
+    def _postgres_faults(self) -> list[str]:
+        return (["SIGQUIT", "SIGINT"] * self._sizes.postgres_restarts)[: self._sizes.postgres_restarts]
+
+    # --- Faults ---
+
+    def _kill_worker(self, name: str) -> None:
+        while True:
+            with self._lock:
+                if not self._worker_faults:
+                    return
+                kind = self._worker_faults.pop()
+            if self._random(0, 1) < 0.9 or kind == "SIGTERM":
+                self._system.wait_until_ready(name)
+            time.sleep(self._random(0.2, 6))
+            began = time.time()
+            if kind == "SIGKILL":
+                self._system.kill(name)
+            else:
+                status = self._system.stop(name)
+                if status != 0:
+                    self._log.problems.append(
+                        f"{name} ended with {status} after SIGTERM at {clock(began)}:\n{self._system.process(name).output}"
+                    )
+            self._system.start(name)
+            self._log.note(name, kind, began)
+
+    def _fault_redis(self, kind: str) -> None:
+        system, began = self._system, time.time()
+        if kind == "SIGSTOP":
+            pid = system.engine_pid(system.redis)
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(self._random(2, 5))
+            os.kill(pid, signal.SIGCONT)
+        else:
+            system.end_engine(system.redis, signal.SIGKILL)
+            time.sleep(self._random(0, 4))
+            system.redis.run()
+        self._log.note("redis", kind, began)
+
+    def _restart_postgres(self, kind: str) -> None:
+        system, began = self._system, time.time()
+        system.end_engine(system.postgres, signal.Signals[kind])
+        time.sleep(self._random(0, 4))
+        system.postgres.run()
+        self._log.note("postgres", kind, began)
+
+    def _kill_web(self, kind: str) -> None:
+        began = time.time()
+        if kind == "SIGKILL":
+            self._system.kill("web")
+            self._system.start("web")
+        else:
+            self._system.kill_one_child("web")
+            time.sleep(1)  # gunicorn starts another one
+        self._system.wait_until_ready("web")
+        self._log.note("web", kind, began)
+
+    def _kill_beat(self, kind: str) -> None:
+        began = time.time()
+        self._system.kill("beat")
+        time.sleep(self._random(0, 3))
+        self._system.start("beat")
+        self._log.note("beat", kind, began)

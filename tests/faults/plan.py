@@ -1,0 +1,71 @@
+"""How much a run does, and the settings that it runs with."""
+
+from dataclasses import dataclass
+
+LEASE_SECONDS = 3
+SWEEP_SECONDS = 2
+TIMEOUT_SECONDS = 10
+SHUTDOWN_SECONDS = 3
+REPUBLISH_SECONDS = 60
+MAX_BACKOFF_SECONDS = 16
+"""After the fourth failure of the provider; the fifth is final."""
+
+RECOVERY_SECONDS = REPUBLISH_SECONDS + LEASE_SECONDS + SWEEP_SECONDS + TIMEOUT_SECONDS + MAX_BACKOFF_SECONDS
+"""How long after the last fault the last task may end: its message is sent again, its lease expires, and it runs."""
+
+STOP_SECONDS = SHUTDOWN_SECONDS + 12
+"""How long a worker may take to end after SIGTERM: its grace time, one heartbeat, and leaving the broker."""
+
+SLOWEST_ANSWER_SECONDS = 2.0
+
+PROVIDER = ["slow", "slow", "slow", "slow", "slow", "no_usage", "json", "429", "500", "cut", "drop", "cut_cleanly"]
+"""What the provider does to a call, each as likely as another: more than a third of the calls fail."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers of tasks and faults; ``seconds`` is what the faults but those of workers are spread over."""
+
+    tasks: int
+    seconds: float
+    worker_sigkills: int
+    worker_sigterms: int
+    redis_sigkills: int
+    redis_freezes: int
+    postgres_restarts: int
+    web_sigkills: int
+    beat_sigkills: int
+    control_tasks: int
+    backlog: int = 0
+    workers: int = 3
+    worker_concurrency: int = 8
+    clients: int = 32
+    accounts: int = 24
+    """Fewer than clients: some share theirs."""
+
+
+SHORT = Plan(
+    tasks=400,
+    seconds=60,
+    worker_sigkills=14,
+    worker_sigterms=6,
+    redis_sigkills=4,
+    redis_freezes=1,
+    postgres_restarts=1,
+    web_sigkills=2,
+    beat_sigkills=2,
+    control_tasks=60,
+)
+LONG = Plan(
+    tasks=1500,
+    seconds=240,
+    worker_sigkills=60,
+    worker_sigterms=24,
+    redis_sigkills=12,
+    redis_freezes=3,
+    postgres_restarts=4,
+    web_sigkills=6,
+    beat_sigkills=6,
+    control_tasks=100,
+    backlog=1000,
+)

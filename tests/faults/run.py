@@ -1,0 +1,203 @@
+"""One run: a control without the sweeper, the faults, the recovery, and the checks."""
+
+import json
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.faults import plan
+from tests.faults.checks import WATCH_TRANSITIONS, Checker, Findings
+from tests.faults.clients import Account, Api, Client, register
+from tests.faults.history import History
+from tests.faults.operators import FaultLog, Operators
+from tests.faults.plan import Plan
+from tests.faults.system import System, running_system
+
+logger = logging.getLogger("faults")
+
+QUEUES = ("ai", "celery")
+UNPUSHED = "SELECT count(*) FROM notifications_notification WHERE notified_at IS NULL"
+UNFINISHED = "SELECT count(*) FROM ai_tasks_aitask WHERE status NOT IN ('succeeded', 'failed', 'cancelled')"
+
+
+@dataclass
+class Report:
+    seed: int
+    figures: dict[str, object] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        lines = [f"{name}: {value}" for name, value in {"seed": self.seed, **self.figures}.items()]
+        return "\n".join([*lines, f"problems: {len(self.problems)}", *self.problems])
+
+
+def run(sizes: Plan, seed: int | None = None) -> Report:
+    """Carry out a plan. The system's logs are kept, and named, if it raises."""
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    logger.info("seed %d", seed)
+    with running_system(sizes, seed) as system:
+        logger.info("processes and logs below %s", system.directory)
+        return Run(system, sizes, seed).carry_out()
+
+
+class Run:
+    def __init__(self, system: System, sizes: Plan, seed: int) -> None:
+        self.system, self.sizes, self.seed = system, sizes, seed
+        self.report = Report(seed)
+        self.history = History()
+        self.faults = FaultLog()
+        self.accounts: list[Account] = []
+
+    def carry_out(self) -> Report:
+        with self.system.connect() as connection:
+            connection.execute(WATCH_TRANSITIONS)
+        self.accounts = [register(self.system.port, number) for number in range(self.sizes.accounts)]
+        self.lose_some_without_the_sweeper()
+        self.system.start_and_wait("beat")
+        self.suffer()
+        if self.sizes.backlog:
+            self.lose_redis_with_a_backlog()
+        self.check()
+        self.stop_in_order()
+        self.report.figures["faults"] = dict(sorted(self.faults.counts.items()))
+        self.report.problems += self.faults.problems
+        return self.report
+
+    # --- Control ---
+
+    def lose_some_without_the_sweeper(self) -> None:
+        """The faults must really lose messages, or a suite that finds nothing lost would prove nothing."""
+        system, count = self.system, self.sizes.control_tasks
+        first, second = system.worker_names[:2]
+        system.start_and_wait(first)
+        clients = self._clients("control", lambda: len(self.history.accepted) < count)
+        self._start(clients)
+        self._until(lambda: len(self.history.accepted) >= count // 2, 60, "tasks of the control run")
+        system.kill(first)
+        self._until(lambda: len(self.history.accepted) >= count, 60, "tasks of the control run")
+        system.start_and_wait(second)
+        system.end_engine(system.redis, signal.SIGKILL)
+        system.redis.run()
+        self._stop(clients)
+        self._until(self._nobody_will_work, 60, "the end of all work without a sweeper")
+        lost = self._unfinished()
+        system.kill(second)
+        self.report.figures["control run without a sweeper"] = f"{lost} of {len(self.history.accepted)} tasks lost"
+        if not lost:
+            self.report.problems.append("The control run without a sweeper lost nothing: the faults prove nothing.")
+
+    def _nobody_will_work(self) -> bool:
+        """No message and no lease is left: for what has not ended by now, only the sweeper can do something."""
+        with self.system.redis_client() as client:
+            if any(client.llen(queue) for queue in QUEUES):
+                return False
+        with self.system.connect() as connection:
+            held = "SELECT count(*) FROM ai_tasks_aitask WHERE lease_expires_at > now()"
+            return connection.execute(held).fetchone() == (0,)
+
+    # --- Faults ---
+
+    def suffer(self) -> None:
+        """Clients work while everything is killed; afterwards all tasks end in time."""
+        began, before = time.monotonic(), len(self.history.accepted)
+        for name in self.system.worker_names:
+            self.system.start(name)
+
+        def may_submit() -> bool:
+            pace = self.sizes.tasks * (time.monotonic() - began) / self.sizes.seconds
+            return len(self.history.accepted) - before < min(self.sizes.tasks, pace)
+
+        clients = self._clients("faults", may_submit)
+        operators = Operators(self.system, self.sizes, self.seed, self.faults)
+        self._start(clients)
+        operators.start()
+        operators.join(self.sizes.seconds * 4 + 60)
+        self._until(lambda: len(self.history.accepted) - before >= self.sizes.tasks, 120, "all tasks to be accepted")
+        last = max(fault.ended for fault in self.faults.faults)
+        logger.info("the last fault was %.0f s ago; %d tasks accepted", time.time() - last, len(self.history.accepted))
+        self.system.script_provider(json.dumps({"default": "stream"}).encode())
+        recovered = time.monotonic()
+        for client in clients:
+            client.watching_only.set()
+        in_time = self._poll(lambda: self._unfinished() == 0, plan.RECOVERY_SECONDS)
+        self.report.figures["last task ended after the last fault"] = f"{time.monotonic() - recovered:.1f} s"
+        self.report.figures["allowed"] = f"{plan.RECOVERY_SECONDS} s"
+        if not in_time:
+            self.report.problems.append(f"{self._unfinished()} tasks have not ended in time.")
+        self._poll(lambda: self._count(UNPUSHED) == 0, 3 * plan.SWEEP_SECONDS)
+        self._stop(clients)
+
+    def lose_redis_with_a_backlog(self) -> None:
+        """An outage with many queued tasks multiplies no messages: there are never more than unfinished tasks."""
+
+    # --- Afterwards ---
+
+    def check(self) -> None:
+        shown = {}
+        for number, account in enumerate(self.accounts):
+            api = Api(self.system.port, account.access)
+            _, answer, _ = api.send("GET", "/api/notifications/pending/")
+            api.close()
+            shown[f"client{number}@example.com"] = [entry["id"] for entry in answer["results"]]
+        with self.system.connect() as connection:
+            checker = Checker(connection, self.history, self.faults.faults)
+            checker.check_pending(shown)
+            findings: Findings = checker.run()
+        self.report.figures |= findings.figures
+        self.report.problems += findings.problems
+
+    def stop_in_order(self) -> None:
+        for name in (*self.system.worker_names, "beat", "web"):
+            status = self.system.stop(name, 40)
+            if status != 0:
+                self.report.problems.append(f"{name} ended with {status}:\n{self.system.process(name).output[-2000:]}")
+
+    # --- Helpers ---
+
+    def _clients(self, session: str, may_submit: Callable[[], bool]) -> list[Client]:
+        return [
+            Client(
+                number,
+                self.accounts[number % len(self.accounts)],
+                port=self.system.port,
+                history=self.history,
+                seed=self.seed,
+                session=session,
+                may_submit=may_submit,
+            )
+            for number in range(self.sizes.clients)
+        ]
+
+    def _start(self, clients: list[Client]) -> None:
+        for client in clients:
+            client.start()
+
+    def _stop(self, clients: list[Client]) -> None:
+        for client in clients:
+            client.stopping.set()
+        for client in clients:
+            client.join(30)
+            if client.error is not None:
+                raise client.error
+
+    def _unfinished(self) -> int:
+        return self._count(UNFINISHED)
+
+    def _count(self, sql: str) -> int:
+        with self.system.connect() as connection:
+            row = connection.execute(sql).fetchone()
+        return row[0] if row else 0
+
+    def _poll(self, condition: Callable[[], bool], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if condition():
+                return True
+            time.sleep(0.2)
+        return condition()
+
+    def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        assert self._poll(condition, seconds), f"waited {seconds} s for {what}"
