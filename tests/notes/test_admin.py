@@ -42,7 +42,7 @@ def test_a_list_costs_the_same_for_any_number_of_rows_and_loads_no_long_columns(
     assert cost() == one
 
 
-@pytest.mark.parametrize(("name", "model"), zip(MODELS, [Note, Chapter, Topic, NoteVersion], strict=True))
+@pytest.mark.parametrize(("name", "model"), list(zip(MODELS, [Note, Chapter, Topic, NoteVersion], strict=True)))
 def test_a_row_can_be_seen_but_not_written(operator, name, model):
     make_rows(1)
     row = model.objects.get()
