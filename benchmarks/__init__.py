@@ -1,0 +1,1 @@
+"""What the service costs, and beside what: see docs/performance.md."""

@@ -1,0 +1,7 @@
+"""The service's tables without what the service does when it starts."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
