@@ -10,7 +10,7 @@ from typing import Literal
 
 from django.conf import settings
 
-from utils.caching import TOKEN_SECONDS, debt, dirty_key, new_token, token_key
+from utils.caching import FILLER_MILLISECONDS, TOKEN_SECONDS, debt, dirty_key, new_token, token_key
 from utils.redis import EPOCH_KEY, Script, redis_guard
 from utils.throttling import Limit, Usage
 
@@ -25,7 +25,7 @@ _ADMIT = Script(
     """
 local state_key, revoked_key, version_key = KEYS[1], KEYS[2], KEYS[3]
 local claimed, now, page, tags = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local token, token_seconds, user, limits = ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local token, token_seconds, user, filler_ms, limits = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
 
 if redis.call('EXISTS', revoked_key) == 1 then return {'refused'} end
 local raised = tonumber(redis.call('GET', version_key) or 0)
@@ -39,13 +39,13 @@ if claimed < version then return {'refused'} end
 local usage, denied = {}, 0
 for i = 1, limits do
   local count = tonumber(redis.call('GET', KEYS[6 + i]) or 0)
-  if count >= tonumber(ARGV[7 + 2 * i]) then denied = i end
+  if count >= tonumber(ARGV[8 + 2 * i]) then denied = i end
   usage[2 * i - 1] = count
 end
 for i = 1, limits do
   if denied == 0 then
     usage[2 * i - 1] = redis.call('INCR', KEYS[6 + i])
-    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[6 + i], ARGV[8 + 2 * i]) end
+    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[6 + i], ARGV[9 + 2 * i]) end
   end
   usage[2 * i] = redis.call('PTTL', KEYS[6 + i])
 end
@@ -67,7 +67,8 @@ local key = 'page:' .. epoch .. ':' .. user .. ':' .. current .. ':' .. page
 local etag = redis.call('HGET', key, 'etag')
 local answer
 if not etag then
-  answer = {'miss', key}
+  local fills = redis.call('SET', key .. ':filler', '1', 'NX', 'PX', filler_ms)
+  answer = {fills and 'miss' or 'busy', key}
 elseif string.find(tags, '\\n' .. etag .. '\\n', 1, true) then
   answer = {'same', etag}
 else
@@ -92,10 +93,11 @@ class Page:
     """What the page cache has.
 
     ``hit``: the body and its tag. ``same``: the client has it (by its tag). ``miss``: nothing, and ``key`` is where to
-    store it. ``bypass``: the cache must not be used for this request. ``none``: no page was asked for.
+    store it. ``busy``: nothing yet, but another request is about to store it at ``key``. ``bypass``: the cache must not
+    be used for this request. ``none``: no page was asked for.
     """
 
-    outcome: Literal["hit", "same", "miss", "bypass", "none"]
+    outcome: Literal["hit", "same", "miss", "busy", "bypass", "none"]
     etag: str = ""
     body: bytes = b""
     key: str = ""
@@ -157,6 +159,7 @@ def admit(
                 new_token(),
                 TOKEN_SECONDS,
                 user_id,
+                FILLER_MILLISECONDS,
                 len(limits),
                 *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
             ],
@@ -182,8 +185,8 @@ def _page(answer: list[bytes]) -> Page:
             return Page("hit", etag=answer[1].decode(), body=answer[2])
         case "same":
             return Page("same", etag=answer[1].decode())
-        case "miss":
-            return Page("miss", key=answer[1].decode())
+        case "miss" | "busy":
+            return Page(outcome, key=answer[1].decode())
         case "bypass":
             return Page("bypass")
     return NO_PAGE

@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 DIRTY_SECONDS = 60
 """Longer than any transaction: statements end after ``QUERY_TIMEOUT``."""
 TOKEN_SECONDS = 24 * 3600
+FILLER_MILLISECONDS = 2000
+"""How long the one request that renders a missing page keeps others from rendering it, too."""
+_LOOK_SECONDS = 0.01
+_WAIT_SECONDS = 0.3
 
 _BEGIN_CHANGE = Script(
     """
@@ -49,6 +53,13 @@ _STORE = Script(
     """
 redis.call('HSET', KEYS[1], 'etag', ARGV[1], 'body', ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('DEL', KEYS[1] .. ':filler')
+"""
+)
+_LOOK = Script(
+    """
+local page = redis.call('HMGET', KEYS[1], 'etag', 'body')
+return {page[1], page[2], redis.call('EXISTS', KEYS[1] .. ':filler')}
 """
 )
 
@@ -125,6 +136,32 @@ def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
             _STORE.run(client, keys=[key], args=[etag, body, ttl])
     except RedisUnavailable:
         return  # the next reader renders it again
+
+
+def abandon_page(key: str) -> None:
+    """Let another request render the page: this one cannot."""
+    try:
+        with redis_guard() as client:
+            client.delete(f"{key}:filler")
+    except RedisUnavailable:
+        return  # it is let go after FILLER_MILLISECONDS
+
+
+def await_page(key: str) -> tuple[str, bytes] | None:
+    """Wait a moment for the page that another request is rendering: its tag and body, or None to render it oneself."""
+    until = time.monotonic() + _WAIT_SECONDS
+    try:
+        while time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+            with redis_guard() as client:
+                etag, body, is_coming = _LOOK.run(client, keys=[key])
+            if etag is not None:
+                return etag.decode(), body
+            if not is_coming:
+                return None
+    except RedisUnavailable:
+        return None
+    return None
 
 
 def _begin_change(user_id: int, mark: str) -> None:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from utils.admission import NO_PAGE
-from utils.caching import store_page
+from utils.caching import abandon_page, await_page, store_page
 from utils.json import MEDIA_TYPE, dumps
 from utils.query_optimization import CacheOptimizer
 
@@ -72,6 +72,7 @@ def conditional(request: Request, body: bytes, etag: str) -> HttpResponse:
 def cached_page(method: ViewMethod) -> Callable[..., HttpResponse]:
     """Answer from the page cache; else call the method, keep what it answers and answer that.
 
+    Of requests that miss the same page at once, one calls the method and the others wait for what it stores.
     The method's ``ETag`` is kept where it sets one; else the answer is tagged by its bytes.
     """
 
@@ -83,7 +84,15 @@ def cached_page(method: ViewMethod) -> Callable[..., HttpResponse]:
             return not_modified(page.etag)
         if page.outcome == "hit":
             return page_response(page.body, page.etag)
-        response = method(self, request, *args, **kwargs)
+        if page.outcome == "busy" and (found := await_page(page.key)):
+            etag, body = found
+            return conditional(request, body, etag)
+        try:
+            response = method(self, request, *args, **kwargs)
+        except Exception:
+            if page.outcome == "miss":
+                abandon_page(page.key)
+            raise
         body = dumps(response.data)
         etag = response["ETag"].strip('"') if "ETag" in response else body_tag(body)
         if page.outcome == "miss":

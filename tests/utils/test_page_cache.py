@@ -1,5 +1,7 @@
 """The page cache never shows less than the last write, whoever dies in between."""
 
+import threading
+
 import pytest
 import time_machine
 from django.db import transaction
@@ -8,7 +10,7 @@ from accounts.state import remember_state
 from tests.factories import SessionFactory
 from utils import caching
 from utils.admission import Page, Subject, admit
-from utils.caching import DIRTY_SECONDS, changing_pages_of, forget_pages_of, store_page
+from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, forget_pages_of, store_page
 from utils.redis import redis_guard, reset_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,6 +50,24 @@ def test_a_client_that_has_the_page_is_told_so_without_a_body(subject):
     fill(subject)
 
     assert read(subject, "other", "tag") == Page("same", etag="tag")
+
+
+def test_of_readers_that_miss_at_once_one_renders_the_page_and_the_others_wait_for_it(subject):
+    filler, waiter = read(subject), read(subject)
+    assert (filler.outcome, waiter.outcome) == ("miss", "busy")
+    assert filler.key == waiter.key
+
+    threading.Timer(0.05, store_page, [filler.key], {"etag": "tag", "body": b"body", "ttl": 180}).start()
+
+    assert await_page(waiter.key) == ("tag", b"body")
+
+
+def test_who_waits_for_a_page_that_nobody_renders_any_more_renders_it(subject):
+    filler, waiter = read(subject), read(subject)
+    caching.abandon_page(filler.key)
+
+    assert await_page(waiter.key) is None
+    assert read(subject).outcome == "miss"
 
 
 def test_another_users_page_is_not_seen(subject, charlie):
