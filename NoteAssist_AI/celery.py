@@ -6,6 +6,7 @@ from celery import Celery
 from celery.schedules import schedule
 from celery.signals import celeryd_init
 from django.conf import settings
+from kombu import Exchange, Queue
 
 from NoteAssist_AI import embedded
 
@@ -15,6 +16,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
 app = Celery("NoteAssist_AI")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
+
+# AI tasks wait in a queue of their own: behind a thousand of them a sweep would expire and a mail come late.
+app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "ai")]
+app.conf.task_routes = {"utils.async_optimization.process_ai_request": {"queue": "ai"}}
 
 app.conf.beat_schedule = {
     "sweep-ai-tasks": {
