@@ -2,12 +2,27 @@
 
 import logging
 
+import redis
 from kombu.exceptions import OperationalError
 
 from NoteAssist_AI.celery import app
 from utils.redis import breaker
 
 logger = logging.getLogger(__name__)
+
+
+def messages_waiting(task_name: str) -> int | None:
+    """How many messages no worker has taken yet, in the queue to which this task's go; None if the broker is away."""
+    if breaker.is_open:
+        return None
+    queue = app.amqp.router.route({}, task_name)["queue"].name
+    try:
+        with app.connection_or_acquire() as broker:
+            return broker.default_channel.queue_declare(queue=queue).message_count
+    except (OperationalError, OSError, redis.ConnectionError, redis.TimeoutError) as error:
+        breaker.open()
+        logger.warning("The broker did not tell the length of %s: %s", queue, error)
+        return None
 
 
 def publish(task_name: str, *args: str | int) -> bool:

@@ -2,10 +2,11 @@
 
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -13,7 +14,7 @@ from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
 from ai_tasks.ledger.attempts import MAX_LOST_LEASES, fail_poisoned
 from ai_tasks.models import AITask
 from utils.batching import delete_in_batches
-from utils.messaging import publish
+from utils.messaging import messages_waiting, publish
 
 logger = logging.getLogger(__name__)
 
@@ -60,13 +61,22 @@ def _fail_poisoned() -> None:
 
 
 def _republish() -> int:
-    """Publish tasks that are due and whose last message is old or never was; a message too many changes nothing."""
+    """Publish tasks that are due and that no worker will hear of; a message too many changes nothing.
+
+    Nobody will hear of those that were never published, or whose worker is gone. Of the others a message was sent; if
+    that was long ago and the queue holds fewer messages than there are such tasks, the missing ones are sent again, of
+    the oldest tasks first. So a long queue, of 1,000 tasks after an outage, is not sent anew every minute.
+    """
+    due = AITask.objects.claimable()
+    unheard = Q(published_at=None) | Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
+    sent = due.filter(~unheard).count()
+    waiting = messages_waiting(PROCESS_TASK)
+    if waiting is None:
+        return 0
+    missing = max(0, sent - waiting)
+    sent_long_ago = due.filter(~unheard, published_at__lt=Now() - REPUBLISH_AFTER).order_by("published_at")
     with transaction.atomic():
-        unheard = Q(published_at=None) | Q(published_at__lt=Now() - REPUBLISH_AFTER)
-        expired = Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
-        due = AITask.objects.claimable().filter(unheard | expired).order_by(F("published_at").asc(nulls_first=True))
-        locked = due.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)
-        task_ids = list(locked[:BATCH])
+        task_ids = _locked(due.filter(unheard), BATCH) + _locked(sent_long_ago, min(BATCH, missing))
         AITask.objects.filter(pk__in=task_ids).update(published_at=Now())
     published = 0
     for task_id in task_ids:
@@ -78,3 +88,7 @@ def _republish() -> int:
         unpublished.update(published_at=None)
         logger.warning("%d tasks wait for the broker to come back", len(task_ids) - published)
     return published
+
+
+def _locked(tasks: QuerySet[AITask], limit: int) -> list[UUID]:
+    return list(tasks.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True)[:limit])

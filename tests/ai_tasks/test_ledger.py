@@ -457,6 +457,24 @@ def test_a_broker_that_is_away_multiplies_no_messages(alice, monkeypatch):
     assert len(taken) == 3
 
 
+@pytest.mark.parametrize(("waiting", "sent_again"), [(0, 3), (2, 1), (3, 0), (9, 0)])
+def test_the_sweep_sends_again_only_what_the_queue_is_short_of(alice, published, monkeypatch, waiting, sent_again):
+    long_ago = timezone.now() - timedelta(minutes=2)
+    tasks = [AITaskFactory(user=alice, published_at=long_ago + timedelta(seconds=second)) for second in range(3)]
+    monkeypatch.setattr("ai_tasks.ledger.sweeping.messages_waiting", lambda name: waiting)
+
+    assert ledger.sweep() == sent_again
+
+    assert published == [str(task.pk) for task in tasks[:sent_again]]
+
+
+def test_a_sweep_without_a_broker_changes_nothing(alice, published, monkeypatch):
+    AITaskFactory(user=alice, published_at=None)
+    monkeypatch.setattr("ai_tasks.ledger.sweeping.messages_waiting", lambda name: None)
+
+    assert (ledger.sweep(), published) == (0, [])
+
+
 def test_the_sweep_confirms_a_cancel_whose_worker_is_gone(alice):
     task = AITaskFactory(user=alice)
     ledger.claim(task.pk)
