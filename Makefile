@@ -16,7 +16,7 @@ PRODUCTION := ENVIRONMENT=production DEBUG=false \
 	ALLOWED_HOSTS=api.example.com CORS_ALLOWED_ORIGINS=https://app.example.com
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format schema clean
+.PHONY: help run test chaos check format schema clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -26,6 +26,9 @@ run: $(INSTALLED) ## the whole product on this machine, until Ctrl-C (PORT=8000)
 
 test: $(INSTALLED) ## all tests
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+chaos: $(INSTALLED) ## kill everything at random for ten minutes, and check that nothing is lost (ARGS="--seed 1")
+	$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(INSTALLED) ## style, types, layers, migrations, production settings, API schema
 	$(RUFF) check .

@@ -12,6 +12,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
 from tests.faults.plan import LONG, SHORT
 from tests.faults.run import run
 
+logger = logging.getLogger("faults")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Kill everything at random and check that nothing is lost.")
@@ -25,7 +27,7 @@ def main() -> int:
     if options.tasks:
         sizes = replace(sizes, tasks=options.tasks)
     report = run(sizes, options.seed)
-    logging.info("report\n%s", report.text())
+    logger.info("report\n%s", report.text())
     if options.output:
         options.output.write_text(report.text())
     return 1 if report.problems else 0

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -155,7 +156,7 @@ class Checker:
         texts = self._texts_of_topics()
         for topic_id, sequence in texts.items():
             done = Counter((task["source_hash"], task["result"]["content"]) for task in applied[topic_id])
-            seen = Counter((text_hash(before), after) for before, after in zip(sequence, sequence[1:], strict=False))
+            seen = Counter((text_hash(before), after) for before, after in pairwise(sequence))
             if done != seen:
                 self._problem(f"Topic {topic_id} was changed {seen.total()} times by {done.total()} applied tasks.")
                 missing = done - seen
@@ -163,8 +164,8 @@ class Checker:
                     if missing[task["source_hash"], task["result"]["content"]]:
                         self._problem("It is missing from the topic's history.", str(task["id"]))
         wrong = self._all(
-            "SELECT note.id, note.version, count(kept.id) FROM notes_note note LEFT JOIN notes_noteversion kept"
-            " ON kept.note_id = note.id AND kept.reason = 'ai' GROUP BY note.id HAVING note.version <> 1 + count(kept.id)"
+            "SELECT note.id, version, kept.count FROM notes_note note CROSS JOIN LATERAL (SELECT count(*) FROM"
+            " notes_noteversion WHERE note_id = note.id AND reason = 'ai') kept WHERE version <> 1 + kept.count"
         )
         for note in wrong:
             self._problem(f"Note {note['id']} has version {note['version']} and {note['count']} versions kept.")

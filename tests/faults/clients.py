@@ -13,7 +13,6 @@ from tests.faults.history import TERMINAL, Answer, History
 
 REQUEST_SECONDS = 15.0
 """More than any request may take; what takes longer counts as unanswered."""
-THINK_SECONDS = (0.1, 0.6)
 KEY_ATTEMPTS = 60
 PASSWORD = "a password of this test"
 
@@ -92,6 +91,7 @@ class Client(threading.Thread):
         seed: int,
         session: str,
         may_submit: Callable[[], bool],
+        think_seconds: tuple[float, float],
     ) -> None:
         super().__init__(name=f"client-{number}", daemon=True)
         self.number = number
@@ -99,7 +99,7 @@ class Client(threading.Thread):
         self.history = history
         self.stopping = threading.Event()
         self.watching_only = threading.Event()
-        self._may_submit, self._session = may_submit, session
+        self._may_submit, self._session, self._think_seconds = may_submit, session, think_seconds
         self._api = Api(port, account.access)
         self._dice = random.Random(seed * 1000 + number)
         self._count = 0
@@ -109,7 +109,7 @@ class Client(threading.Thread):
         try:
             while not self.stopping.is_set():
                 self._act()
-                time.sleep(self._dice.uniform(*THINK_SECONDS))
+                time.sleep(self._dice.uniform(*self._think_seconds))
         except BaseException as error:
             self.error = error
             raise

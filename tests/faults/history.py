@@ -101,9 +101,7 @@ def regressions(answers: Iterable[Answer]) -> list[tuple[Answer, Answer]]:
 
 def _may_come_after(earlier: Answer, later: Answer) -> bool:
     if earlier.attempt == later.attempt:
-        same_run = earlier.status == later.status == "running"
-        falls = same_run and later.progress < earlier.progress
-        return later.status in _LATER_IN_ATTEMPT[earlier.status] and not falls
+        return later.status in _LATER_IN_ATTEMPT[earlier.status] and later.progress >= earlier.progress
     return later.attempt > earlier.attempt and earlier.status in _MAY_BE_CLAIMED
 
 

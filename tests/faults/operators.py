@@ -119,9 +119,8 @@ class Operators:
             else:
                 status = self._system.stop(name)
                 if status != 0:
-                    self._log.problems.append(
-                        f"{name} ended with {status} after SIGTERM at {clock(began)}:\n{self._system.process(name).output}"
-                    )
+                    output = self._system.process(name).output
+                    self._log.problems.append(f"{name}, told to stop at {clock(began)}, ended with {status}:\n{output}")
             self._system.start(name)
             self._log.note(name, kind, began)
 

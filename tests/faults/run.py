@@ -19,6 +19,8 @@ from tests.faults.system import System, running_system
 logger = logging.getLogger("faults")
 
 QUEUES = ("ai", "celery")
+BACKLOG_SECONDS = 2.5 * plan.REPUBLISH_SECONDS
+"""Long enough for messages to be sent twice again, if they were."""
 UNPUSHED = "SELECT count(*) FROM notifications_notification WHERE notified_at IS NULL"
 UNFINISHED = "SELECT count(*) FROM ai_tasks_aitask WHERE status NOT IN ('succeeded', 'failed', 'cancelled')"
 
@@ -132,6 +134,41 @@ class Run:
 
     def lose_redis_with_a_backlog(self) -> None:
         """An outage with many queued tasks multiplies no messages: there are never more than unfinished tasks."""
+        system = self.system
+        for name in system.worker_names[1:]:
+            system.kill(name)
+        system.script_provider(json.dumps({"default": "slow"}).encode())
+        before = len(self.history.accepted)
+        enough = before + self.sizes.backlog
+        clients = self._clients("backlog", lambda: len(self.history.accepted) < enough, think_seconds=(0.0, 0.05))
+        self._start(clients)
+        self._until(lambda: len(self.history.accepted) >= enough, 240, "the backlog")
+        self._stop(clients)
+        queued = self._unfinished()
+        began = time.time()
+        system.end_engine(system.redis, signal.SIGKILL)
+        time.sleep(3)
+        system.redis.run()
+        self.faults.note("redis", "SIGKILL", began)
+        excess, longest, deadline = 0, 0, time.monotonic() + BACKLOG_SECONDS
+        while time.monotonic() < deadline:
+            unfinished = self._unfinished()
+            with system.redis_client() as client:
+                messages = int(client.llen("ai"))
+            longest, excess = max(longest, messages), max(excess, messages - unfinished)
+            time.sleep(0.3)
+        if excess > 0:
+            self.report.problems.append(f"After the outage {excess} messages more than unfinished tasks were queued.")
+        self.report.figures["outage with a backlog"] = (
+            f"{queued} unfinished tasks, at most {longest} messages in {BACKLOG_SECONDS} s, "
+            f"never more than unfinished tasks: {excess <= 0}"
+        )
+        system.script_provider(json.dumps({"default": "stream"}).encode())
+        for name in system.worker_names[1:]:
+            system.start(name)
+        if not self._poll(lambda: self._unfinished() == 0, plan.RECOVERY_SECONDS + 60):
+            self.report.problems.append(f"{self._unfinished()} tasks of the backlog have not ended.")
+        self._poll(lambda: self._count(UNPUSHED) == 0, 3 * plan.SWEEP_SECONDS)
 
     # --- Afterwards ---
 
@@ -157,7 +194,9 @@ class Run:
 
     # --- Helpers ---
 
-    def _clients(self, session: str, may_submit: Callable[[], bool]) -> list[Client]:
+    def _clients(
+        self, session: str, may_submit: Callable[[], bool], think_seconds: tuple[float, float] = (0.1, 0.6)
+    ) -> list[Client]:
         return [
             Client(
                 number,
@@ -167,6 +206,7 @@ class Run:
                 seed=self.seed,
                 session=session,
                 may_submit=may_submit,
+                think_seconds=think_seconds,
             )
             for number in range(self.sizes.clients)
         ]
