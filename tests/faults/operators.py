@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.faults.history import clock
-from tests.faults.plan import Plan
+from tests.faults.plan import LEASE_SECONDS, Plan
 from tests.faults.system import System
+
+FREEZE_SECONDS = (1.0, 2.5 * LEASE_SECONDS)
+"""How long a worker is held up: often longer than its leases, which others then take over before it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Operators:
         self._dice = random.Random(seed)
         self._lock = threading.Lock()
         self._worker_faults = ["SIGKILL"] * sizes.worker_sigkills + ["SIGTERM"] * sizes.worker_sigterms
+        self._worker_faults += ["SIGSTOP"] * sizes.worker_freezes
         self._dice.shuffle(self._worker_faults)
         self._errors: list[BaseException] = []
         parts: list[tuple[Callable[..., None], tuple[object, ...]]] = [
@@ -94,6 +98,11 @@ class Operators:
             time.sleep(self._sizes.seconds / len(kinds) * self._random(0.5, 1.1))
             fault(kind)
 
+    def _freeze(self, pid: int, low: float, high: float) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(self._random(low, high))
+        os.kill(pid, signal.SIGCONT)
+
     def _redis_faults(self) -> list[str]:
         kinds = ["SIGKILL"] * self._sizes.redis_sigkills + ["SIGSTOP"] * self._sizes.redis_freezes
         self._dice.shuffle(kinds)
@@ -114,6 +123,10 @@ class Operators:
                 self._system.wait_until_ready(name)
             time.sleep(self._random(0.2, 6))
             began = time.time()
+            if kind == "SIGSTOP":
+                self._freeze(self._system.process(name).pid, *FREEZE_SECONDS)
+                self._log.note(name, kind, began)
+                continue
             if kind == "SIGKILL":
                 self._system.kill(name)
             else:
@@ -127,10 +140,7 @@ class Operators:
     def _fault_redis(self, kind: str) -> None:
         system, began = self._system, time.time()
         if kind == "SIGSTOP":
-            pid = system.engine_pid(system.redis)
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(self._random(2, 5))
-            os.kill(pid, signal.SIGCONT)
+            self._freeze(system.engine_pid(system.redis), 2, 5)
         else:
             system.end_engine(system.redis, signal.SIGKILL)
             time.sleep(self._random(0, 4))

@@ -18,7 +18,8 @@ STOP_SECONDS = SHUTDOWN_SECONDS + 12
 
 SLOWEST_ANSWER_SECONDS = 2.0
 
-PROVIDER = ["slow", "slow", "slow", "slow", "slow", "no_usage", "json", "429", "500", "cut", "drop", "cut_cleanly"]
+PROVIDER = ["slow", "slow", "slow", "slow", "slow", "no_usage", "json", "429", "500", "cut", "drop", "cut_cleanly",
+            "hang_midway"]  # fmt: skip
 """What the provider does to a call, each as likely as another: more than a third of the calls fail."""
 
 
@@ -30,6 +31,7 @@ class Plan:
     seconds: float
     worker_sigkills: int
     worker_sigterms: int
+    worker_freezes: int
     redis_sigkills: int
     redis_freezes: int
     postgres_restarts: int
@@ -49,6 +51,7 @@ SHORT = Plan(
     seconds=60,
     worker_sigkills=14,
     worker_sigterms=6,
+    worker_freezes=3,
     redis_sigkills=4,
     redis_freezes=1,
     postgres_restarts=1,
@@ -61,6 +64,7 @@ LONG = Plan(
     seconds=240,
     worker_sigkills=60,
     worker_sigterms=24,
+    worker_freezes=12,
     redis_sigkills=12,
     redis_freezes=3,
     postgres_restarts=4,

@@ -1,0 +1,60 @@
+"""The short form of the faults, and that their checks would notice."""
+
+import pytest
+
+from ai_tasks import ledger
+from tests.faults.history import MAY_FOLLOW, Answer, regressions
+from tests.faults.plan import SHORT
+from tests.faults.run import run
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(480)
+def test_nothing_is_lost_doubled_or_taken_back_whatever_is_killed():
+    report = run(SHORT)
+
+    print(report.text())  # noqa: T201  # pytest shows it with a failure
+    assert report.problems == []
+
+
+def test_the_checks_know_the_ledgers_transitions():
+    assert {str(status): set(map(str, after)) for status, after in ledger.TRANSITIONS.items()} == MAY_FOLLOW
+
+
+def told(began: float, status: str, attempt: int = 1, progress: int = 0, *, seconds: float = 0.5) -> Answer:
+    return Answer(began, began + seconds, 0, "poll", 200, "a task", status, attempt, progress)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [told(1, "succeeded"), told(2, "running")],
+        [told(1, "cancelled"), told(2, "succeeded")],
+        [told(1, "running"), told(2, "queued", attempt=0)],
+        [told(1, "running", progress=40), told(2, "running", progress=39)],
+        [told(1, "running", progress=40), told(2, "queued", progress=39)],
+        [told(1, "cancelling"), told(2, "running", attempt=2)],
+        [told(1, "waiting_provider"), told(2, "running")],
+        [told(1, "succeeded"), told(2, "succeeded", attempt=2)],
+    ],
+)
+def test_answers_that_take_something_back_are_found(answers):
+    assert regressions(answers) == [tuple(answers)]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [
+            told(1, "queued", attempt=0),
+            told(2, "running"),
+            told(3, "running", progress=40),
+            told(4, "succeeded", progress=100),
+        ],
+        [told(1, "running", progress=40), told(2, "running", attempt=2), told(3, "waiting_provider", attempt=2)],
+        [told(1, "running"), told(2, "queued"), told(3, "cancelled")],
+        [told(1, "succeeded", seconds=3), told(2, "running")],  # they overlapped
+    ],
+)
+def test_answers_that_may_follow_each_other_are_no_regression(answers):
+    assert regressions(answers) == []
