@@ -32,6 +32,7 @@ READ_SECONDS = 60.0
 WRITE_SECONDS = 15.0
 BYTES_PER_TOKEN = 4
 MAX_TOKENS_RECORDED = 2**31 - 1
+MODEL_MAX_LENGTH = 100
 WAITING_PERCENT, WRITING_PERCENT, WRITTEN_PERCENT = 10, 15, 90
 
 _UNREADABLE = "The AI provider's answer cannot be read."
@@ -182,7 +183,8 @@ def _read_answer(document: object, ending: _Ending) -> Iterator[str]:
     """Take what is ours from a chunk or a whole answer. The SDK checks no types, so nothing is believed here."""
     match document:
         case {"model": str(model)}:
-            ending.model = model.replace("\x00", "")[:100] or None
+            # Lone surrogates, which JSON can spell, are no more storable than NUL.
+            ending.model = model.replace("\x00", "").encode(errors="replace").decode()[:MODEL_MAX_LENGTH] or None
     match document:
         case {"usage": {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}}:
             ending.input_tokens, ending.output_tokens = _token_count(tokens_in), _token_count(tokens_out)
