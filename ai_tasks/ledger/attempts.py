@@ -121,29 +121,33 @@ def succeed(attempt: Attempt, answer: Answer) -> AITask:
 
     A task that its user is cancelling is cancelled instead. Raises ``FenceLost``, with nothing recorded.
     """
-    with changing_pages_of(attempt.user_id):
-        task = AITask.objects.held(attempt.task_id, attempt.number).filter(status=_S.RUNNING).first()
-        if task is None:
-            return stop_cancelled(attempt)
-        applied = False
-        if task.apply:
-            # The note is locked before the task's row, in the order in which deleting a note locks them.
-            task.result, task.applicable = dict(answer.result), answer.applicable
-            applied = apply_answer(attempt.user_id, task.topic_id, task.source_hash, task)
-        return _end(
-            attempt,
-            _S.SUCCEEDED,
-            progress=PROGRESS_DONE,
-            message=done_message(task, applied=applied),
-            result=answer.result,
-            applicable=answer.applicable,
-            provider=answer.provider,
-            model=answer.model,
-            input_tokens=answer.input_tokens,
-            output_tokens=answer.output_tokens,
-            usage_estimated=answer.usage_estimated,
-            applied_at=Now() if applied else None,
-        )
+    try:
+        with changing_pages_of(attempt.user_id):
+            task = AITask.objects.held(attempt.task_id, attempt.number).filter(status=_S.RUNNING).first()
+            if task is None:
+                return stop_cancelled(attempt)
+            applied = False
+            if task.apply:
+                # The note is locked before the task's row, in the order in which deleting a note locks them.
+                task.result, task.applicable = dict(answer.result), answer.applicable
+                applied = apply_answer(attempt.user_id, task.topic_id, task.source_hash, task)
+            return _end(
+                attempt,
+                _S.SUCCEEDED,
+                progress=PROGRESS_DONE,
+                message=done_message(task, applied=applied),
+                result=answer.result,
+                applicable=answer.applicable,
+                provider=answer.provider,
+                model=answer.model,
+                input_tokens=answer.input_tokens,
+                output_tokens=answer.output_tokens,
+                usage_estimated=answer.usage_estimated,
+                applied_at=Now() if applied else None,
+            )
+    except FenceLost:
+        # Nothing was written. If it was the user's cancel that came first, it is confirmed.
+        return stop_cancelled(attempt)
 
 
 def fail(attempt: Attempt, *, code: str, detail: str) -> AITask:
@@ -159,8 +163,7 @@ def _end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
     )
     if not ended:
         if changes.get("applied_at") is not None:
-            # The user's cancel came while the text was being written: take the whole transaction back.
-            raise FenceLost
+            raise FenceLost  # takes back the text that was written to the topic
         return stop_cancelled(attempt)
     task = held.get()
     tell_user(task)
@@ -196,7 +199,8 @@ def wait_for_provider(attempt: Attempt, *, code: str, detail: str, retry_after: 
         if failures is None:
             raise FenceLost
         if failures + 1 >= MAX_PROVIDER_FAILURES:
-            return AITask.Status(fail(attempt, code=code, detail=detail).status)
+            last = {"error_code": code, "error_detail": detail, "message": detail, "provider_failures": failures + 1}
+            return AITask.Status(_end(attempt, _S.FAILED, **last).status)
         waits = held.filter(status=_S.RUNNING).update(
             status=_S.WAITING_PROVIDER,
             provider_failures=F("provider_failures") + 1,
