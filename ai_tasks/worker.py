@@ -11,7 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger
 from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
@@ -22,7 +22,8 @@ from utils.redis import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 1.0
+"""Leases are renewed this often. A cancel is heard so, too, and is to be confirmed within 2 s of the next chunk."""
 PROGRESS_SECONDS = 0.5
 """How far attempts are is recorded this often, for all that got further in one statement."""
 DELTA_SECONDS = 0.075
@@ -153,20 +154,19 @@ class Worker:
         try:
             answer = run(Job(attempt.user_id, attempt.request_type, attempt.request_data), running)
             running.send_text()
+            self._record(running, answer)
         except ProviderUnavailable as error:
             ledger.wait_for_provider(attempt, code=error.code, detail=error.detail, retry_after=error.retry_after)
         except ProviderError as error:
             ledger.fail(attempt, code=error.code, detail=error.detail)
         except Stopped as stopped:
             self._stop(attempt, stopped.reason)
-        except DatabaseError:
-            raise
+        except (FenceLost, OperationalError, InterfaceError):
+            raise  # the task is another's; or the database is away, and the task is claimed again after its lease
         except Exception:
-            # Whatever a handler or provider did wrong, the task must end, and its user must hear of it.
+            # Whatever a handler, a provider or its answer did wrong, the task must end, and its user must hear of it.
             logger.exception("Task %s failed unexpectedly", attempt.task_id)
             ledger.fail(attempt, code="internal_error", detail="Something went wrong on our side.")
-        else:
-            self._record(running, answer)
 
     def _stop(self, attempt: Attempt, reason: StopReason) -> None:
         match reason:
