@@ -2,12 +2,17 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
+from django.db import connection
 
 from tests.openai_behaviours import MODEL
 from tests.openai_server import OpenAIServer, running_server
+
+T = TypeVar("T")
 
 
 class Stop(BaseException):
@@ -39,6 +44,19 @@ class Recorder:
     @property
     def percents(self) -> list[int]:
         return [percent for percent, _ in self.steps]
+
+
+def in_threads(count: int, call: Callable[[int], T]) -> list[T]:
+    """Call a function in parallel, each thread with a connection of its own."""
+
+    def connected(index: int) -> T:
+        try:
+            return call(index)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(connected, range(count)))
 
 
 @pytest.fixture

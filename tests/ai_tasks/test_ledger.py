@@ -1,12 +1,11 @@
 """The ledger: each transition happens once, to the right state, or not at all."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import chain
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from ai_tasks import ledger
@@ -15,6 +14,7 @@ from ai_tasks.models import AITask
 from ai_tasks.runner import Answer
 from notes.models import NoteVersion
 from notifications.models import Notification
+from tests.ai_tasks.conftest import in_threads
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory
 
 ANSWER = Answer(
@@ -40,19 +40,6 @@ def published(monkeypatch):
     monkeypatch.setattr("ai_tasks.ledger.announcing.publish", publish)
     monkeypatch.setattr("ai_tasks.ledger.sweeping.publish", publish)
     return taken
-
-
-def in_threads(count, call):
-    """Call a function in parallel, each thread with a connection of its own."""
-
-    def connected(index):
-        try:
-            return call(index)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(count) as threads:
-        return list(threads.map(connected, range(count)))
 
 
 def expire_lease(task):

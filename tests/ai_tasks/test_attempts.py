@@ -1,0 +1,193 @@
+"""One worker's attempt at a task: how it ends, whatever the model, the database or the user does meanwhile."""
+
+import threading
+import uuid
+
+import pytest
+from django.db import InterfaceError, OperationalError, connection
+
+from ai_tasks import ledger
+from ai_tasks.models import AITask
+from ai_tasks.runner import Answer
+from ai_tasks.worker import Worker
+from notes.models import NoteVersion, Topic
+from notifications.models import Notification
+from tests.ai_tasks.conftest import in_threads
+from tests.conftest import client_of
+from tests.factories import AITaskFactory, TopicFactory
+from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, PROMPT_TOKENS
+from tests.openai_server import ANSWER
+from tests.processes import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ANSWERED = Answer(
+    result={"content": "A loop repeats.", "code": None, "code_language": None, "sources": [], "notice": None},
+    provider="offline",
+    model=None,
+    input_tokens=3,
+    output_tokens=5,
+    usage_estimated=False,
+)
+
+
+@pytest.fixture
+def task(alice) -> AITask:
+    return AITaskFactory(user=alice, request_data={"topic": "Python loops", "level": "beginner"})
+
+
+# --- Usage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "input_tokens", "output_tokens", "estimated"),
+    [("stream", PROMPT_TOKENS, COMPLETION_TOKENS, False), ("no_usage", None, -(-len(ANSWER) // 4), True)],
+)
+def test_usage_is_the_providers_own_or_a_guess_marked_as_one(
+    alice, task, openai_server, behaviour, input_tokens, output_tokens, estimated
+):
+    openai_server.state.default = behaviour
+
+    Worker().execute(task.pk)
+
+    client = client_of(alice)
+    usage = client.get(f"/api/ai/tasks/{task.pk}/").json()["usage"]
+    messages = openai_server.state.requests[0]["body"]["messages"]
+    guess = sum(-(-len(message["content"].encode()) // 4) for message in messages)
+    assert usage == {"input_tokens": input_tokens or guess, "output_tokens": output_tokens, "estimated": estimated}
+    today = client.get("/api/ai/usage/").json()
+    assert (today["input_tokens_today"], today["output_tokens_today"], today["estimated"]) == tuple(usage.values())
+
+
+# --- Failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behaviour", ["400", "401", "refusal", "garbage", "huge", "empty"])
+def test_what_cannot_get_better_fails_at_once_with_a_notification(task, openai_server, behaviour):
+    openai_server.state.default = behaviour
+
+    Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert (task.status, task.attempt, task.provider_failures) == ("failed", 1, 0)
+    assert task.error_code.startswith(("provider_", "answer_"))
+    assert [note.type for note in Notification.objects.all()] == ["error"]
+    assert len(openai_server.state.requests) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["429", "408", "500", "cut", "drop"])
+def test_what_may_pass_waits_in_the_row_and_tells_nobody_yet(task, openai_server, behaviour):
+    openai_server.state.default = behaviour
+
+    Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert (task.status, task.attempt, task.provider_failures) == ("waiting_provider", 1, 1)
+    assert task.next_attempt_at is not None
+    assert not Notification.objects.exists()
+
+
+def test_an_answer_that_cannot_be_stored_is_not_paid_for_again(task, monkeypatch):
+    calls = []
+    unstorable = {**ANSWERED.result, "content": "\x00"}
+    answer = Answer(unstorable, "offline", None, input_tokens=0, output_tokens=0, usage_estimated=False)
+    monkeypatch.setattr("ai_tasks.worker.run", lambda job, observer: calls.append(job) or answer)
+
+    Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert (task.status, task.error_code, task.result, len(calls)) == ("failed", "internal_error", None, 1)
+    assert [note.type for note in Notification.objects.all()] == ["error"]
+
+
+def test_a_model_with_an_unstorable_name_is_no_reason_to_fail(task, openai_server, monkeypatch):
+    def answer_as(handler, body):
+        handler.stream({**body, "model": "gpt\ud83d\x00" + "x" * 200}, iter(["A loop repeats."]))
+
+    monkeypatch.setitem(BEHAVIOURS, "bad_name", answer_as)
+    openai_server.state.default = "bad_name"
+
+    Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert (task.status, task.model) == ("succeeded", "gpt?" + "x" * 96)
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_while_the_database_is_away_a_task_only_loses_its_lease(task, monkeypatch, error):
+    def lose_the_database(job, observer):
+        raise error("the connection is lost")
+
+    monkeypatch.setattr("ai_tasks.worker.run", lose_the_database)
+
+    with pytest.raises(error):
+        Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert (task.status, task.attempt) == ("running", 1)
+    assert not Notification.objects.exists()
+
+
+# --- Cancelling -------------------------------------------------------------------------------------------------------
+
+
+def test_a_running_task_is_cancelled_between_two_chunks_and_the_model_is_left(alice, task, openai_server):
+    openai_server.state.default = "slow"
+    openai_server.state.answer = "A loop repeats. " * 2000  # two minutes
+    worker = threading.Thread(target=in_threads, args=(1, lambda _: Worker().execute(task.pk)))
+    worker.start()
+    wait_until(lambda: bool(openai_server.state.requests))
+
+    ledger.cancel(task_id=task.pk, user_id=alice.pk)
+
+    # Long before the sweep would: its lease lasts 30 s.
+    wait_until(lambda: AITask.objects.get().status == "cancelled", 8)
+    worker.join(10)
+    assert not worker.is_alive()
+    wait_until(lambda: openai_server.state.hung_up == 1)
+    assert AITask.objects.get().result is None
+    assert not Notification.objects.exists()
+
+
+def test_a_cancel_that_comes_while_the_text_is_written_takes_it_back(alice, monkeypatch):
+    topic = TopicFactory(chapter__note__user=alice, explanation="Mine.")
+    body = {"request_type": "generate_explanation", "request_data": {}}
+    task = ledger.submit(user_id=alice.pk, topic_id=topic.pk, apply=True, **body).task
+    apply_answer = ledger.attempts.apply_answer
+
+    def apply_and_be_cancelled(*args):
+        applied = apply_answer(*args)
+        in_threads(1, lambda _: ledger.cancel(task_id=task.pk, user_id=alice.pk))
+        return applied
+
+    monkeypatch.setattr("ai_tasks.ledger.attempts.apply_answer", apply_and_be_cancelled)
+
+    ended = ledger.succeed(ledger.claim(task.pk), ANSWERED)
+
+    assert ended.status == AITask.objects.get().status == "cancelled"
+    assert Topic.objects.get().explanation == "Mine."
+    assert not NoteVersion.objects.exists()
+    assert not Notification.objects.exists()
+
+
+# --- Nothing to do ----------------------------------------------------------------------------------------------------
+
+
+def test_a_message_too_many_or_for_nobody_does_nothing(task, openai_server):
+    for _ in range(3):
+        Worker().execute(task.pk)
+    Worker().execute(uuid.uuid4())
+
+    assert len(openai_server.state.requests) == 1
+    assert AITask.objects.get().attempt == 1
+    assert Notification.objects.count() == 1
+
+
+def test_while_a_model_is_asked_no_connection_is_held(task, monkeypatch):
+    held = []
+    monkeypatch.setattr("ai_tasks.worker.run", lambda job, observer: held.append(connection.connection) or ANSWERED)
+
+    Worker().execute(task.pk)
+
+    assert held == [None]
+    assert AITask.objects.get().status == "succeeded"
