@@ -154,7 +154,7 @@ def admit(
             args=[
                 subject.token_version,
                 int(time.time() * 1000),
-                page_name if settings.PAGE_CACHE_ENABLED else "",
+                page_name if settings.PAGE_CACHE_ENABLED and not debt.is_growing else "",
                 "\n" + "\n".join(if_none_match[:_MAX_TAGS]) + "\n",
                 new_token(),
                 TOKEN_SECONDS,

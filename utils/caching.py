@@ -71,9 +71,25 @@ class _Debt:
         self._lock = threading.Lock()
         self._owed = 0
         self._paid = 0
+        self._unmarked = 0
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether an unmarked write is going on: this process must not use pages, paid or not."""
+        return self._unmarked > 0
 
     def incur(self) -> None:
         with self._lock:
+            self._owed += 1
+
+    def begin_unmarked(self) -> None:
+        with self._lock:
+            self._unmarked += 1
+
+    def end_unmarked(self) -> None:
+        """Owe a new epoch from now on: one that was made while the write was going on was too early."""
+        with self._lock:
+            self._unmarked -= 1
             self._owed += 1
 
     def pay(self, client: redis.Redis) -> None:
@@ -109,8 +125,7 @@ def changing_pages_of(*user_ids: int) -> Iterator[None]:
     COMMIT.
     """
     marks = {user_id: new_token() for user_id in sorted(set(user_ids))}
-    for user_id, mark in marks.items():
-        _begin_change(user_id, mark)
+    unmarked = sum(not _begin_change(user_id, mark) for user_id, mark in marks.items())
     try:
         with transaction.atomic():
             transaction.on_commit(lambda: _end_changes(marks), robust=True)
@@ -122,6 +137,9 @@ def changing_pages_of(*user_ids: int) -> Iterator[None]:
     except BaseException:
         _end_changes(marks)
         raise
+    finally:
+        for _ in range(unmarked):
+            debt.end_unmarked()
 
 
 def forget_pages_of(user_id: int) -> None:
@@ -164,9 +182,10 @@ def await_page(key: str) -> tuple[str, bytes] | None:
     return None
 
 
-def _begin_change(user_id: int, mark: str) -> None:
+def _begin_change(user_id: int, mark: str) -> bool:
+    """Mark a user as changing. False if Redis was not told: then call ``debt.end_unmarked`` after the write."""
     if not settings.PAGE_CACHE_ENABLED:
-        return
+        return True
     deadline_ms = int((time.time() + DIRTY_SECONDS) * 1000)
     try:
         with redis_guard() as client:
@@ -176,7 +195,9 @@ def _begin_change(user_id: int, mark: str) -> None:
                 args=[mark, deadline_ms, new_token(), DIRTY_SECONDS, TOKEN_SECONDS],
             )
     except RedisUnavailable:
-        debt.incur()
+        debt.begin_unmarked()
+        return False
+    return True
 
 
 def _end_changes(marks: dict[int, str]) -> None:
