@@ -6,8 +6,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from tests.faults.history import clock
 from tests.faults.plan import LEASE_SECONDS, Plan
@@ -35,6 +36,8 @@ class FaultLog:
     faults: list[Fault] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What went wrong with ending or starting something, as a worker that did not exit with 0."""
+    stop_seconds: list[float] = field(default_factory=list)
+    """How long workers took to end after SIGTERM."""
 
     def note(self, target: str, kind: str, began: float) -> None:
         self.faults.append(Fault(target, kind, began, time.time()))
@@ -61,10 +64,12 @@ class Operators:
         parts: list[tuple[Callable[..., None], tuple[object, ...]]] = [
             (self._kill_worker, (name,)) for name in system.worker_names
         ]
-        parts += [(self._spread, (self._fault_redis, self._redis_faults())),
-                  (self._spread, (self._restart_postgres, self._postgres_faults())),
-                  (self._spread, (self._kill_web, ["worker SIGKILL", "SIGKILL"] * (sizes.web_sigkills // 2))),
-                  (self._spread, (self._kill_beat, ["SIGKILL"] * sizes.beat_sigkills))]  # fmt: skip
+        parts += [
+            (self._spread, (self._fault_redis, self._redis_faults())),
+            (self._spread, (self._restart_postgres, self._postgres_faults())),
+            (self._spread, (self._kill_web, [("worker SIGKILL",), ("SIGKILL",)] * (sizes.web_sigkills // 2))),
+            (self._spread, (self._kill_beat, [("SIGKILL", self._random(0, 3)) for _ in range(sizes.beat_sigkills)])),
+        ]
         self._threads = [
             threading.Thread(target=self._guard, args=(part, *arguments), daemon=True) for part, arguments in parts
         ]
@@ -93,23 +98,19 @@ class Operators:
         with self._lock:
             return self._dice.uniform(low, high)
 
-    def _spread(self, fault: Callable[[str], None], kinds: list[str]) -> None:
-        for kind in kinds:
-            time.sleep(self._sizes.seconds / len(kinds) * self._random(0.5, 1.1))
-            fault(kind)
+    def _spread(self, fault: Callable[..., None], faults: Sequence[tuple[object, ...]]) -> None:
+        for each in faults:
+            time.sleep(self._sizes.seconds / len(faults) * self._random(0.5, 1.1))
+            fault(*each)
 
-    def _freeze(self, pid: int, low: float, high: float) -> None:
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(self._random(low, high))
-        os.kill(pid, signal.SIGCONT)
+    def _redis_faults(self) -> list[tuple[str, float]]:
+        faults = [("SIGKILL", seconds) for seconds in self._sizes.redis_outages]
+        faults += [("SIGSTOP", self._random(2, 5)) for _ in range(self._sizes.redis_freezes)]
+        self._dice.shuffle(faults)
+        return faults
 
-    def _redis_faults(self) -> list[str]:
-        kinds = ["SIGKILL"] * self._sizes.redis_sigkills + ["SIGSTOP"] * self._sizes.redis_freezes
-        self._dice.shuffle(kinds)
-        return kinds
-
-    def _postgres_faults(self) -> list[str]:
-        return (["SIGQUIT", "SIGINT"] * self._sizes.postgres_restarts)[: self._sizes.postgres_restarts]
+    def _postgres_faults(self) -> list[tuple[str, float]]:
+        return list(zip(cycle(["SIGQUIT", "SIGINT"]), self._sizes.postgres_outages, strict=False))
 
     # --- Faults ---
 
@@ -124,34 +125,31 @@ class Operators:
             time.sleep(self._random(0.2, 6))
             began = time.time()
             if kind == "SIGSTOP":
-                self._freeze(self._system.process(name).pid, *FREEZE_SECONDS)
+                freeze(self._system.process(name).pid, self._random(*FREEZE_SECONDS))
                 self._log.note(name, kind, began)
                 continue
             if kind == "SIGKILL":
                 self._system.kill(name)
             else:
                 status = self._system.stop(name)
+                self._log.stop_seconds.append(time.time() - began)
                 if status != 0:
                     output = self._system.process(name).output
                     self._log.problems.append(f"{name}, told to stop at {clock(began)}, ended with {status}:\n{output}")
             self._system.start(name)
             self._log.note(name, kind, began)
 
-    def _fault_redis(self, kind: str) -> None:
+    def _fault_redis(self, kind: str, seconds: float) -> None:
         system, began = self._system, time.time()
         if kind == "SIGSTOP":
-            self._freeze(system.engine_pid(system.redis), 2, 5)
+            freeze(system.engine_pid(system.redis), seconds)
         else:
-            system.end_engine(system.redis, signal.SIGKILL)
-            time.sleep(self._random(0, 4))
-            system.redis.run()
+            system.restart_engine(system.redis, signal.SIGKILL, away=seconds)
         self._log.note("redis", kind, began)
 
-    def _restart_postgres(self, kind: str) -> None:
-        system, began = self._system, time.time()
-        system.end_engine(system.postgres, signal.Signals[kind])
-        time.sleep(self._random(0, 4))
-        system.postgres.run()
+    def _restart_postgres(self, kind: str, seconds: float) -> None:
+        began = time.time()
+        self._system.restart_engine(self._system.postgres, signal.Signals[kind], away=seconds)
         self._log.note("postgres", kind, began)
 
     def _kill_web(self, kind: str) -> None:
@@ -165,9 +163,15 @@ class Operators:
         self._system.wait_until_ready("web")
         self._log.note("web", kind, began)
 
-    def _kill_beat(self, kind: str) -> None:
+    def _kill_beat(self, kind: str, seconds: float) -> None:
         began = time.time()
         self._system.kill("beat")
-        time.sleep(self._random(0, 3))
+        time.sleep(seconds)
         self._system.start("beat")
         self._log.note("beat", kind, began)
+
+
+def freeze(pid: int, seconds: float) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGCONT)

@@ -32,9 +32,11 @@ class Plan:
     worker_sigkills: int
     worker_sigterms: int
     worker_freezes: int
-    redis_sigkills: int
+    redis_outages: tuple[float, ...]
+    """Seconds for which it is away after each SIGKILL."""
     redis_freezes: int
-    postgres_restarts: int
+    postgres_outages: tuple[float, ...]
+    """The same; it ends by SIGQUIT (immediate: as a crash) and SIGINT (fast) in turn."""
     web_sigkills: int
     beat_sigkills: int
     control_tasks: int
@@ -52,9 +54,9 @@ SHORT = Plan(
     worker_sigkills=14,
     worker_sigterms=6,
     worker_freezes=3,
-    redis_sigkills=4,
+    redis_outages=(0, 1, 2, 4),
     redis_freezes=1,
-    postgres_restarts=1,
+    postgres_outages=(2,),
     web_sigkills=2,
     beat_sigkills=2,
     control_tasks=60,
@@ -65,9 +67,9 @@ LONG = Plan(
     worker_sigkills=60,
     worker_sigterms=24,
     worker_freezes=12,
-    redis_sigkills=12,
+    redis_outages=(0, 0, 0, 0.5, 1, 1, 2, 2, 3, 4, 5, 15),
     redis_freezes=3,
-    postgres_restarts=4,
+    postgres_outages=(0, 2, 20, 1),
     web_sigkills=6,
     beat_sigkills=6,
     control_tasks=100,

@@ -65,6 +65,7 @@ class Run:
         self.check()
         self.stop_in_order()
         self.report.figures["faults"] = dict(sorted(self.faults.counts.items()))
+        self.report.figures["slowest end of a worker after SIGTERM"] = f"{max(self.faults.stop_seconds):.1f} s"
         self.report.problems += self.faults.problems
         return self.report
 
@@ -81,8 +82,7 @@ class Run:
         system.kill(first)
         self._until(lambda: len(self.history.accepted) >= count, 60, "tasks of the control run")
         system.start_and_wait(second)
-        system.end_engine(system.redis, signal.SIGKILL)
-        system.redis.run()
+        system.restart_engine(system.redis, signal.SIGKILL, away=0)
         self._stop(clients)
         self._until(self._nobody_will_work, 60, "the end of all work without a sweeper")
         lost = self._unfinished()
@@ -146,9 +146,7 @@ class Run:
         self._stop(clients)
         queued = self._unfinished()
         began = time.time()
-        system.end_engine(system.redis, signal.SIGKILL)
-        time.sleep(3)
-        system.redis.run()
+        system.restart_engine(system.redis, signal.SIGKILL, away=3)
         self.faults.note("redis", "SIGKILL", began)
         excess, longest, deadline = 0, 0, time.monotonic() + BACKLOG_SECONDS
         while time.monotonic() < deadline:

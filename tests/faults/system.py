@@ -148,10 +148,12 @@ class System:
 
     # --- Engines ---
 
-    def end_engine(self, engine: Server, signum: signal.Signals) -> None:
-        """Signal the engine's main process and return once none of its processes is left."""
+    def restart_engine(self, engine: Server, signum: signal.Signals, *, away: float) -> None:
+        """End an engine by a signal, and start it again when it has been away for so many seconds."""
         os.kill(self.engine_pid(engine), signum)
         wait_until(lambda: not engine.is_alive(), 30, lambda: f"the end of {engine.name}")
+        time.sleep(away)
+        engine.run()
 
     def engine_pid(self, engine: Server) -> int:
         return int(engine.pid_path.read_text().split("\n", 1)[0])
