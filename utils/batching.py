@@ -47,7 +47,8 @@ def delete_in_batches(queryset: QuerySet[Any], *, batch_size: int = 1000, batche
     deleted = 0
     for _ in range(batches):
         keys = list(queryset.order_by().values_list("pk", flat=True)[:batch_size])
-        deleted += queryset.model._default_manager.filter(pk__in=keys).delete()[0]
+        # Rows with others that point to them are loaded first: not with all their text.
+        deleted += queryset.model._default_manager.filter(pk__in=keys).only("pk").delete()[0]
         if len(keys) < batch_size:
             break
     return deleted
