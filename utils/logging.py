@@ -8,5 +8,7 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default="
 
 class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current_request_id.get()
+        # Django logs an answer when the middleware that set the id has left already.
+        request = getattr(record, "request", None)
+        record.request_id = getattr(request, "request_id", None) or current_request_id.get()
         return True

@@ -1,9 +1,9 @@
 """Whatever two processes do, in whatever order, and whatever fails: a page that is shown is what was written last.
 
-The machine below takes the steps of readers and writers apart, and lets them happen in any order on two processes of one
-Redis. Either process may lose its connection; writers may die between any two steps; time passes. The database is the
-variable ``truth``. The one residue that the protocol allows is modelled exactly: a process may show an old page while
-another process that could not reach Redis has not told of its write.
+The machine below takes the steps of readers and writers apart, and lets them happen in any order on two processes of
+one Redis. Either process may lose its connection; writers may die between any two steps; time passes. The database is
+the variable ``truth``. The one residue that the protocol allows is modelled exactly: a process may show an old page
+while another process that could not reach Redis has not told of its write.
 """
 
 import contextlib

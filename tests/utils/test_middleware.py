@@ -1,0 +1,130 @@
+"""Request ids, the one error shape, and the count of queries."""
+
+import logging
+
+import pytest
+from django.db import OperationalError
+
+from tests.conftest import client_of
+from utils.logging import RequestIdFilter
+from utils.query_optimization import QueryOptimizer
+
+
+@pytest.mark.parametrize("offered", ["abc-123", "a" * 64])
+def test_a_clients_request_id_is_echoed(client, offered):
+    assert client.get("/healthz/live", headers={"X-Request-ID": offered})["X-Request-ID"] == offered
+
+
+@pytest.mark.parametrize("offered", ["", "a" * 65, "a b", "a\u00e9", "<script>"])
+def test_an_unsuitable_request_id_is_replaced(client, offered):
+    made = client.get("/healthz/live", headers={"X-Request-ID": offered})["X-Request-ID"]
+
+    assert made != offered
+    assert len(made) == 24
+
+
+def test_log_lines_name_their_request(client, caplog):
+    client.get("/api/nothing/", headers={"X-Request-ID": "find-me"})
+
+    (record,) = caplog.records
+    assert RequestIdFilter().filter(record)
+    assert record.request_id == "find-me"
+
+
+def refuse(error: Exception):
+    def get_notes_for_list(*args, **kwargs):
+        raise error
+
+    return staticmethod(get_notes_for_list)
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_an_unexpected_error_is_a_500_that_tells_nothing_but_its_id(alice, settings, monkeypatch, caplog, debug):
+    settings.DEBUG = debug
+    monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(KeyError("a secret")))
+
+    client = client_of(alice)
+    client.raise_request_exception = False  # a server has nobody to raise it to
+
+    response = client.get("/api/auth/sessions/", headers={"X-Request-ID": "broken"})
+
+    assert (response.status_code, response["Content-Type"]) == (500, "application/problem+json")
+    assert (response.json()["code"], response.json()["request_id"]) == ("internal_error", "broken")
+    assert b"secret" not in response.content
+    assert any(record.exc_info and "a secret" in str(record.exc_info[1]) for record in caplog.records)
+
+
+def test_a_database_that_is_away_is_a_503_with_the_time_to_wait(alice, monkeypatch):
+    monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(OperationalError("gone")))
+
+    response = client_of(alice).get("/api/auth/sessions/")
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert response["Retry-After"] == "5"
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_host_that_is_not_ours_is_refused_in_the_one_shape(client, settings, debug):
+    settings.DEBUG = debug
+    settings.ALLOWED_HOSTS = ["api.example.com"]
+
+    response = client.get("/api/notes/", headers={"Host": "evil.example.com"})
+
+    assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
+    assert response.json()["code"] == "bad_request"
+
+
+def test_a_method_that_a_route_does_not_know_is_a_405(alice):
+    response = client_of(alice).delete("/api/notes/")
+
+    assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+    assert "GET" in response["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"title": "x", "title": "y"}', 400, "invalid_json"),
+        (b'{"title": "\\u0000"}', 400, "invalid_json"),
+        (b'{"title": "\\ud800"}', 400, "invalid_json"),
+        (b"[" * 100_000, 400, "invalid_json"),
+        (b'{"title": ' + b'"x' + b"x" * 2 * 1024 * 1024 + b'"}', 413, "body_too_large"),
+        (b"", 400, "invalid"),
+        (b"[]", 400, "invalid"),
+        (b'{"title": "x", "color": "red"}', 400, "invalid"),
+    ],
+    ids=["duplicate key", "null character", "surrogate", "deep", "too large", "empty", "no object", "unknown field"],
+)
+def test_a_bad_body_is_refused_in_the_one_shape(alice, body, status, code):
+    response = client_of(alice).post("/api/notes/", body, content_type="application/json")
+
+    assert (response.status_code, response["Content-Type"]) == (status, "application/problem+json")
+    assert response.json()["code"] == code
+
+
+def test_another_kind_of_body_is_a_415(alice):
+    response = client_of(alice).post("/api/notes/", b"title=x", content_type="application/x-www-form-urlencoded")
+
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_under_debug_the_number_of_queries_is_told(alice, settings):
+    settings.DEBUG = True
+    client = client_of(alice)
+    client.get("/api/notes/")
+
+    assert client.get("/api/tags/?x=1")["X-Query-Count"] == "1"
+
+
+def test_without_debug_nobody_counts(alice):
+    assert "X-Query-Count" not in client_of(alice).get("/api/tags/")
+
+
+def test_too_many_queries_are_worth_a_warning(alice, settings, caplog):
+    settings.DEBUG = True
+    settings.QUERY_COUNT_WARNING = 1
+
+    with caplog.at_level(logging.WARNING, logger="utils.middleware"):
+        client_of(alice).get("/api/notes/")  # reads the session's state, and the notes
+
+    assert "GET /api/notes/ took 2 queries" in caplog.text
