@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import chain
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from ai_tasks import ledger
@@ -353,8 +353,17 @@ def test_a_cancel_that_comes_before_the_answer_wins(alice):
 def test_the_database_itself_keeps_a_terminal_state(alice, terminal):
     task = AITaskFactory(user=alice, status=terminal)
 
-    with pytest.raises(IntegrityError, match="cannot become"), transaction.atomic():
-        AITask.objects.filter(pk=task.pk).update(status="running")
+    for status in set(AITask.Status) - {terminal}:
+        with (
+            pytest.raises(IntegrityError, match=f"is {terminal} and cannot become {status}"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("UPDATE ai_tasks_aitask SET status = %s WHERE id = %s", [status, task.pk])
+
+    AITask.objects.filter(pk=task.pk).update(status=terminal, message="The rest may change")
+    task.refresh_from_db()
+    assert (task.status, task.message) == (terminal, "The rest may change")
 
 
 # --- cancel, retry ----------------------------------------------------------------------------------------------------

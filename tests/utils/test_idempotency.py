@@ -2,13 +2,18 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+import yaml
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
-from notes.models import Note
+from ai_tasks.models import AITask
+from notes.models import Chapter, Note, Topic
 from tests.conftest import client_of
+from tests.factories import ChapterFactory
 from utils import idempotency
 from utils.models import IdempotencyRecord
 
@@ -17,6 +22,57 @@ NOTES = "/api/notes/"
 
 def post(client, key="key", title="Loops"):
     return client.post(NOTES, {"title": title}, format="json", headers={"Idempotency-Key": key})
+
+
+def test_every_creating_post_outside_auth_takes_a_key():
+    document = yaml.safe_load(Path(settings.BASE_DIR, "docs/openapi.yaml").read_text())
+    creating = {
+        path: [parameter["name"] for parameter in operations["post"].get("parameters", [])]
+        for path, operations in document["paths"].items()
+        if "post" in operations and {"201", "202"} & set(operations["post"]["responses"])
+    }
+    del (
+        creating["/api/auth/register/"],
+        creating["/api/ai/tasks/{id}/cancel/"],
+    )  # one may not, the other creates nothing
+
+    assert set(creating) == {
+        "/api/ai/tasks/", "/api/ai/tasks/{id}/retry/", "/api/chapters/", "/api/notes/", "/api/topics/"
+    }  # fmt: skip
+    assert all("Idempotency-Key" in parameters for parameters in creating.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "model"),
+    [
+        ("/api/notes/", {"title": "Loops"}, Note),
+        ("/api/chapters/", {"title": "Loops", "note": "note"}, Chapter),
+        ("/api/topics/", {"title": "Loops", "chapter": "chapter"}, Topic),
+        ("/api/ai/tasks/", {"request_type": "summarize", "request_data": {"content": "A loop."}}, AITask),
+    ],
+)
+def test_a_repeated_post_creates_nothing_more(alice, alice_client, path, body, model):
+    chapter = ChapterFactory(note__user=alice)
+    parents = {"note": chapter.note_id, "chapter": chapter.pk}
+    body = {name: parents.get(value, value) if isinstance(value, str) else value for name, value in body.items()}
+    before = model.objects.count()
+
+    answers = [alice_client.post(path, body, format="json", headers={"Idempotency-Key": "key"}) for _ in range(3)]
+
+    assert model.objects.count() == before + 1
+    assert len({(answer.status_code, answer.content, answer["Location"]) for answer in answers}) == 1
+    assert ["Idempotent-Replayed" in answer for answer in answers] == [False, True, True]
+
+
+def test_a_key_belongs_to_one_route(alice, alice_client):
+    chapter = ChapterFactory(note__user=alice)
+    post(alice_client)
+
+    body = {"title": "Loops", "note": chapter.note_id}
+    response = alice_client.post("/api/chapters/", body, format="json", headers={"Idempotency-Key": "key"})
+
+    assert response.status_code == 201
+    assert "Idempotent-Replayed" not in response
 
 
 def test_a_repeated_request_gets_the_stored_answer(alice_client):
