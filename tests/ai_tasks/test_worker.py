@@ -116,6 +116,30 @@ def test_a_worker_that_is_killed_loses_no_task(alice, provider, worker_environme
     assert Notification.objects.count() == 1
 
 
+@pytest.mark.slow
+def test_a_task_that_kills_its_workers_is_failed_and_starves_nobody(alice, provider, worker_environment, tmp_path):
+    client = client_of(alice)
+    poison = submit(client, context="[[behave:hang]]")
+
+    def asked_about_poison() -> int:
+        return [request["behaviour"] for request in provider.state.requests].count("hang")
+
+    for kills in range(3):
+        with running_worker(tmp_path / f"worker{kills}.log", **worker_environment):
+            wait_until(lambda kills=kills: asked_about_poison() == kills + 1)
+            beside_it = submit(client, context=f"beside worker {kills}")
+            wait_until(lambda task_id=beside_it: AITask.objects.get(pk=task_id).status == "succeeded")
+        assert AITask.objects.get(pk=poison).status == "running"
+        wait_until(lambda: AITask.objects.get(pk=poison).lease_expires_at < timezone.now())
+        ledger.sweep()
+
+    task = AITask.objects.get(pk=poison)
+    assert (task.status, task.error_code) == ("failed", "worker_lost")
+    assert (task.attempt, task.lost_leases, asked_about_poison()) == (3, 3, 3)
+    assert Notification.objects.get(action_id=poison).type == "error"
+    assert Notification.objects.count() == 4
+
+
 def test_a_worker_told_to_stop_gives_its_tasks_back_and_exits_with_0(alice, provider, worker_environment, tmp_path):
     client = client_of(alice)
     provider.state.default = "hang"
