@@ -24,7 +24,7 @@ from benchmarks.environment import (
     server_versions,
     write_result,
 )
-from benchmarks.rows import ROWS, NotModified, Row, Sent, World, build
+from benchmarks.rows import COLUMNS, ROWS, NotModified, Row, Sent, World, build
 
 PROFILED_BATCHES = 10
 MINIMUM_ROUNDS = 9
@@ -96,7 +96,7 @@ def run(*, rows: Sequence[str], columns: Sequence[str], rounds: int, profile: st
             "rows": {row.name: {column: cells[row.name, column] for column in columns} for row in chosen},
         }
         document["ratios"] = ratios(document)
-    write_result("cpu" if set(rows) == set(ROWS) else "cpu_partial", document)
+    write_result("cpu", document, complete=set(rows) == set(ROWS) and set(columns) == set(COLUMNS))
     return document
 
 

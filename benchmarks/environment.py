@@ -1,5 +1,6 @@
 """Where benchmarks run: engines of their own, the environment of production, and what is known of the machine."""
 
+import fcntl
 import json
 import os
 import platform
@@ -19,6 +20,7 @@ import psycopg
 import redis
 
 from NoteAssist_AI.embedded import Engines
+from NoteAssist_AI.embedded_servers import take_lock
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ROOT = BASE_DIR / ".local" / "benchmarks"
@@ -113,20 +115,37 @@ class Bench:
 
 @contextmanager
 def bench(name: str) -> Iterator[Bench]:
-    """Engines with an empty database of this benchmark's own, which is migrated; they stop at the end."""
-    engines = Engines(ROOT / "engines")
-    engines.attach()
-    try:
-        this = Bench(engines)
-        this.redis().flushall()
-        with psycopg.connect(this.database_url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS bench_{name} WITH (FORCE)")  # type: ignore[arg-type]
-            connection.execute(f"CREATE DATABASE bench_{name}")  # type: ignore[arg-type]
-        this.database_url = f"{this.database_url.rpartition('/')[0]}/bench_{name}"
-        this.manage("migrate", "--no-input", "--verbosity=0")
-        yield this
-    finally:
-        engines.leave()
+    """Engines and an empty, migrated database of this benchmark's own, which are gone at the end.
+
+    Different benchmarks may run at once, though neither's figures are then worth much; two runs of one may not.
+    """
+    root = ROOT / name
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / "run.lock").open("a") as lock:
+        if not take_lock(lock, fcntl.LOCK_EX, seconds=0):
+            sys.exit(f"Another run of this benchmark has {root}.")
+        engines = Engines(root / "engines")
+        engines.attach()
+        try:
+            this = Bench(engines)
+            this.redis().flushall()
+            this.database_url = f"{this.database_url.rpartition('/')[0]}/bench_{name}"
+            _drop_database(engines, name)
+            _administer(engines, f"CREATE DATABASE bench_{name}")
+            this.manage("migrate", "--no-input", "--verbosity=0")
+            yield this
+            _drop_database(engines, name)  # it may have millions of rows; after a failure the next run drops it
+        finally:
+            engines.leave()
+
+
+def _drop_database(engines: Engines, name: str) -> None:
+    _administer(engines, f"DROP DATABASE IF EXISTS bench_{name} WITH (FORCE)")
+
+
+def _administer(engines: Engines, statement: str) -> None:
+    with psycopg.connect(engines.postgres.url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]  # made here of constants
 
 
 def cpu_seconds(pid: int) -> float:
@@ -180,10 +199,11 @@ def server_versions(this: Bench) -> dict[str, str]:
     return {"postgres": row[0] if row else "", "redis": str(this.redis().info("server")["redis_version"])}
 
 
-def write_result(name: str, document: dict[str, Any]) -> Path:
-    """Keep one benchmark's result; the newest of each name is what the report shows."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
+def write_result(name: str, document: dict[str, Any], *, complete: bool = True) -> Path:
+    """Keep one benchmark's result; the newest complete one of each name is what the report shows."""
+    directory = RESULTS if complete else ROOT
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{name}.json"
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
     return path
 
