@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "utils.middleware.AdminAuthenticationMiddleware",
     "utils.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "accounts.early_pages.CachedPageMiddleware",
 ]
 
 ROOT_URLCONF = "NoteAssist_AI.urls"

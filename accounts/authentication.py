@@ -1,8 +1,9 @@
 """Who asks: a bearer token checked in this process, and its session checked in Redis."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts import state
@@ -11,7 +12,7 @@ from accounts.tokens import AccessClaims, InvalidToken, read_access
 from utils.admission import Admission, Subject, admit
 from utils.pages import requested_page
 from utils.redis import RedisUnavailable
-from utils.throttling import local_counters, requested_limits
+from utils.throttling import Limit, local_counters, requested_limits
 
 _LOADED_FIELDS = ["id", "is_active", "is_staff", "token_version"]
 
@@ -27,15 +28,21 @@ class SessionJWTAuthentication(BaseAuthentication):
         claims = self.read_claims(request)
         if claims is None:
             return None
-        admission = _admission(request, Subject(claims.user_id, claims.session_id, claims.token_version))
-        request._request.admission = admission  # type: ignore[attr-defined]
-        user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, admission.is_staff, claims.token_version])
+        plain_request = request._request
+        if not hasattr(plain_request, "admission"):  # it is there if the page cache was asked already
+            view = (request.parser_context or {}).get("view")
+            plain_request.admission = admit_request(  # type: ignore[attr-defined]
+                claims,
+                requested_limits(view, request),
+                requested_page(view, getattr(view, "action", None), request),
+            )
+        is_staff = plain_request.admission.is_staff  # type: ignore[attr-defined]
+        user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, is_staff, claims.token_version])
         return user, claims
 
     def read_claims(self, request: Request) -> AccessClaims | None:
         """What the request's credential says, verified; None if it has none. Raises ``InvalidToken``."""
-        token = _bearer_token(request)
-        return None if token is None else read_access(token)
+        return read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -47,27 +54,29 @@ def claims_of(request: Request) -> AccessClaims:
     return request.auth
 
 
-def _bearer_token(request: Request) -> str | None:
-    parts = get_authorization_header(request).split()
-    if not parts or parts[0].lower() != b"bearer":
+def read_bearer(header: str) -> AccessClaims | None:
+    """The verified claims of an ``Authorization`` header; None if it holds no bearer token. Raises ``InvalidToken``."""
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer":
         return None
-    if len(parts) != 2:
+    token = token.strip()
+    if not token or " " in token or not token.isascii():
         raise InvalidToken
-    try:
-        return parts[1].decode("ascii")
-    except UnicodeDecodeError as error:
-        raise InvalidToken from error
+    return read_access(token)
 
 
-def _admission(request: Request, subject: Subject) -> Admission:
-    view = (request.parser_context or {}).get("view")
-    limits = requested_limits(view, request)
-    asked: dict[str, Any] = {"limits": limits, **requested_page(view, request)}
+def admit_request(claims: AccessClaims, limits: Sequence[Limit], page: Mapping[str, Any]) -> Admission:
+    """Check that the session stands, count the request, and look for its page.
+
+    With Redis unreachable the session is read from the database, this process counts, and there is no page.
+    Raises ``InvalidToken``.
+    """
+    subject = Subject(claims.user_id, claims.session_id, claims.token_version)
     try:
-        admission = admit(subject, **asked)
+        admission = admit(subject, limits=limits, **page)
         if admission.verdict == "unknown":
             state.remember_state(subject, is_staff=_read_state(subject))
-            admission = admit(subject, **asked)
+            admission = admit(subject, limits=limits, **page)
     except RedisUnavailable:
         is_staff = _read_state(subject)
         denied, usage = local_counters.count(subject.user_id, limits)

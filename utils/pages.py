@@ -5,11 +5,11 @@ from functools import wraps
 from hashlib import blake2b
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from utils.admission import NO_PAGE
+from utils.admission import NO_PAGE, Page
 from utils.caching import abandon_page, await_page, store_page
 from utils.json import MEDIA_TYPE, dumps
 from utils.query_optimization import CacheOptimizer
@@ -25,21 +25,32 @@ class CachedPages:
 
     cached_actions: dict[str, int] = {}
 
-    def get_page_name(self, request: Request) -> str:
-        """A name for the requested page, unique among the pages of one user; empty if it is not cached."""
-        if request.method != "GET" or getattr(self, "action", None) not in self.cached_actions:
-            return ""
-        return page_name(request.path, request.META.get("QUERY_STRING", ""))
-
 
 def page_name(path: str, query_string: str) -> str:
-    return CacheOptimizer.get_cache_key("page", path, query_string)
+    """A name for a page, unique among the pages of one user, however the query's parameters are arranged."""
+    if not query_string:
+        return path
+    return CacheOptimizer.get_cache_key("page", path, dict(QueryDict(query_string).lists()))
 
 
-def requested_page(view: Any, request: Request) -> dict[str, Any]:
-    """What the request asks of the page cache, as arguments of :func:`utils.admission.admit`."""
-    name = view.get_page_name(request) if isinstance(view, CachedPages) else ""
-    return {"page_name": name, "if_none_match": opaque_tags(request.headers.get("If-None-Match", ""))} if name else {}
+def requested_page(view: Any, action: str | None, request: HttpRequest | Request) -> dict[str, Any]:
+    """What a request asks of the page cache, as arguments of :func:`utils.admission.admit`.
+
+    ``view`` is a viewset or its class; what is no cached page asks nothing.
+    """
+    if request.method != "GET" or action not in getattr(view, "cached_actions", ()):
+        return {}
+    return {
+        "page_name": page_name(request.path, request.META.get("QUERY_STRING", "")),
+        "if_none_match": opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", "")),
+    }
+
+
+def found_page(page: Page) -> HttpResponse | None:
+    """The answer if the page cache has it."""
+    if page.outcome == "same":
+        return not_modified(page.etag)
+    return page_response(page.body, page.etag) if page.outcome == "hit" else None
 
 
 def opaque_tags(header: str) -> list[str]:
@@ -65,7 +76,7 @@ def page_response(body: bytes, etag: str) -> HttpResponse:
 
 def conditional(request: Request, body: bytes, etag: str) -> HttpResponse:
     """The rendered answer, or 304 if the client has it."""
-    tags = opaque_tags(request.headers.get("If-None-Match", ""))
+    tags = opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))
     return not_modified(etag) if etag in tags or "*" in tags else page_response(body, etag)
 
 
@@ -80,12 +91,10 @@ def cached_page(method: ViewMethod) -> Callable[..., HttpResponse]:
     def answer(self: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         admission = getattr(request._request, "admission", None)
         page = admission.page if admission is not None else NO_PAGE
-        if page.outcome == "same":
-            return not_modified(page.etag)
-        if page.outcome == "hit":
-            return page_response(page.body, page.etag)
-        if page.outcome == "busy" and (found := await_page(page.key)):
-            etag, body = found
+        if found := found_page(page):
+            return found
+        if page.outcome == "busy" and (awaited := await_page(page.key)):
+            etag, body = awaited
             return conditional(request, body, etag)
         try:
             response = method(self, request, *args, **kwargs)

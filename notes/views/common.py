@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from utils.pages import CachedPages, opaque_tags
-from utils.query_optimization import CacheOptimizer
 
 ID_PATTERN = "[0-9]{1,19}"
 """Digits that Python converts at once and that may be an id; anything longer matches no path."""
@@ -21,14 +20,9 @@ _VERSION_MAX_DIGITS = 10
 
 
 class NotePages(CachedPages):
-    """Cached pages that are one page however the query's parameters are arranged."""
+    """Lists and details of notes, and of what is in them."""
 
     cached_actions = {"list": settings.CACHE_TTL_LIST, "retrieve": settings.CACHE_TTL_LIST}
-
-    def get_page_name(self, request: Request) -> str:
-        if not super().get_page_name(request):
-            return ""
-        return CacheOptimizer.get_cache_key("page", request.path, dict(request.query_params.lists()))
 
 
 def user_id(request: Request) -> int:

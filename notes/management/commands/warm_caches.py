@@ -96,7 +96,7 @@ class OnBehalf(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, AccessClaims]:
         view = request.parser_context["view"]
         request._request.admission = admit(  # type: ignore[attr-defined]
-            self.subject, **requested_page(view, request)
+            self.subject, **requested_page(view, view.action, request)
         )
         subject = self.subject
         # No token stands behind these claims, so they have no time left.
