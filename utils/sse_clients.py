@@ -24,6 +24,9 @@ ACCESS_CHECK_SECONDS = 30
 UNSENT_MILLISECONDS = 30_000
 """A connection whose client has acknowledged nothing for so long is given up."""
 
+redis_turns = threading.BoundedSemaphore(16)
+"""Held while a stream asks Redis: what wakes all of them at once must not exhaust the pool of connections."""
+
 
 class TooManyStreams(Unavailable):
     """This process has no place left, or the user has had their share. Clients poll instead."""
@@ -110,7 +113,8 @@ class StreamClient:
                 return False
         if now >= self._next_access_check:
             self._next_access_check = now + ACCESS_CHECK_SECONDS
-            return self._is_allowed()
+            with redis_turns:
+                return self._is_allowed()
         return True
 
     def _has_hung_up(self) -> bool:
