@@ -1,0 +1,89 @@
+"""The examples of docs/api.md, run as they stand against real processes."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from accounts.services.users import set_password
+from ai_tasks.models import AITask
+from tests.factories import UserFactory
+from tests.openai_behaviours import COMPLETION_TOKENS, PROMPT_TOKENS
+from tests.openai_server import running_server
+from tests.processes import BIN, free_port, running, running_worker
+
+DOCUMENT = Path(settings.BASE_DIR, "docs/api.md")
+
+
+def examples() -> dict[str, str]:
+    """The shell commands of each section, by its title."""
+    sections = re.split(r"^#+ (.*)\n", DOCUMENT.read_text(), flags=re.MULTILINE)
+    commands = {
+        title: re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+        for title, text in zip(sections[1::2], sections[2::2], strict=True)
+    }
+    return {title: found[0] for title, found in commands.items() if found}
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_examples_do_what_the_page_says(tmp_path):
+    user = UserFactory(email="demo@noteassist.local")
+    set_password(user_id=user.pk, password="demo-password")
+    commands = examples()
+    script = "set -eu\n" + "\n".join(f"{command}\nprintf '\\n\\f'" for command in commands.values())
+    web = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"]
+    port = str(free_port())
+
+    with running_server() as model:
+        model.state.script.append("slow")
+        model.state.default = "hang"  # the others are cancelled, or still running at the end
+        environment = {"AI_BASE_URL": model.base_url, "AI_MODEL": "test-model"}
+        with (
+            running_worker(tmp_path / "worker.log", **environment),
+            running(web, tmp_path / "web.log", PORT=port, WEB_CONCURRENCY="1", **environment) as server,
+        ):
+            server.wait_for_output("Booting worker")
+            result = subprocess.run(
+                ["bash", "-c", script],
+                env={"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "PORT": port, "no_proxy": "*"},
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr + server.output
+    shown = dict(zip(commands, result.stdout.split("\f"), strict=False))
+    assert list(commands)[1:] == ["Submit", "Poll", "Stream", "Cancel", "Retry", "Usage", "Errors"]
+
+    def answer(title: str) -> tuple[int, dict[str, str], dict]:
+        head, _, body = shown[title].strip().partition("\n\n")
+        status, *headers = head.splitlines()
+        return int(status.split()[1]), dict(line.split(": ", 1) for line in headers), json.loads(body)
+
+    status, headers, task = answer("Submit")
+    assert (status, headers["Location"], headers["Retry-After"]) == (202, task["links"]["self"], "1")
+    status, headers, polled = answer("Poll")
+    assert (status, polled["id"]) == (200, task["task_id"])
+    assert "ETag" in headers
+    events = re.findall(r"^event: (.*)$", shown["Stream"], flags=re.MULTILINE)
+    assert {"task.progress", "task.delta"} < set(events)
+    assert events[-1] == "task.succeeded"
+    status, _, cancelled = answer("Cancel")
+    assert (status, cancelled["status"] in ("cancelled", "cancelling")) == (202, True)
+    status, _, again = answer("Retry")
+    assert (status, again["retry_of"]) == (202, task["task_id"])
+    assert json.loads(shown["Usage"]) == {
+        "tasks_today": 3,
+        "input_tokens_today": PROMPT_TOKENS,
+        "output_tokens_today": COMPLETION_TOKENS,
+        "estimated": False,
+        "requests_left_this_hour": 17,
+        "next_request_at": None,
+    }
+    status, headers, problem = answer("Errors")
+    assert (status, headers["Content-Type"]) == (400, "application/problem+json")
+    documented = json.loads(re.findall(r"^```json\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)[-1])
+    assert {**problem, "request_id": ""} == {**documented, "request_id": ""}
+    assert AITask.objects.count() == 3
