@@ -371,6 +371,7 @@ LOGGING = {
         # Django records every query only under DEBUG; LOG_QUERIES prints them.
         "django.db.backends": {"level": "DEBUG" if LOG_QUERIES else "INFO"},
         # Beat's tasks come every few seconds; what they did wrong is logged where it happened.
+        "celery.beat": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
