@@ -229,7 +229,6 @@ def _counted(user_id: int, limit: Limit) -> list[datetime]:
 
 def _answer_from(answered: AITask, request: _Request) -> AITask:
     """Give an equal request the result of the last hour as a finished task of its own."""
-    now = timezone.now()
     with changing_pages_of(answered.user_id):
         applied = request.apply and apply_answer(answered.user_id, request.topic_id, request.source_hash, answered)
         task = _new_row(answered.user_id, request, answered.request_hash, fingerprint=None)
@@ -240,8 +239,8 @@ def _answer_from(answered: AITask, request: _Request) -> AITask:
         task.result = answered.result
         task.provider, task.model = answered.provider, answered.model
         task.cached, task.billed = True, False
-        task.started_at = task.finished_at = now
-        task.applied_at = now if applied else None
+        task.started_at = task.finished_at = task.created_at
+        task.applied_at = task.created_at if applied else None
         task.save(force_insert=True)
         announce_end(task)
     return task

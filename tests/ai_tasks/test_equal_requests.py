@@ -210,6 +210,7 @@ def test_an_equal_request_within_the_hour_gets_the_answer_at_once(alice, offline
     body = again.json()
     assert (again.status_code, body["status"], body["progress"], body["cached"]) == (200, "succeeded", 100, True)
     assert body["task_id"] != first
+    assert body["created_at"] == body["started_at"] == body["finished_at"]
     assert body["result"] == client.get(f"{TASKS}{first}/").json()["result"]
     assert body["usage"] == {"input_tokens": 0, "output_tokens": 0, "estimated": False}
     assert left(client) == 19
