@@ -360,7 +360,10 @@ QUERY_COUNT_WARNING = env.integer("QUERY_COUNT_WARNING", 20, minimum=1)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "utils.logging.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "utils.logging.RequestIdFilter"},
+        "not_every_tick": {"()": "utils.logging.NotEveryTick"},
+    },
     "formatters": {
         "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
     },
@@ -371,7 +374,7 @@ LOGGING = {
         # Django records every query only under DEBUG; LOG_QUERIES prints them.
         "django.db.backends": {"level": "DEBUG" if LOG_QUERIES else "INFO"},
         # Beat's tasks come every few seconds; what they did wrong is logged where it happened.
-        "celery.beat": {"level": "WARNING"},
+        "celery.beat": {"filters": ["not_every_tick"]},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},

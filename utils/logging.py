@@ -12,3 +12,10 @@ class RequestIdFilter(logging.Filter):
         request = getattr(record, "request", None)
         record.request_id = getattr(request, "request_id", None) or current_request_id.get()
         return True
+
+
+class NotEveryTick(logging.Filter):
+    """Beat announces each message that it sends, one every few seconds: that is no news."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Scheduler: Sending due task")
