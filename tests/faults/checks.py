@@ -45,7 +45,7 @@ ALLOWED_CODES = {
     "pending": {200},
     "list": {200},
 }
-POSTGRES_RETURN_SECONDS = 6.0
+POSTGRES_RETURN_SECONDS = 4.0
 """How long after its return requests may still be told to come again."""
 WEB_RETURN_SECONDS = 2.0
 
