@@ -24,6 +24,7 @@ MAX_LOST_LEASES = 3
 MAX_PROVIDER_FAILURES = 5
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 300.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 
 _S = AITask.Status
 WORKER_LOST = "worker_lost"
@@ -215,9 +216,9 @@ def wait_for_provider(attempt: Attempt, *, code: str, detail: str, retry_after: 
 
 def backoff_seconds(failures: int, retry_after: float | None) -> float:
     """Twice as long after each failure, with jitter so that tasks do not come back as a herd; never before the
-    provider wants to see us."""
+    provider wants to see us, if that is within the hour."""
     backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures)
-    return max(min(retry_after or 0.0, MAX_BACKOFF_SECONDS), backoff * random.uniform(0.5, 1.0))
+    return max(min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS), backoff * random.uniform(0.5, 1.0))
 
 
 def release(held: Iterable[Attempt]) -> int:

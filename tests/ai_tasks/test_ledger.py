@@ -289,7 +289,8 @@ def test_backoff_doubles_with_jitter_up_to_a_bound(failures, low, high):
 
 def test_the_providers_own_word_is_honoured_within_reason():
     assert backoff_seconds(0, 60.0) == 60.0
-    assert backoff_seconds(0, 86_400.0) == 300.0
+    assert backoff_seconds(0, 1800.0) == 1800.0
+    assert backoff_seconds(0, 86_400.0) == 3600.0
 
 
 # --- finish -----------------------------------------------------------------------------------------------------------
