@@ -154,6 +154,25 @@ def test_a_worker_told_to_stop_gives_its_tasks_back_and_exits_with_0(alice, prov
     assert (task.status, task.lost_leases, task.published_at) == ("queued", 0, None)
 
 
+def test_a_worker_told_to_stop_finishes_what_it_can_and_claims_nothing_more(
+    alice, provider, worker_environment, tmp_path
+):
+    client = client_of(alice)
+    provider.state.script.append("slow")
+
+    with running_worker(tmp_path / "worker.log", AI_SHUTDOWN_SECONDS="15", **worker_environment) as worker:
+        finished = submit(client)
+        wait_until(lambda: bool(provider.state.requests))
+        worker.send(signal.SIGTERM)
+        wait_until(lambda: "Warm shutdown" in worker.output, describe=lambda: worker.output)
+        left = submit(client, context="another")
+        assert worker.wait(20) == 0, worker.output
+
+    assert AITask.objects.get(pk=finished).status == "succeeded"
+    assert (AITask.objects.get(pk=left).status, AITask.objects.get(pk=left).attempt) == ("queued", 0)
+    assert len(provider.state.requests) == 1
+
+
 def test_a_message_without_its_row_is_dropped(alice, provider, worker_environment, tmp_path):
     client = client_of(alice)
 
