@@ -1,6 +1,7 @@
 """AI tasks as JSON."""
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from rest_framework import serializers
@@ -83,12 +84,7 @@ class TaskListSerializer(serializers.ModelSerializer):
         return TaskErrorSerializer(task).data if task.error_code else None
 
     def get_links(self, task: AITask) -> LinksSerializer:
-        path = task_path(task)
-        return {  # type: ignore[return-value]  # the annotation is the schema's
-            "self": path,
-            "events": f"{settings.EVENTS_BASE_URL}{path}events/",
-            "cancel": f"{path}cancel/",
-        }
+        return links_of(task.pk)  # type: ignore[return-value]  # the annotation is the schema's
 
 
 class TaskSerializer(TaskListSerializer):
@@ -128,8 +124,13 @@ class UsageSerializer(serializers.Serializer):
     next_request_at = serializers.DateTimeField(allow_null=True)
 
 
-def task_path(task: AITask) -> str:
-    return f"/api/ai/tasks/{task.pk}/"
+def task_path(task_id: UUID) -> str:
+    return f"/api/ai/tasks/{task_id}/"
+
+
+def links_of(task_id: UUID) -> dict[str, str]:
+    path = task_path(task_id)
+    return {"self": path, "events": f"{settings.EVENTS_BASE_URL}{path}events/", "cancel": f"{path}cancel/"}
 
 
 def request_types() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from ai_tasks import ledger
+from ai_tasks import ledger, reads
 from ai_tasks.models import AITask
 from ai_tasks.serializers import (
     AcceptedTaskSerializer,
@@ -74,8 +74,7 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         return _accepted(submission.task, is_new=submission.outcome == "created")
 
     def retrieve(self, request: Request, pk: UUID) -> HttpResponse:
-        task = QueryOptimizer.get_task_detail(pk, request.user)
-        body = dumps(TaskSerializer(task).data)
+        body = dumps(reads.detail(pk, user_id=user_id_of(request)))
         return conditional(request, body, body_tag(body))
 
     @extend_schema(request=None, responses={202: TaskSerializer})
@@ -96,7 +95,7 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
 
 def _accepted(task: AITask, *, is_new: bool) -> Response:
-    headers = {"Location": task_path(task)}
+    headers = {"Location": task_path(task.pk)}
     if is_new:
         headers["Retry-After"] = POLL_AFTER_SECONDS
     return Response(

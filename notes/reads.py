@@ -5,7 +5,6 @@ answers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,18 +13,12 @@ from rest_framework.request import Request
 from notes.models import Chapter, Note, Topic
 from utils.compiled_reads import Row, read_rows
 from utils.pagination import LookAheadCursorPagination
-from utils.query_optimization import QueryOptimizer
+from utils.query_optimization import QueryOptimizer, UserKey
 
 SCALARS = ("id", "title", "status", "tags", "version", "created_at", "updated_at")
 LIST_FIELDS = (*SCALARS, "chapter_count", "topic_count")
+CHAPTER_FIELDS = ("id", "title", "order")
 TOPIC_FIELDS = ("id", "title", "order", "explanation", "code", "code_language", "sources", "chapter_id")
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """A user of whom only the key is known."""
-
-    pk: int
 
 
 def list_page(
@@ -41,7 +34,7 @@ def list_page(
     trash = wanted.pop("trash", False)
 
     def build(user_id: int, position: list[Any], **wanted: Any) -> QuerySet[Note, Any]:
-        notes = QueryOptimizer.get_notes_for_list(_Owner(user_id), {**filters, **wanted})
+        notes = QueryOptimizer.get_notes_for_list(UserKey(user_id), {**filters, **wanted})
         return paginator.narrow(notes.values(*LIST_FIELDS), position)
 
     values = {"user_id": user_id, "position": paginator.position, **wanted}
@@ -73,12 +66,14 @@ def detail(note_id: int, *, user_id: int) -> Row:
 
 
 def _note(note_id: int, user_id: int) -> QuerySet[Note, Any]:
-    return Note.objects.owned_by(user_id).live().filter(pk=note_id).values(*SCALARS)
+    return QueryOptimizer.get_note(note_id, UserKey(user_id)).values(*SCALARS)
 
 
 def _chapters(note_id: int) -> QuerySet[Chapter, Any]:
-    return Chapter.objects.filter(note=note_id).order_by("order").values("id", "title", "order")
+    chapters, _ = QueryOptimizer.get_note_contents(note_id)
+    return chapters.values(*CHAPTER_FIELDS)
 
 
 def _topics(note_id: int) -> QuerySet[Topic, Any]:
-    return Topic.objects.filter(chapter__note=note_id).order_by("order").values(*TOPIC_FIELDS)
+    _, topics = QueryOptimizer.get_note_contents(note_id)
+    return topics.values(*TOPIC_FIELDS)

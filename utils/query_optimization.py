@@ -4,6 +4,7 @@ Services and models below never need it; code outside the applications imports r
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from hashlib import blake2b
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -38,6 +39,13 @@ class HasKey(Protocol):
 
     @property
     def pk(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserKey:
+    """A user of whom only the key is known."""
+
+    pk: int
 
 
 class QueryOptimizer:
@@ -78,6 +86,20 @@ class QueryOptimizer:
     def require_note(note_id: int, user: HasKey) -> None:
         """Tell an empty note from one that is not the user's: raises ``Note.DoesNotExist``."""
         Note.objects.owned_by(user.pk).live().only("pk").get(pk=note_id)
+
+    @staticmethod
+    def get_note(note_id: int, user: HasKey) -> QuerySet[Note]:
+        """One of the user's notes, as a queryset for rows."""
+        return Note.objects.owned_by(user.pk).live().filter(pk=note_id)
+
+    @staticmethod
+    def get_note_contents(note_id: int) -> tuple[QuerySet[Chapter], QuerySet[Topic]]:
+        """The chapters of a note and the topics of all of them, each in their order, as querysets for rows.
+
+        Nobody's ownership is checked: for code that has done so.
+        """
+        chapters = Chapter.objects.filter(note=note_id).order_by("order")
+        return chapters, Topic.objects.filter(chapter__note=note_id).order_by("order")
 
     @staticmethod
     def get_chapters_optimized(note_id: int, user: HasKey) -> QuerySet[Chapter]:
@@ -141,7 +163,12 @@ class QueryOptimizer:
 
     @staticmethod
     def get_task_detail(task_id: UUID | str, user: HasKey) -> AITask:
-        return AITask.objects.owned_by(user.pk).get(pk=task_id)
+        return QueryOptimizer.get_task(task_id, user).get()
+
+    @staticmethod
+    def get_task(task_id: UUID | str, user: HasKey) -> QuerySet[AITask]:
+        """One of the user's tasks, as a queryset for rows."""
+        return AITask.objects.owned_by(user.pk).filter(pk=task_id)
 
     @staticmethod
     def get_notifications_for_list(user: HasKey) -> QuerySet[Notification]:
