@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 from tests.faults.history import MAY_FOLLOW, TERMINAL, Answer, History, clock, regressions
 from tests.faults.operators import Fault
-from tests.faults.plan import SLOWEST_ANSWER_SECONDS
+from tests.faults.plan import Plan
 
 WATCH_TRANSITIONS = """
 CREATE TABLE faults_transition (
@@ -61,9 +61,9 @@ class Findings:
 class Checker:
     """Compares the database with the clients' history."""
 
-    def __init__(self, connection: psycopg.Connection, history: History, faults: list[Fault]) -> None:
+    def __init__(self, connection: psycopg.Connection, history: History, faults: list[Fault], sizes: Plan) -> None:
         self.findings = Findings()
-        self._history, self._faults = history, faults
+        self._history, self._faults, self._sizes = history, faults, sizes
         self._rows = connection.cursor(row_factory=dict_row)
         self._tasks = {str(task["id"]): task for task in self._all("SELECT * FROM ai_tasks_aitask")}
         self._told = history.by_task()
@@ -248,7 +248,7 @@ class Checker:
                 self._problem(f"An answer that may not be: {answer}", answer.task_id)
             seconds = answer.ended - answer.began
             if not (web or postgres):
-                if seconds > SLOWEST_ANSWER_SECONDS:
+                if seconds > self._sizes.slowest_answer:
                     slow.append(answer)
                 if self._was_away("redis", answer, 0):
                     without_redis.append(seconds)
@@ -260,7 +260,7 @@ class Checker:
             "requests while Redis was away": percentiles(without_redis),
         }
         for answer in slow:
-            self._problem(f"A request took more than {SLOWEST_ANSWER_SECONDS:.0f} s: {answer}")
+            self._problem(f"A request took more than {self._sizes.slowest_answer:.0f} s: {answer}")
 
     def _was_away(self, target: str, answer: Answer, return_seconds: float) -> bool:
         return any(

@@ -178,7 +178,7 @@ class Run:
             api.close()
             shown[f"client{number}@example.com"] = [entry["id"] for entry in answer["results"]]
         with self.system.connect() as connection:
-            checker = Checker(connection, self.history, self.faults.faults)
+            checker = Checker(connection, self.history, self.faults.faults, self.sizes)
             checker.check_pending(shown)
             findings: Findings = checker.run()
         self.report.figures |= findings.figures
