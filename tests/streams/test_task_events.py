@@ -13,7 +13,6 @@ from tests.factories import AITaskFactory
 from tests.streams.conftest import read_all, reading
 from tests.streams.event_source import events_in
 from utils import sse, sse_clients
-from utils.json import dumps
 
 pytestmark = pytest.mark.django_db
 
@@ -290,9 +289,3 @@ def test_lines_of_data_are_separate_fields():
 
 def test_the_names_of_the_ends_are_those_of_the_terminal_states():
     assert {f"task.{status}" for status in AITask.TERMINAL} == progress.END_EVENTS
-
-
-def test_the_end_is_the_json_of_the_task(alice_client, finished_task):
-    body = b"".join(alice_client.get(path_of(finished_task)).streaming_content)
-
-    assert dumps(alice_client.get(f"/api/ai/tasks/{finished_task.pk}/").json()) in body
