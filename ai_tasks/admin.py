@@ -1,11 +1,11 @@
 from django.contrib import admin
-from django.http import HttpRequest
 
+from accounts.admin import ReadOnlyAdmin
 from ai_tasks.models import AITask
 
 
 @admin.register(AITask)
-class AITaskAdmin(admin.ModelAdmin):
+class AITaskAdmin(ReadOnlyAdmin):
     """To look at only: the ledger alone changes tasks."""
 
     list_display = ["id", "user", "request_type", "status", "attempt", "provider", "created_at", "finished_at"]
@@ -13,12 +13,3 @@ class AITaskAdmin(admin.ModelAdmin):
     list_select_related = ["user"]
     search_fields = ["=id", "=user__email"]
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AITask | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AITask | None = None) -> bool:
-        return False

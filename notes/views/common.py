@@ -25,12 +25,6 @@ class NotePages(CachedPages):
     cached_actions = {"list": settings.CACHE_TTL_LIST, "retrieve": settings.CACHE_TTL_LIST}
 
 
-def user_id(request: Request) -> int:
-    """Of the signed-in user: the views here are open to no others."""
-    assert request.user.pk is not None
-    return request.user.pk
-
-
 def paginated(view: viewsets.GenericViewSet) -> Response:
     """A page of the view's queryset."""
     page = view.paginate_queryset(view.get_queryset())

@@ -34,12 +34,12 @@ from notes.views.common import (
     paginated,
     read_body,
     read_query,
-    user_id,
     versioned,
 )
 from utils.idempotency import idempotent
 from utils.pages import cached_page
 from utils.query_optimization import QueryOptimizer
+from utils.requests import user_id_of
 
 
 class ChapterViewSet(NotePages, viewsets.GenericViewSet):
@@ -72,7 +72,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         """Add a chapter to a note: at the end, or at `order`."""
         body = read_body(ChapterCreateSerializer, request)
         chapter = services.create_chapter(
-            user_id=user_id(request), note_id=body.pop("note"), if_match=expected_versions(request), **body
+            user_id=user_id_of(request), note_id=body.pop("note"), if_match=expected_versions(request), **body
         )
         return created(_chapter(chapter), path=f"/api/chapters/{chapter.pk}/")
 
@@ -81,7 +81,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         """Rename a chapter."""
         body = read_body(ChapterWriteSerializer, request, partial=partial)
         chapter = services.update_chapter(
-            user_id=user_id(request), chapter_id=int(pk), if_match=expected_versions(request), **body
+            user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_versions(request), **body
         )
         return _chapter(chapter)
 
@@ -93,7 +93,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a chapter with its topics."""
-        services.delete_chapter(user_id=user_id(request), chapter_id=int(pk), if_match=expected_versions(request))
+        services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_versions(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=ChapterMoveSerializer, parameters=[IF_MATCH])
@@ -102,7 +102,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         """Move a chapter to another place in its note, or in another note."""
         body = read_body(ChapterMoveSerializer, request)
         chapter = services.move_chapter(
-            user_id=user_id(request),
+            user_id=user_id_of(request),
             chapter_id=int(pk),
             order=body["order"],
             note_id=body.get("note"),
@@ -141,7 +141,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
         """Add a topic to a chapter: at the end, or at `order`."""
         body = read_body(TopicCreateSerializer, request)
         topic = services.create_topic(
-            user_id=user_id(request),
+            user_id=user_id_of(request),
             chapter_id=body.pop("chapter"),
             order=body.pop("order", None),
             data=body,
@@ -153,7 +153,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Write what a topic says; PUT empties what is not sent."""
         topic = services.update_topic(
-            user_id=user_id(request),
+            user_id=user_id_of(request),
             topic_id=int(pk),
             changes=read_body(TopicWriteSerializer, request, partial=partial),
             if_match=expected_versions(request),
@@ -168,7 +168,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a topic."""
-        services.delete_topic(user_id=user_id(request), topic_id=int(pk), if_match=expected_versions(request))
+        services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=expected_versions(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=TopicMoveSerializer, parameters=[IF_MATCH])
@@ -177,7 +177,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
         """Move a topic to another place in its chapter, or in another chapter of any of the user's notes."""
         body = read_body(TopicMoveSerializer, request)
         topic = services.move_topic(
-            user_id=user_id(request),
+            user_id=user_id_of(request),
             topic_id=int(pk),
             order=body["order"],
             chapter_id=body.get("chapter"),

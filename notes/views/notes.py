@@ -28,13 +28,13 @@ from notes.views.common import (
     paginated,
     read_body,
     read_query,
-    user_id,
     versioned,
 )
 from utils.idempotency import idempotent
 from utils.pages import cached_page
 from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer
+from utils.requests import user_id_of
 
 
 class NoteViewSet(NotePages, viewsets.GenericViewSet):
@@ -52,27 +52,27 @@ class NoteViewSet(NotePages, viewsets.GenericViewSet):
         """List notes, without what is in them."""
         filters = read_query(NoteFilterSerializer, request) if request.query_params else {}
         paginator = LookAheadCursorPagination()
-        rows = reads.list_page(paginator, request, user_id=user_id(request), filters=filters)
+        rows = reads.list_page(paginator, request, user_id=user_id_of(request), filters=filters)
         return paginator.get_paginated_response(rows)
 
     @extend_schema(responses=NoteDetailSerializer)
     @cached_page
     def retrieve(self, request: Request, pk: str) -> Response:
         """Show a note with all its chapters and topics. Its ETag is its version."""
-        return versioned(reads.detail(int(pk), user_id=user_id(request)))
+        return versioned(reads.detail(int(pk), user_id=user_id_of(request)))
 
     @extend_schema(request=NoteCreateSerializer, responses={201: NoteDetailSerializer}, parameters=[IDEMPOTENCY_KEY])
     @idempotent
     def create(self, request: Request) -> Response:
         """Create a note, with the chapters and topics that are sent along."""
-        note = services.create_note(user_id=user_id(request), data=read_body(NoteCreateSerializer, request))
+        note = services.create_note(user_id=user_id_of(request), data=read_body(NoteCreateSerializer, request))
         return created(_detail(note), path=f"/api/notes/{note.pk}/")
 
     @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Write a note's own fields; PUT resets those that are not sent."""
         note = services.update_note(
-            user_id=user_id(request),
+            user_id=user_id_of(request),
             note_id=int(pk),
             changes=read_body(NoteWriteSerializer, request, partial=partial),
             if_match=expected_versions(request),
@@ -87,14 +87,14 @@ class NoteViewSet(NotePages, viewsets.GenericViewSet):
     @extend_schema(parameters=[IF_MATCH])
     def destroy(self, request: Request, pk: str) -> Response:
         """Put a note into the trash."""
-        services.delete_note(user_id=user_id(request), note_id=int(pk), if_match=expected_versions(request))
+        services.delete_note(user_id=user_id_of(request), note_id=int(pk), if_match=expected_versions(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=NoteDetailSerializer)
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: str) -> Response:
         """Take a note out of the trash."""
-        return _detail(services.restore_note(user_id=user_id(request), note_id=int(pk)))
+        return _detail(services.restore_note(user_id=user_id_of(request), note_id=int(pk)))
 
 
 class NoteVersionViewSet(viewsets.GenericViewSet):
@@ -125,7 +125,7 @@ class NoteVersionViewSet(viewsets.GenericViewSet):
     def restore(self, request: Request, note_pk: str, version: str) -> Response:
         """Make the note what it was. What it is now is kept as a version, too."""
         note = services.restore_version(
-            user_id=user_id(request),
+            user_id=user_id_of(request),
             note_id=int(note_pk),
             version=int(version),
             if_match=expected_versions(request),
