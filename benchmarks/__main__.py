@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import cpu
+from benchmarks import cpu, load
 from benchmarks.rows import COLUMNS, ROWS
 
 
@@ -18,6 +18,10 @@ def names(known: list[str]) -> "argparse._ActionType":
     return read
 
 
+def numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
 def run_cpu(options: argparse.Namespace) -> None:
     rows, columns = options.rows, options.columns
     if options.profile:
@@ -27,6 +31,14 @@ def run_cpu(options: argparse.Namespace) -> None:
         print(result["profile"])
         return
     print(cpu.table(result), cpu.statements_table(result), sep="\n\n")
+
+
+def run_load(options: argparse.Namespace) -> None:
+    load.run_load(connections=options.connections, rates=options.rates, seconds=options.seconds, runs=options.runs)
+
+
+def run_storm(options: argparse.Namespace) -> None:
+    load.run_storm(connections=options.connections, runs=options.runs)
 
 
 def main() -> None:
@@ -39,6 +51,18 @@ def main() -> None:
     one.add_argument("--rounds", type=int, default=cpu.MINIMUM_ROUNDS)
     one.add_argument("--profile", choices=list(ROWS), help="profile ours in this row instead")
     one.set_defaults(run=run_cpu)
+
+    one = commands.add_parser("load", help="a student's mix of requests on thousands of open connections")
+    one.add_argument("--connections", type=int, default=10_000)
+    one.add_argument("--rates", type=numbers, default=[300, 750, 1100], help="requests a second, comma-separated")
+    one.add_argument("--seconds", type=float, default=60)
+    one.add_argument("--runs", type=int, default=3)
+    one.set_defaults(run=run_load)
+
+    one = commands.add_parser("storm", help="thousands of clients connect within a second")
+    one.add_argument("--connections", type=int, default=10_000)
+    one.add_argument("--runs", type=int, default=3)
+    one.set_defaults(run=run_storm)
 
     options = parser.parse_args()
     started = time.monotonic()

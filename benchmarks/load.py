@@ -1,0 +1,168 @@
+"""Part B: a student's day on thousands of open connections, and everybody coming at once."""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import (
+    BASE_DIR,
+    HOST,
+    Bench,
+    bench,
+    cpu_between,
+    machine,
+    server_versions,
+    write_result,
+)
+from benchmarks.processes import web
+
+NOTES = 21
+CHAPTERS = TOPICS = 1
+NOTES_READ = 5
+WARM_UP_SECONDS = 10.0
+GRACE_SECONDS = 10.0
+STORM_SECONDS = 1.0
+STORM_GRACE_SECONDS = 30.0
+CLIENT_TIMEOUT_SECONDS = 900
+# The product's own limits: students of this load stay within them.
+OWN_LIMITS = {"THROTTLE_BURST": "60/min", "THROTTLE_SUSTAINED": "1000/day", "THROTTLE_POLL": "120/min"}
+
+
+@dataclass
+class Crowd:
+    """Signed-in users, each with some of their notes."""
+
+    tokens: list[str]
+    notes: list[list[int]]
+
+
+def gather(this: Bench, count: int) -> Crowd:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "tokens"
+        this.seed_load(
+            f"--users={count}", f"--notes={NOTES}", f"--chapters={CHAPTERS}", f"--topics={TOPICS}", f"--tokens={path}"
+        )
+        tokens = path.read_text().split()
+    with this.connect() as connection:
+        connection.execute("VACUUM (ANALYZE)")
+        rows = connection.execute(
+            "SELECT (array_agg(note.id ORDER BY note.id))[:%s] FROM accounts_user owner"
+            " JOIN notes_note note ON note.user_id = owner.id GROUP BY owner.id ORDER BY owner.id",
+            [NOTES_READ],
+        ).fetchall()
+    return Crowd(tokens, [row[0] for row in rows])
+
+
+def run_load(*, connections: int, rates: Sequence[float], seconds: float, runs: int) -> dict[str, Any]:
+    document: dict[str, Any] = {"machine": machine(), "connections": connections, "seconds": seconds, "runs": []}
+    with bench("load") as this:
+        document["machine"] |= server_versions(this)
+        crowd = gather(this, connections)
+        for rate in rates:
+            for number in range(runs):
+                this.redis().flushall()
+                measured = one_load(this, crowd, rate=rate, seconds=seconds, seed=number)
+                document["runs"].append(measured)
+                print(describe(measured), file=sys.stderr, flush=True)
+    write_result("load", document, complete=connections >= 10_000)
+    return document
+
+
+def run_storm(*, connections: int, runs: int) -> dict[str, Any]:
+    """Once on warm caches, as after a network's hiccup, and once on an empty Redis, as after its restart."""
+    document: dict[str, Any] = {"machine": machine(), "connections": connections, "runs": []}
+    with bench("storm") as this:
+        document["machine"] |= server_versions(this)
+        crowd = gather(this, connections)
+        for number in range(runs):
+            with web(this, **OWN_LIMITS) as (_, port):
+                for redis in ("cold", "warm"):
+                    if redis == "cold":
+                        this.redis().flushall()
+                    job = {"kind": "storm", "seconds": STORM_SECONDS, "grace": STORM_GRACE_SECONDS}
+                    measured = summary(client(crowd, port, job, seed=number), STORM_SECONDS)
+                    document["runs"].append({**measured, "redis": redis})
+                    print(redis, json.dumps(document["runs"][-1]), file=sys.stderr, flush=True)
+                    time.sleep(2)
+    write_result("storm", document, complete=connections >= 10_000)
+    return document
+
+
+def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int) -> dict[str, Any]:
+    with web(this, **OWN_LIMITS) as (server, port):
+        job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
+        before, started = (server.cpu(), this.postgres_cpu(), this.redis_cpu()), time.monotonic()
+        answer = client(crowd, port, job, seed=seed)
+        wall = time.monotonic() - started
+        cpu = {
+            "server": (server.cpu() - before[0]) / wall,
+            "postgres": cpu_between(before[1], this.postgres_cpu()) / wall,
+            "redis": (this.redis_cpu() - before[2]) / wall,
+        }
+        memory = {"server_mb": server.memory_mb(), **this.engine_memory()}
+        redis_bytes = this.redis().info("memory")["used_memory"]
+    return {
+        "rate": rate,
+        **summary(answer, seconds),
+        "cpu_cores": cpu,
+        "memory": memory,
+        "redis_bytes_per_user": redis_bytes / len(crowd.tokens),
+    }
+
+
+def client(crowd: Crowd, port: int, job: dict[str, Any], *, seed: int) -> dict[str, Any]:
+    """Run the generator in a process of its own."""
+    document = {**job, "host": HOST, "port": port, "seed": seed, "tokens": crowd.tokens, "notes": crowd.notes}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load_client"],
+        cwd=BASE_DIR,
+        input=json.dumps(document),
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=CLIENT_TIMEOUT_SECONDS,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def summary(answer: dict[str, Any], seconds: float) -> dict[str, Any]:
+    everything = [value for values in answer["latencies"].values() for value in values]
+    failed = sum(answer["errors"].values())
+    return {
+        "answered_per_second": len(everything) / seconds,
+        "answered": len(everything),
+        "failed": failed,
+        "error_share": failed / max(1, len(everything) + failed),
+        "ms": quantiles(everything),
+        "ms_by_kind": {kind: quantiles(values) for kind, values in answer["latencies"].items() if values},
+        **{
+            name: value
+            for name, value in answer.items()
+            if name not in ("latencies", "ms") and not isinstance(value, list)
+        },
+    }
+
+
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    if len(seconds) < 2:
+        return {}
+    cuts = statistics.quantiles(seconds, n=1000, method="inclusive")
+    found = {"p50": cuts[499], "p90": cuts[899], "p95": cuts[949], "p99": cuts[989], "p999": cuts[998]}
+    return {name: round(value * 1000, 2) for name, value in {**found, "max": max(seconds)}.items()}
+
+
+def describe(run: dict[str, Any]) -> str:
+    ms, cpu = run["ms"], run["cpu_cores"]
+    return (
+        f"{run['rate']:.0f}/s: {run['answered_per_second']:.0f}/s answered, {run['failed']} failed, "
+        f"p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; cores: server "
+        f"{cpu['server']:.2f}, Postgres {cpu['postgres']:.2f}, Redis {cpu['redis']:.2f}, generator "
+        f"{run['generator_cpu_share']:.2f}; server {run['memory']['server_mb']:.0f} MB"
+    )
