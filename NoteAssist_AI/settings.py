@@ -210,6 +210,8 @@ AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1)
 AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15)  # what a stopping worker may still finish
 AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3)
 AI_SWEEP_SECONDS = env.integer("AI_SWEEP_SECONDS", 15, minimum=1)
+AI_STREAM_EVENTS = env.integer("AI_STREAM_EVENTS", 2000, minimum=100)
+AI_STREAM_SECONDS = env.integer("AI_STREAM_SECONDS", 3600, minimum=60)
 AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1)
 
 # --- Event streams ----------------------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
+from django.conf import settings
+
 from utils.json import dumps
 from utils.redis import RedisUnavailable, Script, channel, redis_guard
 
-EVENTS_KEPT = 2000
+EVENTS_KEPT = settings.AI_STREAM_EVENTS
 USER_EVENTS_KEPT = 200
-TTL_SECONDS = 3600
+TTL_SECONDS = settings.AI_STREAM_SECONDS
 END_EVENTS = frozenset({"task.succeeded", "task.failed", "task.cancelled"})
 
 # KEYS: the task's hash and stream, the user's stream. ARGV: attempt, progress (-1 keeps it), message, time, event,
