@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import cpu, load
+from benchmarks import celery_load, cpu, growth, load, slow3g
 from benchmarks.rows import COLUMNS, ROWS
 
 
@@ -20,6 +20,10 @@ def names(known: list[str]) -> "argparse._ActionType":
 
 def numbers(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
+
+
+def whole_numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def run_cpu(options: argparse.Namespace) -> None:
@@ -39,6 +43,19 @@ def run_load(options: argparse.Namespace) -> None:
 
 def run_storm(options: argparse.Namespace) -> None:
     load.run_storm(connections=options.connections, runs=options.runs)
+
+
+def run_growth(options: argparse.Namespace) -> None:
+    result = growth.run(per_user=options.per_user, in_all=options.in_all)
+    print(growth.table(result, "per_user"), growth.table(result, "in_all"), sep="\n\n")
+
+
+def run_celery(options: argparse.Namespace) -> None:
+    print(celery_load.summary(celery_load.run(drained=options.drained)))
+
+
+def run_slow3g(_: argparse.Namespace) -> None:
+    print(slow3g.table(slow3g.run()))
 
 
 def main() -> None:
@@ -63,6 +80,18 @@ def main() -> None:
     one.add_argument("--connections", type=int, default=10_000)
     one.add_argument("--runs", type=int, default=3)
     one.set_defaults(run=run_storm)
+
+    one = commands.add_parser("growth", help="the cost of a request among ever more notes")
+    one.add_argument("--per-user", type=whole_numbers, default=[50, 500, 5_000, 50_000])
+    one.add_argument("--in-all", type=whole_numbers, default=[1_000, 10_000, 100_000, 1_000_000])
+    one.set_defaults(run=run_growth)
+
+    one = commands.add_parser("celery", help="AI tasks: submit, start, many at once, drain")
+    one.add_argument("--drained", type=int, default=celery_load.DRAINED_TASKS)
+    one.set_defaults(run=run_celery)
+
+    one = commands.add_parser("slow3g", help="bytes of a first visit, and their time on a slow link")
+    one.set_defaults(run=run_slow3g)
 
     options = parser.parse_args()
     started = time.monotonic()

@@ -1,0 +1,227 @@
+"""Part B: whether a request costs more the more notes there are, of its user or in all.
+
+In the process, as in part A: CPU of the application and of PostgreSQL together, which is what does not depend on who
+else uses the machine. Every read misses.
+"""
+
+import json
+import os
+import random
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import psycopg
+
+from benchmarks.cpu import Worker
+from benchmarks.cpu_worker import Sent
+from benchmarks.environment import SIGNING_KEY, Bench, bench, cpu_between, machine, server_versions, write_result
+from benchmarks.rows import headers
+
+BATCH = 40
+DELETED = 3  # a batch: the smallest user has 50 notes
+ROUNDS = 9
+REFERENCE_NOTES = 50
+"""How many notes each user has where the sum of all grows."""
+
+
+@dataclass
+class Owner:
+    token: str
+    notes: list[int]
+    """Ids in the order of the list."""
+    serial: int = 0
+
+    def next(self) -> int:
+        self.serial += 1
+        return self.serial
+
+
+def _list(owner: Owner) -> tuple[str, str, str]:
+    return "GET", f"/api/notes/?n={owner.next()}", ""
+
+
+def _deep_page(owner: Owner) -> tuple[str, str, str]:
+    return "GET", f"/api/notes/?ordering=updated_at&n={owner.next()}", ""
+
+
+def _by_status(owner: Owner) -> tuple[str, str, str]:
+    return "GET", f"/api/notes/?status=published&n={owner.next()}", ""
+
+
+def _by_tag(owner: Owner) -> tuple[str, str, str]:
+    return "GET", f"/api/notes/?tags=python&n={owner.next()}", ""
+
+
+def _detail(owner: Owner) -> tuple[str, str, str]:
+    number = owner.next()
+    return "GET", f"/api/notes/{owner.notes[number * 7 % len(owner.notes)]}/?n={number}", ""
+
+
+def _create(owner: Owner) -> tuple[str, str, str]:
+    return "POST", "/api/notes/", json.dumps({"title": f"Note {owner.next()}", "tags": ["python"]})
+
+
+def _update(owner: Owner) -> tuple[str, str, str]:
+    number = owner.next()
+    return "PATCH", f"/api/notes/{owner.notes[number * 11 % len(owner.notes)]}/", json.dumps({"title": f"T {number}"})
+
+
+def _delete(owner: Owner) -> tuple[str, str, str]:
+    owner.next()
+    return "DELETE", f"/api/notes/{owner.notes.pop()}/", ""
+
+
+def _search(owner: Owner) -> tuple[str, str, str]:
+    return "GET", f"/api/search/?q=induction&n={owner.next()}", ""
+
+
+OPERATIONS: dict[str, Callable[[Owner], tuple[str, str, str]]] = {
+    "list, first page": _list,
+    "list, oldest first": _deep_page,
+    "list by status": _by_status,
+    "list by tag": _by_tag,
+    "detail": _detail,
+    "create": _create,
+    "update": _update,
+    "delete": _delete,
+    "search": _search,
+}
+BOUNDED = tuple(name for name in OPERATIONS if name != "search")
+"""What must not grow. A search ranks all that it finds, so it costs what it finds."""
+
+
+def run(*, per_user: Sequence[int], in_all: Sequence[int]) -> dict[str, Any]:
+    """Measure users of several sizes side by side, then one size in ever larger tables."""
+    document: dict[str, Any] = {"machine": machine()}
+    with bench("growth") as this, this.connect() as connection:
+        document["machine"] |= server_versions(this)
+        worker = Worker(this, "ours", max(os.sched_getaffinity(0)))
+        try:
+            owners = {size: make_owner(connection, f"grown-{size}@example.com", size) for size in per_user}
+            connection.execute("VACUUM (ANALYZE)")
+            document["per_user"] = measure(this, worker, owners)
+            document["in_all"] = {}
+            for total in in_all:
+                fill(this, connection, total)
+                owner = make_owner(connection, f"among-{total}@example.com", REFERENCE_NOTES)
+                connection.execute("VACUUM (ANALYZE)")
+                document["in_all"] |= measure(this, worker, {total: owner})
+        finally:
+            worker.stop()
+    for part in ("per_user", "in_all"):
+        document[f"{part}_ratios"] = growth_ratios(document[part])
+    complete = max(per_user) >= 50_000 and max(in_all) >= 1_000_000
+    write_result("growth", document, complete=complete)
+    return document
+
+
+def make_owner(connection: psycopg.Connection[tuple[Any, ...]], email: str, notes: int) -> Owner:
+    """A signed-in user with as many notes, each of one chapter with one topic."""
+    row = connection.execute(
+        "INSERT INTO accounts_user (email, name, password, is_active, is_staff, token_version)"
+        " VALUES (%s, '', '!', true, false, 1) RETURNING id",
+        [email],
+    ).fetchone()
+    assert row is not None
+    user = row[0]
+    session = connection.execute(
+        "INSERT INTO accounts_session (user_id, generation, user_agent, expires_at)"
+        " VALUES (%s, 1, 'benchmark', now() + interval '30 days') RETURNING id",
+        [user],
+    ).fetchone()
+    assert session is not None
+    connection.execute(
+        """
+        WITH note AS (
+            INSERT INTO notes_note (user_id, title, status, tags, version, created_at, updated_at)
+            SELECT %(user)s, 'Lesson ' || n, CASE WHEN n %% 2 = 0 THEN 'published' ELSE 'draft' END,
+                   ARRAY[CASE WHEN n %% 5 = 0 THEN 'python' ELSE 'sql' END], 1, moment, moment
+              FROM generate_series(1, %(notes)s) n, LATERAL (SELECT now() - (n + 10) * interval '7 minutes') m (moment)
+            RETURNING id
+        ), chapter AS (
+            INSERT INTO notes_chapter (note_id, title, "order") SELECT id, 'Part 1', 0 FROM note RETURNING id
+        )
+        INSERT INTO notes_topic (chapter_id, title, "order", explanation, code, code_language, sources)
+        SELECT id, 'Topic ' || id, 0,
+               CASE WHEN id %% 50 = 0 THEN 'a proof by induction begins at zero' ELSE 'a loop repeats its body' END,
+               '', '', '[]'
+          FROM chapter
+        """,
+        {"user": user, "notes": notes},
+    )
+    ids = connection.execute(
+        "SELECT id FROM notes_note WHERE user_id = %s ORDER BY updated_at DESC, id DESC LIMIT 1000", [user]
+    ).fetchall()
+    claims = {"u": user, "v": 1, "s": session[0], "exp": 4_000_000_000}
+    return Owner(jwt.encode(claims, SIGNING_KEY, headers={"typ": None}), [row[0] for row in ids])
+
+
+def fill(this: Bench, connection: psycopg.Connection[tuple[Any, ...]], total: int) -> None:
+    """Bring the table of notes to a size by other people's notes."""
+    row = connection.execute("SELECT count(*) FROM notes_note").fetchone()
+    known = connection.execute("SELECT count(*) FROM accounts_user WHERE email LIKE 'load-%'").fetchone()
+    assert row is not None
+    assert known is not None
+    users = known[0] + max(0, total - row[0]) // 500
+    if users > known[0]:
+        this.seed_load(f"--users={users}", "--notes=500", "--chapters=0", "--topics=0")
+
+
+def measure(this: Bench, worker: Worker, owners: dict[int, Owner]) -> dict[str, dict[str, Any]]:
+    """Microseconds of application and PostgreSQL per request, by size and operation: the median of shuffled rounds."""
+    dice = random.Random(0)
+    samples: dict[tuple[int, str], list[dict[str, float]]] = {}
+    for number in range(ROUNDS + 1):
+        for name in dice.sample(list(OPERATIONS), len(OPERATIONS)):
+            for size in dice.sample(list(owners), len(owners)):
+                count = DELETED if name == "delete" else BATCH
+                cost = one_batch(this, worker, owners[size], OPERATIONS[name], count)
+                if number:
+                    samples.setdefault((size, name), []).append(cost)
+    print(f"measured {', '.join(f'{size:,}' for size in owners)}", file=sys.stderr, flush=True)
+    return {str(size): {name: median(samples[size, name]) for name in OPERATIONS} for size in owners}
+
+
+def one_batch(
+    this: Bench, worker: Worker, owner: Owner, operation: Callable[[Owner], tuple[str, str, str]], count: int
+) -> dict[str, float]:
+    sent: list[Sent] = []
+    for _ in range(count):
+        method, target, body = operation(owner)
+        sent.append((method, target, headers(owner.token), body))
+    before = this.postgres_cpu()
+    cost = worker.run(sent, (200, 201, 204))
+    postgres = cpu_between(before, this.postgres_cpu())
+    return {
+        "app_us": cost["cpu"] / count * 1e6,
+        "postgres_us": postgres / count * 1e6,
+        "both_us": (cost["cpu"] + postgres) / count * 1e6,
+        "wall_ms": cost["wall"] / count * 1e3,
+    }
+
+
+def median(costs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(cost[name] for cost in costs) for name in costs[0]}
+
+
+def growth_ratios(sizes: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """What the largest size costs in terms of the smallest."""
+    smallest, largest = (sizes[str(size)] for size in (min(map(int, sizes)), max(map(int, sizes))))
+    return {name: largest[name]["both_us"] / smallest[name]["both_us"] for name in OPERATIONS}
+
+
+def table(document: dict[str, Any], part: str) -> str:
+    """Markdown: µs of application and PostgreSQL together by size, and the ratio of the ends."""
+    sizes = sorted(document[part], key=int)
+    lines = [
+        "| | " + " | ".join(f"{int(size):,}" for size in sizes) + " | ratio |",
+        "|---|" + "---|" * (len(sizes) + 1),
+    ]
+    for name in OPERATIONS:
+        cells = [f"{document[part][size][name]['both_us']:.0f}" for size in sizes]
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {document[f'{part}_ratios'][name]:.2f} |")
+    return "\n".join(lines)
