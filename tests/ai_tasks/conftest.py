@@ -76,3 +76,17 @@ def openai_server(settings) -> Iterator[OpenAIServer]:
 def offline(settings) -> None:
     """Neither a key nor a server: no model."""
     settings.AI_BASE_URL, settings.AI_API_KEY = "", ""
+
+
+@pytest.fixture
+def published(monkeypatch) -> list[str]:
+    """The ids of the messages that the broker would have taken."""
+    taken: list[str] = []
+
+    def publish(task_name: str, *args: str) -> bool:
+        taken.append(args[0])
+        return True
+
+    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", publish)
+    monkeypatch.setattr("ai_tasks.ledger.sweeping.publish", publish)
+    return taken
