@@ -6,6 +6,7 @@ JOBS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH_INSTALLED := $(VENV)/.installed-bench
 RUFF := $(BIN)/ruff
 
 # Values that production demands and that no check ever connects to.
@@ -16,7 +17,7 @@ PRODUCTION := ENVIRONMENT=production DEBUG=false \
 	ALLOWED_HOSTS=api.example.com CORS_ALLOWED_ORIGINS=https://app.example.com
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check format schema clean
+.PHONY: help run test chaos bench check format schema clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,6 +30,9 @@ test: $(INSTALLED) ## all tests
 
 chaos: $(INSTALLED) ## kill everything at random for ten minutes, and check that nothing is lost (ARGS="--seed 1")
 	$(BIN)/python -m tests.faults $(ARGS)
+
+bench: $(BENCH_INSTALLED) ## what it costs, beside other ways to write the same: see docs/performance.md (some minutes)
+	$(BIN)/python -m benchmarks quick
 
 check: $(INSTALLED) ## style, types, layers, migrations, production settings, API schema
 	$(RUFF) check .
@@ -58,4 +62,8 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 		echo "Python 3.11 or later is needed and '$(PYTHON)' is not one. Name one: PYTHON=python3.12 make ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(BENCH_INSTALLED): $(INSTALLED) benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

@@ -3,8 +3,9 @@
 import argparse
 import sys
 import time
+from importlib.util import find_spec
 
-from benchmarks import celery_load, cpu, growth, load, slow3g
+from benchmarks import celery_load, cpu, growth, load, report, slow3g, unloaded
 from benchmarks.rows import COLUMNS, ROWS
 
 
@@ -58,13 +59,39 @@ def run_slow3g(_: argparse.Namespace) -> None:
     print(slow3g.table(slow3g.run()))
 
 
+def run_unloaded(_: argparse.Namespace) -> None:
+    print(unloaded.table(unloaded.run()))
+
+
+def run_report(_: argparse.Namespace) -> None:
+    print("docs/performance.md now shows", ", ".join(report.write()))
+
+
+def run_quick(_: argparse.Namespace) -> None:
+    """Smaller loads than those of the report: their results stay out of it, where they are not complete."""
+    print(cpu.table(cpu.run(rows=list(ROWS), columns=installed_columns(), rounds=cpu.MINIMUM_ROUNDS)), flush=True)
+    print(unloaded.table(unloaded.run()), flush=True)
+    print(slow3g.table(slow3g.run()), flush=True)
+    load.run_load(connections=1000, rates=[300], seconds=20, runs=1)
+    load.run_storm(connections=1000, runs=1)
+    result = growth.run(per_user=[50, 5_000], in_all=[1_000, 100_000])
+    print(growth.table(result, "per_user"), growth.table(result, "in_all"), sep="\n\n", flush=True)
+    print(celery_load.summary(celery_load.run(drained=celery_load.CONCURRENCY)), flush=True)
+    run_report(_)
+
+
+def installed_columns() -> list[str]:
+    """All columns, but for FastAPI's where benchmarks/requirements.txt is not installed."""
+    return [column for column in COLUMNS if column != "fastapi" or find_spec("fastapi")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the service costs.")
     commands = parser.add_subparsers(dest="command", required=True)
 
     one = commands.add_parser("cpu", help="CPU per request in the process, beside other ways to write the same")
     one.add_argument("--rows", type=names(list(ROWS)), default=list(ROWS), help="comma-separated (default: all)")
-    one.add_argument("--columns", type=names(list(COLUMNS)), default=list(COLUMNS), help="comma-separated")
+    one.add_argument("--columns", type=names(list(COLUMNS)), default=installed_columns(), help="comma-separated")
     one.add_argument("--rounds", type=int, default=cpu.MINIMUM_ROUNDS)
     one.add_argument("--profile", choices=list(ROWS), help="profile ours in this row instead")
     one.set_defaults(run=run_cpu)
@@ -92,6 +119,15 @@ def main() -> None:
 
     one = commands.add_parser("slow3g", help="bytes of a first visit, and their time on a slow link")
     one.set_defaults(run=run_slow3g)
+
+    one = commands.add_parser("unloaded", help="milliseconds of one client on an idle server; memory of the processes")
+    one.set_defaults(run=run_unloaded)
+
+    one = commands.add_parser("report", help="put the newest results into docs/performance.md")
+    one.set_defaults(run=run_report)
+
+    one = commands.add_parser("quick", help="what `make bench` runs: the parts that take a minute or two")
+    one.set_defaults(run=run_quick)
 
     options = parser.parse_args()
     started = time.monotonic()

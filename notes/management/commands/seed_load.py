@@ -22,7 +22,7 @@ from accounts.tokens import REFRESH_LIFETIME, issue_access
 from notes.models import Chapter, Note, Topic
 
 LOAD_PASSWORD = "load-password"
-NOTES_PER_TRANSACTION = 10_000
+ROWS_PER_TRANSACTION = 10_000  # well below the time-out of a statement: indexing the texts takes most of the time
 FIRST_MOMENT = datetime(2026, 1, 1, 8, 0, 0, 123456, tzinfo=UTC)
 TIME_BETWEEN_NOTES = timedelta(minutes=37)
 STATUSES = (Note.Status.PUBLISHED, Note.Status.PUBLISHED, Note.Status.DRAFT, Note.Status.ARCHIVED)
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         parser.add_argument("--users", type=positive, required=True, help="how many users")
         parser.add_argument("--notes", type=not_negative, required=True, help="how many notes each of them has")
         parser.add_argument("--chapters", type=not_negative, default=1, help="chapters of a note (default: 1)")
-        parser.add_argument("--topics", type=not_negative, default=2, help="topics of a chapter (default: 2)")
+        parser.add_argument("--topics", type=not_negative, default=1, help="topics of a chapter (default: 1)")
         parser.add_argument("--tokens", type=Path, help="where to write access tokens, one a line, user by user")
         parser.add_argument("--token-days", type=positive, default=1, help="how long they last (default: 1)")
 
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         new_users = create_users(options["users"])
         contents = Contents(notes=options["notes"], chapters=options["chapters"], topics=options["topics"])
         progress = tqdm(total=len(new_users), desc="Writing", unit="user", disable=options["verbosity"] == 0)
-        for users in batches(new_users, size=max(1, NOTES_PER_TRANSACTION // max(1, options["notes"]))):
+        for users in batches(new_users, size=contents.users_per_transaction):
             contents.write(users)
             progress.update(len(users))
         progress.close()
@@ -144,7 +144,12 @@ class Contents:
         self.chapters = range(chapters)
         self.topics = range(topics)
         dice = random.Random(0)
-        self.paragraphs = [" ".join(dice.choices(WORDS, k=dice.randint(60, 140))) + "." for _ in range(PARAGRAPHS)]
+        self.paragraphs = [" ".join(dice.choices(WORDS, k=dice.randint(40, 80))) + "." for _ in range(PARAGRAPHS)]
+
+    @property
+    def users_per_transaction(self) -> int:
+        rows_of_note = 1 + len(self.chapters) * (1 + len(self.topics))
+        return max(1, ROWS_PER_TRANSACTION // max(1, len(self.notes) * rows_of_note))
 
     def write(self, users: Sequence[tuple[int, int]]) -> None:
         """Write everything of these users (number, id) by COPY, in one transaction."""
@@ -183,7 +188,7 @@ class Contents:
 
     def _topic(self, chapter_id: int, mixed: int, order: int) -> Row:
         mixed += order * 17
-        explanation = self.paragraphs[mixed % PARAGRAPHS] + "\n\n" + self.paragraphs[mixed * 5 % PARAGRAPHS]
+        explanation = self.paragraphs[mixed % PARAGRAPHS]
         subject = SUBJECTS[mixed % len(SUBJECTS)]
         sources = Jsonb([{"title": f"More on {subject}", "url": f"https://example.com/{subject}"}])
         return chapter_id, f"{subject.title()}, {order + 1}", order, explanation, CODE, "python", sources
