@@ -161,8 +161,8 @@ class Contents:
                 ("id", "user", "title", "status", "tags", "version", "created_at", "updated_at"),
                 (self._note(note_id, *user, number) for note_id, (user, number) in notes),
             )
-            places = list(product(notes, self.chapters))
-            chapters = list(zip(new_ids(Chapter, len(places)), places, strict=True))
+            parts = list(product(notes, self.chapters))
+            chapters = list(zip(new_ids(Chapter, len(parts)), parts, strict=True))
             copy(
                 Chapter,
                 ("id", "note", "title", "order"),
@@ -206,7 +206,8 @@ def new_ids(model: type[models.Model], count: int) -> list[int]:
 
 def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Row]) -> None:
     """Insert rows by COPY; the columns' defaults fill what is not among ``fields``."""
-    columns = ", ".join(connection.ops.quote_name(model._meta.get_field(name).column) for name in fields)
+    column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
+    columns = ", ".join(connection.ops.quote_name(column_of[name]) for name in fields)
     table = connection.ops.quote_name(model._meta.db_table)
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as target:
         for row in rows:
