@@ -3,6 +3,9 @@
 The Celery tasks take ids and tolerate being delivered twice or never; the rows behind them decide what is to be done.
 """
 
+import logging
+import os
+import threading
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
@@ -21,6 +24,11 @@ from notifications import services as notifications
 from notifications.models import Notification
 from utils import idempotency
 from utils.health import worker_is_alive
+
+logger = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 8.0
+"""What a stopping worker may take after its grace time; a platform that gives it 30 s then need not kill it."""
 
 
 class TaskStatus(TypedDict):
@@ -68,8 +76,17 @@ def tell_readiness(sender: Any, **_kwargs: object) -> None:
 
 @worker_shutting_down.connect
 def finish_or_release(**_kwargs: object) -> None:
-    """Celery's warm shutdown waits for threads that nobody would stop."""
+    """Celery's warm shutdown waits for threads that nobody would stop, and for a broker that may not answer."""
     worker.stop_soon(settings.AI_SHUTDOWN_SECONDS)
+    end = threading.Timer(settings.AI_SHUTDOWN_SECONDS + LEAVE_SECONDS, _leave)
+    end.daemon = True
+    end.start()
+
+
+def _leave() -> None:
+    """End the process as it is: leases were given back, and whatever it still was about is done again by others."""
+    logger.warning("The worker leaves without its broker's answer.")
+    os._exit(0)
 
 
 @shared_task(name="ai_tasks.sweep")
