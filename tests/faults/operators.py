@@ -1,6 +1,5 @@
 """Threads that kill what runs and see to it that it runs again."""
 
-import os
 import random
 import signal
 import threading
@@ -12,7 +11,7 @@ from itertools import cycle
 
 from tests.faults.history import clock
 from tests.faults.plan import LEASE_SECONDS, Plan
-from tests.faults.system import System
+from tests.faults.system import System, frozen
 
 FREEZE_SECONDS = (1.0, 2.5 * LEASE_SECONDS)
 """How long a worker is held up: often longer than its leases, which others then take over before it goes on."""
@@ -125,7 +124,8 @@ class Operators:
             time.sleep(self._random(0.2, 6))
             began = time.time()
             if kind == "SIGSTOP":
-                freeze(self._system.process(name).pid, self._random(*FREEZE_SECONDS))
+                with frozen(self._system.process(name).pid):
+                    time.sleep(self._random(*FREEZE_SECONDS))
                 self._log.note(name, kind, began)
                 continue
             if kind == "SIGKILL":
@@ -142,7 +142,8 @@ class Operators:
     def _fault_redis(self, kind: str, seconds: float) -> None:
         system, began = self._system, time.time()
         if kind == "SIGSTOP":
-            freeze(system.engine_pid(system.redis), seconds)
+            with frozen(system.engine_pid(system.redis)):
+                time.sleep(seconds)
         else:
             system.restart_engine(system.redis, signal.SIGKILL, away=seconds)
         self._log.note("redis", kind, began)
@@ -169,9 +170,3 @@ class Operators:
         time.sleep(seconds)
         self._system.start("beat")
         self._log.note("beat", kind, began)
-
-
-def freeze(pid: int, seconds: float) -> None:
-    os.kill(pid, signal.SIGSTOP)
-    time.sleep(seconds)
-    os.kill(pid, signal.SIGCONT)

@@ -14,7 +14,7 @@ RECOVERY_SECONDS = REPUBLISH_SECONDS + LEASE_SECONDS + SWEEP_SECONDS + TIMEOUT_S
 """How long after the last fault the last task may end: its message is sent again, its lease expires, and it runs."""
 
 STOP_SECONDS = SHUTDOWN_SECONDS + 12
-"""How long a worker may take to end after SIGTERM: its grace time, one heartbeat, and leaving the broker."""
+"""How long a worker may take to end after SIGTERM: its grace time, 8 s to leave the broker, and a margin."""
 
 PROVIDER = ["slow", "slow", "slow", "slow", "slow", "no_usage", "json", "429", "500", "cut", "drop", "cut_cleanly",
             "hang_midway"]  # fmt: skip

@@ -14,7 +14,7 @@ from tests.faults.clients import Account, Api, Client, register
 from tests.faults.history import History
 from tests.faults.operators import FaultLog, Operators
 from tests.faults.plan import Plan
-from tests.faults.system import System, running_system
+from tests.faults.system import System, frozen, running_system
 
 logger = logging.getLogger("faults")
 
@@ -185,10 +185,18 @@ class Run:
         self.report.problems += findings.problems
 
     def stop_in_order(self) -> None:
-        for name in (*self.system.worker_names, "beat", "web"):
-            status = self.system.stop(name, 40)
-            if status != 0:
-                self.report.problems.append(f"{name} ended with {status}:\n{self.system.process(name).output[-2000:]}")
+        """SIGTERM to everything; the first worker has to leave without an answer of Redis."""
+        first, *others = self.system.worker_names
+        with frozen(self.system.engine_pid(self.system.redis)):
+            self._stop_process(first)
+        for name in (*others, "beat", "web"):
+            self._stop_process(name)
+
+    def _stop_process(self, name: str) -> None:
+        status = self.system.stop(name)
+        if status != 0:
+            output = self.system.process(name).output
+            self.report.problems.append(f"{name}, told to stop at the end, ended with {status}:\n{output}")
 
     # --- Helpers ---
 

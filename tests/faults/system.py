@@ -219,6 +219,16 @@ def running_system(sizes: Plan, seed: int) -> Iterator[System]:
         system.close(keep_logs=failed)
 
 
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process that neither answers nor ends."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def direct() -> urllib.request.OpenerDirector:
     """An opener that no proxy variable misleads."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
