@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of an earlier run, to make the same choices")
     parser.add_argument("--output", type=Path, help="write the report to this file, too")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing outlives the run, however it ends
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     sizes = SHORT if options.short else LONG
     if options.tasks:

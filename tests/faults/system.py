@@ -49,6 +49,7 @@ class System:
         self._processes: dict[str, Process] = {}
         self._lives: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._closed = False
         self._environment = self._make_environment(sizes)
         worker = ["worker", "--pool", "threads", "--concurrency", str(sizes.worker_concurrency)]
         worker += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
@@ -88,7 +89,7 @@ class System:
 
     def start(self, name: str) -> None:
         """Start a process under its name; each of its lives has a log of its own."""
-        with self._lock:
+        with self._while_open():
             life = self._lives[name] = self._lives.get(name, 0) + 1
             log = self.directory / f"{name}.{life}.log"
             self._processes[name] = Process(self._commands[name], self._environment, log)
@@ -153,7 +154,8 @@ class System:
         os.kill(self.engine_pid(engine), signum)
         wait_until(lambda: not engine.is_alive(), 30, lambda: f"the end of {engine.name}")
         time.sleep(away)
-        engine.run()
+        with self._while_open():
+            engine.run()
 
     def engine_pid(self, engine: Server) -> int:
         return int(engine.pid_path.read_text().split("\n", 1)[0])
@@ -178,15 +180,25 @@ class System:
         self.wait_until_ready("provider")
         self.wait_until_ready("web")
 
+    @contextmanager
+    def _while_open(self) -> Iterator[None]:
+        """Start something, unless the run is over: an operator may not have heard of it yet."""
+        with self._lock:
+            assert not self._closed, "the run is over"
+            yield
+
     def close(self, *, keep_logs: bool) -> None:
         """End every process and engine of this run, and remove its files."""
+        with self._lock:
+            self._closed = True
         for process in self._processes.values():
             process.kill()
         survivors = self.survivors()
         for survivor in survivors:
             with suppress(psutil.NoSuchProcess):
                 survivor.kill()
-        psutil.wait_procs(survivors, timeout=10)
+        _, undead = psutil.wait_procs(survivors, timeout=10)
+        assert not undead, f"processes that cannot be killed: {undead}"
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(self.engine_pid(self.redis), signal.SIGCONT)
         self.engines.leave()
