@@ -5,7 +5,7 @@ import sys
 import time
 from importlib.util import find_spec
 
-from benchmarks import celery_load, cpu, growth, load, report, slow3g, unloaded
+from benchmarks import celery_load, cpu, growth, load, report, slow3g, throughput, unloaded
 from benchmarks.rows import COLUMNS, ROWS
 
 
@@ -63,6 +63,11 @@ def run_unloaded(_: argparse.Namespace) -> None:
     print(unloaded.table(unloaded.run()))
 
 
+def run_throughput(_: argparse.Namespace) -> None:
+    if result := throughput.run():
+        print(throughput.table(result), flush=True)
+
+
 def run_report(_: argparse.Namespace) -> None:
     print("docs/performance.md now shows", ", ".join(report.write()))
 
@@ -72,6 +77,7 @@ def run_quick(_: argparse.Namespace) -> None:
     print(cpu.table(cpu.run(rows=list(ROWS), columns=installed_columns(), rounds=cpu.MINIMUM_ROUNDS)), flush=True)
     print(unloaded.table(unloaded.run()), flush=True)
     print(slow3g.table(slow3g.run()), flush=True)
+    run_throughput(_)
     load.run_load(connections=1000, rates=[300], seconds=20, runs=1)
     load.run_storm(connections=1000, runs=1)
     result = growth.run(per_user=[50, 5_000], in_all=[1_000, 100_000])
@@ -122,6 +128,9 @@ def main() -> None:
 
     one = commands.add_parser("unloaded", help="milliseconds of one client on an idle server; memory of the processes")
     one.set_defaults(run=run_unloaded)
+
+    one = commands.add_parser("throughput", help="requests a second at most, by wrk where that is installed")
+    one.set_defaults(run=run_throughput)
 
     one = commands.add_parser("report", help="put the newest results into docs/performance.md")
     one.set_defaults(run=run_report)

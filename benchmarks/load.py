@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ WARM_UP_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 STORM_SECONDS = 1.0
 STORM_GRACE_SECONDS = 30.0
-CLIENT_TIMEOUT_SECONDS = 900
 # The product's own limits: students of this load stay within them.
 OWN_LIMITS = {"THROTTLE_BURST": "60/min", "THROTTLE_SUSTAINED": "1000/day", "THROTTLE_POLL": "120/min"}
 
@@ -98,38 +97,51 @@ def run_storm(*, connections: int, runs: int) -> dict[str, Any]:
 def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int) -> dict[str, Any]:
     with web(this, **OWN_LIMITS) as (server, port):
         job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
-        before, started = (server.cpu(), this.postgres_cpu(), this.redis_cpu()), time.monotonic()
-        answer = client(crowd, port, job, seed=seed)
-        wall = time.monotonic() - started
-        cpu = {
-            "server": (server.cpu() - before[0]) / wall,
-            "postgres": cpu_between(before[1], this.postgres_cpu()) / wall,
-            "redis": (this.redis_cpu() - before[2]) / wall,
-        }
+        moments: list[tuple[float, float, dict[int, float], float]] = []
+
+        def look() -> None:
+            moments.append((time.monotonic(), server.cpu(), this.postgres_cpu(), this.redis_cpu()))
+
+        answer = client(crowd, port, job, seed=seed, look=look)
         memory = {"server_mb": server.memory_mb(), **this.engine_memory()}
         redis_bytes = this.redis().info("memory")["used_memory"]
+    before, after = moments
+    wall = after[0] - before[0]
     return {
         "rate": rate,
         **summary(answer, seconds),
-        "cpu_cores": cpu,
+        "cpu_cores": {
+            "server": (after[1] - before[1]) / wall,
+            "postgres": cpu_between(before[2], after[2]) / wall,
+            "redis": (after[3] - before[3]) / wall,
+        },
         "memory": memory,
         "redis_bytes_per_user": redis_bytes / len(crowd.tokens),
     }
 
 
-def client(crowd: Crowd, port: int, job: dict[str, Any], *, seed: int) -> dict[str, Any]:
-    """Run the generator in a process of its own."""
+def client(
+    crowd: Crowd, port: int, job: dict[str, Any], *, seed: int, look: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Run the generator in a process of its own; ``look`` is called when its measurement begins and when it ends."""
     document = {**job, "host": HOST, "port": port, "seed": seed, "tokens": crowd.tokens, "notes": crowd.notes}
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.load_client"],
         cwd=BASE_DIR,
-        input=json.dumps(document),
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=CLIENT_TIMEOUT_SECONDS,
-        check=True,
     )
-    return json.loads(done.stdout)
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        json.dump(document, process.stdin)
+        process.stdin.close()
+        for line in process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+            look()
+    sys.exit("the load generator ended without a result")
 
 
 def summary(answer: dict[str, Any], seconds: float) -> dict[str, Any]:

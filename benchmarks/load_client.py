@@ -1,6 +1,7 @@
 """The load generator: thousands of keep-alive connections from one process on one core, open loop.
 
-``python -m benchmarks.load_client`` reads one JSON document from standard input and writes one to standard output.
+``python -m benchmarks.load_client`` reads one JSON document from standard input. To standard output it writes a line
+when the measurement begins, one when it ends, and a JSON document.
 
 Each student has a connection and a schedule: the times between one's requests are exponential, and are drawn without
 regard to the answers. A request that is due while the one before it is unanswered waits, and its latency counts from
@@ -48,7 +49,8 @@ class Generator:
 
     def __init__(self, job: dict[str, Any]) -> None:
         self.address = (job["host"], job["port"])
-        self.dice = random.Random(job["seed"])
+        # One for each purpose, so that what is due when is the same for every server.
+        self.schedule_dice, self.kind_dice, self.note_dice = (random.Random(f"{job['seed']} {n}") for n in range(3))
         self.students = [Student(token, notes) for token, notes in zip(job["tokens"], job["notes"], strict=True)]
         for number, student in enumerate(self.students):
             # Behind the platform's proxy, each from an address of its own.
@@ -67,7 +69,6 @@ class Generator:
         self.received_bytes = 0
         self.reconnected = 0
         self.keep_from = 0.0
-        self.unfinished = 0
 
     # --- Connections ---
 
@@ -153,7 +154,7 @@ class Generator:
         if kind == "list":
             return b"GET /api/notes/ HTTP/1.1\r\n" + student.head + b"\r\n"
         if kind == "detail":
-            note = self.dice.choice(student.notes)
+            note = self.note_dice.choice(student.notes)
             return b"GET /api/notes/%d/ HTTP/1.1\r\n" % note + student.head + b"\r\n"
         body = b'{"title":"Note %d","status":"draft","tags":["python","loops"]}' % student.requests
         line = b"POST /api/notes/ HTTP/1.1\r\nContent-Type: application/json\r\n"
@@ -208,16 +209,13 @@ class Generator:
             now = time.perf_counter()
             while (due := schedule.next_due()) <= now and due < until:
                 student = schedule.take()
-                student.waiting.append((due, self.dice.choices(self.kinds, self.weights)[0]))
+                student.waiting.append((due, self.kind_dice.choices(self.kinds, self.weights)[0]))
                 if not student.busy:
                     self.send(student)
             if now >= until and (now >= until + grace or not any(student.waiting for student in self.students)):
                 break
             pause = 0.05 if due >= until else max(0.0, min(0.05, due - now))
             self._handle(self.epoll.poll(pause))
-        self.unfinished = sum(len(student.waiting) for student in self.students)
-        if self.unfinished:
-            self.errors["unfinished"] += self.unfinished
 
     def _handle(self, events: list[tuple[int, int]]) -> None:
         now = time.perf_counter()
@@ -230,7 +228,10 @@ class Generator:
             elif event:
                 self.receive(student, now)
 
-    def close(self) -> None:
+    def give_up(self) -> None:
+        """Count what is unanswered as failed, and close."""
+        if unfinished := sum(len(student.waiting) for student in self.students):
+            self.errors["unfinished"] += unfinished
         for student in self.students:
             if student.sock is not None:
                 student.sock.close()
@@ -272,9 +273,12 @@ class Once:
 def measure_load(generator: Generator, job: dict[str, Any]) -> dict[str, Any]:
     connecting = generator.connect_all()
     start = time.perf_counter() + 0.1
-    schedule = Schedule(generator.students, generator.dice, rate=job["rate"], start=start)
+    schedule = Schedule(generator.students, generator.schedule_dice, rate=job["rate"], start=start)
     generator.keep_from = start + job["warm_up"]
+    generator.drive(schedule, until=generator.keep_from, grace=0.0)
+    tell("begins")
     generator.drive(schedule, until=generator.keep_from + job["seconds"], grace=job["grace"])
+    tell("ends")
     return {"connecting_seconds": connecting}
 
 
@@ -282,8 +286,14 @@ def measure_storm(generator: Generator, job: dict[str, Any]) -> dict[str, Any]:
     """Everybody connects within ``seconds`` and sends one request; how long until all are answered."""
     start = time.perf_counter() + 0.1
     once = Once(generator.students, start=start, seconds=job["seconds"])
+    tell("begins")
     generator.drive(once, until=start + job["seconds"], grace=job["grace"])
+    tell("ends")
     return {"drained_seconds": time.perf_counter() - start}
+
+
+def tell(what: str) -> None:
+    print(what, flush=True)
 
 
 def main() -> None:
@@ -295,7 +305,7 @@ def main() -> None:
     generator = Generator(job)
     cpu, started = time.process_time(), time.perf_counter()
     measured = (measure_storm if job["kind"] == "storm" else measure_load)(generator, job)
-    generator.close()
+    generator.give_up()
     wall = time.perf_counter() - started
     json.dump(
         {

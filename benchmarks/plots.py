@@ -55,7 +55,7 @@ class Canvas:
 def bars(path: Path, title: str, groups: Mapping[str, Mapping[str, float]], *, unit: str) -> None:
     """Horizontal bars on a logarithmic scale, a group for each row, a bar for each column."""
     names = list(next(iter(groups.values())))
-    left, top, thickness = 170, 58, 12
+    left, top, thickness = 170, 58, 14
     of_group = thickness * len(names) + 14
     canvas = Canvas(top + of_group * len(groups) + 8, title)
     canvas.legend(names, 42)

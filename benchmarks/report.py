@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import celery_load, cpu, growth, plots, slow3g, unloaded
+from benchmarks import celery_load, cpu, growth, plots, slow3g, throughput, unloaded
 from benchmarks.environment import BASE_DIR, RESULTS
 
 DOCUMENT = BASE_DIR / "docs" / "performance.md"
@@ -133,6 +133,9 @@ def _growth(document: dict[str, Any]) -> list[str]:
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "cpu": with_conditions(_cpu),
     "unloaded": with_conditions(lambda document: [unloaded.table(document)]),
+    "throughput": with_conditions(
+        lambda document: [f"{document['connections']} connections.", throughput.table(document)]
+    ),
     "load": with_conditions(_load),
     "storm": with_conditions(_storm),
     "growth": with_conditions(_growth),

@@ -1,0 +1,120 @@
+"""The benchmarks' load generator spares no server: what it was to send and was not answered has failed."""
+
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from benchmarks.load_client import Generator, measure_load, measure_storm
+
+STUDENTS = 5
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+HANG_UP = b""
+SILENCE = None
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """Answers a connection's first request well, and every later one as the server was told."""
+
+    def handle(self):
+        answer = self.server.first
+        while self._read_request():
+            if answer == HANG_UP:
+                return
+            if answer is not SILENCE:
+                self.wfile.write(answer)
+            answer = self.server.later
+
+    def _read_request(self):
+        length = 0
+        line = self.rfile.readline()
+        if not line:
+            return False
+        while line not in (b"\r\n", b""):
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+            line = self.rfile.readline()
+        self.rfile.read(length)
+        return True
+
+
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+
+@contextmanager
+def serving(first, later) -> Iterator[int]:
+    with Server(("127.0.0.1", 0), Handler) as server:
+        server.first, server.later = first, later
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def load(port, measure=measure_load):
+    job = {
+        "host": "127.0.0.1",
+        "port": port,
+        "seed": 1,
+        "tokens": ["token"] * STUDENTS,
+        "notes": [[1, 2]] * STUDENTS,
+        "rate": 100,
+        "warm_up": 0,
+        "seconds": 0.4,
+        "grace": 0.5,
+    }
+    generator = Generator(job)
+    measure(generator, job)
+    generator.give_up()
+    answered = sum(len(latencies) for latencies in generator.latencies.values())
+    return answered, dict(generator.errors)
+
+
+def test_every_request_of_a_good_server_is_answered(capsys):
+    with serving(OK, OK) as port:
+        answered, errors = load(port)
+
+    assert answered > STUDENTS
+    assert errors == {}
+    assert capsys.readouterr().out == "begins\nends\n"
+
+
+def test_requests_that_a_silent_server_was_to_get_have_failed(capsys):
+    with serving(OK, OK) as port:
+        expected, _ = load(port)
+    with serving(OK, SILENCE) as port:
+        answered, errors = load(port)
+
+    assert answered == 0
+    assert errors == {"unfinished": expected}  # also those that waited for the first one's answer
+
+
+def test_answers_of_failure_have_failed(capsys):
+    with serving(OK, UNAVAILABLE) as port:
+        answered, errors = load(port)
+
+    assert answered == 0
+    assert list(errors) == ["status 503"]
+
+
+def test_a_connection_that_is_closed_costs_its_request_and_is_opened_again(capsys):
+    with serving(OK, HANG_UP) as port:
+        answered, errors = load(port)
+
+    assert set(errors) <= {"closed by the server", "receive: ECONNRESET"}
+    assert answered > 0  # each connection's first request is answered
+    assert sum(errors.values()) > 0
+
+
+def test_a_storm_is_one_request_of_each_student(capsys):
+    with serving(OK, HANG_UP) as port:
+        answered, errors = load(port, measure_storm)
+
+    assert (answered, errors) == (STUDENTS, {})
