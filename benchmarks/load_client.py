@@ -6,6 +6,9 @@ when the measurement begins, one when it ends, and a JSON document.
 Each student has a connection and a schedule: the times between one's requests are exponential, and are drawn without
 regard to the answers. A request that is due while the one before it is unanswered waits, and its latency counts from
 when it was due. What is unanswered at the end has failed. So a slow server is not spared the load it was to get.
+
+A server may close an idle connection in the very moment in which its client sends: like browsers and proxies the
+generator then sends a GET once more on a new connection. A POST has failed.
 """
 
 import errno
@@ -42,6 +45,8 @@ class Student:
     """Bytes of the body that are still to come; -1 until the head is complete."""
     status: int = 0
     requests: int = 0
+    answers: int = 0
+    """On this connection."""
 
 
 class Generator:
@@ -68,6 +73,7 @@ class Generator:
         self.statuses: Counter[int] = Counter()
         self.received_bytes = 0
         self.reconnected = 0
+        self.resent = 0
         self.keep_from = 0.0
 
     # --- Connections ---
@@ -79,6 +85,7 @@ class Generator:
         student.sock = sock
         student.received.clear()
         student.missing = -1
+        student.answers = 0
         code = sock.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
             self.errors[f"connect: {errno.errorcode.get(code, code)}"] += 1
@@ -123,12 +130,16 @@ class Generator:
         del self.by_file[student.sock.fileno()]
         student.sock.close()
         student.sock = None
-        if student.busy:
+        if not student.busy:
+            return
+        if student.answers and student.missing < 0 and not student.received and student.waiting[0][1] != "create":
+            self.resent += 1
+        else:
             student.waiting.popleft()
             student.busy = False
             self.errors[why] += 1
-            if student.waiting:
-                self.send(student)
+        if student.waiting:
+            self.send(student)
 
     # --- Requests ---
 
@@ -192,6 +203,7 @@ class Generator:
     def _answered(self, student: Student, now: float) -> None:
         due, kind = student.waiting.popleft()
         student.missing, student.busy = -1, False
+        student.answers += 1
         if due >= self.keep_from:
             self.statuses[student.status] += 1
             if 200 <= student.status < 300:
@@ -314,6 +326,7 @@ def main() -> None:
             "errors": dict(generator.errors),
             "statuses": {str(status): count for status, count in generator.statuses.items()},
             "reconnected": generator.reconnected,
+            "resent": generator.resent,
             "received_bytes": generator.received_bytes,
             "generator_cpu_share": (time.process_time() - cpu) / wall,
         },
