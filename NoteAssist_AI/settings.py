@@ -68,7 +68,7 @@ MIDDLEWARE = [
     "utils.middleware.QueryCountDebugMiddleware",
     "utils.middleware.AdminSessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "utils.middleware.AdminCsrfMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "utils.middleware.AdminAuthenticationMiddleware",
     "utils.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

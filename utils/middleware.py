@@ -13,7 +13,6 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
-from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from utils.exceptions import (
@@ -98,11 +97,6 @@ class OnlyOnPagesForPeople(MiddlewareMixin):
 
 class AdminSessionMiddleware(OnlyOnPagesForPeople, SessionMiddleware):
     pass
-
-
-class AdminCsrfMiddleware(OnlyOnPagesForPeople, CsrfViewMiddleware):
-    def process_view(self, request: HttpRequest, *args: Any) -> Any:
-        return super().process_view(request, *args) if is_page_for_people(request) else None
 
 
 class AdminAuthenticationMiddleware(OnlyOnPagesForPeople, AuthenticationMiddleware):
