@@ -7,7 +7,6 @@ from celery.schedules import schedule
 from celery.signals import celeryd_init
 from django.conf import settings
 from kombu import Exchange, Queue
-from kombu.transport.redis import Channel
 
 from NoteAssist_AI import embedded
 
@@ -17,10 +16,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
 app = Celery("NoteAssist_AI")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
-
-# What a worker had taken when its connection broke, the sweeps publish again. Restoring it over a connection that is
-# gone raises what Celery takes for the end of the worker.
-Channel.do_restore = False
 
 # AI tasks wait in a queue of their own: behind a thousand of them a sweep would expire and a mail come late.
 app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "ai")]
