@@ -7,6 +7,7 @@ from celery.schedules import schedule
 from celery.signals import celeryd_init
 from django.conf import settings
 from kombu import Exchange, Queue
+from kombu.transport.redis import Channel
 
 from NoteAssist_AI import embedded
 
@@ -39,7 +40,12 @@ app.conf.beat_schedule = {
 
 @celeryd_init.connect
 def be_patient_as_a_worker(**_kwargs: object) -> None:
-    """A worker waits for its broker, also through a restart; only publishers must give up at once."""
+    """A worker waits for its broker, also through a restart; only publishers must give up at once.
+
+    It keeps no messages to give back (``celery_requests`` lets them go, too): a broker that is gone takes none, and
+    that has ended workers. The sweep finds their tasks.
+    """
+    Channel.do_restore = False
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         "max_retries": None,

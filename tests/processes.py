@@ -50,6 +50,10 @@ class Process:
         return self.log.read_text(errors="replace")
 
     @property
+    def is_running(self) -> bool:
+        return self._popen.poll() is None
+
+    @property
     def pid(self) -> int:
         return self._popen.pid
 

@@ -123,12 +123,15 @@ class Operators:
                 self._system.wait_until_ready(name)
             time.sleep(self._random(0.2, 6))
             began = time.time()
-            if kind == "SIGSTOP":
+            if not self._system.process(name).is_running:
+                output = self._system.process(name).output
+                self._log.problems.append(f"{name} ended by itself before {clock(began)}:\n{output}")
+            elif kind == "SIGSTOP":
                 with frozen(self._system.process(name).pid):
                     time.sleep(self._random(*FREEZE_SECONDS))
                 self._log.note(name, kind, began)
                 continue
-            if kind == "SIGKILL":
+            elif kind == "SIGKILL":
                 self._system.kill(name)
             else:
                 status = self._system.stop(name)
