@@ -1,6 +1,7 @@
 """``python -m benchmarks cpu``: run one benchmark and print what it found."""
 
 import argparse
+import signal
 import sys
 import time
 from importlib.util import find_spec
@@ -139,6 +140,8 @@ def main() -> None:
     one.set_defaults(run=run_quick)
 
     options = parser.parse_args()
+    # So that servers are stopped and engines left also when somebody ends the benchmark.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     started = time.monotonic()
     options.run(options)
     print(f"took {time.monotonic() - started:.0f} s", file=sys.stderr)
