@@ -97,11 +97,13 @@ def run_storm(*, connections: int, runs: int) -> dict[str, Any]:
 def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int) -> dict[str, Any]:
     with web(this, **OWN_LIMITS) as (server, port):
         job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
-        moments: list[tuple[float, float, dict[int, float], float]] = []
+        moments: list[tuple[float, dict[int, float], dict[int, float], float]] = []
 
         def look() -> None:
-            moments.append((time.monotonic(), server.cpu(), this.postgres_cpu(), this.redis_cpu()))
+            moments.append((time.monotonic(), server.cpu_by_process(), this.postgres_cpu(), this.redis_cpu()))
+            files.update(server.open_files())
 
+        files: dict[int, int] = {}
         answer = client(crowd, port, job, seed=seed, look=look)
         memory = {"server_mb": server.memory_mb(), **this.engine_memory()}
         redis_bytes = this.redis().info("memory")["used_memory"]
@@ -111,10 +113,14 @@ def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: in
         "rate": rate,
         **summary(answer, seconds),
         "cpu_cores": {
-            "server": (after[1] - before[1]) / wall,
+            "server": cpu_between(before[1], after[1]) / wall,
             "postgres": cpu_between(before[2], after[2]) / wall,
             "redis": (after[3] - before[3]) / wall,
         },
+        "server_processes": [
+            {"cores": (seconds - before[1].get(pid, 0.0)) / wall, "open_files": files[pid]}
+            for pid, seconds in after[1].items()
+        ],
         "memory": memory,
         "redis_bytes_per_user": redis_bytes / len(crowd.tokens),
     }
@@ -176,5 +182,6 @@ def describe(run: dict[str, Any]) -> str:
         f"{run['rate']:.0f}/s: {run['answered_per_second']:.0f}/s answered, {run['failed']} failed, "
         f"p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; cores: server "
         f"{cpu['server']:.2f}, Postgres {cpu['postgres']:.2f}, Redis {cpu['redis']:.2f}, generator "
-        f"{run['generator_cpu_share']:.2f}; server {run['memory']['server_mb']:.0f} MB"
+        f"{run['generator_cpu_share']:.2f}; server {run['memory']['server_mb']:.0f} MB; its processes: "
+        + ", ".join(f"{one['cores']:.2f} cores and {one['open_files']} files" for one in run["server_processes"])
     )

@@ -36,7 +36,14 @@ class Service:
 
     def cpu(self) -> float:
         """CPU seconds so far."""
-        return sum(cpu_seconds(process.pid) for process in self.processes())
+        return sum(self.cpu_by_process().values())
+
+    def cpu_by_process(self) -> dict[int, float]:
+        return {process.pid: cpu_seconds(process.pid) for process in self.processes()}
+
+    def open_files(self) -> dict[int, int]:
+        """How many files and sockets each process has open: connections stay with the process that took them."""
+        return {process.pid: process.num_fds() for process in self.processes()}
 
     def memory_mb(self) -> float:
         """What it would free if it ended: pages shared by its processes count in proportion."""
