@@ -222,13 +222,15 @@ class System:
 def running_system(sizes: Plan, seed: int) -> Iterator[System]:
     """A prepared system; its logs are kept if the block fails."""
     system = System(sizes, seed)
-    failed = True
+    keep_logs = False
     try:
         system.prepare()
         yield system
-        failed = False
+    except Exception:
+        keep_logs = True
+        raise
     finally:
-        system.close(keep_logs=failed)
+        system.close(keep_logs=keep_logs)
 
 
 @contextmanager

@@ -10,11 +10,6 @@ from tests.faults.run import run
 
 @pytest.mark.slow
 @pytest.mark.timeout(480)
-@pytest.mark.xfail(
-    strict=False,
-    reason="kombu 5.7 raises AttributeError over a connection that broke while messages were given back; Celery then "
-    "ends the worker with status 1, and 91 s are short where several such runs share two cores",
-)
 def test_nothing_is_lost_doubled_or_taken_back_whatever_is_killed():
     report = run(SHORT)
 
