@@ -54,6 +54,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, set[Subscription]] = {}
+        self._confirmed: set[bytes] = set()
         self._unsent: deque[tuple[str, bytes]] = deque()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -68,6 +69,8 @@ class Listener:
             others = self._waiting.setdefault(name, set())
             if not others:
                 self._unsent.append(("SUBSCRIBE", name))
+            elif name in self._confirmed:
+                subscription.wake()  # whoever was first has heard of it already
             others.add(subscription)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="redis-listener", daemon=True)
@@ -82,6 +85,7 @@ class Listener:
             others.remove(subscription)
             if not others:
                 del self._waiting[channel]
+                self._confirmed.discard(channel)
                 self._unsent.append(("UNSUBSCRIBE", channel))
 
     def _run(self) -> None:
@@ -108,6 +112,7 @@ class Listener:
     def _resume(self, connection: Any) -> None:
         with self._lock:
             channels = list(self._waiting)
+            self._confirmed.clear()
             self._unsent.clear()
         for first in range(0, len(channels), _CHANNELS_PER_COMMAND):
             connection.send_command("SUBSCRIBE", *channels[first : first + _CHANNELS_PER_COMMAND], check_health=False)
@@ -134,8 +139,11 @@ class Listener:
                 self._wake(message[1])
 
     def _wake(self, channel: bytes) -> None:
+        """Wake whoever waits. What comes on a channel, confirmation or message, says that it is subscribed."""
         with self._lock:
             woken = list(self._waiting.get(channel, ()))
+            if woken:
+                self._confirmed.add(channel)
         for subscription in woken:
             subscription.wake()
 

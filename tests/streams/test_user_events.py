@@ -166,6 +166,19 @@ def test_one_connection_listens_for_all_and_goes_when_nobody_listens(empty_redis
     again.close()
 
 
+def test_whoever_joins_a_channel_that_is_confirmed_is_woken_at_once(empty_redis):
+    listener = Listener()
+    first = listener.subscribe("test:joined")
+    assert first.wait(10)
+
+    second = listener.subscribe("test:joined")
+
+    assert second.wait(0)
+    assert not first.wait(0)
+    first.close()
+    second.close()
+
+
 def test_a_listener_that_lost_its_connection_wakes_everybody_when_it_is_back(empty_redis):
     listener = Listener()
     subscription = listener.subscribe("test:lost")
