@@ -6,6 +6,10 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+import accounts.urls
+import ai_tasks.urls
+import notes.urls
+import notifications.urls
 from utils.health import live, ready
 from utils.views import not_found
 
@@ -15,17 +19,22 @@ if "debug_toolbar" in settings.INSTALLED_APPS:
 
     development = debug_toolbar_urls()
 
+# What is asked most often stands first, and in one list: each path before it is compared, each list in it entered.
+api = [
+    *notifications.urls.urlpatterns,
+    *notes.urls.urlpatterns,
+    *ai_tasks.urls.urlpatterns,
+    *accounts.urls.urlpatterns,
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]
+
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="docs", permanent=False), name="home"),
-    path("admin/", admin.site.urls),
+    path("api/", include(api)),
     path("healthz/live", live, name="live"),
     path("healthz/ready", ready, name="ready"),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/", include("accounts.urls")),
-    path("api/", include("notes.urls")),
-    path("api/", include("ai_tasks.urls")),
-    path("api/", include("notifications.urls")),
+    path("", RedirectView.as_view(pattern_name="docs", permanent=False), name="home"),
+    path("admin/", admin.site.urls),
     *development,
     re_path(r"", not_found, name="not-found"),
 ]

@@ -1,8 +1,8 @@
 """Who asks: a bearer token checked in this process, and its session checked in Redis."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -10,9 +10,9 @@ from accounts import state
 from accounts.models import User
 from accounts.tokens import AccessClaims, InvalidToken, read_access
 from utils.admission import Admission, Subject, admit
-from utils.pages import requested_page
+from utils.pages import FastRead, asked_with, fast_read_of
 from utils.redis import RedisUnavailable
-from utils.throttling import Limit, local_counters, requested_limits
+from utils.throttling import Limit, limits_of, local_counters, scopes_of
 
 _LOADED_FIELDS = ["id", "is_active", "is_staff", "token_version"]
 
@@ -31,10 +31,10 @@ class SessionJWTAuthentication(BaseAuthentication):
         plain_request = request._request
         if not hasattr(plain_request, "admission"):  # it is there if the page cache was asked already
             view = (request.parser_context or {}).get("view")
+            read = fast_read_of(view, getattr(view, "action", None), request)
+            scopes = scopes_of(view) if read is None else read.scopes
             plain_request.admission = admit_request(  # type: ignore[attr-defined]
-                claims,
-                requested_limits(view, request),
-                requested_page(view, getattr(view, "action", None), request),
+                claims, plain_request, read, limits_of(scopes)
             )
         is_staff = plain_request.admission.is_staff  # type: ignore[attr-defined]
         user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, is_staff, claims.token_version])
@@ -65,18 +65,21 @@ def read_bearer(header: str) -> AccessClaims | None:
     return read_access(token)
 
 
-def admit_request(claims: AccessClaims, limits: Sequence[Limit], page: Mapping[str, Any]) -> Admission:
-    """Check that the session stands, count the request, and look for its page.
+def admit_request(
+    claims: AccessClaims, request: HttpRequest, read: FastRead | None, limits: Sequence[Limit]
+) -> Admission:
+    """Check that the session stands, count the request, and ask for what its read needs of Redis.
 
     With Redis unreachable the session is read from the database, this process counts, and there is no page.
     Raises ``InvalidToken``.
     """
     subject = Subject(claims.user_id, claims.session_id, claims.token_version)
+    asked = asked_with(read, request, claims.user_id)
     try:
-        admission = admit(subject, limits=limits, **page)
+        admission = admit(subject, limits=limits, **asked)
         if admission.verdict == "unknown":
             state.remember_state(subject, is_staff=_read_state(subject))
-            admission = admit(subject, limits=limits, **page)
+            admission = admit(subject, limits=limits, **asked)
     except RedisUnavailable:
         is_staff = _read_state(subject)
         denied, usage = local_counters.count(subject.user_id, limits)

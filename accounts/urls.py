@@ -1,6 +1,6 @@
 """Paths of accounts, below ``/api/``."""
 
-from django.urls import include, path
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from accounts import views
@@ -22,5 +22,5 @@ urlpatterns = [
     path("users/me/", views.MeViewSet.as_view({"get": "retrieve", "patch": "partial_update"}), name="me"),
     path("users/me/delete/", views.DeleteMeView.as_view(), name="me-delete"),
     path("users/me/export/", views.ExportMeView.as_view(), name="me-export"),
-    path("", include(router.urls)),
+    *router.urls,
 ]

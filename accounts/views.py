@@ -33,7 +33,7 @@ from accounts.services import deletion, export, password_resets, passwords, sess
 from accounts.services.sessions import Device
 from utils.client_address import client_address
 from utils.exceptions import NotFound
-from utils.pages import CachedPages, cached_page
+from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import QueryOptimizer
 
 _NOT_STORED = {"Cache-Control": "no-store"}  # answers that hold tokens
@@ -175,15 +175,15 @@ class PasswordResetConfirmView(PublicView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class MeViewSet(CachedPages, viewsets.GenericViewSet):
+class MeViewSet(FastReads, viewsets.GenericViewSet):
     """The signed-in user's own profile."""
 
-    cached_actions = {"retrieve": settings.CACHE_TTL_PROFILE}
+    fast_reads = {"retrieve": FastRead(ttl=settings.CACHE_TTL_PROFILE)}
     serializer_class = UserSerializer
     pagination_class = None
 
     @extend_schema(operation_id="users_me_retrieve", responses=UserSerializer)
-    @cached_page
+    @fast_read
     def retrieve(self, request: Request) -> Response:
         """Show one's profile."""
         return Response(self._profile(request))

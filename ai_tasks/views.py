@@ -1,11 +1,10 @@
 """AI tasks of the signed-in user."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -27,27 +26,28 @@ from ai_tasks.serializers import (
     task_path,
 )
 from utils.idempotency import idempotent
-from utils.json import dumps
-from utils.pages import body_tag, conditional
+from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import QueryOptimizer
+from utils.rendering import Rendered, render
 from utils.requests import user_id_of
-from utils.throttling import DEFAULT_SCOPES
 
 POLL_AFTER_SECONDS = "1"
+
+
+def render_task(request: HttpRequest, user_id: int, pk: UUID) -> Rendered:
+    return render(reads.detail(pk, user_id=user_id))
 
 
 @extend_schema_view(
     list=extend_schema(parameters=[TaskFilterSerializer]),
     retrieve=extend_schema(responses=TaskSerializer),
 )
-class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+class AITaskViewSet(FastReads, mixins.ListModelMixin, viewsets.GenericViewSet):
     """Ask AI, watch the answer come, and find it again."""
 
     lookup_value_converter = "uuid"
     serializer_class = TaskListSerializer
-
-    def get_throttle_scopes(self, request: Request) -> Sequence[str]:
-        return ("poll",) if self.action == "retrieve" else DEFAULT_SCOPES
+    fast_reads = {"retrieve": FastRead(renderer=render_task, scopes=("poll",))}
 
     def get_queryset(self) -> QuerySet[AITask]:
         filters = TaskFilterSerializer(data=self.request.query_params)
@@ -73,9 +73,9 @@ class AITaskViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         )
         return _accepted(submission.task, is_new=submission.outcome == "created")
 
-    def retrieve(self, request: Request, pk: UUID) -> HttpResponse:
-        body = dumps(reads.detail(pk, user_id=user_id_of(request)))
-        return conditional(request, body, body_tag(body))
+    @fast_read
+    def retrieve(self, request: Request, pk: UUID) -> Rendered:
+        return render_task(request._request, user_id_of(request), pk)
 
     @extend_schema(request=None, responses={202: TaskSerializer})
     @action(detail=True, methods=["post"])

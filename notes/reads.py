@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
-from rest_framework.request import Request
+from django.http import QueryDict
 
 from notes.models import Chapter, Note, Topic
 from utils.compiled_reads import Row, read_rows
@@ -22,14 +22,13 @@ TOPIC_FIELDS = ("id", "title", "order", "explanation", "code", "code_language", 
 
 
 def list_page(
-    paginator: LookAheadCursorPagination, request: Request, *, user_id: int, filters: Mapping[str, Any]
+    paginator: LookAheadCursorPagination, path: str, query: QueryDict, *, user_id: int, filters: Mapping[str, Any]
 ) -> list[Row]:
     """A page of the user's notes as ``NoteListSerializer`` shows them: one query.
 
     ``filters`` are those of ``QueryOptimizer.get_notes_for_list``.
     """
-    ordering = QueryOptimizer.note_ordering(filters)
-    paginator.read_request(request, ordering, Note)
+    paginator.read_request(path, query, QueryOptimizer.note_ordering(filters), Note)
     wanted = {name: value for name, value in filters.items() if value and name not in ("ordering", "search")}
     trash = wanted.pop("trash", False)
 

@@ -1,6 +1,6 @@
 """Paths of notes, under ``/api/``."""
 
-from django.urls import include, path
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from notes.views import ChapterViewSet, NoteVersionViewSet, NoteViewSet, SearchView, TagViewSet, TopicViewSet
@@ -13,4 +13,4 @@ router.register("chapters", ChapterViewSet, basename="chapter")
 router.register("topics", TopicViewSet, basename="topic")
 router.register("tags", TagViewSet, basename="tag")
 
-urlpatterns = [path("search/", SearchView.as_view(), name="search"), path("", include(router.urls))]
+urlpatterns = [*router.urls, path("search/", SearchView.as_view(), name="search")]

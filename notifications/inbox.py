@@ -20,12 +20,12 @@ table.
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from notifications.entries import Entry, InvalidEntry
 from utils.caching import debt, new_token
-from utils.redis import EPOCH_KEY, RedisUnavailable, Script, channel, redis_guard
+from utils.redis import EPOCH_KEY, RedisUnavailable, Script, ScriptCall, channel, redis_guard, run_together
 
 CAPACITY = 100
 INBOX_SECONDS = 24 * 3600
@@ -278,16 +278,24 @@ def put(entry: Entry, *, has_row: bool) -> bool:
         )
 
 
+def read_call(user_id: int) -> ScriptCall:
+    """Reads the inbox; :func:`snapshot` understands its answer."""
+    return _READ.call(
+        keys=[entries_key(user_id), order_key(user_id), EPOCH_KEY],
+        args=[new_token(), INBOX_SECONDS],
+    )
+
+
+def snapshot(answer: list[Any]) -> Snapshot:
+    complete, token, epoch, ids, scores, bodies = answer
+    entries = {id_.decode(): (int(float(score)), body) for id_, score, body in zip(ids, scores, bodies, strict=True)}
+    return Snapshot(bool(complete), token, epoch, entries)
+
+
 def read(user_id: int) -> Snapshot:
     """The inbox in one round trip. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
-        complete, token, epoch, ids, scores, bodies = _READ.run(
-            client,
-            keys=[entries_key(user_id), order_key(user_id), EPOCH_KEY],
-            args=[new_token(), INBOX_SECONDS],
-        )
-    entries = {id_.decode(): (int(float(score)), body) for id_, score, body in zip(ids, scores, bodies, strict=True)}
-    return Snapshot(bool(complete), token, epoch, entries)
+        return snapshot(run_together(client, read_call(user_id))[0])
 
 
 def merge(user_id: int, seen: Snapshot, *, unread: Sequence[Entry], read_ids: Collection[UUID]) -> bool:

@@ -122,14 +122,14 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
     return len(claimed)
 
 
-def pending(*, user_id: int) -> list[bytes]:
+def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     """The user's unread notifications as JSON objects, newest first, at most ``CAPACITY``.
 
-    A complete inbox answers alone, in one round trip. With Redis away the table answers, which does not know what
-    :func:`create` put into Redis a moment ago.
+    ``read`` is what ``inbox.read_call`` was answered, if it was asked already. A complete inbox answers alone. With
+    Redis away the table answers, which does not know what :func:`create` put into Redis a moment ago.
     """
     try:
-        seen = inbox.read(user_id)
+        seen = inbox.read(user_id) if read is None else inbox.snapshot(read)
     except RedisUnavailable:
         return [entry.body() for entry in _unread_entries(user_id)]
     if seen.complete:

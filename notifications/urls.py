@@ -4,8 +4,8 @@ from notifications.stream import NotificationStreamView
 from notifications.views import HistoryView, PendingView, ReadView
 
 urlpatterns = [
-    path("notifications/", HistoryView.as_view(), name="notifications"),
     path("notifications/pending/", PendingView.as_view(), name="notifications-pending"),
+    path("notifications/", HistoryView.as_view(), name="notifications"),
     path("notifications/read/", ReadView.as_view(), name="notifications-read"),
     path("notifications/stream/", NotificationStreamView.as_view(), name="notifications-stream"),
 ]

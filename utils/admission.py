@@ -6,12 +6,12 @@ The three answers come from one script, so a read that hits costs one round trip
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from django.conf import settings
 
 from utils.caching import FILLER_MILLISECONDS, TOKEN_SECONDS, debt, dirty_key, new_token, token_key
-from utils.redis import EPOCH_KEY, Script, redis_guard
+from utils.redis import EPOCH_KEY, Script, ScriptCall, redis_guard, run_together
 from utils.throttling import Limit, Usage
 
 STATE_SECONDS = 60
@@ -115,6 +115,8 @@ class Admission:
     denied: Usage | None = None
     usage: Sequence[Usage] = ()
     page: Page = NO_PAGE
+    beside: Any = None
+    """What the script answered that was run in the same round trip."""
 
 
 def state_key(session_id: int) -> str:
@@ -130,18 +132,22 @@ def version_key(user_id: int) -> str:
 
 
 def admit(
-    subject: Subject, *, limits: Sequence[Limit] = (), page_name: str = "", if_none_match: Sequence[str] = ()
+    subject: Subject,
+    *,
+    limits: Sequence[Limit] = (),
+    page_name: str = "",
+    if_none_match: Sequence[str] = (),
+    beside: ScriptCall | None = None,
 ) -> Admission:
     """Ask Redis whether this request may go on, count it, and look for its page.
 
-    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes.
-    Raises ``RedisUnavailable``.
+    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes. ``beside`` is
+    run whatever the verdict, so it must change nothing that matters. Raises ``RedisUnavailable``.
     """
     user_id = subject.user_id
     with redis_guard() as client:
         debt.pay(client)
-        answer = _ADMIT.run(
-            client,
+        call = _ADMIT.call(
             keys=[
                 state_key(subject.session_id),
                 revoked_key(subject.session_id),
@@ -164,6 +170,7 @@ def admit(
                 *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
             ],
         )
+        answer, *others = run_together(client, call) if beside is None else run_together(client, call, beside)
     verdict = answer[0].decode()
     if verdict != "admitted":
         return Admission(verdict)
@@ -175,6 +182,7 @@ def admit(
         denied=usage[denied - 1] if denied else None,
         usage=usage,
         page=_page(page),
+        beside=others[0] if others else None,
     )
 
 

@@ -25,6 +25,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
 from utils.redis import EPOCH_KEY, RedisUnavailable, Script, redis_guard
+from utils.rendering import Rendered
 
 logger = logging.getLogger(__name__)
 
@@ -165,8 +166,8 @@ def abandon_page(key: str) -> None:
         return  # it is let go after FILLER_MILLISECONDS
 
 
-def await_page(key: str) -> tuple[str, bytes] | None:
-    """Wait a moment for the page that another request is rendering: its tag and body, or None to render it oneself."""
+def await_page(key: str) -> Rendered | None:
+    """Wait a moment for the page that another request is rendering; None: render it oneself."""
     until = time.monotonic() + _WAIT_SECONDS
     try:
         while time.monotonic() < until:
@@ -174,7 +175,7 @@ def await_page(key: str) -> tuple[str, bytes] | None:
             with redis_guard() as client:
                 etag, body, is_coming = _LOOK.run(client, keys=[key])
             if etag is not None:
-                return etag.decode(), body
+                return Rendered(body, etag.decode())
             if not is_coming:
                 return None
     except RedisUnavailable:

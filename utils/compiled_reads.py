@@ -19,6 +19,9 @@ import orjson
 from django.db import connection
 from django.db.models import JSONField, QuerySet
 from django.db.models.sql.compiler import SQLCompiler
+from psycopg import DataError
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
 
 MAX_SHAPES = 500
 """Clients choose among shapes (filters, orderings, sizes), so what is remembered is bounded."""
@@ -48,7 +51,8 @@ _compiled: dict[Hashable, _Compiled] = {}
 def read_rows(shape: Hashable, build: Callable[..., QuerySet[Any, Any]], **values: Any) -> list[Row]:
     """Run the queryset ``build(**values)``, which ends in ``values()``, and return its rows in their order.
 
-    For rendering: a column of JSON stays the text that Postgres gave, as an ``orjson.Fragment``.
+    For rendering: a column of JSON stays the text that Postgres gave, as an ``orjson.Fragment``, and a moment is the
+    text that the API shows.
 
     ``shape`` must differ wherever ``build`` makes SQL of another text, but for the lengths of values that are lists;
     ``build`` must use each value (of a list, each item) as it is: it is called with markers of their types. One query.
@@ -65,11 +69,24 @@ def read_rows(shape: Hashable, build: Callable[..., QuerySet[Any, Any]], **value
         value = values[name]
         params[position] = value if index is None else value[index]
     with connection.cursor() as cursor:
+        cursor.adapters.register_loader("timestamptz", _MomentAsText)
         cursor.execute(compiled.sql, params)
         rows = cursor.fetchall()
     if compiled.converters:
         rows = compiled.compiler.apply_converters(rows, compiled.converters)
     return [dict(zip(compiled.names, row, strict=True)) for row in rows]
+
+
+class _MomentAsText(Loader):
+    """``2026-11-23 10:00:00.5+00`` as ``2026-11-23T10:00:00.500000Z``, without making a moment of it in between."""
+
+    def load(self, data: Buffer) -> str:
+        moment, offset = bytes(data[:-3]).decode(), bytes(data[-3:])
+        if offset != b"+00":
+            raise DataError("Connections read moments in UTC.")
+        date, _, time = moment.partition(" ")
+        second, _, fraction = time.partition(".")
+        return f"{date}T{second}.{fraction:0<6}Z"
 
 
 def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -> _Compiled:

@@ -1,29 +1,50 @@
-"""Views whose answers are cached as rendered pages."""
+"""Reads whose answers are bytes: kept as pages of the cache, and made without REST framework where that is possible."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
-from hashlib import blake2b
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from utils.admission import NO_PAGE, Page
+from utils.admission import NO_PAGE, Admission, Page
 from utils.caching import abandon_page, await_page, store_page
-from utils.json import MEDIA_TYPE, dumps
+from utils.json import MEDIA_TYPE
 from utils.query_optimization import CacheOptimizer
+from utils.redis import ScriptCall
+from utils.rendering import Rendered, render
+from utils.throttling import DEFAULT_SCOPES
 
-ViewMethod = Callable[..., Response]
+
+@dataclass(frozen=True, slots=True)
+class FastRead:
+    """How an action of a view is read."""
+
+    ttl: int | None = None
+    """Seconds that the answer is kept as a page; None: it is made anew each time."""
+    renderer: Callable[..., Rendered] | None = None
+    """Makes the answer before REST framework begins, from the request, the user's id and the path's arguments; what it
+    raises, the view raises again. Without it only a kept page is answered so early."""
+    scopes: Sequence[str] = DEFAULT_SCOPES
+    beside: Callable[[int], ScriptCall] | None = None
+    """A script for the user that is asked in the admission's round trip: its answer is ``request.admission.beside``."""
 
 
-class CachedPages:
-    """Mixin of viewsets: names the actions whose answers are pages, each with its TTL in seconds.
+class FastReads:
+    """Mixin of views that names its fast reads by action, or by method (``"get"``) where there are no actions.
 
-    The methods themselves are decorated with :func:`cached_page`.
+    The methods themselves are decorated with :func:`fast_read`.
     """
 
-    cached_actions: dict[str, int] = {}
+    fast_reads: Mapping[str, FastRead] = {}
+
+
+def fast_read_of(view: Any, action: str | None, request: HttpRequest | Request) -> FastRead | None:
+    """``view`` is a view or its class."""
+    reads: Mapping[str, FastRead] = getattr(view, "fast_reads", {})
+    return reads.get(action or "get") if request.method == "GET" else None
 
 
 def page_name(path: str, query_string: str) -> str:
@@ -33,24 +54,17 @@ def page_name(path: str, query_string: str) -> str:
     return CacheOptimizer.get_cache_key("page", path, dict(QueryDict(query_string).lists()))
 
 
-def requested_page(view: Any, action: str | None, request: HttpRequest | Request) -> dict[str, Any]:
-    """What a request asks of the page cache, as arguments of :func:`utils.admission.admit`.
-
-    ``view`` is a viewset or its class; what is no cached page asks nothing.
-    """
-    if request.method != "GET" or action not in getattr(view, "cached_actions", ()):
+def asked_with(read: FastRead | None, request: HttpRequest | Request, user_id: int) -> dict[str, Any]:
+    """What a read asks of Redis beside the admission, as arguments of :func:`utils.admission.admit`."""
+    if read is None:
         return {}
-    return {
-        "page_name": page_name(request.path, request.META.get("QUERY_STRING", "")),
-        "if_none_match": opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", "")),
-    }
-
-
-def found_page(page: Page) -> HttpResponse | None:
-    """The answer if the page cache has it."""
-    if page.outcome == "same":
-        return not_modified(page.etag)
-    return page_response(page.body, page.etag) if page.outcome == "hit" else None
+    asked: dict[str, Any] = {}
+    if read.beside is not None:
+        asked["beside"] = read.beside(user_id)
+    if read.ttl is not None:
+        asked["page_name"] = page_name(request.path, request.META.get("QUERY_STRING", ""))
+        asked["if_none_match"] = opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))
+    return asked
 
 
 def opaque_tags(header: str) -> list[str]:
@@ -58,54 +72,72 @@ def opaque_tags(header: str) -> list[str]:
     return [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()]
 
 
-def body_tag(body: bytes) -> str:
-    """A tag for an answer that has no version of its own."""
-    return blake2b(body, digest_size=12).hexdigest()
+def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], Rendered]) -> HttpResponse:
+    """Answer from the page cache; else make the answer, and keep it as the page where it may be kept.
+
+    Of requests that miss the same page at once, one makes it and the others wait for what it stores.
+    """
+    if found := found_page(page):
+        return found
+    if page.outcome == "busy" and (awaited := await_page(page.key)):
+        return conditional(request, awaited)
+    try:
+        rendered = make()
+    except Exception:
+        if page.outcome == "miss":
+            abandon_page(page.key)
+        raise
+    if page.outcome == "miss" and read.ttl is not None:
+        store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=read.ttl)
+    return conditional(request, rendered)
 
 
-def not_modified(etag: str) -> HttpResponse:
-    return HttpResponse(status=304, headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"})
+def found_page(page: Page) -> HttpResponse | None:
+    """The answer if the page cache has it."""
+    if page.outcome == "same":
+        return _not_modified(page.etag)
+    return _response(Rendered(page.body, page.etag)) if page.outcome == "hit" else None
 
 
-def page_response(body: bytes, etag: str) -> HttpResponse:
-    """A rendered answer that a client may keep but must ask about before it shows it again."""
-    return HttpResponse(
-        body, content_type=MEDIA_TYPE, headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
-    )
-
-
-def conditional(request: Request, body: bytes, etag: str) -> HttpResponse:
+def conditional(request: HttpRequest, rendered: Rendered) -> HttpResponse:
     """The rendered answer, or 304 if the client has it."""
-    tags = opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))
-    return not_modified(etag) if etag in tags or "*" in tags else page_response(body, etag)
+    header = request.META.get("HTTP_IF_NONE_MATCH")
+    if header:
+        tags = opaque_tags(header)
+        if rendered.etag in tags or "*" in tags:
+            return _not_modified(rendered.etag)
+    return _response(rendered)
 
 
-def cached_page(method: ViewMethod) -> Callable[..., HttpResponse]:
-    """Answer from the page cache; else call the method, keep what it answers and answer that.
+def fast_read(method: Callable[..., Response | Rendered]) -> Callable[..., HttpResponse]:
+    """Decorate the method of a fast read. It is called where the answer was not given before REST framework began.
 
-    Of requests that miss the same page at once, one calls the method and the others wait for what it stores.
-    The method's ``ETag`` is kept where it sets one; else the answer is tagged by its bytes.
+    A response's ``ETag`` is its tag where it sets one.
     """
 
     @wraps(method)
-    def answer(self: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        admission = getattr(request._request, "admission", None)
-        page = admission.page if admission is not None else NO_PAGE
-        if found := found_page(page):
-            return found
-        if page.outcome == "busy" and (awaited := await_page(page.key)):
-            etag, body = awaited
-            return conditional(request, body, etag)
-        try:
-            response = method(self, request, *args, **kwargs)
-        except Exception:
-            if page.outcome == "miss":
-                abandon_page(page.key)
-            raise
-        body = dumps(response.data)
-        etag = response["ETag"].strip('"') if "ETag" in response else body_tag(body)
-        if page.outcome == "miss":
-            store_page(page.key, etag=etag, body=body, ttl=self.cached_actions[self.action])
-        return conditional(request, body, etag)
+    def answered(self: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        def make() -> Rendered:
+            made = method(self, request, *args, **kwargs)
+            if isinstance(made, Rendered):
+                return made
+            return render(made.data, version=made["ETag"].strip('"') if "ETag" in made else None)
 
-    return answer
+        admission: Admission | None = getattr(request._request, "admission", None)
+        read = self.fast_reads[getattr(self, "action", None) or "get"]
+        return answer(request._request, read, admission.page if admission is not None else NO_PAGE, make)
+
+    return answered
+
+
+def _not_modified(etag: str) -> HttpResponse:
+    return HttpResponse(status=304, headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"})
+
+
+def _response(rendered: Rendered) -> HttpResponse:
+    """A rendered answer that a client may keep but must ask about before it shows it again."""
+    return HttpResponse(
+        rendered.body,
+        content_type=MEDIA_TYPE,
+        headers={"ETag": f'"{rendered.etag}"', "Cache-Control": "private, no-cache"},
+    )

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import orjson
 from django.db.models import Model, Q
+from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -39,20 +40,22 @@ class LookAheadCursorPagination(BasePagination):
     direction of travel; rows that come or go meanwhile neither repeat nor hide others.
     """
 
-    request: Request
+    path: str
+    query: QueryDict
     ordering: Sequence[str]
     position: list[Any]
     """The values that the page begins after; empty at an end of the list."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         ordering = [str(term) for term in queryset.query.order_by or queryset.model._meta.ordering]
-        self.read_request(request, ordering, queryset.model)
+        self.read_request(request.path, request.query_params, ordering, queryset.model)
         return self.take(list(self.narrow(queryset, self.position)))
 
-    def read_request(self, request: Request, ordering: Sequence[str], model: type[Model]) -> None:
+    def read_request(self, path: str, query: QueryDict, ordering: Sequence[str], model: type[Model]) -> None:
         """Read which page is asked for. Raises :class:`InvalidPageSize` and :class:`InvalidCursor`."""
-        self.request = request
-        self.page_size = read_page_size(request)
+        self.path = path
+        self.query = query
+        self.page_size = read_page_size(query)
         self.ordering = list(ordering)
         self.backward, self.position = self._read_cursor(model) or (False, [])
 
@@ -82,7 +85,11 @@ class LookAheadCursorPagination(BasePagination):
         return rows
 
     def get_paginated_response(self, data: Any) -> Response:
-        return Response({"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data})
+        return Response(self.get_page(data))
+
+    def get_page(self, data: Any) -> dict[str, Any]:
+        """The rows as they are shown, with links to the neighbouring pages."""
+        return {"next": self.get_next_link(), "previous": self.get_previous_link(), "results": data}
 
     def get_next_link(self) -> str | None:
         return self._link(self.rows[-1], backward=False) if self.has_next else None
@@ -108,11 +115,11 @@ class LookAheadCursorPagination(BasePagination):
     def _link(self, row: Any, *, backward: bool) -> str:
         values = [_value(row, term.lstrip("-")) for term in self.ordering]
         cursor = base64.urlsafe_b64encode(orjson.dumps([backward, self.ordering, values])).decode().rstrip("=")
-        query = [(key, value) for key, value in self.request.query_params.items() if key != "cursor"]
-        return f"{self.request.path}?{urlencode([*query, ('cursor', cursor)])}"
+        others = [(key, value) for key, value in self.query.items() if key != "cursor"]
+        return f"{self.path}?{urlencode(others)}{'&' if others else ''}cursor={cursor}"
 
     def _read_cursor(self, model: type[Model]) -> tuple[bool, list[Any]] | None:
-        text = self.request.query_params.get("cursor")
+        text = self.query.get("cursor")
         if text is None:
             return None
         try:
@@ -140,8 +147,8 @@ class LookAheadCursorPagination(BasePagination):
         return Q(**{f"{first}__{bound}": value}) & condition
 
 
-def read_page_size(request: Request) -> int:
-    text = request.query_params.get("page_size")
+def read_page_size(query: QueryDict) -> int:
+    text = query.get("page_size")
     if text is None:
         return DEFAULT_PAGE_SIZE
     if not (text.isascii() and text.isdigit()) or len(text) > 4 or not 1 <= int(text) <= MAX_PAGE_SIZE:

@@ -1,11 +1,12 @@
 """The process's one Redis client, and a breaker that keeps a dead Redis from making requests wait."""
 
+import hashlib
 import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
@@ -115,16 +116,53 @@ class Script:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._sha: str | None = None
+        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    def call(self, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> "ScriptCall":
+        return ScriptCall((self._sha, len(keys), *keys, *args), self._source)
 
     def run(self, client: redis.Redis, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
-        if self._sha is None:
-            self._sha = client.script_load(self._source)
-        try:
-            return client.evalsha(self._sha, len(keys), *keys, *args)
-        except NoScriptError:  # the server was restarted or flushed
-            self._sha = client.script_load(self._source)
-            return client.evalsha(self._sha, len(keys), *keys, *args)
+        return run_together(client, self.call(keys=keys, args=args))[0]
+
+
+class ScriptCall(NamedTuple):
+    """A script with its arguments, not run yet."""
+
+    arguments: tuple[Any, ...]
+    source: str
+
+
+def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
+    """Run scripts one after the other in one round trip, each an atomic step of its own, and return their answers.
+
+    Talks to a pooled connection itself: what a client does around each command takes as long as the command.
+    """
+    answers = _ask(client, [("EVALSHA", *call.arguments) for call in calls])
+    for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):
+        if isinstance(answer, NoScriptError):  # the server has started or was flushed
+            [answers[number]] = _ask(client, [("EVAL", call.source, *call.arguments[1:])])
+    for answer in answers:
+        if isinstance(answer, redis.ResponseError):
+            raise answer
+    return answers
+
+
+def _ask(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Send commands together; an error that the server answers is an answer."""
+    pool = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_answer(connection) for _ in commands]
+    finally:
+        pool.release(connection)  # which a failure has disconnected
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 def channel(name: str) -> str:

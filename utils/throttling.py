@@ -138,8 +138,6 @@ class RateLimitHeadersMiddleware:
         return response
 
 
-def requested_limits(view: Any, request: Request) -> list[Limit]:
-    """The limits that a view sets for this request, by ``get_throttle_scopes(request)`` or ``throttle_scopes``."""
-    if hasattr(view, "get_throttle_scopes"):
-        return limits_of(view.get_throttle_scopes(request))
-    return limits_of(getattr(view, "throttle_scopes", DEFAULT_SCOPES))
+def scopes_of(view: Any) -> Sequence[str]:
+    """The scopes of the limits that a view sets for its requests: its ``throttle_scopes``."""
+    return getattr(view, "throttle_scopes", DEFAULT_SCOPES)

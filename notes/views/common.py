@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.conf import settings
+from django.http import QueryDict
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from utils.pages import CachedPages, opaque_tags
+from utils.pages import FastRead, FastReads, opaque_tags
 
 ID_PATTERN = "[0-9]{1,19}"
 """Digits that Python converts at once and that may be an id; anything longer matches no path."""
@@ -19,10 +20,10 @@ IDEMPOTENCY_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEAD
 _VERSION_MAX_DIGITS = 10
 
 
-class NotePages(CachedPages):
-    """Lists and details of notes, and of what is in them."""
+class NotePages(FastReads):
+    """Lists and details of notes, and of what is in them, are pages."""
 
-    cached_actions = {"list": settings.CACHE_TTL_LIST, "retrieve": settings.CACHE_TTL_LIST}
+    fast_reads = {"list": FastRead(ttl=settings.CACHE_TTL_LIST), "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST)}
 
 
 def paginated(view: viewsets.GenericViewSet) -> Response:
@@ -49,11 +50,11 @@ def read_body(serializer_class: type[serializers.Serializer], request: Request, 
     return body.validated_data
 
 
-def read_query(serializer_class: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+def read_query(serializer_class: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
     """The query's parameters, checked; of a repeated one the last. Raises ``ValidationError``."""
-    query = serializer_class(data=request.query_params.dict())
-    query.is_valid(raise_exception=True)
-    return query.validated_data
+    checked = serializer_class(data=query.dict())
+    checked.is_valid(raise_exception=True)
+    return checked.validated_data
 
 
 def versioned(data: dict[str, Any]) -> Response:

@@ -37,7 +37,7 @@ from notes.views.common import (
     versioned,
 )
 from utils.idempotency import idempotent
-from utils.pages import cached_page
+from utils.pages import fast_read
 from utils.query_optimization import QueryOptimizer
 from utils.requests import user_id_of
 
@@ -49,19 +49,20 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     serializer_class = ChapterSerializer
 
     def get_queryset(self) -> QuerySet[Chapter]:
-        query = read_query(ChapterFilterSerializer, self.request)
+        query = read_query(ChapterFilterSerializer, self.request.query_params)
         return QueryOptimizer.get_chapters_optimized(query["note"], self.request.user)
 
     @extend_schema(parameters=[ChapterFilterSerializer])
-    @cached_page
+    @fast_read
     def list(self, request: Request) -> Response:
         """List a note's chapters in their order."""
         response = paginated(self)
         if not response.data["results"]:
-            QueryOptimizer.require_note(read_query(ChapterFilterSerializer, request)["note"], request.user)
+            query = read_query(ChapterFilterSerializer, request.query_params)
+            QueryOptimizer.require_note(query["note"], request.user)
         return response
 
-    @cached_page
+    @fast_read
     def retrieve(self, request: Request, pk: str) -> Response:
         """Show a chapter."""
         return _chapter(QueryOptimizer.get_chapter_detail(int(pk), request.user))
@@ -118,19 +119,21 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     serializer_class = TopicSerializer
 
     def get_queryset(self) -> QuerySet[Topic]:
-        query = read_query(TopicFilterSerializer, self.request)
+        query = read_query(TopicFilterSerializer, self.request.query_params)
         return QueryOptimizer.get_topics_optimized(query["chapter"], self.request.user)
 
     @extend_schema(parameters=[TopicFilterSerializer])
-    @cached_page
+    @fast_read
     def list(self, request: Request) -> Response:
         """List a chapter's topics in their order."""
         response = paginated(self)
         if not response.data["results"]:
-            QueryOptimizer.require_chapter(read_query(TopicFilterSerializer, request)["chapter"], request.user)
+            QueryOptimizer.require_chapter(
+                read_query(TopicFilterSerializer, request.query_params)["chapter"], request.user
+            )
         return response
 
-    @cached_page
+    @fast_read
     def retrieve(self, request: Request, pk: str) -> Response:
         """Show a topic."""
         return _topic(QueryOptimizer.get_topic_detail(int(pk), request.user))

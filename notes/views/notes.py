@@ -1,6 +1,8 @@
 """Notes of the signed-in user, their trash and their kept versions."""
 
+from django.conf import settings
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
@@ -22,7 +24,6 @@ from notes.views.common import (
     ID_PATTERN,
     IDEMPOTENCY_KEY,
     IF_MATCH,
-    NotePages,
     created,
     expected_versions,
     paginated,
@@ -31,35 +32,49 @@ from notes.views.common import (
     versioned,
 )
 from utils.idempotency import idempotent
-from utils.pages import cached_page
+from utils.pages import FastRead, FastReads, fast_read
 from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer
+from utils.rendering import Rendered, render, render_versioned
 from utils.requests import user_id_of
 
 
-class NoteViewSet(NotePages, viewsets.GenericViewSet):
+def render_list(request: HttpRequest, user_id: int) -> Rendered:
+    filters = read_query(NoteFilterSerializer, request.GET) if request.GET else {}
+    paginator = LookAheadCursorPagination()
+    rows = reads.list_page(paginator, request.path, request.GET, user_id=user_id, filters=filters)
+    return render(paginator.get_page(rows))
+
+
+def render_detail(request: HttpRequest, user_id: int, pk: str) -> Rendered:
+    return render_versioned(reads.detail(int(pk), user_id=user_id))
+
+
+class NoteViewSet(FastReads, viewsets.GenericViewSet):
     """Notes, and those in the trash."""
 
     lookup_value_regex = ID_PATTERN
     serializer_class = NoteListSerializer
+    fast_reads = {
+        "list": FastRead(ttl=settings.CACHE_TTL_LIST, renderer=render_list),
+        "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST, renderer=render_detail),
+    }
 
     def get_queryset(self) -> QuerySet[Note]:
-        return QueryOptimizer.get_notes_for_list(self.request.user, read_query(NoteFilterSerializer, self.request))
+        filters = read_query(NoteFilterSerializer, self.request.query_params)
+        return QueryOptimizer.get_notes_for_list(self.request.user, filters)
 
     @extend_schema(parameters=[NoteFilterSerializer])
-    @cached_page
-    def list(self, request: Request) -> Response:
+    @fast_read
+    def list(self, request: Request) -> Rendered:
         """List notes, without what is in them."""
-        filters = read_query(NoteFilterSerializer, request) if request.query_params else {}
-        paginator = LookAheadCursorPagination()
-        rows = reads.list_page(paginator, request, user_id=user_id_of(request), filters=filters)
-        return paginator.get_paginated_response(rows)
+        return render_list(request._request, user_id_of(request))
 
     @extend_schema(responses=NoteDetailSerializer)
-    @cached_page
-    def retrieve(self, request: Request, pk: str) -> Response:
+    @fast_read
+    def retrieve(self, request: Request, pk: str) -> Rendered:
         """Show a note with all its chapters and topics. Its ETag is its version."""
-        return versioned(reads.detail(int(pk), user_id=user_id_of(request)))
+        return render_detail(request._request, user_id_of(request), pk)
 
     @extend_schema(request=NoteCreateSerializer, responses={201: NoteDetailSerializer}, parameters=[IDEMPOTENCY_KEY])
     @idempotent

@@ -9,7 +9,7 @@ from rest_framework.views import APIView
 from notes.search import split_words
 from notes.serializers import SearchResultsSerializer, SearchSerializer, TagSerializer, search_results
 from notes.views.common import NotePages, read_query
-from utils.pages import cached_page
+from utils.pages import fast_read
 from utils.query_optimization import SEARCH_RESULTS_MAX, QueryOptimizer
 
 
@@ -19,7 +19,7 @@ class TagViewSet(NotePages, viewsets.GenericViewSet):
     pagination_class = None
     serializer_class = TagSerializer
 
-    @cached_page
+    @fast_read
     def list(self, request: Request) -> Response:
         """List the tags that are in use, the most used first."""
         return Response(list(QueryOptimizer.get_tags(request.user)))
@@ -31,7 +31,7 @@ class SearchView(APIView):
     @extend_schema(parameters=[SearchSerializer], responses=SearchResultsSerializer)
     def get(self, request: Request) -> Response:
         """Find the notes and topics that fit best."""
-        words = split_words(read_query(SearchSerializer, request)["q"])
+        words = split_words(read_query(SearchSerializer, request.query_params)["q"])
         notes = QueryOptimizer.search_notes(request.user, words)
         topics = QueryOptimizer.search_topics(request.user, words)
         return Response({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
@@ -38,18 +39,17 @@ def notes(alice, charlie) -> list[Note]:
     return notes
 
 
-def request_for(query: str = "") -> Request:
-    return Request(APIRequestFactory().get(f"/api/notes/?{query}"))
-
-
 def fast_list(user: User, filters: dict, query: str = "") -> list:
-    page = reads.list_page(LookAheadCursorPagination(), request_for(query), user_id=user.pk, filters=filters)
+    paginator = LookAheadCursorPagination()
+    page = reads.list_page(paginator, "/api/notes/", QueryDict(query), user_id=user.pk, filters=filters)
     return orjson.loads(dumps(page))
 
 
 def careful_list(user: User, filters: dict, query: str = "") -> list:
     queryset = QueryOptimizer.get_notes_for_list(user, filters)
-    page = LookAheadCursorPagination().paginate_queryset(queryset, request_for(query))
+    page = LookAheadCursorPagination().paginate_queryset(
+        queryset, Request(APIRequestFactory().get(f"/api/notes/?{query}"))
+    )
     return orjson.loads(dumps(NoteListSerializer(page, many=True).data))
 
 
@@ -84,7 +84,9 @@ def test_one_shape_serves_every_user_and_value(alice, charlie, notes):
 def test_pages_follow_each_other_both_ways(alice, notes, ordering):
     def walk(query):
         paginator = LookAheadCursorPagination()
-        rows = reads.list_page(paginator, request_for(query), user_id=alice.pk, filters={"ordering": ordering})
+        rows = reads.list_page(
+            paginator, "/api/notes/", QueryDict(query), user_id=alice.pk, filters={"ordering": ordering}
+        )
         links = paginator.get_next_link(), paginator.get_previous_link()
         return [row["id"] for row in rows], *(link and link.partition("?")[2] for link in links)
 

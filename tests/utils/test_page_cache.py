@@ -12,6 +12,7 @@ from utils import caching
 from utils.admission import Page, Subject, admit
 from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, forget_pages_of, store_page
 from utils.redis import redis_guard, reset_client
+from utils.rendering import Rendered
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +60,7 @@ def test_of_readers_that_miss_at_once_one_renders_the_page_and_the_others_wait_f
 
     threading.Timer(0.05, store_page, [filler.key], {"etag": "tag", "body": b"body", "ttl": 180}).start()
 
-    assert await_page(waiter.key) == ("tag", b"body")
+    assert await_page(waiter.key) == Rendered(b"body", etag="tag")
 
 
 def test_who_waits_for_a_page_that_nobody_renders_any_more_renders_it(subject):

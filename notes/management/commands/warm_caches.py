@@ -20,7 +20,7 @@ from accounts.models import Session, User
 from accounts.tokens import AccessClaims
 from notes.models import Note
 from utils.admission import Subject, admit
-from utils.pages import requested_page
+from utils.pages import asked_with, fast_read_of
 from utils.redis import RedisUnavailable
 
 FIRST_PAGES = ("me", "note-list")
@@ -94,11 +94,9 @@ class OnBehalf(BaseAuthentication):
         self.subject = subject
 
     def authenticate(self, request: Request) -> tuple[User, AccessClaims]:
-        view = request.parser_context["view"]
-        request._request.admission = admit(  # type: ignore[attr-defined]
-            self.subject, **requested_page(view, view.action, request)
-        )
-        subject = self.subject
+        view, subject = request.parser_context["view"], self.subject
+        asked = asked_with(fast_read_of(view, view.action, request), request, subject.user_id)
+        request._request.admission = admit(subject, **asked)  # type: ignore[attr-defined]
         # No token stands behind these claims, so they have no time left.
         claims = AccessClaims(subject.user_id, subject.token_version, subject.session_id, expires_at=0)
         return User(pk=subject.user_id), claims

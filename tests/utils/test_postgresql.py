@@ -1,0 +1,60 @@
+"""Pooled connections are looked at, not asked, and one that the server has closed is replaced unnoticed."""
+
+import psycopg
+import pytest
+from django.db import connection
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def admin():
+    """A connection beside the pool."""
+    names = {"dbname": "NAME", "host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
+    parameters = {name: connection.settings_dict[key] or None for name, key in names.items()}
+    with psycopg.connect(**parameters, autocommit=True) as own:
+        yield own
+
+
+def backend() -> int:
+    """The server process behind this thread's connection, which then goes back to its pool."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    connection.close()
+    return pid
+
+
+def all_backends() -> set[int]:
+    """Those of the whole pool, which hands out its connections in turn."""
+    return {backend() for _ in range(2 * connection.pool.max_size)}
+
+
+def test_connections_are_used_again():
+    assert all_backends() == all_backends()
+
+
+def test_connections_that_the_server_has_closed_are_replaced(admin):
+    closed = all_backends()
+    for pid in closed:
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    assert backend() not in closed
+
+
+def test_connections_that_were_sent_something_are_asked_and_kept(admin):
+    pids = all_backends()
+    for _ in range(2 * connection.pool.max_size):
+        with connection.cursor() as cursor:
+            cursor.execute("LISTEN something")
+        connection.close()
+    admin.execute("NOTIFY something")
+
+    assert all_backends() == pids
+
+
+def test_connections_are_not_asked_before_each_use(monkeypatch):
+    all_backends()
+    monkeypatch.setattr("psycopg_pool.ConnectionPool.check_connection", None)
+
+    assert backend() > 0
