@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import ceil
 from typing import Any, cast
 
@@ -57,6 +58,7 @@ def limits_of(scopes: Iterable[str]) -> list[Limit]:
     return [limit for scope in scopes if (limit := parse_rate(scope, rates[scope])) is not None]
 
 
+@cache
 def parse_rate(scope: str, rate: str | None) -> Limit | None:
     """Read DRF's spelling: ``60/min``."""
     if rate is None:

@@ -7,9 +7,11 @@ from typing import Any, NotRequired, TypedDict
 from django.db.models import F
 from django.db.models.functions import Now
 
+from notes import reads
 from notes.models import Chapter, Note, Topic
 from notes.services.editing import NoteChanged, Versions, begin_edit
 from utils.caching import changing_pages_of
+from utils.compiled_reads import Row
 
 
 class TopicData(TypedDict):
@@ -34,11 +36,11 @@ class NoteData(TypedDict):
     updated_at: NotRequired[datetime]
 
 
-def create_note(*, user_id: int, data: NoteData) -> Note:
-    """Create a note with its chapters and topics; the note loaded with them."""
+def create_note(*, user_id: int, data: NoteData) -> Row:
+    """Create a note with its chapters and topics; the note as ``notes.reads.detail`` shows it."""
     with changing_pages_of(user_id):
         (note_id,) = _insert(user_id, [data])
-        return Note.objects.for_detail().get(pk=note_id)
+        return reads.detail(note_id, user_id=user_id)
 
 
 def import_notes(*, user_id: int, notes: Sequence[NoteData]) -> int:
@@ -47,8 +49,8 @@ def import_notes(*, user_id: int, notes: Sequence[NoteData]) -> int:
         return len(_insert(user_id, notes))
 
 
-def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_match: Versions = None) -> Note:
-    """Change ``title``, ``status`` or ``tags``; the note loaded with its chapters and topics.
+def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_match: Versions = None) -> Row:
+    """Change ``title``, ``status`` or ``tags``; the note as ``notes.reads.detail`` shows it.
 
     Raises ``Note.DoesNotExist`` and :class:`NoteChanged`.
     """
@@ -56,7 +58,7 @@ def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_ma
         begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         if changes:
             Note.objects.filter(pk=note_id).update(**changes)
-        return Note.objects.for_detail().get(pk=note_id)
+        return reads.detail(note_id, user_id=user_id)
 
 
 def delete_note(*, user_id: int, note_id: int, if_match: Versions = None) -> None:
@@ -68,12 +70,12 @@ def delete_note(*, user_id: int, note_id: int, if_match: Versions = None) -> Non
             raise NoteChanged(current_version=mine.values_list("version", flat=True).get())
 
 
-def restore_note(*, user_id: int, note_id: int) -> Note:
-    """Take a note out of the trash; one that is not in it stays as it is. Raises ``Note.DoesNotExist``."""
+def restore_note(*, user_id: int, note_id: int) -> Row:
+    """Take a note out of the trash, and show it; one that is not in it stays as it is. Raises ``Note.DoesNotExist``."""
     with changing_pages_of(user_id):
-        mine = Note.objects.owned_by(user_id).filter(pk=note_id)
-        mine.trashed().update(deleted_at=None, updated_at=Now(), version=F("version") + 1)
-        return mine.for_detail().get()
+        trashed = Note.objects.owned_by(user_id).filter(pk=note_id).trashed()
+        trashed.update(deleted_at=None, updated_at=Now(), version=F("version") + 1)
+        return reads.detail(note_id, user_id=user_id)
 
 
 def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:

@@ -5,17 +5,19 @@ from typing import Any, TypeVar
 
 from django.db.models import Manager, Model
 
+from notes import reads
 from notes.models import Chapter, Note, NoteVersion, Topic
 from notes.services.editing import Versions, begin_edit
 from utils.caching import changing_pages_of
+from utils.compiled_reads import Row
 
 _TOPIC_FIELDS = ("title", "explanation", "code", "code_language", "sources")
 
 ModelT = TypeVar("ModelT", bound=Model)
 
 
-def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versions = None) -> Note:
-    """Make a note what it was at a kept version; the note loaded with its chapters and topics.
+def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versions = None) -> Row:
+    """Make a note what it was at a kept version; the note as ``notes.reads.detail`` shows it.
 
     What it is now is kept first, so a restoration can be undone. Chapters and topics that are still in the note keep
     their ids, so that links and AI tasks still lead to them; the others come back as new ones.
@@ -30,7 +32,7 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
             title=snapshot["title"], status=snapshot["status"], tags=snapshot["tags"]
         )
         _restore_contents(note_id, snapshot["chapters"])
-        return Note.objects.for_detail().get(pk=note_id)
+        return reads.detail(note_id, user_id=user_id)
 
 
 def _restore_contents(note_id: int, contents: Sequence[dict[str, Any]]) -> None:

@@ -81,7 +81,7 @@ class NoteViewSet(FastReads, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Create a note, with the chapters and topics that are sent along."""
         note = services.create_note(user_id=user_id_of(request), data=read_body(NoteCreateSerializer, request))
-        return created(_detail(note), path=f"/api/notes/{note.pk}/")
+        return created(versioned(note), path=f"/api/notes/{note['id']}/")
 
     @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
@@ -92,7 +92,7 @@ class NoteViewSet(FastReads, viewsets.GenericViewSet):
             changes=read_body(NoteWriteSerializer, request, partial=partial),
             if_match=expected_versions(request),
         )
-        return _detail(note)
+        return versioned(note)
 
     @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
     def partial_update(self, request: Request, pk: str) -> Response:
@@ -109,7 +109,7 @@ class NoteViewSet(FastReads, viewsets.GenericViewSet):
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: str) -> Response:
         """Take a note out of the trash."""
-        return _detail(services.restore_note(user_id=user_id_of(request), note_id=int(pk)))
+        return versioned(services.restore_note(user_id=user_id_of(request), note_id=int(pk)))
 
 
 class NoteVersionViewSet(viewsets.GenericViewSet):
@@ -145,8 +145,4 @@ class NoteVersionViewSet(viewsets.GenericViewSet):
             version=int(version),
             if_match=expected_versions(request),
         )
-        return _detail(note)
-
-
-def _detail(note: Note) -> Response:
-    return versioned(NoteDetailSerializer(note).data)
+        return versioned(note)

@@ -43,6 +43,7 @@ def make_note(db: None, django_capture_on_commit_callbacks: Any) -> Callable[...
             for i, count in enumerate(topics)
         ]
         with django_capture_on_commit_callbacks(execute=True):
-            return services.create_note(user_id=user.pk, data={"title": "A note", **fields, "chapters": chapters})
+            note = services.create_note(user_id=user.pk, data={"title": "A note", **fields, "chapters": chapters})
+        return Note.objects.get(pk=note["id"])
 
     return make_note

@@ -8,6 +8,7 @@ from django.db import connection
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from accounts.models import User
 from notes import services
 from notes.models import Chapter, Note, Topic
 from tests.factories import UserFactory
@@ -139,10 +140,14 @@ def at_once(*calls):
         return list(pool.map(run, calls))
 
 
+def created(user: User, data: services.NoteData) -> Note:
+    return Note.objects.get(pk=services.create_note(user_id=user.pk, data=data)["id"])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_writers_at_once_take_different_places():
     user = UserFactory()
-    note = services.create_note(user_id=user.pk, data={"title": "n", "chapters": [{"title": "c"}]})
+    note = created(user, {"title": "n", "chapters": [{"title": "c"}]})
     (chapter,) = note.chapters.all()
 
     made = at_once(
@@ -161,7 +166,7 @@ def test_writers_at_once_take_different_places():
 def test_moves_in_opposite_directions_wait_for_each_other_without_deadlock():
     user = UserFactory()
     data = {"title": "n", "chapters": [{"title": "c", "topics": [{"title": f"t{i}"} for i in range(6)]}]}
-    notes = [services.create_note(user_id=user.pk, data=data) for _ in range(2)]
+    notes = [created(user, data) for _ in range(2)]
     chapters = [note.chapters.all()[0] for note in notes]
 
     def move(topic_id, chapter_id):
@@ -183,7 +188,7 @@ def test_moves_in_opposite_directions_wait_for_each_other_without_deadlock():
 def test_of_several_deletions_of_one_topic_one_counts():
     user = UserFactory()
     data = {"title": "n", "chapters": [{"title": "c", "topics": [{"title": f"t{i}"} for i in range(3)]}]}
-    note = services.create_note(user_id=user.pk, data=data)
+    note = created(user, data)
     first = note.chapters.all()[0].topics.all()[0]
 
     results = at_once(*[lambda: services.delete_topic(user_id=user.pk, topic_id=first.pk) for _ in range(THREADS)])
@@ -197,15 +202,13 @@ def test_of_several_deletions_of_one_topic_one_counts():
 @pytest.mark.django_db(transaction=True)
 def test_of_several_writers_who_saw_one_version_one_wins():
     user = UserFactory()
-    note = services.create_note(user_id=user.pk, data={"title": "n"})
+    note = created(user, {"title": "n"})
 
     results = at_once(
         *[
-            lambda i=i: (
-                services.update_note(
-                    user_id=user.pk, note_id=note.pk, changes={"title": f"from {i}"}, if_match=[1]
-                ).title
-            )
+            lambda i=i: services.update_note(
+                user_id=user.pk, note_id=note.pk, changes={"title": f"from {i}"}, if_match=[1]
+            )["title"]
             for i in range(THREADS)
         ]
     )

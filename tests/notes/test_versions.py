@@ -313,5 +313,5 @@ def test_the_oldest_version_can_be_restored_although_that_drops_it(alice, make_n
 
     restored = services.restore_version(user_id=alice.pk, note_id=note.pk, version=1)
 
-    assert restored.title == "first"
+    assert restored["title"] == "first"
     assert [kept()[0], kept()[-1]] == [(2, "edit"), (51, "restore")]
