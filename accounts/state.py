@@ -7,9 +7,13 @@ unreachable every request reads the database.
 
 import logging
 from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import QuerySet
 
 from accounts.models import Session
 from utils.admission import STATE_SECONDS, Subject, revoked_key, state_key, version_key
+from utils.compiled_reads import read_rows
 from utils.redis import RedisUnavailable, Script, redis_guard
 
 logger = logging.getLogger(__name__)
@@ -34,12 +38,15 @@ if tonumber(ARGV[1]) > marked then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARG
 
 def read_state(subject: Subject) -> bool | None:
     """Read a session from the database: whether its user is staff, or None if the session or the token is over."""
-    return (
-        Session.objects.live()
-        .filter(pk=subject.session_id, user_id=subject.user_id, user__token_version=subject.token_version)
-        .values_list("user__is_staff", flat=True)
-        .first()
+    rows = read_rows(
+        "session", _session, session_id=subject.session_id, user_id=subject.user_id, token_version=subject.token_version
     )
+    return rows[0]["user__is_staff"] if rows else None
+
+
+def _session(session_id: int, user_id: int, token_version: int) -> QuerySet[Session, Any]:
+    live = Session.objects.live().filter(pk=session_id, user_id=user_id, user__token_version=token_version)
+    return live.values("user__is_staff")
 
 
 def remember_state(subject: Subject, *, is_staff: bool) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import orjson
@@ -33,6 +33,11 @@ class Entry:
     @classmethod
     def from_row(cls, row: Notification) -> Self:
         return cls(row.pk, row.user_id, row.type, row.title, row.message, row.action_id, row.created_at)
+
+    @classmethod
+    def from_values(cls, *, created_at: str, **others: Any) -> Self:
+        """Of a row of ``utils.compiled_reads``, whose moment is text."""
+        return cls(created_at=datetime.fromisoformat(created_at), **others)
 
     @classmethod
     def from_body(cls, user_id: int, body: bytes) -> Self:

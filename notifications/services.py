@@ -19,6 +19,7 @@ from notifications import inbox
 from notifications.entries import Entry, InvalidEntry
 from notifications.inbox import CAPACITY, OutboxItem
 from notifications.models import ACTION_ID_MAX_LENGTH, MESSAGE_MAX_LENGTH, TITLE_MAX_LENGTH, Notification
+from utils.compiled_reads import read_rows
 from utils.redis import RedisUnavailable
 
 logger = logging.getLogger(__name__)
@@ -149,8 +150,12 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
 
 
 def _unread_entries(user_id: int) -> list[Entry]:
+    return [Entry.from_values(**row) for row in read_rows("unread notifications", _unread, user_id=user_id)]
+
+
+def _unread(user_id: int) -> QuerySet[Notification, Any]:
     unread = Notification.objects.filter(user_id=user_id, read_at=None).order_by("-created_at", "-id")
-    return [Entry.from_row(row) for row in unread[:CAPACITY]]
+    return unread[:CAPACITY].values(*Entry.__slots__)
 
 
 def _read_among(user_id: int, ids: Collection[str]) -> list[UUID]:

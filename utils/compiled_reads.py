@@ -26,12 +26,14 @@ from psycopg.adapt import Loader
 MAX_SHAPES = 500
 """Clients choose among shapes (filters, orderings, sizes), so what is remembered is bounded."""
 
-_FIRST_INT = -(2**62)
+_FIRST_INT = 2**31 - 10_000
+"""In the range of every integer column: Django answers what lies outside it without a query."""
 _FIRST_MOMENT = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
 
 Row = dict[str, Any]
-_Slot = tuple[int, str, int | None]
-"""A parameter's position, its value's name, and which item of it if the value is a list."""
+_Slot = tuple[int, str, int | None, type | None]
+"""A parameter's position, its value's name, which item of it if the value is a list, and the type that it must have if
+that is a subclass of the value's, as Django's integers of a size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ def read_rows(shape: Hashable, build: Callable[..., QuerySet[Any, Any]], **value
             _compiled.clear()
         _compiled[shape, lengths] = compiled
     params = list(compiled.params)
-    for position, name, index in compiled.slots:
-        value = values[name]
-        params[position] = value if index is None else value[index]
+    for position, name, index, subclass in compiled.slots:
+        value = values[name] if index is None else values[name][index]
+        params[position] = value if subclass is None else subclass(value)
     with connection.cursor() as cursor:
         cursor.adapters.register_loader("timestamptz", _MomentAsText)
         cursor.execute(compiled.sql, params)
@@ -99,12 +101,12 @@ def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -
         items = enumerate(marker) if isinstance(marker, list) else [(None, marker)]
         places += [(item, name, index) for index, item in items]
     slots = tuple(
-        (position, name, index)
+        (position, name, index, None if type(param) is type(marker) else type(param))
         for position, param in enumerate(params)
         for marker, name, index in places
-        if type(param) is type(marker) and param == marker
+        if isinstance(param, type(marker)) and param == marker
     )
-    if missing := {(name, index) for _, name, index in places} - {slot[1:] for slot in slots}:
+    if missing := {(name, index) for _, name, index in places} - {slot[1:3] for slot in slots}:
         raise ValueError(f"The queryset does not use as a parameter: {missing}.")
     columns = [expression for expression, _, _ in compiler.select]
     converters = compiler.get_converters(columns)
