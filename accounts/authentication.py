@@ -78,8 +78,8 @@ def admit_request(
     try:
         admission = admit(subject, limits=limits, **asked)
         if admission.verdict == "unknown":
-            state.remember_state(subject, is_staff=_read_state(subject))
-            admission = admit(subject, limits=limits, **asked)
+            remember = state.remember_call(subject, is_staff=_read_state(subject))
+            admission = admit(subject, limits=limits, before=remember, **asked)
     except RedisUnavailable:
         is_staff = _read_state(subject)
         denied, usage = local_counters.count(subject.user_id, limits)

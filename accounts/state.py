@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from accounts.models import Session
 from utils.admission import STATE_SECONDS, Subject, revoked_key, state_key, version_key
 from utils.compiled_reads import read_rows
-from utils.redis import RedisUnavailable, Script, redis_guard
+from utils.redis import RedisUnavailable, Script, ScriptCall, redis_guard, run_together
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +49,18 @@ def _session(session_id: int, user_id: int, token_version: int) -> QuerySet[Sess
     return live.values("user__is_staff")
 
 
+def remember_call(subject: Subject, *, is_staff: bool) -> ScriptCall:
+    """Keeps what :func:`read_state` found, unless a mark says that it is out of date."""
+    return _REMEMBER.call(
+        keys=[state_key(subject.session_id), revoked_key(subject.session_id), version_key(subject.user_id)],
+        args=[subject.token_version, int(is_staff), STATE_SECONDS],
+    )
+
+
 def remember_state(subject: Subject, *, is_staff: bool) -> None:
-    """Keep what :func:`read_state` found, unless a mark says that it is out of date. Raises ``RedisUnavailable``."""
+    """Do what :func:`remember_call` is for. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
-        _REMEMBER.run(
-            client,
-            keys=[state_key(subject.session_id), revoked_key(subject.session_id), version_key(subject.user_id)],
-            args=[subject.token_version, int(is_staff), STATE_SECONDS],
-        )
+        run_together(client, remember_call(subject, is_staff=is_staff))
 
 
 def is_marked(subject: Subject) -> bool:

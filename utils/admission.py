@@ -137,12 +137,14 @@ def admit(
     limits: Sequence[Limit] = (),
     page_name: str = "",
     if_none_match: Sequence[str] = (),
+    before: ScriptCall | None = None,
     beside: ScriptCall | None = None,
 ) -> Admission:
     """Ask Redis whether this request may go on, count it, and look for its page.
 
-    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes. ``beside`` is
-    run whatever the verdict, so it must change nothing that matters. Raises ``RedisUnavailable``.
+    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes. Two other
+    scripts may share the round trip: one ``before`` the question, and one ``beside`` it, which is run whatever the
+    verdict, so it must change nothing that matters. Raises ``RedisUnavailable``.
     """
     user_id = subject.user_id
     with redis_guard() as client:
@@ -170,7 +172,8 @@ def admit(
                 *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
             ],
         )
-        answer, *others = run_together(client, call) if beside is None else run_together(client, call, beside)
+        answers = run_together(client, *(one for one in (before, call, beside) if one is not None))
+    answer = answers[0 if before is None else 1]
     verdict = answer[0].decode()
     if verdict != "admitted":
         return Admission(verdict)
@@ -182,7 +185,7 @@ def admit(
         denied=usage[denied - 1] if denied else None,
         usage=usage,
         page=_page(page),
-        beside=others[0] if others else None,
+        beside=None if beside is None else answers[-1],
     )
 
 
