@@ -78,8 +78,7 @@ def admit_request(
     try:
         admission = admit(subject, limits=limits, **asked)
         if admission.verdict == "unknown":
-            remember = state.remember_call(subject, is_staff=_read_state(subject))
-            admission = admit(subject, limits=limits, before=remember, **asked)
+            admission = admit(subject, limits=limits, staff_as_read=_read_state(subject), **asked)
     except RedisUnavailable:
         is_staff = _read_state(subject)
         denied, usage = local_counters.count(subject.user_id, limits)

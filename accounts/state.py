@@ -14,20 +14,12 @@ from django.db.models import QuerySet
 from accounts.models import Session
 from utils.admission import STATE_SECONDS, Subject, revoked_key, state_key, version_key
 from utils.compiled_reads import read_rows
-from utils.redis import RedisUnavailable, Script, ScriptCall, redis_guard, run_together
+from utils.redis import RedisUnavailable, Script, redis_guard
 
 logger = logging.getLogger(__name__)
 
 MARK_SECONDS = STATE_SECONDS + 5
 
-_REMEMBER = Script(
-    """
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[3]) or 0) then return 0 end
-redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'EX', ARGV[3])
-return 1
-"""
-)
 _RAISE_VERSION = Script(
     """
 local marked = tonumber(redis.call('GET', KEYS[1]) or 0)
@@ -47,20 +39,6 @@ def read_state(subject: Subject) -> bool | None:
 def _session(session_id: int, user_id: int, token_version: int) -> QuerySet[Session, Any]:
     live = Session.objects.live().filter(pk=session_id, user_id=user_id, user__token_version=token_version)
     return live.values("user__is_staff")
-
-
-def remember_call(subject: Subject, *, is_staff: bool) -> ScriptCall:
-    """Keeps what :func:`read_state` found, unless a mark says that it is out of date."""
-    return _REMEMBER.call(
-        keys=[state_key(subject.session_id), revoked_key(subject.session_id), version_key(subject.user_id)],
-        args=[subject.token_version, int(is_staff), STATE_SECONDS],
-    )
-
-
-def remember_state(subject: Subject, *, is_staff: bool) -> None:
-    """Do what :func:`remember_call` is for. Raises ``RedisUnavailable``."""
-    with redis_guard() as client:
-        run_together(client, remember_call(subject, is_staff=is_staff))
 
 
 def is_marked(subject: Subject) -> bool:

@@ -26,10 +26,12 @@ _ADMIT = Script(
 local state_key, revoked_key, version_key = KEYS[1], KEYS[2], KEYS[3]
 local claimed, now, page, tags = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local token, token_seconds, user, filler_ms, limits = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local staff_as_read, state_seconds = ARGV[10], ARGV[11]
 
 if redis.call('EXISTS', revoked_key) == 1 then return {'refused'} end
 local raised = tonumber(redis.call('GET', version_key) or 0)
 if claimed < raised then return {'refused'} end
+if staff_as_read ~= '' then redis.call('SET', state_key, claimed .. ':' .. staff_as_read, 'EX', state_seconds) end
 local state = redis.call('GET', state_key)
 if not state then return {'unknown'} end
 local version = tonumber(string.match(state, '^(%d+):'))
@@ -39,13 +41,13 @@ if claimed < version then return {'refused'} end
 local usage, denied = {}, 0
 for i = 1, limits do
   local count = tonumber(redis.call('GET', KEYS[6 + i]) or 0)
-  if count >= tonumber(ARGV[8 + 2 * i]) then denied = i end
+  if count >= tonumber(ARGV[10 + 2 * i]) then denied = i end
   usage[2 * i - 1] = count
 end
 for i = 1, limits do
   if denied == 0 then
     usage[2 * i - 1] = redis.call('INCR', KEYS[6 + i])
-    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[6 + i], ARGV[9 + 2 * i]) end
+    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[6 + i], ARGV[11 + 2 * i]) end
   end
   usage[2 * i] = redis.call('PTTL', KEYS[6 + i])
 end
@@ -137,14 +139,15 @@ def admit(
     limits: Sequence[Limit] = (),
     page_name: str = "",
     if_none_match: Sequence[str] = (),
-    before: ScriptCall | None = None,
+    staff_as_read: bool | None = None,
     beside: ScriptCall | None = None,
 ) -> Admission:
     """Ask Redis whether this request may go on, count it, and look for its page.
 
-    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes. Two other
-    scripts may share the round trip: one ``before`` the question, and one ``beside`` it, which is run whatever the
-    verdict, so it must change nothing that matters. Raises ``RedisUnavailable``.
+    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes.
+    ``staff_as_read`` is what the database said of a session that was ``unknown``: it is remembered, unless a mark says
+    that it is out of date. ``beside`` is another script for the same round trip; it is run whatever the verdict, so it
+    must change nothing that matters. Raises ``RedisUnavailable``.
     """
     user_id = subject.user_id
     with redis_guard() as client:
@@ -169,11 +172,12 @@ def admit(
                 user_id,
                 FILLER_MILLISECONDS,
                 len(limits),
+                "" if staff_as_read is None else int(staff_as_read),
+                STATE_SECONDS,
                 *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
             ],
         )
-        answers = run_together(client, *(one for one in (before, call, beside) if one is not None))
-    answer = answers[0 if before is None else 1]
+        answer, *others = run_together(client, call) if beside is None else run_together(client, call, beside)
     verdict = answer[0].decode()
     if verdict != "admitted":
         return Admission(verdict)
@@ -185,7 +189,7 @@ def admit(
         denied=usage[denied - 1] if denied else None,
         usage=usage,
         page=_page(page),
-        beside=None if beside is None else answers[-1],
+        beside=others[0] if others else None,
     )
 
 

@@ -133,9 +133,10 @@ class ScriptCall(NamedTuple):
 
 
 def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
-    """Run scripts one after the other in one round trip, each an atomic step of its own, and return their answers.
+    """Run scripts in one round trip, each an atomic step of its own, and return their answers.
 
-    Talks to a pooled connection itself: what a client does around each command takes as long as the command.
+    They may be run in another order: one that the server does not know is told to it and run after the others. Talks to
+    a pooled connection itself: what a client does around each command takes as long as the command.
     """
     answers = _ask(client, [("EVALSHA", *call.arguments) for call in calls])
     for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):

@@ -6,7 +6,6 @@ import pytest
 import time_machine
 from django.db import transaction
 
-from accounts.state import remember_state
 from tests.factories import SessionFactory
 from utils import caching
 from utils.admission import Page, Subject, admit
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def subject(alice):
     session = SessionFactory(user=alice)
     subject = Subject(alice.pk, session.pk, alice.token_version)
-    remember_state(subject, is_staff=False)
+    admit(subject, staff_as_read=False)
     return subject
 
 
@@ -75,7 +74,7 @@ def test_another_users_page_is_not_seen(subject, charlie):
     fill(subject)
     session = SessionFactory(user=charlie)
     stranger = Subject(charlie.pk, session.pk, charlie.token_version)
-    remember_state(stranger, is_staff=False)
+    admit(stranger, staff_as_read=False)
 
     assert read(stranger).outcome == "miss"
 

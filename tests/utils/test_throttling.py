@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 
-from accounts.state import remember_state
 from utils.admission import Subject, admit
 from utils.throttling import Limit, LocalCounters, limits_of, parse_rate
 
@@ -16,7 +15,7 @@ BURST = Limit("burst", 60, 60)
 @pytest.fixture
 def subject(alice):
     subject = Subject(alice.pk, 1, alice.token_version)
-    remember_state(subject, is_staff=False)
+    admit(subject, staff_as_read=False)
     return subject
 
 

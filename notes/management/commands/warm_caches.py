@@ -73,7 +73,7 @@ def warm(subject: Subject) -> int:
         is_staff = state.read_state(subject)
         if is_staff is None:
             return 0  # signed out a moment ago
-        state.remember_state(subject, is_staff=is_staff)
+        admit(subject, staff_as_read=is_staff)
     return sum(_render(reverse(name), subject) for name in FIRST_PAGES)
 
 
