@@ -1,4 +1,5 @@
-"""A worker process at work: claimed attempts, one thread that renews their leases, and an orderly end.
+"""A worker process at work: claimed attempts, a thread that renews their leases and one that tells what they write, and
+an orderly end.
 
 AI calls wait, so a worker runs many of them in threads. Threads cannot be killed; deadline, lease and fence take the
 place of hard limits, and every attempt looks up between two chunks of its answer whether it may go on.
@@ -7,6 +8,9 @@ place of hard limits, and every attempt looks up between two chunks of its answe
 import logging
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
 from enum import StrEnum
 from uuid import UUID
 
@@ -15,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger
 from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
-from ai_tasks.progress import report_delta, report_progress
+from ai_tasks.progress import Delta, report_deltas, report_progress
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
 from ai_tasks.runner import Answer, Job, run
 from utils.redis import RedisUnavailable
@@ -26,8 +30,8 @@ HEARTBEAT_SECONDS = 1.0
 """Leases are renewed this often. A cancel is heard so, too, and is to be confirmed within 2 s of the next chunk."""
 PROGRESS_SECONDS = 0.5
 """How far attempts are is recorded this often, for all that got further in one statement."""
-DELTA_SECONDS = 0.075
-"""Text is sent on at most this often, so that a task costs few messages."""
+DELTA_SECONDS = 0.1
+"""Text is told this often, that of all attempts together: so the cost does not grow with each."""
 RECORD_RETRY_SECONDS = 1.0
 
 
@@ -49,22 +53,24 @@ class Stopped(BaseException):
 class RunningAttempt:
     """The observer of one call: carries its progress out and the order to stop in."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: Attempt, has_text: threading.Event) -> None:
         self.attempt = attempt
         self.deadline = time.monotonic() + settings.AI_TIMEOUT_SECONDS
         self.stop_reason: StopReason | None = None
         self.step = STARTING
         self.recorded_step = self.step
-        self._text: list[str] = []
-        self._characters_sent = 0
-        self._sent_at = time.monotonic()
+        self.telling = threading.Lock()
+        """Held from taking text until it was told, so that it is told in its order."""
+        self._has_text = has_text
+        self._text: deque[str] = deque()
+        self._characters_taken = 0
 
     @property
     def key(self) -> tuple[UUID, int]:
         return self.attempt.task_id, self.attempt.number
 
     def progress(self, percent: int, message: str) -> None:
-        self.send_text()
+        self.tell_text()
         if percent >= self.step.percent:
             self.step = Step(percent, message)
         try:
@@ -80,45 +86,48 @@ class RunningAttempt:
 
     def delta(self, text: str) -> None:
         self._text.append(text)
-        self._send_text_when_due()
+        self._has_text.set()
 
     def check(self) -> None:
         if self.stop_reason is not None:
             raise Stopped(self.stop_reason)
         if time.monotonic() > self.deadline:
             raise Stopped(StopReason.DEADLINE)
-        self._send_text_when_due()
 
-    def send_text(self) -> None:
+    def tell_text(self) -> None:
         """Tell watchers what was written since they were told last."""
-        if not self._text:
-            return
-        text, self._text = "".join(self._text), []
-        offset, self._characters_sent = self._characters_sent, self._characters_sent + len(text)
-        self._sent_at = time.monotonic()
-        try:
-            report_delta(
-                self.attempt.task_id,
-                user_id=self.attempt.user_id,
-                attempt=self.attempt.number,
-                offset=offset,
-                text=text,
-            )
-        except RedisUnavailable:
-            return  # whoever reads the stream later gets the whole answer from the row
+        with self.telling:
+            _tell(self.take_text())
 
-    def _send_text_when_due(self) -> None:
-        if time.monotonic() - self._sent_at >= DELTA_SECONDS:
-            self.send_text()
+    def take_text(self) -> list[Delta]:
+        """What was written since text was taken last: at most one piece. For who holds ``telling``."""
+        pieces = []
+        while self._text:  # the call goes on writing meanwhile
+            pieces.append(self._text.popleft())
+        if not pieces:
+            return []
+        text = "".join(pieces)
+        offset, self._characters_taken = self._characters_taken, self._characters_taken + len(text)
+        return [Delta(self.attempt.task_id, self.attempt.user_id, self.attempt.number, offset, text)]
+
+
+def _tell(deltas: list[Delta]) -> None:
+    if not deltas:
+        return
+    try:
+        report_deltas(deltas)
+    except RedisUnavailable:
+        return  # whoever reads the stream later gets the whole answer from the row
 
 
 class Worker:
-    """The attempts of this process and the thread that keeps their leases."""
+    """The attempts of this process and the threads that keep their leases and tell what they write."""
 
     def __init__(self) -> None:
         self._running: dict[tuple[UUID, int], RunningAttempt] = {}
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._has_text = threading.Event()
+        self._threads: dict[str, threading.Thread] = {}
         self._release_at: float | None = None
 
     @property
@@ -130,10 +139,11 @@ class Worker:
         attempt = ledger.claim(task_id)
         if attempt is None:
             return
-        running = RunningAttempt(attempt)
+        running = RunningAttempt(attempt, self._has_text)
         with self._lock:
             self._running[running.key] = running
-            self._ensure_heartbeat()
+            self._ensure_thread("lease-heartbeat", self._beat)
+            self._ensure_thread("text-teller", self._tell_texts)
         try:
             self._carry_out(running)
         except FenceLost:
@@ -153,7 +163,7 @@ class Worker:
         connection.close()  # back to the pool: a call takes seconds, a transaction must not
         try:
             answer = run(Job(attempt.user_id, attempt.request_type, attempt.request_data), running)
-            running.send_text()
+            running.tell_text()
             self._record(running, answer)
         except ProviderUnavailable as error:
             ledger.wait_for_provider(attempt, code=error.code, detail=error.detail, retry_after=error.retry_after)
@@ -194,10 +204,26 @@ class Worker:
             else:
                 return
 
-    def _ensure_heartbeat(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
-            self._thread.start()
+    def _ensure_thread(self, name: str, target: Callable[[], None]) -> None:
+        thread = self._threads.get(name)
+        if thread is None or not thread.is_alive():
+            self._threads[name] = threading.Thread(target=target, name=name, daemon=True)
+            self._threads[name].start()
+
+    def _tell_texts(self) -> None:
+        while True:
+            self._has_text.wait()
+            time.sleep(DELTA_SECONDS)
+            self._has_text.clear()
+            with self._lock:
+                attempts = list(self._running.values())
+            with ExitStack() as held:
+                deltas = []
+                for running in attempts:
+                    if running.telling.acquire(blocking=False):  # else it is telling by itself
+                        held.callback(running.telling.release)
+                        deltas += running.take_text()
+                _tell(deltas)
 
     def _beat(self) -> None:
         renewed_at = time.monotonic()

@@ -6,7 +6,7 @@ import sys
 import time
 from importlib.util import find_spec
 
-from benchmarks import celery_load, cpu, growth, load, report, slow3g, throughput, unloaded
+from benchmarks import celery_load, cpu, growth, load, report, slow3g, streams, throughput, unloaded
 from benchmarks.rows import COLUMNS, ROWS
 
 
@@ -69,6 +69,10 @@ def run_throughput(_: argparse.Namespace) -> None:
         print(throughput.table(result), flush=True)
 
 
+def run_streams(options: argparse.Namespace) -> None:
+    print(streams.table(streams.run(options.streams)))
+
+
 def run_report(_: argparse.Namespace) -> None:
     print("docs/performance.md now shows", ", ".join(report.write()))
 
@@ -84,6 +88,7 @@ def run_quick(_: argparse.Namespace) -> None:
     result = growth.run(per_user=[50, 5_000], in_all=[1_000, 100_000])
     print(growth.table(result, "per_user"), growth.table(result, "in_all"), sep="\n\n", flush=True)
     print(celery_load.summary(celery_load.run(drained=celery_load.CONCURRENCY)), flush=True)
+    print(streams.table(streams.run([1000], with_worker=False)), flush=True)
     run_report(_)
 
 
@@ -132,6 +137,10 @@ def main() -> None:
 
     one = commands.add_parser("throughput", help="requests a second at most, by wrk where that is installed")
     one.set_defaults(run=run_throughput)
+
+    one = commands.add_parser("streams", help="idle event streams, and what they cost a task")
+    one.add_argument("--streams", type=whole_numbers, default=list(streams.COUNTS), help="comma-separated")
+    one.set_defaults(run=run_streams)
 
     one = commands.add_parser("report", help="put the newest results into docs/performance.md")
     one.set_defaults(run=run_report)

@@ -82,10 +82,12 @@ def web(this: Bench, **changes: str) -> Iterator[tuple[Service, int]]:
 
 
 @contextmanager
-def worker(this: Bench, *, concurrency: int, **changes: str) -> Iterator[Service]:
-    """A Celery worker as in production, ready to take tasks."""
+def worker(this: Bench, *, concurrency: int, with_beat: bool = False, **changes: str) -> Iterator[Service]:
+    """A Celery worker as in production, ready to take tasks; with the scheduler inside where that is wanted."""
     command = [sys.executable, "-m", "celery", "-A", "NoteAssist_AI", "worker", "--pool", "threads"]
     command += ["--concurrency", str(concurrency), "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+    if with_beat:
+        command += ["--beat", "--schedule", str(this.engines.root / "celerybeat-schedule")]
     environment = this.environ(
         AI_WORKER_CONCURRENCY=str(concurrency), DB_POOL_MAX="8", **{"LOG_LEVEL": "INFO", **changes}
     )

@@ -27,7 +27,7 @@ from typing import Any
 import django
 import psutil
 
-from benchmarks.environment import BASE_DIR, HOST, Bench, bench, cpu_seconds, free_port, machine
+from benchmarks.environment import BASE_DIR, HOST, Bench, bench, cpu_seconds, free_port, machine, server_versions
 
 STREAMS_PER_USER = 10
 OPENING_AT_ONCE = 50
@@ -253,7 +253,7 @@ def run_tasks(options: argparse.Namespace) -> None:
     from tests.factories import AITaskFactory, UserFactory
 
     if options.quiet:
-        working.report_delta = lambda *_args, **_kwargs: None
+        working.report_deltas = lambda _deltas: None
     user = UserFactory(email=f"writer-{os.getpid()}@example.com")
 
     def new_tasks(count: int) -> list[Any]:
@@ -352,7 +352,7 @@ def main() -> None:
     with bench("sse") as this:
         os.environ.update(this.environ(DATABASE_URL=f"{this.database_url}?application_name={OURSELVES}"))
         django.setup()
-        result: dict[str, Any] = {"machine": machine()}
+        result: dict[str, Any] = {"machine": machine() | server_versions(this)}
         if options.part in ("all", "idle"):
             targets = make_targets(options.streams + options.probes)
             random.Random(options.seed).shuffle(targets)

@@ -37,6 +37,7 @@ def run() -> dict[str, Any]:
             print(name, document["ms"][name], file=sys.stderr, flush=True)
         connection.close()
         document["memory_mb"] = {"web": service.memory_mb(), **other_processes(this, stack), **this.engine_memory()}
+        document["small_plan_mb"] = small_plan(this)
     write_result("unloaded", document)
     return document
 
@@ -141,6 +142,16 @@ def other_processes(this: Bench, stack: ExitStack) -> dict[str, float]:
     return {name: service.memory_mb() for name, service in services.items()}
 
 
+def small_plan(this: Bench) -> dict[str, float]:
+    """Megabytes of the whole service in the two processes that the README suggests for a machine of 512 MB."""
+    with (
+        web(this, WEB_CONCURRENCY="1", WEB_THREADS="8") as (server, _),
+        worker(this, concurrency=20, with_beat=True) as worker_and_beat,
+    ):
+        time.sleep(SETTLE_SECONDS)
+        return {"web": server.memory_mb(), "worker and beat": worker_and_beat.memory_mb()}
+
+
 def table(document: dict[str, Any]) -> str:
     """Markdown."""
     lines = ["| | p50 | p95 | p99 | promised |", "|---|---|---|---|---|"]
@@ -151,4 +162,15 @@ def table(document: dict[str, Any]) -> str:
             f"{f'{promised} ms' if promised else ''} |"
         )
     memory = ", ".join(f"{name.removesuffix('_mb')} {mb:.0f}" for name, mb in document["memory_mb"].items())
-    return "\n".join([*lines, "", f"Memory in MB (shared pages in proportion): {memory}."])
+    small = document["small_plan_mb"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Memory in MB (shared pages in proportion): {memory}.",
+            "",
+            f"The same service as the README sets it up for a machine of 512 MB takes {sum(small.values()):.0f} MB: "
+            + ", ".join(f"{name} {mb:.0f}" for name, mb in small.items())
+            + ".",
+        ]
+    )

@@ -1,13 +1,18 @@
 """One worker's attempt at a task: how it ends, whatever the model, the database or the user does meanwhile."""
 
+import itertools
+import random
 import threading
+import time
 import uuid
 
+import orjson
 import pytest
 from django.db import InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger
 from ai_tasks.models import AITask
+from ai_tasks.progress import Delta, events_key, report_deltas
 from ai_tasks.runner import Answer
 from ai_tasks.worker import Worker
 from notes.models import NoteVersion, Topic
@@ -18,6 +23,7 @@ from tests.factories import AITaskFactory, TopicFactory
 from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, PROMPT_TOKENS
 from tests.openai_server import ANSWER
 from tests.processes import wait_until
+from utils import redis
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -191,3 +197,51 @@ def test_while_a_model_is_asked_no_connection_is_held(task, monkeypatch):
 
     assert held == [None]
     assert AITask.objects.get().status == "succeeded"
+
+
+# --- What watchers are told -------------------------------------------------------------------------------------------
+
+
+def test_text_is_told_whole_and_in_order_although_two_threads_tell_it(alice, monkeypatch, empty_redis):
+    """One thread tells what all attempts write, and each attempt tells what is left before its progress and its end."""
+    tasks = AITaskFactory.create_batch(3, user=alice, request_data={"topic": "Python loops"})
+    monkeypatch.setattr("ai_tasks.worker.DELTA_SECONDS", 0.001)
+    dice = random.Random(1)
+
+    def report_late(deltas) -> None:
+        time.sleep(dice.uniform(0, 0.003))
+        report_deltas(deltas)
+
+    monkeypatch.setattr("ai_tasks.worker.report_deltas", report_late)
+
+    def write(job, observer) -> Answer:
+        for number in range(300):
+            observer.delta(f"{number} ")
+            if number % 10 == 0:
+                time.sleep(0.001)
+                observer.progress(20, "Writing the answer")
+        return ANSWERED
+
+    monkeypatch.setattr("ai_tasks.worker.run", write)
+    worker = Worker()
+
+    in_threads(len(tasks), lambda number: worker.execute(tasks[number].pk))
+
+    for task in tasks:
+        events = empty_redis.xrange(events_key(task.pk))
+        told = [orjson.loads(fields[b"data"]) for _, fields in events if fields[b"event"] == b"task.delta"]
+        assert "".join(piece["text"] for piece in told) == "".join(f"{number} " for number in range(300))
+        lengths = [0, *itertools.accumulate(len(piece["text"]) for piece in told)]
+        assert [piece["offset"] for piece in told] == lengths[:-1]
+
+
+def test_texts_of_many_answers_are_told_in_one_round_trip(alice, empty_redis, monkeypatch):
+    deltas = [Delta(uuid.uuid4(), alice.pk, 1, 0, f"text {n}") for n in range(50)]
+    report_deltas(deltas[:1])  # now the server knows the script
+    ask, asked = redis._ask, []
+    monkeypatch.setattr(redis, "_ask", lambda client, commands: asked.append(len(commands)) or ask(client, commands))
+
+    report_deltas(deltas[1:])
+
+    assert asked == [49]
+    assert all(empty_redis.xlen(events_key(delta.task_id)) == 1 for delta in deltas)
