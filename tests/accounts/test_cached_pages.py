@@ -80,11 +80,11 @@ def test_the_order_of_the_querys_parameters_makes_no_other_page(reader, monkeypa
     assert reader.get(f"{NOTES}?page_size=5&status=draft").status_code == 200
 
 
-def test_after_a_write_the_view_is_called_again(reader, alice):
+def test_after_a_write_the_page_is_made_anew(reader, alice):
     reader.post(NOTES, {"title": "Newer"}, format="json")
 
     assert [note["title"] for note in reader.get(NOTES).json()["results"]] == ["Newer", "Hers"]
 
 
-def test_without_redis_the_view_answers(reader, dead_redis):
+def test_without_redis_the_database_answers(reader, dead_redis):
     assert [note["title"] for note in reader.get(NOTES).json()["results"]] == ["Hers"]
