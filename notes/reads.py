@@ -4,21 +4,26 @@ The querysets are ``QueryOptimizer``'s own; ``utils.compiled_reads`` runs them. 
 answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
 
-from notes.models import Chapter, Note, Topic
+from notes.models import Note
 from utils.compiled_reads import Row, read_rows
 from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer, UserKey
 
 SCALARS = ("id", "title", "status", "tags", "version", "created_at", "updated_at")
 LIST_FIELDS = (*SCALARS, "chapter_count", "topic_count")
-CHAPTER_FIELDS = ("id", "title", "order")
-TOPIC_FIELDS = ("id", "title", "order", "explanation", "code", "code_language", "sources", "chapter_id")
+_CHAPTER_COLUMNS = {f"chapters__{name}": name for name in ("id", "title", "order")}
+_TOPIC_COLUMNS = {
+    f"chapters__topics__{name}": name
+    for name in ("id", "title", "order", "explanation", "code", "code_language", "sources")
+}
+_TRIES = 5
+"""A note's row and its contents are read one after the other: again, if somebody wrote to the note in between."""
 
 
 def list_page(
@@ -45,34 +50,41 @@ def list_page(
 
 
 def detail(note_id: int, *, user_id: int) -> Row:
-    """The note with all its chapters and topics as ``NoteDetailSerializer`` shows it: three queries.
+    """The note with all its chapters and topics as ``NoteDetailSerializer`` shows it: two queries.
 
     Raises ``Note.DoesNotExist``.
     """
-    notes = read_rows("note", _note, note_id=note_id, user_id=user_id)
-    if not notes:
-        raise Note.DoesNotExist
-    chapters = read_rows("chapters of a note", _chapters, note_id=note_id)
-    topics = read_rows("topics of a note", _topics, note_id=note_id)
-    note = {**notes[0], "chapter_count": len(chapters), "topic_count": len(topics), "chapters": chapters}
-    topics_of: dict[int, list[Row]] = {chapter["id"]: [] for chapter in chapters}
-    for chapter in chapters:
-        chapter["topics"] = topics_of[chapter["id"]]
-    for topic in topics:
-        # A topic whose chapter came between the two queries is not shown yet.
-        topics_of.get(topic.pop("chapter_id"), []).append(topic)
-    return note
+    for _ in range(_TRIES):
+        notes = read_rows("note", _note, note_id=note_id, user_id=user_id)
+        if not notes:
+            raise Note.DoesNotExist
+        contents = read_rows("contents of a note", _contents, note_id=note_id)
+        if contents and contents[0]["version"] == notes[0]["version"]:
+            break  # else somebody wrote to the note between the two
+    return _as_shown(notes[0], contents)
 
 
 def _note(note_id: int, user_id: int) -> QuerySet[Note, Any]:
     return QueryOptimizer.get_note(note_id, UserKey(user_id)).values(*SCALARS)
 
 
-def _chapters(note_id: int) -> QuerySet[Chapter, Any]:
-    chapters, _ = QueryOptimizer.get_note_contents(note_id)
-    return chapters.values(*CHAPTER_FIELDS)
+def _contents(note_id: int) -> QuerySet[Note, Any]:
+    return QueryOptimizer.get_note_contents(note_id).values("version", *_CHAPTER_COLUMNS, *_TOPIC_COLUMNS)
 
 
-def _topics(note_id: int) -> QuerySet[Topic, Any]:
-    _, topics = QueryOptimizer.get_note_contents(note_id)
-    return topics.values(*TOPIC_FIELDS)
+def _as_shown(note: Row, contents: Sequence[Row]) -> Row:
+    """A row of contents is a topic with its chapter, a chapter without topics, or nothing but the version."""
+    chapters: dict[int, Row] = {}
+    topic_count = 0
+    for row in contents:
+        chapter_id = row["chapters__id"]
+        if chapter_id is None:
+            continue
+        chapter = chapters.get(chapter_id)
+        if chapter is None:
+            chapter = {name: row[column] for column, name in _CHAPTER_COLUMNS.items()}
+            chapters[chapter_id] = {**chapter, "topics": []}
+        if row["chapters__topics__id"] is not None:
+            topic_count += 1
+            chapters[chapter_id]["topics"].append({name: row[column] for column, name in _TOPIC_COLUMNS.items()})
+    return {**note, "chapter_count": len(chapters), "topic_count": topic_count, "chapters": list(chapters.values())}

@@ -93,13 +93,12 @@ class QueryOptimizer:
         return Note.objects.owned_by(user.pk).live().filter(pk=note_id)
 
     @staticmethod
-    def get_note_contents(note_id: int) -> tuple[QuerySet[Chapter], QuerySet[Topic]]:
-        """The chapters of a note and the topics of all of them, each in their order, as querysets for rows.
+    def get_note_contents(note_id: int) -> QuerySet[Note]:
+        """The note joined with its chapters and their topics, in their order, as a queryset for rows.
 
         Nobody's ownership is checked: for code that has done so.
         """
-        chapters = Chapter.objects.filter(note=note_id).order_by("order")
-        return chapters, Topic.objects.filter(chapter__note=note_id).order_by("order")
+        return Note.objects.filter(pk=note_id).order_by("chapters__order", "chapters__topics__order")
 
     @staticmethod
     def get_chapters_optimized(note_id: int, user: HasKey) -> QuerySet[Chapter]:

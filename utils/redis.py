@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import hiredis
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
@@ -153,7 +154,7 @@ def _ask(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     pool = client.connection_pool
     connection = pool.get_connection()
     try:
-        connection.send_packed_command(connection.pack_commands(commands))
+        connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
         return [_answer(connection) for _ in commands]
     finally:
         pool.release(connection)  # which a failure has disconnected

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
@@ -35,8 +35,7 @@ class Limit:
         return f"limit:{self.scope}:{subject}"
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """How much of a limit is used, this request included if it was admitted; ``reset_ms`` until the window ends."""
 
     limit: Limit

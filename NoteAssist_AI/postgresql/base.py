@@ -1,8 +1,8 @@
 """Django's PostgreSQL backend, but for how it knows that a pooled connection still lives.
 
-With ``CONN_HEALTH_CHECKS`` Django has the pool ask the server before each use: a round trip that costs a third of a
-short query. A server that stops closes its sockets, which shows here without asking. Only a connection with something
-to read is asked: it was closed, or the server sent a notice.
+With ``CONN_HEALTH_CHECKS`` Django has the pool ask the server before each use, a round trip more for every request that
+reads. A server that stops closes its sockets, which shows here without asking. Only a connection with something to read
+is asked: it was closed, or the server sent a notice.
 """
 
 import select

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from django.db.models import F
 from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
@@ -102,10 +103,41 @@ def test_pages_follow_each_other_both_ways(alice, notes, ordering):
 def test_the_detail_is_the_serializers_for_every_field(alice, notes, django_assert_num_queries):
     for note in notes:
         careful = NoteDetailSerializer(QueryOptimizer.get_note_detail(note.pk, alice)).data
-        with django_assert_num_queries(3):  # the note, its chapters, its topics
+        with django_assert_num_queries(2):  # the note, what is in it
             fast = reads.detail(note.pk, user_id=alice.pk)
 
         assert orjson.loads(dumps(fast)) == orjson.loads(dumps(careful))
+
+
+def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_version(alice, notes, monkeypatch):
+    note, writes = notes[0], iter(["first", "second"])
+    note.chapters.all().delete()
+    read = reads.read_rows
+
+    def read_and_be_overtaken(shape, build, **values):
+        rows = read(shape, build, **values)
+        if shape == "note" and (title := next(writes, None)):
+            ChapterFactory(note=note, title=title)
+            Note.objects.filter(pk=note.pk).update(version=F("version") + 1)
+        return rows
+
+    monkeypatch.setattr(reads, "read_rows", read_and_be_overtaken)
+    shown = reads.detail(note.pk, user_id=alice.pk)
+
+    assert (shown["version"], [chapter["title"] for chapter in shown["chapters"]]) == (3, ["first", "second"])
+
+
+def test_a_note_that_goes_while_it_is_read_does_not_exist(alice, notes, monkeypatch):
+    read = reads.read_rows
+
+    def read_and_delete(shape, build, **values):
+        rows = read(shape, build, **values)
+        Note.objects.filter(pk=notes[0].pk).delete()
+        return rows
+
+    monkeypatch.setattr(reads, "read_rows", read_and_delete)
+    with pytest.raises(Note.DoesNotExist):
+        reads.detail(notes[0].pk, user_id=alice.pk)
 
 
 def test_a_strangers_note_does_not_exist(charlie, notes):

@@ -129,10 +129,10 @@ def test_keeping_and_restoring_cost_the_same_for_a_note_of_any_size(
     alice_client.get("/api/tags/")
 
     # A savepoint's two; the claim, its version; the note read and kept, old versions dropped; the change; the answer.
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(12):
         send(alice_client, "patch", path, {"title": "new"})
     services.delete_chapter(user_id=alice.pk, chapter_id=note.chapters.first().pk)
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(21):
         send(alice_client, "post", f"{path}versions/1/restore/")
 
 
