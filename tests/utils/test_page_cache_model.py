@@ -52,6 +52,7 @@ class Writer:
     process: Process
     mark: str
     is_marked: bool
+    began: datetime
     is_committed: bool = False
 
 
@@ -145,7 +146,7 @@ class TwoProcesses(RuleBasedStateMachine):
         mark = f"mark {next(self.marks)}"
         with self.inside(process):
             is_marked = caching._begin_change(USER, mark)
-        self.writers.append(Writer(process, mark, is_marked))
+        self.writers.append(Writer(process, mark, is_marked, began=self.now))
 
     @rule(which=st.integers(0, 5))
     def commit(self, which: int) -> None:
@@ -198,9 +199,10 @@ class TwoProcesses(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def wait(self, seconds: int) -> None:
         """Time passes; no transaction lasts as long as a mark."""
-        if seconds > caching.DIRTY_SECONDS and self.writers:
+        later = self.now + timedelta(seconds=seconds)
+        if any(later - writer.began >= timedelta(seconds=caching.DIRTY_SECONDS) for writer in self.writers):
             return
-        self.now += timedelta(seconds=seconds)
+        self.now = later
         self.clock.stop()
         self.clock = time_machine.travel(self.now, tick=False)
         self.clock.start()
