@@ -111,7 +111,7 @@ class TwoProcesses(RuleBasedStateMachine):
                 page = admit(SUBJECT, page_name="list").page
             except RedisUnavailable:
                 return
-        if process.owed == process.paid:
+        if process.owed == process.paid and not process.unmarked:
             process.untold.clear()
         if page.outcome == "hit":
             untold_elsewhere = set().union(*(other.untold for other in self.all if other is not process))
