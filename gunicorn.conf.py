@@ -10,7 +10,7 @@ from NoteAssist_AI import env
 
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
 bind = f"{_host}:{env.integer('PORT', 8000, minimum=1)}"
-worker_class = "gthread"
+worker_class = "NoteAssist_AI.gunicorn_worker.Worker"  # gthread, but for one thing
 workers = env.integer("WEB_CONCURRENCY", 2, minimum=1)
 threads = env.integer("WEB_THREADS", 16, minimum=1)
 worker_connections = 8000

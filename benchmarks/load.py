@@ -30,6 +30,8 @@ WARM_UP_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 STORM_SECONDS = 1.0
 STORM_GRACE_SECONDS = 30.0
+THREADS, FEWER_THREADS = 16, 8
+"""The setting of the product, and one for a database that is near, tried at the highest rate."""
 # The product's own limits: students of this load stay within them.
 OWN_LIMITS = {"THROTTLE_BURST": "60/min", "THROTTLE_SUSTAINED": "1000/day", "THROTTLE_POLL": "120/min"}
 
@@ -64,10 +66,10 @@ def run_load(*, connections: int, rates: Sequence[float], seconds: float, runs: 
     with bench("load") as this:
         document["machine"] |= server_versions(this)
         crowd = gather(this, connections)
-        for rate in rates:
+        for rate, threads in [*((rate, THREADS) for rate in rates), (max(rates), FEWER_THREADS)]:
             for number in range(runs):
                 this.redis().flushall()
-                measured = one_load(this, crowd, rate=rate, seconds=seconds, seed=number)
+                measured = one_load(this, crowd, rate=rate, seconds=seconds, seed=number, threads=threads)
                 document["runs"].append(measured)
                 print(describe(measured), file=sys.stderr, flush=True)
     write_result("load", document, complete=connections >= 10_000)
@@ -94,8 +96,8 @@ def run_storm(*, connections: int, runs: int) -> dict[str, Any]:
     return document
 
 
-def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int) -> dict[str, Any]:
-    with web(this, **OWN_LIMITS) as (server, port):
+def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int, threads: int) -> dict[str, Any]:
+    with web(this, **OWN_LIMITS, WEB_THREADS=str(threads)) as (server, port):
         job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
         moments: list[tuple[float, dict[int, float], dict[int, float], float]] = []
 
@@ -111,6 +113,7 @@ def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: in
     wall = after[0] - before[0]
     return {
         "rate": rate,
+        "threads": threads,
         **summary(answer, seconds),
         "cpu_cores": {
             "server": cpu_between(before[1], after[1]) / wall,
@@ -179,7 +182,7 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 def describe(run: dict[str, Any]) -> str:
     ms, cpu = run["ms"], run["cpu_cores"]
     return (
-        f"{run['rate']:.0f}/s: {run['answered_per_second']:.0f}/s answered, {run['failed']} failed, "
+        f"{run['rate']:.0f}/s on {run['threads']} threads: {run['answered_per_second']:.0f}/s answered, {run['failed']} failed, "
         f"p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; cores: server "
         f"{cpu['server']:.2f}, Postgres {cpu['postgres']:.2f}, Redis {cpu['redis']:.2f}, generator "
         f"{run['generator_cpu_share']:.2f}; server {run['memory']['server_mb']:.0f} MB; its processes: "

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import celery_load, cpu, growth, plots, slow3g, streams, throughput, unloaded
+from benchmarks import celery_load, cpu, growth, load, plots, slow3g, streams, throughput, unloaded
 from benchmarks.environment import BASE_DIR, RESULTS
 
 DOCUMENT = BASE_DIR / "docs" / "performance.md"
@@ -64,22 +64,22 @@ def _cpu(document: dict[str, Any]) -> list[str]:
 
 def _load(document: dict[str, Any]) -> list[str]:
     lines = [
-        "| offered | answered | failed | p50 | p95 | p99 | max | cores: server, Postgres, Redis | MB: the same |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| offered | threads | answered | failed | p50 | p95 | p99 | max | cores: server, Postgres, Redis | MB: the same |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    rates = sorted({run["rate"] for run in document["runs"]})
+    kinds = sorted({(run["rate"], run["threads"]) for run in document["runs"]}, key=lambda kind: (kind[0], -kind[1]))
     series: dict[str, list[tuple[float, float]]] = {"p50": [], "p95": [], "p99": []}
-    for rate in rates:
-        runs = [run for run in document["runs"] if run["rate"] == rate]
+    for rate, threads in kinds:
+        runs = [run for run in document["runs"] if (run["rate"], run["threads"]) == (rate, threads)]
         for run in runs:
             ms, cores, memory = run["ms"], run["cpu_cores"], run["memory"]
             lines.append(
-                f"| {rate:.0f}/s | {run['answered_per_second']:.0f}/s | {run['failed']} | {ms['p50']:.0f} ms | "
+                f"| {rate:.0f}/s | {threads} | {run['answered_per_second']:.0f}/s | {run['failed']} | {ms['p50']:.0f} ms | "
                 f"{ms['p95']:.0f} ms | {ms['p99']:.0f} ms | {ms['max']:.0f} ms | {cores['server']:.2f}, "
                 f"{cores['postgres']:.2f}, {cores['redis']:.2f} | {memory['server_mb']:.0f}, "
                 f"{memory['postgres_mb']:.0f}, {memory['redis_mb']:.0f} |"
             )
-        for name, points in series.items():
+        for name, points in series.items() if threads == load.THREADS else ():
             points.append((rate, statistics.median(run["ms"][name] for run in runs)))
     plots.lines(
         PLOTS / "load.svg",
