@@ -78,7 +78,7 @@ def lines(
     path: Path, title: str, series: Mapping[str, Sequence[tuple[float, float]]], *, x_name: str, y_name: str
 ) -> None:
     """Lines over a logarithmic x axis; y starts at 0."""
-    left, right, top, bottom, height = 70, 24, 64, 44, 360
+    left, right, top, bottom, height = 70, 24, 80, 44, 376
     canvas = Canvas(height, title)
     canvas.legend(list(series), 42)
     xs = sorted({x for points in series.values() for x, _ in points})
