@@ -18,6 +18,7 @@ from notes.search import (
     MARK_STOP,
     SEARCH_CONFIG,
     Concatenation,
+    SearchTerms,
     any_word,
     every_word,
     snippet_source,
@@ -41,9 +42,9 @@ class NoteQuerySet(models.QuerySet):
         """Notes that have all of the tags."""
         return self.filter(tags__contains=list(tags))
 
-    def matching(self, words: Sequence[str]) -> Self:
+    def matching(self, terms: SearchTerms) -> Self:
         """Notes in which each word is found somewhere."""
-        return self.filter(every_word(words, _anywhere_in_note, tags="tags")) if words else self
+        return self.filter(every_word(terms, _anywhere_in_note, tags="tags")) if terms.words else self
 
     def scalars(self) -> Self:
         """Load the note's own columns."""
@@ -62,14 +63,14 @@ class NoteQuerySet(models.QuerySet):
         chapters = Prefetch("chapters", queryset=_chapters().titles().prefetch_related(topics))
         return self.scalars().prefetch_related(chapters)
 
-    def ranked(self, words: Sequence[str]) -> Self:
+    def ranked(self, terms: SearchTerms) -> Self:
         """Notes in whose title, tags and chapters' titles each word is found, the best first, each with a headline."""
-        if not words:
+        if not terms.words:
             return self.none()
-        query = any_word(words)
+        query = any_word(terms.words)
         vector = Concatenation(F("search"), SearchVector("chapter_titles", weight="B", config=SEARCH_CONFIG))
         return (
-            self.filter(every_word(words, _in_titles_of_note, tags="tags"))
+            self.filter(every_word(terms, _in_titles_of_note, tags="tags"))
             .alias(chapter_titles=Coalesce(Subquery(_titles_of_chapters()), Value(""), output_field=models.TextField()))
             .annotate(rank=SearchRank(vector, query), headline=_headline(F("chapter_titles"), query))
             .only("id", "title")
@@ -104,17 +105,17 @@ class TopicQuerySet(models.QuerySet):
         """Load what the API shows of a topic, its note's version included."""
         return self.contents().annotate(version=F("chapter__note__version"))
 
-    def ranked(self, words: Sequence[str]) -> Self:
+    def ranked(self, terms: SearchTerms) -> Self:
         """Topics that have a word themselves and every word together with the titles above them, the best first."""
-        if not words:
+        if not terms.words:
             return self.none()
-        query = any_word(words)
+        query = any_word(terms.words)
         context = Concatenation(F("search"), F("chapter__search"), F("chapter__note__search"))
         text = Concat("explanation", Value("\n"), "code", output_field=models.TextField())
         return (
             self.filter(search=query)
             .alias(context=context)
-            .filter(every_word(words, lambda word: Q(context=word), tags="chapter__note__tags"))
+            .filter(every_word(terms, lambda word: Q(context=word), tags="chapter__note__tags"))
             .annotate(
                 rank=SearchRank(F("context"), query),
                 headline=_headline(text, query),

@@ -4,14 +4,16 @@ The querysets are ``QueryOptimizer``'s own; ``utils.compiled_reads`` runs them. 
 answers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
 
 from notes.models import Note
+from notes.search import SearchTerms
 from utils.compiled_reads import Row, read_rows
+from utils.exceptions import Unavailable
 from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer, UserKey
 
@@ -36,23 +38,42 @@ def list_page(
     paginator.read_request(path, query, QueryOptimizer.note_ordering(filters), Note)
     wanted = {name: value for name, value in filters.items() if value and name not in ("ordering", "search")}
     trash = wanted.pop("trash", False)
+    terms = SearchTerms.parse(filters.get("search") or "")
+    searched = terms._asdict() if terms.words else {}
 
-    def build(user_id: int, position: list[Any], **wanted: Any) -> QuerySet[Note, Any]:
-        notes = QueryOptimizer.get_notes_for_list(UserKey(user_id), {**filters, **wanted})
+    def build(user_id: int, position: list[Any], **values: Any) -> QuerySet[Note, Any]:
+        search = SearchTerms(*(values.pop(name) for name in searched)) if searched else None
+        notes = QueryOptimizer.get_notes_for_list(UserKey(user_id), {**filters, **values, "search": search})
         return paginator.narrow(notes.values(*LIST_FIELDS), position)
 
-    values = {"user_id": user_id, "position": paginator.position, **wanted}
-    if filters.get("search"):
-        # Its words make SQL of their own.
-        return paginator.take(list(build(**values)))
-    shape = ("notes", trash, *sorted(wanted), *paginator.shape)
+    shape = ("notes", trash, *sorted(wanted), *searched, *paginator.shape)
+    values = {"user_id": user_id, "position": paginator.position, **wanted, **searched}
     return paginator.take(read_rows(shape, build, **values))
+
+
+def search(terms: SearchTerms, *, user_id: int) -> tuple[list[Row], list[Row]]:
+    """The notes and the topics that fit best, each the best first, with ``rank`` and ``headline``: two queries."""
+    return (
+        _ranked("ranked notes", QueryOptimizer.search_notes, ("id", "title"), terms, user_id),
+        _ranked(
+            "ranked topics", QueryOptimizer.search_topics, ("id", "title", "chapter_id", "note_id"), terms, user_id
+        ),
+    )
+
+
+def _ranked(
+    shape: str, find: Callable[..., QuerySet[Any]], columns: Sequence[str], terms: SearchTerms, user_id: int
+) -> list[Row]:
+    def build(user_id: int, **values: Any) -> QuerySet[Any, Any]:
+        return find(UserKey(user_id), SearchTerms(**values)).values(*columns, "rank", "headline")
+
+    return read_rows(shape, build, user_id=user_id, **terms._asdict()) if terms.words else []
 
 
 def detail(note_id: int, *, user_id: int) -> Row:
     """The note with all its chapters and topics as ``NoteDetailSerializer`` shows it: two queries.
 
-    Raises ``Note.DoesNotExist``.
+    Raises ``Note.DoesNotExist``, and ``Unavailable`` if it is written to again and again meanwhile.
     """
     for _ in range(_TRIES):
         notes = read_rows("note", _note, note_id=note_id, user_id=user_id)
@@ -60,8 +81,8 @@ def detail(note_id: int, *, user_id: int) -> Row:
             raise Note.DoesNotExist
         contents = read_rows("contents of a note", _contents, note_id=note_id)
         if contents and contents[0]["version"] == notes[0]["version"]:
-            break  # else somebody wrote to the note between the two
-    return _as_shown(notes[0], contents)
+            return _as_shown(notes[0], contents)
+    raise Unavailable(retry_after=1)
 
 
 def _note(note_id: int, user_id: int) -> QuerySet[Note, Any]:

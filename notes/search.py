@@ -7,6 +7,7 @@ found where the text spells it out. Stop words ("the") are passed over, unless t
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db.models import F, Func, IntegerField, Q, TextField, Value
@@ -32,6 +33,31 @@ _SEPARATORS = re.compile(r"[\s,<>]+")
 
 class TooManyWords(ValueError):
     """The text has more than ``SEARCH_MAX_WORDS`` words."""
+
+
+class SearchTerms(NamedTuple):
+    """A search text as the values of its queries, whose SQL depends on nothing but how many words there are."""
+
+    words: Sequence[str]
+    text: str
+    """All of the words."""
+    runs: Sequence[str]
+    """What a tag may spell out: every run of neighbouring words, folded, by its start and then by its end."""
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Self:
+        folded = [fold(word) for word in words]
+        return cls(words, " ".join(words), [" ".join(folded[start:stop]) for start, stop in _runs(len(words))])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The terms of a text. Raises :class:`TooManyWords`."""
+        return cls.of(split_words(text))
+
+    def runs_with(self, position: int) -> list[str]:
+        """Every run that has the word at this position in it."""
+        runs = zip(_runs(len(self.words)), self.runs, strict=True)
+        return [run for (start, stop), run in runs if start <= position < stop]
 
 
 class LexemeCount(Func):
@@ -70,25 +96,19 @@ def any_word(words: Sequence[str]) -> SearchQuery:
     return query
 
 
-def every_word(words: Sequence[str], found: Callable[[SearchQuery], Q], *, tags: str) -> Q:
+def every_word(terms: SearchTerms, found: Callable[[SearchQuery], Q], *, tags: str) -> Q:
     """The condition that each word is found: by ``found``, or in the array of tags at the path ``tags``."""
-    condition = Q(GreaterThan(LexemeCount(full_text(" ".join(words))), 0)) | Q(
-        **{f"{tags}__overlap": [tag for position in range(len(words)) for tag in tags_with(words, position)]}
-    )
-    for position, word in enumerate(words):
+    condition = Q(GreaterThan(LexemeCount(full_text(terms.text)), 0)) | Q(**{f"{tags}__overlap": terms.runs})
+    for position, word in enumerate(terms.words):
         query = full_text(word)
         condition &= (
-            Q(Exact(LexemeCount(query), 0)) | found(query) | Q(**{f"{tags}__overlap": tags_with(words, position)})
+            Q(Exact(LexemeCount(query), 0)) | found(query) | Q(**{f"{tags}__overlap": terms.runs_with(position)})
         )
     return condition
 
 
-def tags_with(words: Sequence[str], position: int) -> list[str]:
-    """Every tag that the words spell out and that has the word at this position in it."""
-    folded = [fold(word) for word in words]
-    return [
-        " ".join(folded[start:stop]) for start in range(position + 1) for stop in range(position + 1, len(folded) + 1)
-    ]
+def _runs(count: int) -> list[tuple[int, int]]:
+    return [(start, stop) for start in range(count) for stop in range(start + 1, count + 1)]
 
 
 def without_tags(text: Func) -> Func:

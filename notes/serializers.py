@@ -19,6 +19,7 @@ from notes.fields import (
 from notes.models import SOURCES_MAX, Chapter, Note, NoteVersion, Topic
 from notes.search import to_html
 from notes.services import CHAPTERS_MAX, TOPICS_MAX
+from utils.compiled_reads import Row
 from utils.query_optimization import NOTE_ORDERINGS
 from utils.serializers import StrictSerializer
 
@@ -255,22 +256,21 @@ class SearchResultsSerializer(serializers.Serializer):
     results = SearchResultSerializer(many=True)
 
 
-def search_results(notes: Iterable[Any], topics: Iterable[Any], *, at_most: int) -> list[dict[str, Any]]:
+def search_results(notes: Iterable[Row], topics: Iterable[Row], *, at_most: int) -> list[dict[str, Any]]:
     """Ranked notes and topics, each with ``rank`` and ``headline``, as one list, the best first."""
-    found = [
-        {"type": "note", "note_id": note.pk, "title": note.title, "snippet": to_html(note.headline), "rank": note.rank}
-        for note in notes
-    ]
+    found = [{"type": "note", "note_id": note["id"], **_shown(note)} for note in notes]
     found += [
         {
             "type": "topic",
-            "note_id": topic.note_id,
-            "chapter_id": topic.chapter_id,
-            "topic_id": topic.pk,
-            "title": topic.title,
-            "snippet": to_html(topic.headline),
-            "rank": topic.rank,
+            "note_id": topic["note_id"],
+            "chapter_id": topic["chapter_id"],
+            "topic_id": topic["id"],
+            **_shown(topic),
         }
         for topic in topics
     ]
     return sorted(found, key=itemgetter("rank"), reverse=True)[:at_most]
+
+
+def _shown(row: Row) -> Row:
+    return {"title": row["title"], "snippet": to_html(row["headline"]), "rank": row["rank"]}

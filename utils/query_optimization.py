@@ -3,7 +3,7 @@
 Services and models below never need it; code outside the applications imports reads from here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from hashlib import blake2b
@@ -18,7 +18,7 @@ from django.db.models import Count, F, Func, QuerySet
 from accounts.models import Session, User
 from ai_tasks.models import AITask
 from notes.models import Chapter, Note, NoteVersion, Topic
-from notes.search import split_words
+from notes.search import SearchTerms
 from notifications.models import Notification
 from utils.batching import batch_query
 from utils.caching import forget_pages_of
@@ -55,8 +55,9 @@ class QueryOptimizer:
     def get_notes_for_list(user: HasKey, filters: Mapping[str, Any] | None = None) -> QuerySet[Note]:
         """Rows of the user's notes with ``chapter_count`` and ``topic_count``: one query.
 
-        ``filters``: ``status``; ``tags``, all of which a note must have; ``search``, a text all of whose words must be
-        found in a note; ``ordering``, one of ``NOTE_ORDERINGS``; ``trash``, true for the notes in the trash.
+        ``filters``: ``status``; ``tags``, all of which a note must have; ``search``, a text (or its terms) all of whose
+        words must be found in a note; ``ordering``, one of ``NOTE_ORDERINGS``; ``trash``, true for the notes in the
+        trash.
         """
         filters = filters or {}
         notes = Note.objects.owned_by(user.pk)
@@ -66,7 +67,7 @@ class QueryOptimizer:
         if tags := filters.get("tags"):
             notes = notes.tagged(tags)
         if search := filters.get("search"):
-            notes = notes.matching(split_words(search))
+            notes = notes.matching(search if isinstance(search, SearchTerms) else SearchTerms.parse(search))
         return notes.for_list().order_by(*QueryOptimizer.note_ordering(filters))
 
     @staticmethod
@@ -144,14 +145,14 @@ class QueryOptimizer:
         return rows.order_by("-count", "tag")[:TAGS_SHOWN_MAX]
 
     @staticmethod
-    def search_notes(user: HasKey, words: Sequence[str]) -> QuerySet[Note]:
+    def search_notes(user: HasKey, terms: SearchTerms) -> QuerySet[Note]:
         """The best matches among titles, tags and chapters' titles, with ``rank`` and ``headline``."""
-        return Note.objects.owned_by(user.pk).live().ranked(words)[:SEARCH_RESULTS_MAX]
+        return Note.objects.owned_by(user.pk).live().ranked(terms)[:SEARCH_RESULTS_MAX]
 
     @staticmethod
-    def search_topics(user: HasKey, words: Sequence[str]) -> QuerySet[Topic]:
+    def search_topics(user: HasKey, terms: SearchTerms) -> QuerySet[Topic]:
         """The best matches among topics, with ``rank``, ``headline`` and ``note_id``."""
-        return Topic.objects.owned_by(user.pk).ranked(words)[:SEARCH_RESULTS_MAX]
+        return Topic.objects.owned_by(user.pk).ranked(terms)[:SEARCH_RESULTS_MAX]
 
     @staticmethod
     def get_tasks_for_list(user: HasKey, filters: Mapping[str, Any] | None = None) -> QuerySet[AITask]:

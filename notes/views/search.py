@@ -6,11 +6,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from notes.search import split_words
+from notes import reads
+from notes.search import SearchTerms
 from notes.serializers import SearchResultsSerializer, SearchSerializer, TagSerializer, search_results
 from notes.views.common import NotePages, read_query
 from utils.pages import fast_read
 from utils.query_optimization import SEARCH_RESULTS_MAX, QueryOptimizer
+from utils.requests import user_id_of
 
 
 class TagViewSet(NotePages, viewsets.GenericViewSet):
@@ -31,7 +33,6 @@ class SearchView(APIView):
     @extend_schema(parameters=[SearchSerializer], responses=SearchResultsSerializer)
     def get(self, request: Request) -> Response:
         """Find the notes and topics that fit best."""
-        words = split_words(read_query(SearchSerializer, request.query_params)["q"])
-        notes = QueryOptimizer.search_notes(request.user, words)
-        topics = QueryOptimizer.search_topics(request.user, words)
+        terms = SearchTerms.parse(read_query(SearchSerializer, request.query_params)["q"])
+        notes, topics = reads.search(terms, user_id=user_id_of(request))
         return Response({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})

@@ -13,10 +13,12 @@ from rest_framework.test import APIRequestFactory
 from accounts.models import User
 from notes import reads
 from notes.models import Note
+from notes.search import SearchTerms
 from notes.serializers import NoteDetailSerializer, NoteListSerializer
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from utils import compiled_reads
 from utils.compiled_reads import read_rows
+from utils.exceptions import Unavailable
 from utils.json import dumps
 from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import NOTE_ORDERINGS, QueryOptimizer
@@ -64,6 +66,8 @@ def careful_list(user: User, filters: dict, query: str = "") -> list:
         {"tags": ["python", "web"], "status": "published"},
         {"trash": True},
         {"search": "python"},
+        {"search": "python quoted", "tags": ["python"]},
+        {"search": " , "},
     ],
 )
 def test_the_list_is_the_serializers_for_every_filter_and_ordering(alice, notes, filters, ordering):
@@ -79,6 +83,30 @@ def test_one_shape_serves_every_user_and_value(alice, charlie, notes):
         assert fast_list(user, {"status": status}) == careful_list(user, {"status": status})
 
     assert len(compiled_reads._compiled) == 1
+
+
+def test_one_shape_serves_every_search_of_as_many_words(alice, charlie, notes):
+    compiled_reads._compiled.clear()
+
+    for user, text in itertools.product([alice, charlie], ["python quoted", "quoted é", "the python"]):
+        assert fast_list(user, {"search": text}) == careful_list(user, {"search": text})
+
+    assert len(compiled_reads._compiled) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["characters", "text odd", "the", "python", "web python", "a b c d e f g h i characters"]
+)
+def test_a_search_finds_what_its_querysets_find(alice, charlie, notes, text):
+    columns = ("id", "title", "rank", "headline")
+    terms = SearchTerms.parse(text)
+    for user in (charlie, alice):
+        found = [
+            list(QueryOptimizer.search_notes(user, terms).values(*columns)),
+            list(QueryOptimizer.search_topics(user, terms).values(*columns, "chapter_id", "note_id")),
+        ]
+        assert list(reads.search(terms, user_id=user.pk)) == found
+    assert any(found) == (text != "the" and "b c" not in text)
 
 
 @pytest.mark.parametrize("ordering", NOTE_ORDERINGS)
@@ -125,6 +153,19 @@ def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_ve
     shown = reads.detail(note.pk, user_id=alice.pk)
 
     assert (shown["version"], [chapter["title"] for chapter in shown["chapters"]]) == (3, ["first", "second"])
+
+
+def test_a_note_that_is_written_to_without_end_is_not_shown_half_and_half(alice, notes, monkeypatch):
+    read = reads.read_rows
+
+    def read_and_be_overtaken(shape, build, **values):
+        rows = read(shape, build, **values)
+        Note.objects.filter(pk=notes[0].pk).update(version=F("version") + 1)
+        return rows
+
+    monkeypatch.setattr(reads, "read_rows", read_and_be_overtaken)
+    with pytest.raises(Unavailable):
+        reads.detail(notes[0].pk, user_id=alice.pk)
 
 
 def test_a_note_that_goes_while_it_is_read_does_not_exist(alice, notes, monkeypatch):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notes.search import to_html
+from notes import reads
+from notes.search import SearchTerms, to_html
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from utils.query_optimization import QueryOptimizer
 
@@ -86,8 +87,7 @@ def test_no_text_is_an_error_of_postgres(alice, note, text):
     words = text.split()[:10]
     list(QueryOptimizer.get_notes_for_list(alice, {"search": " ".join(words)}))
     if words:
-        list(QueryOptimizer.search_notes(alice, words))
-        list(QueryOptimizer.search_topics(alice, words))
+        reads.search(SearchTerms.of(words), user_id=alice.pk)
 
 
 @pytest.mark.parametrize("text", ["'", "\\", "a:*", "a & | !b", "<->", "((", "%", "_", '"', "🙂", "a" * 200])
@@ -211,7 +211,7 @@ def test_others_and_the_trash_are_not_searched(alice, charlie, alice_client, not
 
 
 def test_headlines_are_made_of_the_results_only(alice):
-    plan = QueryOptimizer.search_topics(alice, ["graph"]).explain(verbose=True)
+    plan = QueryOptimizer.search_topics(alice, SearchTerms.of(["graph"])).explain(verbose=True)
 
     sort = plan.index("Sort Key")
     assert "ts_headline" in plan[:sort]
