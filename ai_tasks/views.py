@@ -99,7 +99,7 @@ def _accepted(task: AITask, *, is_new: bool) -> Response:
     if is_new:
         headers["Retry-After"] = POLL_AFTER_SECONDS
     return Response(
-        AcceptedTaskSerializer(task).data,
+        reads.accepted(task),
         status=status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK,
         headers=headers,
     )

@@ -1,5 +1,6 @@
 """Accepting requests: once a row is committed, its request reaches a terminal state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -19,6 +21,7 @@ from ai_tasks.providers import configured_model, configured_provider
 from notes.models import Topic
 from notes.services import apply_ai_answer, text_hash
 from utils.caching import changing_pages_of
+from utils.compiled_reads import read_rows
 from utils.exceptions import ApplicationError, InvalidRequest, NotFound, TooManyRequests
 from utils.json import dumps
 from utils.throttling import Limit, limits_of
@@ -90,9 +93,15 @@ def submit(
     request_hash = request.digest(user_id)
     with transaction.atomic():
         _lock_user(user_id)
-        if fingerprint and (same := AITask.objects.coalescing().filter(fingerprint=fingerprint).first()):
+        if fingerprint and (same := _first("coalescing", _coalescing, fingerprint=fingerprint)):
             return Submission(same, "coalesced")
-        answered = AITask.objects.answered_since(timezone.now() - RESULT_LIFETIME, user_id, request_hash).first()
+        answered = _first(
+            "answered",
+            AITask.objects.answered_since,
+            moment=timezone.now() - RESULT_LIFETIME,
+            user_id=user_id,
+            request_hash=request_hash,
+        )
         if answered is None:
             task = _queue(user_id, request, request_hash, fingerprint=fingerprint)
             return Submission(task, "created")
@@ -135,7 +144,9 @@ def requests_left(user_id: int) -> tuple[int, datetime | None] | None:
     limit = limits[0]
     counted = _counted(user_id, limit)
     left = limit.count - len(counted)
-    return max(0, left), None if left > 0 else counted[left + len(counted) - 1] + timedelta(seconds=limit.seconds)
+    if left > 0:
+        return left, None
+    return 0, datetime.fromisoformat(counted[limit.count - 1]) + timedelta(seconds=limit.seconds)
 
 
 def _validated(
@@ -177,8 +188,22 @@ def _lock_user(user_id: int) -> None:
 
     A plain FOR UPDATE would deadlock with the foreign keys of rows that are being inserted for the same user.
     """
-    if not User.objects.select_for_update(no_key=True).filter(pk=user_id).values("pk"):
+
+    def lock(user_id: int) -> QuerySet[User, Any]:
+        return User.objects.select_for_update(no_key=True).filter(pk=user_id).values("id")
+
+    if not read_rows("user's lock", lock, user_id=user_id):
         raise NotFound
+
+
+def _coalescing(fingerprint: str) -> QuerySet[AITask]:
+    return AITask.objects.coalescing().filter(fingerprint=fingerprint)
+
+
+def _first(shape: str, build: Callable[..., QuerySet[AITask]], **values: Any) -> AITask | None:
+    """The first task of a queryset. Mostly there is none, so that is what costs little: no task is loaded for it."""
+    rows = read_rows(shape, lambda **given: build(**given).values("id")[:1], **values)
+    return AITask.objects.get(pk=rows[0]["id"]) if rows else None
 
 
 def _queue(
@@ -220,11 +245,16 @@ def _check_limit(user_id: int) -> None:
     raise AILimitReached("The hourly limit of AI requests is reached.", retry_after=wait)
 
 
-def _counted(user_id: int, limit: Limit) -> list[datetime]:
+def _counted(user_id: int, limit: Limit) -> list[str]:
     """When the requests that count against the limit were made, the newest first."""
+
+    def counted(user_id: int, since: datetime) -> QuerySet[AITask, Any]:
+        tasks = AITask.objects.owned_by(user_id).filter(billed=True, created_at__gt=since)
+        return tasks.order_by("-created_at", "-pk").values("created_at")[: limit.count]
+
     since = timezone.now() - timedelta(seconds=limit.seconds)
-    rows = AITask.objects.owned_by(user_id).filter(billed=True, created_at__gt=since).order_by("-created_at", "-pk")
-    return list(rows.values_list("created_at", flat=True)[: limit.count])
+    rows = read_rows(("counted against a limit", limit.count), counted, user_id=user_id, since=since)
+    return [row["created_at"] for row in rows]
 
 
 def _answer_from(answered: AITask, request: _Request) -> AITask:

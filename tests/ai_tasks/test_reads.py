@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from ai_tasks import reads
 from ai_tasks.models import AITask
-from ai_tasks.serializers import TaskSerializer
+from ai_tasks.serializers import AcceptedTaskSerializer, TaskSerializer
 from tests.factories import AITaskFactory, TopicFactory
 from utils.json import dumps
 
@@ -42,6 +42,11 @@ def test_the_detail_is_the_serializers_for_every_field(alice, tasks, django_asse
             fast = reads.detail(task.pk, user_id=alice.pk)
 
         assert orjson.loads(dumps(fast)) == orjson.loads(dumps(TaskSerializer(task).data))
+
+
+def test_the_answer_to_a_submission_is_the_serializers_for_every_field(tasks):
+    for task in tasks:
+        assert orjson.loads(dumps(reads.accepted(task))) == orjson.loads(dumps(AcceptedTaskSerializer(task).data))
 
 
 def test_a_strangers_task_does_not_exist(charlie, tasks):
