@@ -26,7 +26,7 @@ DATABASE_RETRY_SECONDS = 5
 
 
 class FieldError(TypedDict):
-    """One thing wrong with the request; ``pointer`` is a JSON pointer into its body or query."""
+    """One thing wrong with the request, and where: see :func:`pointer_to`."""
 
     pointer: str
     code: str
@@ -205,15 +205,19 @@ def _from_drf(exc: drf.APIException) -> ApplicationError:
     return error
 
 
+def pointer_to(*path: object) -> str:
+    """The JSON pointer (RFC 6901) to a place in the request."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
 def field_errors(details: Any, pointer: str = "") -> list[FieldError]:
-    """Flatten DRF's nested error details into errors with JSON pointers (RFC 6901)."""
+    """Flatten DRF's nested error details into errors with pointers."""
     if isinstance(details, dict) and isinstance(details.get("message"), str) and "code" in details:
         return [{"pointer": pointer, "code": str(details["code"]), "detail": str(details["message"])}]
     found: list[FieldError] = []
     if isinstance(details, dict):
         for key, value in details.items():
-            part = "" if key == "non_field_errors" else "/" + str(key).replace("~", "~0").replace("/", "~1")
-            found += field_errors(value, pointer + part)
+            found += field_errors(value, pointer if key == "non_field_errors" else pointer + pointer_to(key))
     elif isinstance(details, list):
         for index, value in enumerate(details):
             is_leaf = isinstance(value, dict) and isinstance(value.get("message"), str) and "code" in value

@@ -1,7 +1,8 @@
 """JSON in and out: a strict parser, and a renderer that writes bytes at once."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -13,7 +14,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from utils.exceptions import ApplicationError, FieldError
+from utils.exceptions import ApplicationError, FieldError, pointer_to
 
 MAX_DEPTH = 32
 MEDIA_TYPE = "application/json"
@@ -57,41 +58,41 @@ def loads_strictly(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         # A body that nests too deeply for orjson itself ends here too.
         raise InvalidJSON(f"The request body is not valid JSON: {error.msg} at character {error.pos}.") from error
-    for pointer, depth, value in _walk(data):
-        if depth > MAX_DEPTH and isinstance(value, dict | list):
-            raise InvalidJSON(f"The request body nests deeper than {MAX_DEPTH} levels.")
-        if isinstance(value, str) and "\x00" in value:
-            error_here: FieldError = {
-                "pointer": pointer,
-                "code": "null_character",
-                "detail": "Null characters are not allowed.",
-            }
-            raise InvalidJSON("The request body has a null character.", errors=[error_here])
+    _check(data, [])
     json.loads(body, object_pairs_hook=_without_duplicates)
     return data
 
 
-def _walk(data: Any) -> Iterator[tuple[str, int, Any]]:
-    """Every key and value with its JSON pointer and depth, without recursion."""
-    stack: list[tuple[str, int, Any]] = [("", 1, data)]
-    while stack:
-        pointer, depth, value = stack.pop()
-        yield pointer, depth, value
-        if depth > MAX_DEPTH:
-            continue
-        if isinstance(value, dict):
-            for key, item in value.items():
-                yield pointer, depth, key
-                stack.append((f"{pointer}/{key}", depth + 1, item))
-        elif isinstance(value, list):
-            stack.extend((f"{pointer}/{index}", depth + 1, item) for index, item in enumerate(value))
+def _check(value: Any, path: list[str | int]) -> None:
+    """Refuse null characters and deep nesting in what stands at ``path``, which bounds the recursion."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise _null_character(path)
+    elif isinstance(value, dict | list):
+        if len(path) >= MAX_DEPTH:
+            raise InvalidJSON(f"The request body nests deeper than {MAX_DEPTH} levels.")
+        for place, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(place, str) and "\x00" in place:
+                raise _null_character(path)
+            if isinstance(item, str | dict | list):
+                path.append(place)
+                _check(item, path)
+                path.pop()
+
+
+def _null_character(path: list[str | int]) -> InvalidJSON:
+    error: FieldError = {
+        "pointer": pointer_to(*path),
+        "code": "null_character",
+        "detail": "Null characters are not allowed.",
+    }
+    return InvalidJSON("The request body has a null character.", errors=[error])
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        duplicate = next(key for key in keys if keys.count(key) > 1)
+        (duplicate, _), *_ = Counter(key for key, _ in pairs).most_common(1)
         raise InvalidJSON(f"The key {duplicate[:100]!r} appears twice in one object.")
     return found
 

@@ -1,10 +1,14 @@
 """Serializers that refuse what they do not know."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
+
+UNKNOWN_FIELDS_SHOWN = 20
+"""An answer names no more of them: a body may have a hundred thousand."""
 
 
 class RefuseUnknownFields:
@@ -13,7 +17,7 @@ class RefuseUnknownFields:
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
             known = {name for name, field in self.fields.items() if not field.read_only}  # type: ignore[attr-defined]
-            unknown = [name for name in data if name not in known]
+            unknown = list(islice((name for name in data if name not in known), UNKNOWN_FIELDS_SHOWN))
             if unknown:
                 message = ErrorDetail("This field is not known here.", code="unknown_field")
                 raise serializers.ValidationError({name: [message] for name in unknown})

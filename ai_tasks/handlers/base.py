@@ -4,6 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import islice
 from operator import itemgetter
 from typing import Any, ClassVar, Literal, TypedDict
 
@@ -13,7 +14,8 @@ from jsonschema.exceptions import ValidationError
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer, Source
 from notes.models import TEXT_MAX_BYTES, TITLE_MAX_LENGTH, Topic
-from utils.exceptions import FieldError, InvalidRequest
+from utils.exceptions import FieldError, InvalidRequest, pointer_to
+from utils.serializers import UNKNOWN_FIELDS_SHOWN
 
 CONTEXT_MAX_LENGTH = 10_000
 INSTRUCTIONS_MAX_LENGTH = 2_000
@@ -151,14 +153,15 @@ def report(observer: Observer, percent: int, message: str, text: str = "") -> No
 
 def _field_errors(found: ValidationError) -> Iterator[FieldError]:
     """A finding of the schema in our words: its own would repeat the user's text."""
-    pointer = POINTER + "".join(f"/{_escaped(str(part))}" for part in found.absolute_path)
+    pointer = POINTER + pointer_to(*found.absolute_path)
     expected: Any = found.validator_value
     instance: Any = found.instance
     schema: Any = found.schema
     match found.validator:
         case "additionalProperties":
-            for name in set(instance) - set(schema["properties"]):
-                yield _error(f"{pointer}/{_escaped(str(name))}", "unknown_field", "This field is not known here.")
+            unknown = (name for name in instance if name not in schema["properties"])
+            for name in islice(unknown, UNKNOWN_FIELDS_SHOWN):
+                yield _error(pointer + pointer_to(name), "unknown_field", "This field is not known here.")
         case "required":
             # Each missing field is a finding of its own, whose name stands in its message only.
             name = next(name for name in expected if found.message.startswith(repr(name)))
@@ -181,10 +184,6 @@ def _text_errors(pointer: str, text: str) -> Iterator[FieldError]:
         yield _error(pointer, "invalid_characters", "This text has characters that cannot be stored.")
     elif len(text.encode()) > TEXT_MAX_BYTES:
         yield _error(pointer, "max_length", f"Expected at most {TEXT_MAX_BYTES} bytes.")
-
-
-def _escaped(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")
 
 
 def _error(pointer: str, code: str, detail: str) -> FieldError:

@@ -1,8 +1,22 @@
 """What the parser refuses, and where it says that it is."""
 
+import tracemalloc
+
 import pytest
 
-from utils.json import InvalidJSON, dumps, loads_strictly
+from utils.json import InvalidJSON, _without_duplicates, dumps, loads_strictly
+
+
+class Key(str):
+    """A text that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        Key.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
 
 
 def nested(depth: int) -> bytes:
@@ -40,9 +54,42 @@ def test_a_null_character_is_refused_where_it_stands():
     assert [error["pointer"] for error in refusal.value.errors] == ["/a/1/b"]
 
 
-def test_a_null_character_in_a_key_is_refused():
-    with pytest.raises(InvalidJSON):
-        loads_strictly(b'{"a\\u0000": 1}')
+def test_the_place_of_a_null_character_is_escaped_as_pointers_are():
+    with pytest.raises(InvalidJSON) as refusal:
+        loads_strictly(b'{"a/b~c": "\\u0000"}')
+
+    assert [error["pointer"] for error in refusal.value.errors] == ["/a~1b~0c"]
+
+
+def test_a_null_character_in_a_key_is_refused_where_its_object_stands():
+    with pytest.raises(InvalidJSON) as refusal:
+        loads_strictly(b'[{"a\\u0000": 1}]')
+
+    assert [error["pointer"] for error in refusal.value.errors] == ["/0"]
+
+
+def test_no_body_takes_much_more_memory_than_it_has():
+    body = b'{"' + b"k" * 100_000 + b'": [' + b'"",' * 20_000 + b'""]}'
+    tracemalloc.start()
+    try:
+        loads_strictly(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 20 * len(body)
+
+
+def test_the_last_of_many_keys_is_found_to_appear_twice_in_one_pass():
+    """Comparing each key with all others would take minutes for a body of the largest size."""
+    keys = [Key(f"key {number}") for number in range(10_000)]
+    pairs = [(key, 1) for key in [*keys, keys[-1]]]
+    Key.compared = 0
+
+    with pytest.raises(InvalidJSON, match="key 9999"):
+        _without_duplicates(pairs)
+
+    assert Key.compared < 10 * len(keys)
 
 
 def test_an_escaped_backslash_before_u0000_is_no_null_character():
