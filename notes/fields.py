@@ -6,18 +6,12 @@ from django.core.exceptions import ValidationError as InvalidValue
 from django.core.validators import RegexValidator, URLValidator
 from rest_framework import serializers
 
-from notes.models import TEXT_MAX_BYTES, TITLE_MAX_LENGTH
+from notes.models import TAGS_MAX, TEXT_MAX_BYTES, TITLE_MAX_LENGTH
 from notes.search import SEARCH_MAX_LENGTH, TooManyWords, split_words
 from notes.tags import InvalidTag, distinct_tags, normalize_tag
-from utils.serializers import StrictCharField
+from utils.serializers import StrictCharField, too_many
 
 URL_MAX_LENGTH = 2000
-
-
-def too_many(values: list[Any], maximum: int) -> None:
-    """Refuse more than ``maximum`` values."""
-    if len(values) > maximum:
-        raise serializers.ValidationError(f"There may be at most {maximum}.", code="too_many")
 
 
 def _fits(text: str) -> None:
@@ -62,8 +56,11 @@ class TagsField(serializers.ListField):
     """Tags in the one spelling, distinct, in the order given."""
 
     child = TagField()
+    sent_max = 10 * TAGS_MAX  # how many may be sent to become TAGS_MAX distinct ones
 
     def to_internal_value(self, data: Any) -> list[str]:
+        if isinstance(data, list) and len(data) > self.sent_max:
+            raise too_many(TAGS_MAX)
         try:
             return distinct_tags(super().to_internal_value(data))
         except InvalidTag as error:

@@ -14,14 +14,13 @@ from notes.fields import (
     TagsParameter,
     TitleField,
     WebAddressField,
-    too_many,
 )
 from notes.models import SOURCES_MAX, Chapter, Note, NoteVersion, Topic
 from notes.search import to_html
 from notes.services import CHAPTERS_MAX, TOPICS_MAX
 from utils.compiled_reads import Row
 from utils.query_optimization import NOTE_ORDERINGS
-from utils.serializers import StrictSerializer
+from utils.serializers import BoundedListSerializer, StrictSerializer
 
 # --- What clients write -----------------------------------------------------------------------------------------------
 
@@ -38,11 +37,7 @@ class TopicWriteSerializer(StrictSerializer):
     explanation = LongTextField(default="")
     code = LongTextField(default="")
     code_language = CodeLanguageField(default="")
-    sources = SourceSerializer(many=True, default=list)
-
-    def validate_sources(self, sources: list[dict[str, str]]) -> list[dict[str, str]]:
-        too_many(sources, SOURCES_MAX)
-        return sources
+    sources = BoundedListSerializer(child=SourceSerializer(), max_length=SOURCES_MAX, default=list)
 
 
 class TopicCreateSerializer(TopicWriteSerializer):
@@ -72,11 +67,7 @@ class ChapterMoveSerializer(StrictSerializer):
 class NewChapterSerializer(ChapterWriteSerializer):
     """A chapter of a note that is being created."""
 
-    topics = TopicWriteSerializer(many=True, default=list)
-
-    def validate_topics(self, topics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        too_many(topics, TOPICS_MAX)
-        return topics
+    topics = BoundedListSerializer(child=TopicWriteSerializer(), max_length=TOPICS_MAX, default=list)
 
 
 class NoteWriteSerializer(StrictSerializer):
@@ -88,11 +79,7 @@ class NoteWriteSerializer(StrictSerializer):
 
 
 class NoteCreateSerializer(NoteWriteSerializer):
-    chapters = NewChapterSerializer(many=True, default=list)
-
-    def validate_chapters(self, chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        too_many(chapters, CHAPTERS_MAX)
-        return chapters
+    chapters = BoundedListSerializer(child=NewChapterSerializer(), max_length=CHAPTERS_MAX, default=list)
 
 
 # --- What clients ask for ---------------------------------------------------------------------------------------------

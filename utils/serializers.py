@@ -9,6 +9,7 @@ from rest_framework.exceptions import ErrorDetail
 
 UNKNOWN_FIELDS_SHOWN = 20
 """An answer names no more of them: a body may have a hundred thousand."""
+WRONG_ITEMS_SHOWN = 20
 
 
 class RefuseUnknownFields:
@@ -43,3 +44,42 @@ class OnlyText:
 
 class StrictCharField(OnlyText, serializers.CharField):
     """A field that takes a JSON string and nothing else."""
+
+
+def too_many(maximum: int) -> serializers.ValidationError:
+    return serializers.ValidationError(f"There may be at most {maximum}.", code="too_many")
+
+
+class BoundedListSerializer(serializers.ListSerializer[Any]):
+    """A list with a ``max_length``, of which no more is looked at than it takes to accept or to refuse it."""
+
+    max_length: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._wrong_items = 0
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self.max_length:
+            raise too_many(self.max_length)
+        return super().to_internal_value(data)
+
+    def run_child_validation(self, data: Any) -> Any:
+        if self._wrong_items >= WRONG_ITEMS_SHOWN:
+            return None  # what the others are makes no difference any more
+        try:
+            return super().run_child_validation(data)
+        except serializers.ValidationError:
+            self._wrong_items += 1
+            raise
+
+
+class BoundedListField(serializers.ListField):
+    """A list of values with a ``max_length``, which is looked at before the values."""
+
+    max_length: int
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return super().to_internal_value(data)

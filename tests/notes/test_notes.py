@@ -128,11 +128,16 @@ def test_reading_never_loads_the_search_vectors(alice, alice_client, make_note):
             ("/tags/5", "max_length"),
         ]),
         ({"title": "x", "tags": [f"t{i}" for i in range(21)]}, [("/tags", "too_many")]),
+        ({"title": "x", "tags": [""] * 201}, [("/tags", "too_many")]),  # and nothing about any of them
         ({"title": "x", "chapters": [{}]}, [("/chapters/0/title", "required")]),
-        ({"title": "x", "chapters": [{"title": "c"}] * 101}, [("/chapters", "too_many")]),
+        ({"title": "x", "chapters": [{}] * 101}, [("/chapters", "too_many")]),
+        ({"title": "x", "chapters": [{}] * 100}, [(f"/chapters/{i}/title", "required") for i in range(20)]),
+        ({"title": "x", **{f"field {i}": 0 for i in range(100)}}, [
+            (f"/field {i}", "unknown_field") for i in range(20)
+        ]),
         ({"title": "x", "chapters": [{"title": "c", "order": 3}]}, [("/chapters/0/order", "unknown_field")]),
         (
-            {"title": "x", "chapters": [{"title": "c", "topics": [{"title": "t"}] * 101}]},
+            {"title": "x", "chapters": [{"title": "c", "topics": [{}] * 101}]},
             [("/chapters/0/topics", "too_many")],
         ),
         (
