@@ -67,7 +67,7 @@ MIDDLEWARE = [
     "utils.throttling.RateLimitHeadersMiddleware",
     "utils.middleware.QueryCountDebugMiddleware",
     "utils.middleware.AdminSessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "utils.middleware.ContentLengthMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "utils.middleware.AdminAuthenticationMiddleware",
     "utils.middleware.AdminMessageMiddleware",

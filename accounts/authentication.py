@@ -10,9 +10,9 @@ from accounts import state
 from accounts.models import User
 from accounts.tokens import AccessClaims, InvalidToken, read_access
 from utils.admission import Admission, Subject, admit
-from utils.pages import FastRead, asked_with, fast_read_of
+from utils.pages import FastRead, asked_with, fast_read_of, read_scopes
 from utils.redis import RedisUnavailable
-from utils.throttling import Limit, limits_of, local_counters, scopes_of
+from utils.throttling import Limit, limits_of, local_counters
 
 _LOADED_FIELDS = ["id", "is_active", "is_staff", "token_version"]
 
@@ -31,10 +31,12 @@ class SessionJWTAuthentication(BaseAuthentication):
         plain_request = request._request
         if not hasattr(plain_request, "admission"):  # it is there if the page cache was asked already
             view = (request.parser_context or {}).get("view")
-            read = fast_read_of(view, getattr(view, "action", None), request)
-            scopes = scopes_of(view) if read is None else read.scopes
+            action = getattr(view, "action", None)
             plain_request.admission = admit_request(  # type: ignore[attr-defined]
-                claims, plain_request, read, limits_of(scopes)
+                claims,
+                plain_request,
+                fast_read_of(view, action, request),
+                limits_of(read_scopes(view, action, request)),
             )
         is_staff = plain_request.admission.is_staff  # type: ignore[attr-defined]
         user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, is_staff, claims.token_version])

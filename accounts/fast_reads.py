@@ -3,26 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
-from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
-from psycopg_pool import PoolTimeout
-from rest_framework.exceptions import APIException
 
 from accounts.authentication import admit_request, read_bearer
-from accounts.tokens import InvalidToken
-from utils.exceptions import ApplicationError
+from utils.exceptions import problem_exception_handler
 from utils.pages import FastReads, answer, fast_read_of, found_page
 from utils.throttling import limits_of
-
-_FOR_THE_VIEW_TO_SAY = (InvalidToken, DatabaseError, PoolTimeout, ObjectDoesNotExist, APIException, ApplicationError)
 
 
 class FastReadMiddleware:
     """Answer a signed-in GET that its view names as a fast read, with every check that the view would make.
 
     What cannot be answered so goes on to the view, which finds the request's admission there and does not ask again.
-    Whatever is wrong with the request is the view's to say.
+    What goes wrong is answered here: the view would try the same, and wait for a database that is away once more.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -52,5 +45,5 @@ class FastReadMiddleware:
                 return found_page(admission.page)
             renderer = read.renderer
             return answer(request, read, admission.page, lambda: renderer(request, claims.user_id, **kwargs))
-        except _FOR_THE_VIEW_TO_SAY:
-            return None
+        except Exception as error:  # noqa: BLE001  # logged and answered as everywhere
+            return problem_exception_handler(error, {"request": request})

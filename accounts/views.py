@@ -178,7 +178,7 @@ class PasswordResetConfirmView(PublicView):
 class MeViewSet(FastReads, viewsets.GenericViewSet):
     """The signed-in user's own profile."""
 
-    fast_reads = {"retrieve": FastRead(ttl=settings.CACHE_TTL_PROFILE)}
+    fast_reads = {"retrieve": FastRead(ttl=settings.CACHE_TTL_PROFILE, has_query=False)}
     serializer_class = UserSerializer
     pagination_class = None
 

@@ -17,8 +17,6 @@ from utils.throttling import Limit, Usage
 STATE_SECONDS = 60
 """How long a session's state is believed; also how long a mark against it must stand."""
 
-_MAX_TAGS = 10
-
 # A state is "<token_version>:<is_staff>". Its session may be marked as revoked, and its user's token version as raised;
 # both marks outlive every state that was read before them.
 _ADMIT = Script(
@@ -71,7 +69,7 @@ local answer
 if not etag then
   local fills = redis.call('SET', key .. ':filler', '1', 'NX', 'PX', filler_ms)
   answer = {fills and 'miss' or 'busy', key}
-elseif string.find(tags, '\\n' .. etag .. '\\n', 1, true) then
+elseif string.find(tags, '\\n' .. etag .. '\\n', 1, true) or string.find(tags, '\\n*\\n', 1, true) then
   answer = {'same', etag}
 else
   answer = {'hit', etag, redis.call('HGET', key, 'body')}
@@ -144,7 +142,8 @@ def admit(
 ) -> Admission:
     """Ask Redis whether this request may go on, count it, and look for its page.
 
-    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes.
+    A request that one limit denies counts against none. ``if_none_match`` are opaque tags without quotes, ``*``
+    for any.
     ``staff_as_read`` is what the database said of a session that was ``unknown``: it is remembered, unless a mark says
     that it is out of date. ``beside`` is another script for the same round trip; it is run whatever the verdict, so it
     must change nothing that matters. Raises ``RedisUnavailable``.
@@ -166,7 +165,7 @@ def admit(
                 subject.token_version,
                 int(time.time() * 1000),
                 page_name if settings.PAGE_CACHE_ENABLED and not debt.is_growing else "",
-                "\n" + "\n".join(if_none_match[:_MAX_TAGS]) + "\n",
+                "\n" + "\n".join(if_none_match) + "\n",
                 new_token(),
                 TOKEN_SECONDS,
                 user_id,

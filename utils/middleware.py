@@ -13,6 +13,8 @@ from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
 from utils.exceptions import (
@@ -84,6 +86,19 @@ class ProblemDetailsMiddleware:
         if as_application_error(exc) is None:
             return unexpected_error_response(request, exc)
         return problem_exception_handler(exc, {"request": request})
+
+
+class ContentLengthMiddleware(CommonMiddleware):
+    """Django's middleware that tells the length of an answer, but of none that has no body of its own.
+
+    A 304 speaks of the answer that the client has, whose length is not 0.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response = super().process_response(request, response)
+        if response.status_code == 304:
+            del response["Content-Length"]
+        return response
 
 
 class OnlyOnPagesForPeople(MiddlewareMixin):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,7 +15,11 @@ from utils.json import MEDIA_TYPE
 from utils.query_optimization import CacheOptimizer
 from utils.redis import ScriptCall
 from utils.rendering import Rendered, render
-from utils.throttling import DEFAULT_SCOPES
+from utils.throttling import DEFAULT_SCOPES, scopes_of
+
+MAX_PAGE_BYTES = 256 * 1024
+"""A longer answer is made anew each time: no user's pages may crowd out those of all others."""
+_MAX_TAGS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class FastRead:
 
     ttl: int | None = None
     """Seconds that the answer is kept as a page; None: it is made anew each time."""
+    has_query: bool = True
+    """Whether the answer depends on the query's parameters, so that there is a page for each arrangement of them."""
     renderer: Callable[..., Rendered] | None = None
     """Makes the answer before REST framework begins, from the request, the user's id and the path's arguments; what it
     raises, the view raises again. Without it only a kept page is answered so early."""
@@ -43,15 +49,25 @@ class FastReads:
 
 def fast_read_of(view: Any, action: str | None, request: HttpRequest | Request) -> FastRead | None:
     """``view`` is a view or its class."""
+    return _named_read(view, action) if request.method == "GET" else None
+
+
+def read_scopes(view: Any, action: str | None, request: HttpRequest | Request) -> Sequence[str]:
+    """The scopes of the limits that the request counts against; a HEAD costs what its GET costs."""
+    read = _named_read(view, action) if request.method in ("GET", "HEAD") else None
+    return scopes_of(view) if read is None else read.scopes
+
+
+def _named_read(view: Any, action: str | None) -> FastRead | None:
     reads: Mapping[str, FastRead] = getattr(view, "fast_reads", {})
-    return reads.get(action or "get") if request.method == "GET" else None
+    return reads.get(action or "get")
 
 
-def page_name(path: str, query_string: str) -> str:
+def page_name(read: FastRead, request: HttpRequest | Request) -> str:
     """A name for a page, unique among the pages of one user, however the query's parameters are arranged."""
-    if not query_string:
-        return path
-    return CacheOptimizer.get_cache_key("page", path, dict(QueryDict(query_string).lists()))
+    if not read.has_query or not request.GET:
+        return request.path
+    return CacheOptimizer.get_cache_key("page", request.path, dict(request.GET.lists()))
 
 
 def asked_with(read: FastRead | None, request: HttpRequest | Request, user_id: int) -> dict[str, Any]:
@@ -62,14 +78,19 @@ def asked_with(read: FastRead | None, request: HttpRequest | Request, user_id: i
     if read.beside is not None:
         asked["beside"] = read.beside(user_id)
     if read.ttl is not None:
-        asked["page_name"] = page_name(request.path, request.META.get("QUERY_STRING", ""))
-        asked["if_none_match"] = opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))
+        asked["page_name"] = page_name(read, request)
+        asked["if_none_match"] = _known_tags(request)
     return asked
 
 
 def opaque_tags(header: str) -> list[str]:
     """The tags of an ``If-Match`` or ``If-None-Match`` header without quotes and ``W/``, as gzip weakens tags."""
     return [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()]
+
+
+def _known_tags(request: HttpRequest | Request) -> list[str]:
+    """The tags of the answers that the client has, ``*`` for any; of more than a few the first."""
+    return opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))[:_MAX_TAGS]
 
 
 def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], Rendered]) -> HttpResponse:
@@ -88,7 +109,10 @@ def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], 
             abandon_page(page.key)
         raise
     if page.outcome == "miss" and read.ttl is not None:
-        store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=read.ttl)
+        if len(rendered.body) <= MAX_PAGE_BYTES:
+            store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=read.ttl)
+        else:
+            abandon_page(page.key)
     return conditional(request, rendered)
 
 
@@ -101,11 +125,9 @@ def found_page(page: Page) -> HttpResponse | None:
 
 def conditional(request: HttpRequest, rendered: Rendered) -> HttpResponse:
     """The rendered answer, or 304 if the client has it."""
-    header = request.META.get("HTTP_IF_NONE_MATCH")
-    if header:
-        tags = opaque_tags(header)
-        if rendered.etag in tags or "*" in tags:
-            return _not_modified(rendered.etag)
+    tags = _known_tags(request)
+    if rendered.etag in tags or "*" in tags:
+        return _not_modified(rendered.etag)
     return _response(rendered)
 
 
@@ -131,7 +153,7 @@ def fast_read(method: Callable[..., Response | Rendered]) -> Callable[..., HttpR
 
 
 def _not_modified(etag: str) -> HttpResponse:
-    return HttpResponse(status=304, headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"})
+    return HttpResponseNotModified(headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"})
 
 
 def _response(rendered: Rendered) -> HttpResponse:

@@ -23,7 +23,10 @@ _VERSION_MAX_DIGITS = 10
 class NotePages(FastReads):
     """Lists and details of notes, and of what is in them, are pages."""
 
-    fast_reads = {"list": FastRead(ttl=settings.CACHE_TTL_LIST), "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST)}
+    fast_reads = {
+        "list": FastRead(ttl=settings.CACHE_TTL_LIST),
+        "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST, has_query=False),
+    }
 
 
 def paginated(view: viewsets.GenericViewSet) -> Response:

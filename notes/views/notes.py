@@ -57,7 +57,7 @@ class NoteViewSet(FastReads, viewsets.GenericViewSet):
     serializer_class = NoteListSerializer
     fast_reads = {
         "list": FastRead(ttl=settings.CACHE_TTL_LIST, renderer=render_list),
-        "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST, renderer=render_detail),
+        "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST, has_query=False, renderer=render_detail),
     }
 
     def get_queryset(self) -> QuerySet[Note]:

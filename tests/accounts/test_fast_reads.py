@@ -3,8 +3,10 @@
 import threading
 
 import pytest
+from django.db import OperationalError
 from rest_framework.views import APIView
 
+from notes import reads
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory
 from utils import pages
 from utils.caching import store_page
@@ -113,3 +115,97 @@ def test_a_reader_is_given_the_page_that_another_is_making(alice_client, targets
     answer = alice_client.get(targets["list"])
 
     assert (answer.content, answer["ETag"]) == (b"[]", '"theirs"')
+
+
+@pytest.mark.parametrize("name", ["list", "detail"])
+def test_a_database_that_is_away_is_asked_once(alice_client, targets, name, monkeypatch):
+    asked = []
+
+    def refuse(*args, **kwargs):
+        asked.append(args)
+        raise OperationalError
+
+    monkeypatch.setattr(reads, "read_rows", refuse)
+
+    answer = alice_client.get(targets[name])
+
+    assert (answer.status_code, answer.json()["code"], len(asked)) == (503, "unavailable", 1)
+
+
+def test_what_nobody_expected_is_the_same_500_as_everywhere(alice_client, targets, monkeypatch):
+    def fail(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(reads, "read_rows", fail)
+    alice_client.raise_request_exception = False
+
+    answer = alice_client.get(targets["detail"])
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+
+
+def test_parameters_that_a_detail_does_not_read_make_no_more_pages(alice_client, targets, django_assert_num_queries):
+    alice_client.get(targets["detail"] + "?nonsense=1")
+
+    with django_assert_num_queries(0):
+        alice_client.get(targets["detail"] + "?nonsense=2")
+
+
+def test_an_answer_too_long_for_a_page_is_made_each_time_and_holds_nobody_off(
+    alice_client, targets, monkeypatch, django_assert_num_queries
+):
+    monkeypatch.setattr(pages, "MAX_PAGE_BYTES", 10)
+    monkeypatch.setattr(pages, "await_page", lambda _: pytest.fail("Somebody waits for what nobody stores."))
+    alice_client.get(targets["detail"])
+
+    with django_assert_num_queries(2):
+        assert alice_client.get(targets["detail"]).status_code == 200
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        ("*", 304),
+        ("{}", 304),
+        ("W/{}", 304),
+        ('"a", {}', 304),
+        (", ".join(f'"{number}"' for number in range(9)) + ", {}", 304),
+        (", ".join(f'"{number}"' for number in range(10)) + ", {}", 200),  # only so many are looked at
+        ('"a"', 200),
+    ],
+)
+def test_a_page_and_an_answer_that_is_made_agree_on_what_a_client_has(
+    alice_client, targets, tags, status, cached, monkeypatch
+):
+    etag = alice_client.get(targets["list"])["ETag"]
+    if not cached:
+        monkeypatch.setattr(pages, "found_page", lambda _: None)
+
+    assert alice_client.get(targets["list"], HTTP_IF_NONE_MATCH=tags.format(etag)).status_code == status
+
+
+def test_a_304_says_nothing_of_a_body(alice_client, targets):
+    etag = alice_client.get(targets["list"])["ETag"]
+
+    answer = alice_client.get(targets["list"], HTTP_IF_NONE_MATCH=etag)
+
+    assert answer.status_code == 304
+    assert not {"Content-Type", "Content-Length"} & set(answer.headers)
+
+
+def test_queries_of_other_bytes_have_other_pages(alice, alice_client):
+    NoteFactory(user=alice, tags=["\u00e9"])
+
+    found = alice_client.get("/api/notes/", QUERY_STRING="tags=\u00e9".encode().decode("latin-1"))
+    others = alice_client.get("/api/notes/", QUERY_STRING="tags=%C3%83%C2%A9")
+
+    assert (len(found.json()["results"]), others.json()["results"]) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["pending", "task"])
+def test_a_head_counts_as_its_get_does(alice_client, targets, name):
+    got, headed = alice_client.get(targets[name]), alice_client.head(targets[name])
+
+    assert (got["RateLimit-Limit"], got["RateLimit-Remaining"]) == ("120", "119")
+    assert (headed["RateLimit-Limit"], headed["RateLimit-Remaining"]) == ("120", "118")
