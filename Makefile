@@ -14,7 +14,8 @@ PRODUCTION := ENVIRONMENT=production DEBUG=false \
 	SECRET_KEY=only-for-checks-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFG \
 	JWT_SIGNING_KEY=only-for-checks-9876543210-abcdefghijklmnopqrstuvwxyz-ABCDEFG \
 	DATABASE_URL=postgresql://nobody@127.0.0.1:1/nothing REDIS_URL=redis://127.0.0.1:1/0 \
-	ALLOWED_HOSTS=api.example.com CORS_ALLOWED_ORIGINS=https://app.example.com
+	ALLOWED_HOSTS=api.example.com CORS_ALLOWED_ORIGINS=https://app.example.com \
+	EMAIL_URL=smtp+tls://mail.example.com
 
 .DEFAULT_GOAL := help
 .PHONY: help run test chaos bench check format schema clean

@@ -5,15 +5,18 @@ hold 10,000 open keep-alive connections.
 """
 
 import os
+from pathlib import Path
 
 from NoteAssist_AI import env
+from NoteAssist_AI.open_files import connections_allowed
 
+env.load_file(Path(__file__).resolve().parent / ".env")
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
 bind = f"{_host}:{env.integer('PORT', 8000, minimum=1)}"
 worker_class = "NoteAssist_AI.gunicorn_worker.Worker"  # gthread, but for one thing
 workers = env.integer("WEB_CONCURRENCY", 2, minimum=1)
 threads = env.integer("WEB_THREADS", 16, minimum=1)
-worker_connections = 8000
+worker_connections = connections_allowed(8000)
 keepalive = 75  # seconds: longer than the proxy keeps its own connections
 timeout = 30
 graceful_timeout = 25

@@ -4,19 +4,22 @@ The same application on another port. Streams hold no database connection, so a 
 """
 
 import os
-import resource
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from NoteAssist_AI import env
+from NoteAssist_AI.open_files import connections_allowed
 
+env.load_file(Path(__file__).resolve().parent / ".env")
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
 # A platform tells each service its own PORT; beside `web` on one machine the next port is free.
 bind = f"{_host}:{env.integer('EVENTS_PORT', env.integer('PORT', 8001, minimum=1), minimum=1)}"
 worker_class = "gevent"
 workers = env.integer("EVENTS_CONCURRENCY", 1, minimum=1)
-_max_streams = env.integer("EVENTS_MAX_STREAMS", 10_000, minimum=1)
-worker_connections = _max_streams + 1000  # room for requests that are refused
+_ROOM = 1000  # connections of requests that are refused
+_max_streams = connections_allowed(env.integer("EVENTS_MAX_STREAMS", 10_000, minimum=1) + _ROOM) - _ROOM
+worker_connections = _max_streams + _ROOM
 backlog = 4096  # all clients of a process that was restarted come at once
 keepalive = 5  # seconds: a connection whose stream has ended has no other use
 timeout = 30
@@ -32,15 +35,6 @@ raw_env = [
     f"DB_POOL_MAX={env.integer('EVENTS_DB_POOL_MAX', 4, minimum=1)}",
     f"SSE_MAX_STREAMS={_max_streams}",
 ]
-
-
-def on_starting(server: object) -> None:
-    """Each stream is an open file; the soft limit is often 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = worker_connections + 1000
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -49,6 +49,7 @@ def main() -> int:
             signal.signal(signum, signal.default_int_handler)
     os.environ[RUN_VARIABLE] = uuid.uuid4().hex
     try:
+        env.load_file(BASE_DIR / ".env")
         port = free_port("PORT", 8000)
         events_port = free_port("EVENTS_PORT", port + 1)
         embedded.ensure()

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from NoteAssist_AI import env
+from NoteAssist_AI import env, monitoring
+from NoteAssist_AI.postgresql.connections import BoundedConnection
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_file(BASE_DIR / ".env")
@@ -130,7 +131,14 @@ DATABASES["default"]["OPTIONS"] = {
     "prepare_threshold": None if _BEHIND_TRANSACTION_POOLER else 2,
     # A pool keeps connections between requests: reconnecting costs about 10 ms each time.
     # It waits twice as long after each failure to connect; begun anew after 3 s, it finds a server that is back in 2 s.
-    "pool": {"min_size": 1, "max_size": DB_POOL_MAX, "timeout": 5, "max_idle": 300, "reconnect_timeout": 3},
+    "pool": {
+        "connection_class": BoundedConnection,
+        "min_size": 1,
+        "max_size": DB_POOL_MAX,
+        "timeout": 5,
+        "max_idle": 300,
+        "reconnect_timeout": 3,
+    },
 }
 
 # --- Redis: cache, limits, progress, broker ---------------------------------------------------------------------------
@@ -329,7 +337,13 @@ if IS_PRODUCTION:
 
 # --- Mail -------------------------------------------------------------------------------------------------------------
 
-_EMAIL_URL = urlsplit(env.url("EMAIL_URL", ("smtp", "smtps", "smtp+tls", "console"), "console://"))
+_MAIL_SERVERS = ("smtp", "smtps", "smtp+tls")
+_EMAIL_URL = urlsplit(
+    # Codes that reset passwords do not belong in production's log.
+    env.url("EMAIL_URL", _MAIL_SERVERS)
+    if IS_PRODUCTION
+    else env.url("EMAIL_URL", (*_MAIL_SERVERS, "console"), "console://")
+)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "NoteAssist AI <no-reply@noteassist.local>")
 EMAIL_TIMEOUT = 10
 if _EMAIL_URL.scheme == "console":
@@ -396,8 +410,7 @@ SENTRY_DSN = env.text("SENTRY_DSN", "")
 if SENTRY_DSN:
     import sentry_sdk
 
-    # Neither bodies nor users' data leave for a third party.
-    sentry_sdk.init(dsn=SENTRY_DSN, environment=ENVIRONMENT, send_default_pii=False, max_request_body_size="never")
+    sentry_sdk.init(**monitoring.options(SENTRY_DSN, ENVIRONMENT))
 
 # --- Development only -------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ class Bench:
             "REDIS_URL": self.redis_url,
             "PEERS_REDIS_URL": self.peers_redis_url,
             "ALLOWED_HOSTS": HOST,
+            "EMAIL_URL": "smtp://127.0.0.1:1",  # no benchmark sends any
             "CORS_ALLOWED_ORIGINS": "https://app.example.com",
             "LOG_LEVEL": "WARNING",
             "THROTTLE_BURST": "1000000/min",

@@ -24,6 +24,7 @@ PRODUCTION = {
     "JWT_SIGNING_KEY": "another-secret-of-this-test-0123456789-abcdefghijklmnopqrstuvwxyz",
     "ALLOWED_HOSTS": "127.0.0.1",
     "CORS_ALLOWED_ORIGINS": "https://app.example.com",
+    "EMAIL_URL": "smtp://127.0.0.1:1",
     "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     "DB_POOL_MAX": "16",
 }
@@ -96,12 +97,8 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
             assert started[name].wait(30) == 0, started[name].output
 
 
-@pytest.mark.parametrize("missing", ["SECRET_KEY", "JWT_SIGNING_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL"])
-def test_production_does_not_boot_without(missing, db):
-    environment = environment_of_this_test(**PRODUCTION)
-    del environment[missing]
-
-    started = subprocess.run(
+def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "manage.py", "check"],
         env=environment,
         cwd=settings.BASE_DIR,
@@ -111,8 +108,25 @@ def test_production_does_not_boot_without(missing, db):
         check=False,
     )
 
+
+@pytest.mark.parametrize(
+    "missing", ["SECRET_KEY", "JWT_SIGNING_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL"]
+)
+def test_production_does_not_boot_without(missing, db):
+    environment = environment_of_this_test(**PRODUCTION)
+    del environment[missing]
+
+    started = check(environment)
+
     assert started.returncode != 0
     assert missing in started.stderr
+
+
+def test_production_does_not_boot_with_mail_that_goes_to_the_log(db):
+    started = check(environment_of_this_test(**{**PRODUCTION, "EMAIL_URL": "console://"}))
+
+    assert started.returncode != 0
+    assert "EMAIL_URL" in started.stderr
 
 
 def test_render_starts_what_the_procfile_starts():

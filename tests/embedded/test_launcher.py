@@ -172,16 +172,19 @@ def test_a_process_that_does_not_listen_is_killed(launch, engines, tmp_path):
     assert alive(engines) == []
 
 
-def test_a_taken_port_is_named_before_anything_starts(engines, tmp_path):
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_taken_port_is_named_before_anything_starts(in_file, engines, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
+        environment = environment_of(engines, ENVIRONMENT="development", PORT="" if in_file else str(port))
+        (tmp_path / ".env").write_text(f"PORT={port}\n" if in_file else "PORT=1\n")
 
         answer = subprocess.run(
-            [sys.executable, "-m", "NoteAssist_AI.launcher"],
+            [sys.executable, "-c", LAUNCHER.replace("launcher.PROCFILE", "launcher.BASE_DIR"), tmp_path],
             cwd=PROJECT,
-            env=environment_of(engines, PORT=str(port)),
+            env={name: value for name, value in environment.items() if value},
             capture_output=True,
             text=True,
             timeout=30,

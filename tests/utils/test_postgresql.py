@@ -2,7 +2,9 @@
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+
+from NoteAssist_AI.postgresql import connections
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,5 +58,16 @@ def test_connections_that_were_sent_something_are_asked_and_kept(admin):
 def test_connections_are_not_asked_before_each_use(monkeypatch):
     all_backends()
     monkeypatch.setattr("psycopg_pool.ConnectionPool.check_connection", None)
+
+    assert backend() > 0
+
+
+def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch):
+    """Frozen or cut off, it does not end the statement itself, as this one's ``statement_timeout`` would not yet."""
+    settings.QUERY_TIMEOUT = 100
+    monkeypatch.setattr(connections, "MARGIN_SECONDS", 0.1)
+    with pytest.raises(OperationalError, match="stopped answering"), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(1)")
+    connection.close()
 
     assert backend() > 0
