@@ -102,8 +102,8 @@ class TopicQuerySet(models.QuerySet):
         ).order_by("order")
 
     def for_api(self) -> Self:
-        """Load what the API shows of a topic, its note's version included."""
-        return self.contents().annotate(version=F("chapter__note__version"))
+        """Load what the API shows of a topic, its note's version included, and which note that is."""
+        return self.contents().annotate(note_id=F("chapter__note_id"), version=F("chapter__note__version"))
 
     def ranked(self, terms: SearchTerms) -> Self:
         """Topics that have a word themselves and every word together with the titles above them, the best first."""

@@ -21,7 +21,7 @@ def render(data: Any, *, version: object = None) -> Rendered:
 
 
 def render_versioned(data: Mapping[str, Any]) -> Rendered:
-    """Render what shows a note, or a part of one, with the note's version."""
+    """Render what shows a note: its tag is its version."""
     return render(data, version=data["version"])
 
 

@@ -2,7 +2,7 @@
 
 from notes.services.ai import apply_ai_answer, text_hash
 from notes.services.chapters import create_chapter, delete_chapter, move_chapter, update_chapter
-from notes.services.editing import MovedMeanwhile, NoteChanged
+from notes.services.editing import MovedMeanwhile, NoteChanged, NoteState
 from notes.services.notes import NoteData, create_note, delete_note, import_notes, restore_note, update_note
 from notes.services.positions import CHAPTERS_MAX, TOPICS_MAX, OrderOutOfRange, TooManyChildren
 from notes.services.topics import create_topic, delete_topic, move_topic, update_topic
@@ -14,6 +14,7 @@ __all__ = [
     "MovedMeanwhile",
     "NoteChanged",
     "NoteData",
+    "NoteState",
     "OrderOutOfRange",
     "TooManyChildren",
     "apply_ai_answer",

@@ -9,7 +9,7 @@ none was kept in the last ten minutes. Of each note the last fifty.
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Now
@@ -22,6 +22,17 @@ VERSIONS_KEPT = 50
 
 Versions = Collection[int] | None
 """Versions one of which a note must have to be written to; None for any."""
+
+
+class NoteState(NamedTuple):
+    """A note at one of its versions: what a chapter or topic was read in, since it may move to another note."""
+
+    note_id: int
+    version: int
+
+
+NoteStates = Collection[NoteState] | None
+"""States one of which the note of a chapter or topic must be in for it to be written to; None for any."""
 
 
 class NoteChanged(PreconditionFailed):
@@ -56,6 +67,11 @@ def begin_edit(
     version, is_kept = Note.objects.filter(pk=note_id).values_list("version", Exists(kept_lately)).get()
     if reason != NoteVersion.Reason.EDIT or not is_kept:
         _keep(note_id=note_id, version=version - 1, reason=reason)
+
+
+def versions_of(note_id: int, states: NoteStates) -> Versions:
+    """The versions of this note among the states: one that was seen of another note is none of them."""
+    return None if states is None else [state.version for state in states if state.note_id == note_id]
 
 
 def begin_edits(*, user_id: int, notes: Mapping[int, Versions]) -> None:

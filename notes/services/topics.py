@@ -5,14 +5,14 @@ from typing import Any
 
 from notes.models import Chapter, Topic
 from notes.services.chapters import note_of_chapter
-from notes.services.editing import MovedMeanwhile, Versions, begin_edit, begin_edits
+from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
 from notes.services.notes import TopicData
 from notes.services.positions import TOPICS, close_gap, make_room, place, shift
 from utils.caching import changing_pages_of
 
 
 def create_topic(
-    *, user_id: int, chapter_id: int, data: TopicData, order: int | None = None, if_match: Versions = None
+    *, user_id: int, chapter_id: int, data: TopicData, order: int | None = None, if_match: NoteStates = None
 ) -> Topic:
     """Add a topic: at the end, or at ``order``, where the later ones make room.
 
@@ -20,35 +20,35 @@ def create_topic(
     """
     with changing_pages_of(user_id):
         note_id = note_of_chapter(chapter_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
+        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
         _check_chapter(chapter_id, note_id)
         order = make_room(Topic.objects.filter(chapter_id=chapter_id), order, TOPICS)
         topic = Topic.objects.create(chapter_id=chapter_id, order=order, **data)
         return Topic.objects.for_api().get(pk=topic.pk)
 
 
-def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_match: Versions = None) -> Topic:
+def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_match: NoteStates = None) -> Topic:
     """Change what a topic says, not its place. Raises ``Topic.DoesNotExist``, ``NoteChanged``, ``MovedMeanwhile``."""
     with changing_pages_of(user_id):
         _, note_id = _place_of(topic_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
+        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
         if changes and not Topic.objects.filter(pk=topic_id, chapter__note_id=note_id).update(**changes):
             raise MovedMeanwhile
         return Topic.objects.for_api().get(pk=topic_id)
 
 
-def delete_topic(*, user_id: int, topic_id: int, if_match: Versions = None) -> None:
+def delete_topic(*, user_id: int, topic_id: int, if_match: NoteStates = None) -> None:
     """Delete a topic. Raises ``Topic.DoesNotExist``, ``NoteChanged`` and ``MovedMeanwhile``."""
     with changing_pages_of(user_id):
         chapter_id, note_id = _place_of(topic_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
+        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
         order = _order_now(topic_id, chapter_id, note_id)
         Topic.objects.filter(pk=topic_id).only("pk").delete()  # only: deleting loads the row
         close_gap(Topic.objects.filter(chapter_id=chapter_id), order)
 
 
 def move_topic(
-    *, user_id: int, topic_id: int, order: int, chapter_id: int | None = None, if_match: Versions = None
+    *, user_id: int, topic_id: int, order: int, chapter_id: int | None = None, if_match: NoteStates = None
 ) -> Topic:
     """Move a topic to a place in its chapter, or in another chapter of any of the user's notes.
 
@@ -59,7 +59,7 @@ def move_topic(
         source_id, note_id = _place_of(topic_id, user_id)
         target_id = source_id if chapter_id is None else chapter_id
         target_note_id = note_id if target_id == source_id else note_of_chapter(target_id, user_id)
-        begin_edits(user_id=user_id, notes={target_note_id: None, note_id: if_match})
+        begin_edits(user_id=user_id, notes={target_note_id: None, note_id: versions_of(note_id, if_match)})
         old = _order_now(topic_id, source_id, note_id)
         siblings = Topic.objects.filter(chapter_id=target_id)
         if target_id == source_id:

@@ -1,6 +1,6 @@
 """Chapters and topics of the signed-in user's notes.
 
-``If-Match`` and ETags are about the version of the note that they are in.
+``If-Match`` and ETags are about the note that they are in, and its version.
 """
 
 from django.db.models import QuerySet
@@ -27,14 +27,14 @@ from notes.serializers import (
 from notes.views.common import (
     ID_PATTERN,
     IDEMPOTENCY_KEY,
-    IF_MATCH,
+    IF_MATCH_IN_NOTE,
     NotePages,
     created,
-    expected_versions,
+    expected_states,
     paginated,
     read_body,
     read_query,
-    versioned,
+    versioned_in_note,
 )
 from utils.idempotency import idempotent
 from utils.pages import fast_read
@@ -67,37 +67,37 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         """Show a chapter."""
         return _chapter(QueryOptimizer.get_chapter_detail(int(pk), request.user))
 
-    @extend_schema(request=ChapterCreateSerializer, parameters=[IDEMPOTENCY_KEY, IF_MATCH])
+    @extend_schema(request=ChapterCreateSerializer, parameters=[IDEMPOTENCY_KEY, IF_MATCH_IN_NOTE])
     @idempotent
     def create(self, request: Request) -> Response:
         """Add a chapter to a note: at the end, or at `order`."""
         body = read_body(ChapterCreateSerializer, request)
         chapter = services.create_chapter(
-            user_id=user_id_of(request), note_id=body.pop("note"), if_match=expected_versions(request), **body
+            user_id=user_id_of(request), note_id=body.pop("note"), if_match=expected_states(request), **body
         )
         return created(_chapter(chapter), path=f"/api/chapters/{chapter.pk}/")
 
-    @extend_schema(request=ChapterWriteSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ChapterWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Rename a chapter."""
         body = read_body(ChapterWriteSerializer, request, partial=partial)
         chapter = services.update_chapter(
-            user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_versions(request), **body
+            user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_states(request), **body
         )
         return _chapter(chapter)
 
-    @extend_schema(request=ChapterWriteSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ChapterWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
     def partial_update(self, request: Request, pk: str) -> Response:
         """Rename a chapter."""
         return self.update(request, pk, partial=True)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH_IN_NOTE])
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a chapter with its topics."""
-        services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_versions(request))
+        services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=ChapterMoveSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=ChapterMoveSerializer, parameters=[IF_MATCH_IN_NOTE])
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str) -> Response:
         """Move a chapter to another place in its note, or in another note."""
@@ -107,7 +107,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
             chapter_id=int(pk),
             order=body["order"],
             note_id=body.get("note"),
-            if_match=expected_versions(request),
+            if_match=expected_states(request),
         )
         return _chapter(chapter)
 
@@ -138,7 +138,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
         """Show a topic."""
         return _topic(QueryOptimizer.get_topic_detail(int(pk), request.user))
 
-    @extend_schema(request=TopicCreateSerializer, parameters=[IDEMPOTENCY_KEY, IF_MATCH])
+    @extend_schema(request=TopicCreateSerializer, parameters=[IDEMPOTENCY_KEY, IF_MATCH_IN_NOTE])
     @idempotent
     def create(self, request: Request) -> Response:
         """Add a topic to a chapter: at the end, or at `order`."""
@@ -148,33 +148,33 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
             chapter_id=body.pop("chapter"),
             order=body.pop("order", None),
             data=body,
-            if_match=expected_versions(request),
+            if_match=expected_states(request),
         )
         return created(_topic(topic), path=f"/api/topics/{topic.pk}/")
 
-    @extend_schema(request=TopicWriteSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Write what a topic says; PUT empties what is not sent."""
         topic = services.update_topic(
             user_id=user_id_of(request),
             topic_id=int(pk),
             changes=read_body(TopicWriteSerializer, request, partial=partial),
-            if_match=expected_versions(request),
+            if_match=expected_states(request),
         )
         return _topic(topic)
 
-    @extend_schema(request=TopicWriteSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change some of what a topic says."""
         return self.update(request, pk, partial=True)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(parameters=[IF_MATCH_IN_NOTE])
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a topic."""
-        services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=expected_versions(request))
+        services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=TopicMoveSerializer, parameters=[IF_MATCH])
+    @extend_schema(request=TopicMoveSerializer, parameters=[IF_MATCH_IN_NOTE])
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str) -> Response:
         """Move a topic to another place in its chapter, or in another chapter of any of the user's notes."""
@@ -184,14 +184,14 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
             topic_id=int(pk),
             order=body["order"],
             chapter_id=body.get("chapter"),
-            if_match=expected_versions(request),
+            if_match=expected_states(request),
         )
         return _topic(topic)
 
 
 def _chapter(chapter: Chapter) -> Response:
-    return versioned(ChapterSerializer(chapter).data)
+    return versioned_in_note(ChapterSerializer(chapter).data, chapter.note_id)
 
 
 def _topic(topic: Topic) -> Response:
-    return versioned(TopicSerializer(topic).data)
+    return versioned_in_note(TopicSerializer(topic).data, topic.note_id)  # type: ignore[attr-defined]  # for_api

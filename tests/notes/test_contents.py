@@ -28,7 +28,7 @@ def test_a_chapter_is_appended_and_answered_with_its_note_and_the_notes_version(
     assert response.status_code == 201
     chapter = Chapter.objects.get(title="last")
     assert response.json() == {"id": chapter.pk, "note": note.pk, "title": "last", "order": 1, "version": 2}
-    assert (response["Location"], response["ETag"]) == (f"{CHAPTERS}{chapter.pk}/", '"2"')
+    assert (response["Location"], response["ETag"]) == (f"{CHAPTERS}{chapter.pk}/", f'"{note.pk}-2"')
     assert alice_client.get(response["Location"]).json() == response.json()
 
 
@@ -47,7 +47,7 @@ def test_a_topic_is_appended_and_answered_with_its_chapter_and_the_notes_version
     assert response.status_code == 201
     topic = Topic.objects.get(title="new")
     assert response.json() == {"id": topic.pk, "chapter": chapter.pk, "order": 1, "version": 2, **body}
-    assert (response["Location"], response["ETag"]) == (f"{TOPICS}{topic.pk}/", '"2"')
+    assert (response["Location"], response["ETag"]) == (f"{TOPICS}{topic.pk}/", f'"{chapter.note_id}-2"')
     assert alice_client.get(response["Location"]).json() == response.json()
 
 
@@ -133,7 +133,7 @@ def test_a_chapter_is_renamed(alice, alice_client, make_note, send, method):
 
     response = send(alice_client, method, f"{CHAPTERS}{chapter.pk}/", {"title": "new"})
 
-    assert (response.status_code, response["ETag"]) == (200, '"2"')
+    assert (response.status_code, response["ETag"]) == (200, f'"{chapter.note_id}-2"')
     assert (response.json()["title"], response.json()["version"]) == ("new", 2)
 
 
@@ -268,10 +268,12 @@ def test_a_parent_takes_a_hundred_children(alice, alice_client, make_note, send)
     assert moved.json()["errors"][0]["pointer"] == "/chapter"
 
 
-def test_if_match_is_about_the_version_of_the_note(alice, alice_client, make_note, send):
-    note = make_note(alice, 2, 0)
+@pytest.mark.parametrize("tag", ["{note}-7", "{other}-1", "1", "{note}-", "{note}-99999999999", "-1", "abc"])
+def test_if_match_names_the_note_and_its_version(alice, alice_client, make_note, send, tag):
+    note, other = make_note(alice, 2, 0), make_note(alice)
     chapter = note.chapters.first()
     topic = chapter.topics.first()
+    if_match = f'"{tag.format(note=note.pk, other=other.pk)}"'
 
     requests = [
         ("post", CHAPTERS, {"note": note.pk, "title": "x"}),
@@ -284,10 +286,42 @@ def test_if_match_is_about_the_version_of_the_note(alice, alice_client, make_not
         ("post", f"{TOPICS}{topic.pk}/move/", {"order": 1}),
     ]
     for method, path, body in requests:
-        response = send(alice_client, method, path, body, If_Match='"7"')
+        response = send(alice_client, method, path, body, If_Match=if_match)
         assert (response.status_code, response.json()["current_version"]) == (412, 1)
-    etag = alice_client.get(f"{TOPICS}{topic.pk}/")["ETag"]
-    assert send(alice_client, "patch", f"{TOPICS}{topic.pk}/", {"title": "x"}, If_Match=etag).status_code == 200
+
+
+@pytest.mark.parametrize("weaken", ["", "W/"])
+def test_who_has_the_last_state_of_a_chapter_or_topic_may_write_and_need_not_read_it(
+    alice, alice_client, make_note, send, weaken
+):
+    chapter = make_note(alice, 1).chapters.get()
+
+    for path in (f"{CHAPTERS}{chapter.pk}/", f"{TOPICS}{chapter.topics.get().pk}/"):
+        tag = weaken + alice_client.get(path)["ETag"]
+        assert alice_client.get(path, headers={"If-None-Match": tag}).status_code == 304
+        assert send(alice_client, "patch", path, {"title": "x"}, If_Match=tag).status_code == 200
+
+
+@pytest.mark.parametrize("kind", [CHAPTERS, TOPICS])
+def test_a_tag_from_before_a_move_to_another_note_is_none_of_the_present(alice, alice_client, make_note, send, kind):
+    here, there = make_note(alice, 1), make_note(alice, 1)
+    send(alice_client, "patch", f"/api/notes/{here.pk}/", {"title": "at version 2"})
+    chapter, target = here.chapters.get(), there.chapters.get()
+    places = {CHAPTERS: (chapter.pk, {"note": there.pk}), TOPICS: (chapter.topics.get().pk, {"chapter": target.pk})}
+    pk, parent = places[kind]
+    path = f"{kind}{pk}/"
+    tag = alice_client.get(path)["ETag"]
+
+    moved = send(alice_client, "post", f"{path}move/", {**parent, "order": 0}, If_Match=tag)
+
+    assert (moved.status_code, moved["ETag"], moved.json()["version"]) == (200, f'"{there.pk}-2"', 2)
+    assert tag == f'"{here.pk}-2"'
+    assert alice_client.get(path, headers={"If-None-Match": tag}).json() == moved.json()
+    for method, url, body in (
+        ("patch", path, {"title": "x"}), ("post", f"{path}move/", {"order": 0}), ("delete", path, None)
+    ):  # fmt: skip
+        refused = send(alice_client, method, url, body, If_Match=tag)
+        assert (refused.status_code, refused.json()["current_version"]) == (412, 2)
 
 
 @pytest.mark.parametrize("size", [2, 10, 99])
