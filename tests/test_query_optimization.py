@@ -293,6 +293,7 @@ def test_a_key_is_the_same_in_another_process():
     assert other.stdout.strip() == key
 
 
+@pytest.mark.django_db(transaction=True)
 def test_forgetting_a_users_pages_makes_the_next_request_read_the_database(
     alice, alice_client, django_assert_num_queries
 ):

@@ -144,8 +144,13 @@ def changing_pages_of(*user_ids: int) -> Iterator[None]:
 
 
 def forget_pages_of(user_id: int) -> None:
-    """Make every cached page of the user unreachable."""
-    _end_changes({user_id: new_token()})
+    """Make every cached page of the user unreachable, for a change that was made already.
+
+    In a transaction, whose change nobody sees yet, readers bypass the cache until its COMMIT; if it is rolled back,
+    until the mark's deadline.
+    """
+    with changing_pages_of(user_id):
+        pass
 
 
 def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:

@@ -183,6 +183,16 @@ def test_an_invalidation_by_hand_drops_the_users_pages(subject):
     assert read(subject).outcome == "miss"
 
 
+def test_an_invalidation_in_a_transaction_keeps_pages_from_being_stored_until_its_commit(subject):
+    fill(subject)
+
+    with transaction.atomic():
+        forget_pages_of(subject.user_id)
+        assert read(subject).outcome == "bypass"
+
+    assert read(subject).outcome == "miss"
+
+
 def test_every_key_of_the_cache_but_the_epoch_has_an_end(subject, empty_redis):
     fill(subject)
     with changing_pages_of(subject.user_id):
