@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.models import AITask
-from utils.serializers import StrictSerializer
+from utils.serializers import StrictBooleanField, StrictIntegerField, StrictSerializer
 
 MAX_ID = 2**63 - 1
 
@@ -18,8 +18,8 @@ class SubmissionSerializer(StrictSerializer):
 
     request_type = serializers.CharField(max_length=30)
     request_data = serializers.DictField()
-    topic_id = serializers.IntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=MAX_ID)
-    apply = serializers.BooleanField(required=False, default=False)
+    topic_id = StrictIntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=MAX_ID)
+    apply = StrictBooleanField(required=False, default=False)
 
 
 class TaskFilterSerializer(serializers.Serializer):

@@ -20,7 +20,7 @@ from notes.search import to_html
 from notes.services import CHAPTERS_MAX, TOPICS_MAX
 from utils.compiled_reads import Row
 from utils.query_optimization import NOTE_ORDERINGS
-from utils.serializers import BoundedListSerializer, StrictSerializer
+from utils.serializers import BoundedListSerializer, StrictIntegerField, StrictSerializer
 
 # --- What clients write -----------------------------------------------------------------------------------------------
 
@@ -41,13 +41,13 @@ class TopicWriteSerializer(StrictSerializer):
 
 
 class TopicCreateSerializer(TopicWriteSerializer):
-    chapter = serializers.IntegerField()
-    order = serializers.IntegerField(required=False, min_value=0)
+    chapter = StrictIntegerField()
+    order = StrictIntegerField(required=False, min_value=0)
 
 
 class TopicMoveSerializer(StrictSerializer):
-    order = serializers.IntegerField(min_value=0)
-    chapter = serializers.IntegerField(required=False)
+    order = StrictIntegerField(min_value=0)
+    chapter = StrictIntegerField(required=False)
 
 
 class ChapterWriteSerializer(StrictSerializer):
@@ -55,13 +55,13 @@ class ChapterWriteSerializer(StrictSerializer):
 
 
 class ChapterCreateSerializer(ChapterWriteSerializer):
-    note = serializers.IntegerField()
-    order = serializers.IntegerField(required=False, min_value=0)
+    note = StrictIntegerField()
+    order = StrictIntegerField(required=False, min_value=0)
 
 
 class ChapterMoveSerializer(StrictSerializer):
-    order = serializers.IntegerField(min_value=0)
-    note = serializers.IntegerField(required=False)
+    order = StrictIntegerField(min_value=0)
+    note = StrictIntegerField(required=False)
 
 
 class NewChapterSerializer(ChapterWriteSerializer):

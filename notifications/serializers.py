@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from notifications.inbox import CAPACITY
 from notifications.models import Notification
-from utils.serializers import BoundedListField, StrictSerializer
+from utils.serializers import BoundedListField, StrictBooleanField, StrictSerializer, StrictUUIDField
 
 
 class PendingNotificationSerializer(serializers.ModelSerializer):
@@ -36,8 +36,8 @@ class PendingSerializer(serializers.Serializer):
 class ReadSerializer(StrictSerializer):
     """Which notifications were read: exactly one of ``ids`` and ``all``."""
 
-    ids = BoundedListField(child=serializers.UUIDField(), allow_empty=False, max_length=CAPACITY, required=False)
-    all = serializers.BooleanField(required=False)
+    ids = BoundedListField(child=StrictUUIDField(), allow_empty=False, max_length=CAPACITY, required=False)
+    all = StrictBooleanField(required=False)
 
     def validate_all(self, value: bool) -> bool:
         if not value:

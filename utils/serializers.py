@@ -46,6 +46,28 @@ class StrictCharField(OnlyText, serializers.CharField):
     """A field that takes a JSON string and nothing else."""
 
 
+class StrictIntegerField(serializers.IntegerField):
+    """A field that takes a JSON integer: neither its text nor ``5.0`` nor ``true``."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """A field that takes ``true`` or ``false`` and no other word or number for them."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class StrictUUIDField(OnlyText, serializers.UUIDField):
+    """A field that takes the text of a UUID: REST framework would take a number for one, too."""
+
+
 def too_many(maximum: int) -> serializers.ValidationError:
     return serializers.ValidationError(f"There may be at most {maximum}.", code="too_many")
 

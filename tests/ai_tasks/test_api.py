@@ -86,6 +86,9 @@ def test_an_idempotency_key_repeats_the_answer_and_costs_nothing(alice_client):
         ),
         ({**EXPLAIN, "apply": True}, "/apply", "invalid"),
         ({**EXPLAIN, "topic_id": "x"}, "/topic_id", "invalid"),
+        ({**EXPLAIN, "topic_id": "424242"}, "/topic_id", "invalid"),
+        ({**EXPLAIN, "apply": "no"}, "/apply", "invalid"),
+        ({**EXPLAIN, "apply": 0}, "/apply", "invalid"),
         ({**EXPLAIN, "user": 1}, "/user", "unknown_field"),
     ],
 )

@@ -82,6 +82,29 @@ def test_a_place_outside_is_refused(alice, alice_client, make_note, send, order,
     assert Note.objects.get().version == 1
 
 
+@pytest.mark.parametrize("spell", [str, float, bool])
+def test_ids_and_places_in_a_body_are_json_integers(alice, alice_client, make_note, send, spell):
+    note = make_note(alice, 1)
+    chapter = note.chapters.get()
+    topic = chapter.topics.get()
+
+    for path, body, wrong in (
+        (CHAPTERS, {"title": "x", "note": note.pk}, "note"),
+        (CHAPTERS, {"title": "x", "note": note.pk, "order": 1}, "order"),
+        (f"{CHAPTERS}{chapter.pk}/move/", {"order": 0}, "order"),
+        (f"{CHAPTERS}{chapter.pk}/move/", {"order": 0, "note": note.pk}, "note"),
+        (TOPICS, {"title": "x", "chapter": chapter.pk}, "chapter"),
+        (TOPICS, {"title": "x", "chapter": chapter.pk, "order": 1}, "order"),
+        (f"{TOPICS}{topic.pk}/move/", {"order": 0}, "order"),
+        (f"{TOPICS}{topic.pk}/move/", {"order": 0, "chapter": chapter.pk}, "chapter"),
+    ):
+        response = send(alice_client, "post", path, {**body, wrong: spell(body[wrong])})
+        assert (response.status_code, response.json()["errors"]) == (
+            400, [{"pointer": f"/{wrong}", "code": "invalid", "detail": "A valid integer is required."}]
+        )  # fmt: skip
+    assert Note.objects.get().version == 1
+
+
 def test_the_lists_need_their_parent_and_know_an_empty_one_from_a_missing_one(alice, alice_client, make_note):
     note = make_note(alice, 0)
     empty = make_note(alice)
