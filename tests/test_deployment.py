@@ -149,11 +149,15 @@ def test_the_environment_of_the_guides_checklist_is_in_the_example():
         assert re.search(rf"^{name}=", example, flags=re.MULTILINE)
 
 
-def test_every_variable_that_is_read_is_in_the_example_and_none_besides():
+def test_every_variable_that_is_read_is_in_the_example_and_in_the_readme_and_none_besides():
     example = set(re.findall(r"^([A-Z_]+)=", Path(settings.BASE_DIR, ".env.example").read_text(), flags=re.MULTILINE))
     readers = r"env\.(?:text|choice|boolean|integer|seconds|words|origins|url|secret|rate)\(\s*[\"']([A-Z_]+)[\"']"
     files = ["NoteAssist_AI/settings.py", "NoteAssist_AI/embedded.py", "gunicorn.conf.py", "gunicorn_events.conf.py"]
     read = {name for file in files for name in re.findall(readers, Path(settings.BASE_DIR, file).read_text())}
     read |= set(re.findall(r"\$\{([A-Z_]+):-", " ".join(PROCFILE.values())))
+    readme = Path(settings.BASE_DIR, "README.md").read_text()
+    table = readme.partition("## Configuration\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
+    described = {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
 
-    assert example == read
+    assert example == read == described
