@@ -1,6 +1,5 @@
 """AI tasks of the signed-in user."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -118,7 +117,7 @@ class UsageView(APIView):
 
     @extend_schema(responses=UsageSerializer)
     def get(self, request: Request) -> Response:
-        usage: dict[str, Any] = AITask.objects.owned_by(user_id_of(request)).usage_today()
+        usage = QueryOptimizer.get_usage_today(request.user)
         left = ledger.requests_left(user_id_of(request))
         usage["requests_left_this_hour"], usage["next_request_at"] = left or (None, None)
         return Response(UsageSerializer(usage).data)

@@ -101,6 +101,22 @@ def test_tasks_are_one_query_without_their_results(alice, count, django_assert_n
     assert '"result"' not in queries[0]["sql"]
 
 
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_usage_is_one_query_about_ones_own_tasks(alice, charlie, count, django_assert_num_queries):
+    AITaskFactory.create_batch(count, user=alice, input_tokens=3, output_tokens=2)
+    AITaskFactory(user=charlie, input_tokens=100)
+
+    with django_assert_num_queries(1):
+        usage = QueryOptimizer.get_usage_today(alice)
+
+    assert usage == {
+        "tasks_today": count,
+        "input_tokens_today": 3 * count,
+        "output_tokens_today": 2 * count,
+        "estimated": False,
+    }
+
+
 def test_tasks_of_a_topic(alice):
     topic = TopicFactory(chapter=ChapterFactory(note=NoteFactory(user=alice)))
     task = AITaskFactory(user=alice, topic=topic)

@@ -171,6 +171,11 @@ class QueryOptimizer:
         return AITask.objects.owned_by(user.pk).filter(pk=task_id)
 
     @staticmethod
+    def get_usage_today(user: HasKey) -> dict[str, Any]:
+        """What the user had of AI since midnight UTC, as ``AITaskQuerySet.usage_today`` tells it: one query."""
+        return AITask.objects.owned_by(user.pk).usage_today()
+
+    @staticmethod
     def get_notifications_for_list(user: HasKey) -> QuerySet[Notification]:
         """All that the user was told, the newest first."""
         return Notification.objects.filter(user_id=user.pk).order_by("-created_at", "-id")
