@@ -15,6 +15,7 @@ from celery.exceptions import Reject
 from celery.result import AsyncResult
 from celery.signals import heartbeat_sent, worker_shutting_down
 from django.conf import settings
+from django.db.models import QuerySet
 
 from accounts.services import password_resets, sessions
 from ai_tasks import ledger
@@ -122,13 +123,21 @@ def purge() -> None:
     ledger.purge_finished()
 
 
+def _tasks(task_id: UUID | str) -> QuerySet[AITask]:
+    """The one task of this id, or none; text that is no UUID is the id of none."""
+    try:
+        return AITask.objects.filter(pk=UUID(str(task_id)))
+    except ValueError:
+        return AITask.objects.none()
+
+
 class AsyncTaskManager:
     """What became of an AI task, for our own code: it asks no owner. Views look tasks up by their user."""
 
     @staticmethod
     def get_task_status(task_id: UUID | str) -> TaskStatus:
         """The task's state by its row, in which its worker records its progress twice a second."""
-        task = AITask.objects.filter(pk=task_id).only("status", "progress", "message", "updated_at").first()
+        task = _tasks(task_id).only("status", "progress", "message", "updated_at").first()
         if task is None:
             return {"status": None, "progress": 0, "message": "", "timestamp": None}
         return {
@@ -141,7 +150,7 @@ class AsyncTaskManager:
     @staticmethod
     def get_task_result(task_id: UUID | str) -> dict[str, Any] | None:
         """``{content, code, code_language, sources, notice}``, or None as long as there is none."""
-        return AITask.objects.filter(pk=task_id).values_list("result", flat=True).first()
+        return _tasks(task_id).values_list("result", flat=True).first()
 
 
 class NotificationOptimizer:
