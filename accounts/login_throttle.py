@@ -4,6 +4,9 @@ The scope ``login`` gives the number of attempts for an account and its window; 
 Hitting a limit shuts that account or address for one window, hitting it again within the hour for two, then four, up to
 a quarter of an hour: long enough to make guessing hopeless, short enough that nobody can lock a student out for a day.
 Attempts made while it is shut neither count nor prolong it.
+
+Refresh tokens cannot be guessed. Their exchange has a limit by address, wide enough for the many who may share one, and
+hitting it shuts for one window only.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,8 @@ from utils.redis import RedisUnavailable, Script, redis_guard
 from utils.throttling import Limit, Usage
 
 ADDRESS_FACTOR = 5
+REFRESH_FACTOR = 60
+"""A session is refreshed once in a quarter of an hour: at 10 a minute for an account, 9,000 may share an address."""
 MAX_SHUT_SECONDS = 15 * 60
 STRIKES_SECONDS = 3600
 
@@ -66,21 +71,36 @@ def count_attempt(request: HttpRequest | Request, *, account: str) -> None:
     counted = [(f"account:{_digest(account)}", limit)]
     if address := client_address(request):
         counted.append((f"address:{_network(address)}", replace(limit, count=limit.count * ADDRESS_FACTOR)))
-    denied, usage = _count(counted)
+    _tell(request, *_count(counted))
+
+
+def count_refresh(request: HttpRequest | Request) -> None:
+    """Count an exchange of a refresh token at the request's address. Otherwise like :func:`count_attempt`."""
+    limits = throttling.limits_of(["login"])
+    address = client_address(request)
+    if not limits or not address:
+        return
+    limit = replace(limits[0], count=limits[0].count * REFRESH_FACTOR)
+    _tell(request, *_count([(f"refresh:{_network(address)}", limit)], max_shut_seconds=0))
+
+
+def _tell(request: HttpRequest | Request, denied: Usage | None, usage: list[Usage]) -> None:
     plain_request = request._request if isinstance(request, Request) else request
     plain_request.admission = Admission("admitted", denied=denied, usage=usage)  # type: ignore[attr-defined]
     if denied is not None:
         raise throttling.too_many_requests(denied)
 
 
-def _count(counted: Sequence[tuple[str, Limit]]) -> tuple[Usage | None, list[Usage]]:
+def _count(
+    counted: Sequence[tuple[str, Limit]], *, max_shut_seconds: int = MAX_SHUT_SECONDS
+) -> tuple[Usage | None, list[Usage]]:
     try:
         with redis_guard() as client:
             answers = _COUNT.run(
                 client,
                 keys=[f"login:{part}:{subject}" for subject, _ in counted for part in ("shut", "attempts", "strikes")],
                 args=[
-                    MAX_SHUT_SECONDS * 1000,
+                    max_shut_seconds * 1000,
                     STRIKES_SECONDS,
                     *(value for _, limit in counted for value in (limit.count, limit.seconds * 1000)),
                 ],

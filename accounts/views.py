@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import claims_of
-from accounts.login_throttle import count_attempt
+from accounts.login_throttle import count_attempt, count_refresh
 from accounts.models import Session
 from accounts.serializers import (
     LoginSerializer,
@@ -100,6 +100,7 @@ class RefreshView(PublicView):
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for the next pair. A token that was used before ends its session."""
         data = self.read_body(request)
+        count_refresh(request)
         pair = sessions.refresh(token=data["refresh"])
         return Response(TokenPairSerializer(pair).data, headers=_NOT_STORED)
 

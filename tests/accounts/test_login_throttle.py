@@ -4,7 +4,7 @@ import pytest
 from django.test import RequestFactory
 
 from accounts import login_throttle
-from accounts.login_throttle import count_attempt
+from accounts.login_throttle import count_attempt, count_refresh
 from tests.accounts.conftest import PASSWORD
 from utils.exceptions import TooManyRequests
 
@@ -161,6 +161,38 @@ def test_register_reset_and_login_share_one_limit(client, db, limit, path, body)
     attempt(account="dora@example.com")
 
     assert client.post(f"/api/auth/{path}/", body, format="json").status_code == 429
+
+
+def test_refreshes_from_one_address_are_limited_without_a_query(client, db, limit, django_assert_num_queries):
+    limit("1/min")
+
+    def refresh(address="203.0.113.9"):
+        return client.post("/api/auth/refresh/", {"refresh": "forged"}, format="json", REMOTE_ADDR=address)
+
+    with django_assert_num_queries(0):
+        answers = [refresh() for _ in range(61)]
+
+    assert [answer.status_code for answer in answers] == [401] * 60 + [429]
+    first, refused = answers[0], answers[60]
+    assert (first["RateLimit-Limit"], first["RateLimit-Remaining"], first["RateLimit-Reset"]) == ("60", "59", "60")
+    assert (refused.json()["code"], refused["Retry-After"]) == ("throttled", "60")
+    assert refresh(address="203.0.113.10").status_code == 401
+    assert attempt() == 0
+
+
+def test_the_limit_of_refreshes_shuts_for_one_window_however_often_it_is_hit(limit, empty_redis):
+    limit("1/min")
+    request = RequestFactory().post("/api/auth/refresh/", REMOTE_ADDR="203.0.113.9")
+    shut = []
+    for _ in range(3):
+        for _ in range(60):
+            count_refresh(request)
+        with pytest.raises(TooManyRequests) as error:
+            count_refresh(request)
+        shut.append(error.value.headers["Retry-After"])
+        pass_time(empty_redis, "shut")
+
+    assert shut == ["60", "60", "60"]
 
 
 @pytest.mark.parametrize(
