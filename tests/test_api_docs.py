@@ -1,8 +1,10 @@
-"""The examples of docs/api.md, run as they stand against real processes."""
+"""The examples of docs/api.md and the README's tour, run as they stand against real processes."""
 
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.openai_server import running_server
 from tests.processes import BIN, free_port, running, running_worker
 
 DOCUMENT = Path(settings.BASE_DIR, "docs/api.md")
+README = Path(settings.BASE_DIR, "README.md")
 
 
 def examples() -> dict[str, str]:
@@ -28,33 +31,68 @@ def examples() -> dict[str, str]:
     return {title: found[0] for title, found in commands.items() if found}
 
 
+def tour() -> dict[str, str]:
+    """The commands of the README's tour under each of its comments."""
+    (block,) = re.findall(r"^## A tour\n.*?^```sh\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    setup, *parts = re.split(r"^# (.*)\n", block, flags=re.MULTILINE)
+    return {"": setup, **dict(zip(parts[::2], parts[1::2], strict=True))}
+
+
+@contextmanager
+def running_product(tmp_path: Path, **environment: str) -> Iterator[str]:
+    """A worker and a web process with the demo user; the port."""
+    user = UserFactory(email="demo@noteassist.local")
+    set_password(user_id=user.pk, password="demo-password")
+    web = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"]
+    port = str(free_port())
+    with (
+        running_worker(tmp_path / "worker.log", **environment),
+        running(web, tmp_path / "web.log", PORT=port, WEB_CONCURRENCY="1", **environment) as server,
+    ):
+        server.wait_for_output("Booting worker")
+        yield port
+
+
+def outputs(commands: dict[str, str], port: str) -> dict[str, str]:
+    """What each of the commands prints, in one shell."""
+    script = "set -eu\n" + "\n".join(f"{command}\nprintf '\\n\\f'" for command in commands.values())
+    result = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "PORT": port, "no_proxy": "*"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
+    return dict(zip(commands, result.stdout.split("\f"), strict=False))
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_the_tour_of_the_readme_goes_all_the_way(tmp_path):
+    with running_product(tmp_path) as port:
+        registered, _, _, watched, found = list(outputs(tour(), port).values())[1:]
+
+    assert "'name': 'Ada'" in registered
+    events, answer, pending = re.fullmatch(
+        r"(.*?)(^\{.*^\})\n(^\{.*^\})\s*", watched, re.MULTILINE | re.DOTALL
+    ).groups()
+    assert re.findall(r"^event: (.*)$", events, flags=re.MULTILINE)[-1] == "task.succeeded"
+    task = json.loads(answer)
+    assert (task["status"], task["provider"], "pivot" in task["result"]["content"]) == ("succeeded", "offline", True)
+    assert [entry["action_id"] for entry in json.loads(pending)["results"]] == [task["id"]]
+    assert [note["title"] for note in json.loads(found)["results"]] == ["Sorting"]
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_examples_do_what_the_page_says(tmp_path):
-    user = UserFactory(email="demo@noteassist.local")
-    set_password(user_id=user.pk, password="demo-password")
     commands = examples()
-    script = "set -eu\n" + "\n".join(f"{command}\nprintf '\\n\\f'" for command in commands.values())
-    web = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"]
-    port = str(free_port())
 
     with running_server() as model:
         model.state.script.append("slow")
         model.state.default = "hang"  # the others are cancelled, or still running at the end
-        environment = {"AI_BASE_URL": model.base_url, "AI_MODEL": "test-model"}
-        with (
-            running_worker(tmp_path / "worker.log", **environment),
-            running(web, tmp_path / "web.log", PORT=port, WEB_CONCURRENCY="1", **environment) as server,
-        ):
-            server.wait_for_output("Booting worker")
-            result = subprocess.run(
-                ["bash", "-c", script],
-                env={"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "PORT": port, "no_proxy": "*"},
-                capture_output=True, text=True, timeout=60, check=False,
-            )  # fmt: skip
+        with running_product(tmp_path, AI_BASE_URL=model.base_url, AI_MODEL="test-model") as port:
+            shown = outputs(commands, port)
 
-    assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr + server.output
-    shown = dict(zip(commands, result.stdout.split("\f"), strict=False))
     assert list(commands)[1:] == ["Submit", "Poll", "Stream", "Cancel", "Retry", "Usage", "Errors"]
 
     def answer(title: str) -> tuple[int, dict[str, str], dict]:
