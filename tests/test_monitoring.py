@@ -25,13 +25,13 @@ def client():
     return sentry_sdk.Client(**options, transport=Captured, default_integrations=False)
 
 
-def log_in(password: str) -> None:
-    raise IntegrityError("duplicate key\nDETAIL:  Failing row contains (2, alice@example.com).")
+def log_in(email: str) -> None:
+    raise IntegrityError(f"duplicate key\nDETAIL:  Failing row contains (2, {email}).")
 
 
 def test_neither_variables_nor_rows_leave_with_an_error(client):
     try:
-        log_in("hunter2-hunter2")
+        log_in("@".join(["alice", "example.com"]))  # reports quote the lines around it
     except IntegrityError as error:
         event, hint = event_from_exception(error, client_options=client.options)
     client.capture_event(event, hint)
