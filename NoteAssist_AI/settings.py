@@ -237,6 +237,11 @@ SSE_HEARTBEAT_SECONDS = env.seconds("SSE_HEARTBEAT_SECONDS", 15, minimum=0.1)
 # Of one process. A stream holds one of the web process's threads; gunicorn_events.conf.py sets more for greenlets.
 SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4))
 
+# --- Exports ----------------------------------------------------------------------------------------------------------
+
+EXPORTS_AT_ONCE = max(1, WEB_THREADS // 8)
+"""Of one process: each holds a thread until its client has read it."""
+
 # --- REST framework ---------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {

@@ -33,6 +33,7 @@ from accounts.services import deletion, export, password_resets, passwords, sess
 from accounts.services.sessions import Device
 from utils.client_address import client_address
 from utils.exceptions import NotFound
+from utils.long_answers import Download
 from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import QueryOptimizer
 
@@ -220,9 +221,17 @@ class ExportMeView(APIView):
         responses={(200, "application/zip"): OpenApiResponse(OpenApiTypes.BINARY, "A zip of JSON and Markdown.")},
     )
     def get(self, request: Request) -> HttpResponse | StreamingHttpResponse:
-        """Download everything that is stored about one."""
+        """Download everything that is stored about one. One download at a time: another is 503 meanwhile."""
+        user_id = claims_of(request).user_id
+        archive = Download(
+            request._request,
+            export.stream_export(user_id=user_id),
+            user_id=user_id,
+            places=export.places,
+            at_most=settings.EXPORTS_AT_ONCE,
+        )
         return StreamingHttpResponse(
-            export.stream_export(user_id=claims_of(request).user_id),
+            archive,
             content_type="application/zip",
             headers={
                 "Content-Disposition": 'attachment; filename="noteassist-export.zip"',

@@ -20,13 +20,13 @@ from ai_tasks.models import AITask
 from ai_tasks.progress import END_EVENTS, events_key, task_channel
 from ai_tasks.serializers import TaskSerializer
 from utils.json import dumps
+from utils.long_answers import release_connection
 from utils.query_optimization import HasKey, QueryOptimizer
 from utils.sse import (
     START,
     Entry,
     EventStream,
     format_event,
-    release_connection,
     requested_last_event_id,
     stream_response,
 )

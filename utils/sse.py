@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 
 from utils.exceptions import ApplicationError
+from utils.long_answers import release_connection
 from utils.pubsub import listener
 from utils.redis import RedisUnavailable, redis_guard
 from utils.sse_clients import StreamClient, redis_turns
@@ -159,16 +159,6 @@ class EventStream:
             self._may_have_news = True
         elif self._subscription.wait(min(seconds, self._client.check_seconds)):
             self._may_have_news = True
-
-
-def release_connection() -> None:
-    """Give the database connection back to its pool, unless a caller's transaction needs it.
-
-    What Django keeps beside it for each thread goes, too: 4 kB of every stream.
-    """
-    if not connection.in_atomic_block:
-        connection.close()
-        del connections[DEFAULT_DB_ALIAS]
 
 
 def stream_response(stream: EventStream) -> StreamingHttpResponse:

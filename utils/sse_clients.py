@@ -7,13 +7,13 @@ import select
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from utils.exceptions import Unavailable
+from utils.long_answers import Places, bound_sending
 
 PLACES_PER_USER = 10
 RETRY_AFTER_SECONDS = 30
@@ -21,8 +21,6 @@ CHECKS_PER_SECOND = 100
 """How many streams of a process may look after their clients each second: each does so at most once."""
 ACCESS_CHECK_SECONDS = 30
 """Shorter than a mark against a session lives."""
-UNSENT_MILLISECONDS = 30_000
-"""A connection whose client has acknowledged nothing for so long is given up."""
 
 redis_turns = threading.BoundedSemaphore(16)
 """Held while a stream asks Redis: what wakes all of them at once must not exhaust the pool of connections."""
@@ -38,33 +36,6 @@ class TooManyStreams(Unavailable):
         super().__init__(retry_after=RETRY_AFTER_SECONDS)
 
 
-class Places:
-    """How many streams are open in this process, and for whom."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[int] = Counter()
-        self._total = 0
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return self._total
-
-    def take(self, user_id: int) -> None:
-        """Raises ``TooManyStreams``."""
-        with self._lock:
-            if self._total >= settings.SSE_MAX_STREAMS or self._taken[user_id] >= PLACES_PER_USER:
-                raise TooManyStreams
-            self._taken[user_id] += 1
-            self._total += 1
-
-    def leave(self, user_id: int) -> None:
-        with self._lock:
-            self._total -= 1
-            self._taken[user_id] -= 1
-            if not self._taken[user_id]:
-                del self._taken[user_id]
-
-
 class _Server:
     """What the server's configuration tells about its process."""
 
@@ -72,7 +43,7 @@ class _Server:
         self.is_stopping: Callable[[], bool] = lambda: False
 
 
-places = Places()
+places = Places(TooManyStreams)
 server = _Server()
 
 
@@ -86,16 +57,14 @@ class StreamClient:
 
         Raises ``TooManyStreams``.
         """
-        places.take(user_id)
+        self._socket = bound_sending(request)
+        places.take(user_id, at_most=settings.SSE_MAX_STREAMS, per_user=PLACES_PER_USER)
         now = time.monotonic()
         self._place: int | None = user_id
         self._ends_at = now + max(0.0, expires_at - time.time())
         self._is_allowed = is_allowed
         self._next_access_check = now + ACCESS_CHECK_SECONDS
         self._next_hang_up_check = now
-        self._socket: socket.socket | None = request.META.get("gunicorn.socket")
-        if self._socket is not None and self._socket.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNSENT_MILLISECONDS)
 
     @property
     def check_seconds(self) -> float:

@@ -21,8 +21,11 @@ from ai_tasks.models import AITask
 from notes.models import Chapter, Note, NoteVersion, Topic
 from notifications.models import Notification
 from utils.batching import batch_query
+from utils.exceptions import Unavailable
+from utils.long_answers import Places
 
 CHUNK_BYTES = 64 * 1024
+RETRY_AFTER_SECONDS = 30
 _ROWS_AT_ONCE = 200
 _LARGE_ROWS_AT_ONCE = 20  # each may hold some hundred kilobytes
 _SNAPSHOTS_AT_ONCE = 2  # each holds a whole note
@@ -40,6 +43,19 @@ _TASK = (
 _NOTIFICATION = ("id", "type", "title", "message", "action_id", "created_at", "read_at")
 
 _json = partial(orjson.dumps, option=orjson.OPT_UTC_Z)
+
+
+class TooManyExports(Unavailable):
+    """The user has an export under way in this process, or others have all its places."""
+
+    code = "too_many_exports"
+    detail = "Your data is being downloaded already, or too many others' is. Come back later."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=RETRY_AFTER_SECONDS)
+
+
+places = Places(TooManyExports)
 
 
 @dataclass(frozen=True, slots=True)

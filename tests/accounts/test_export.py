@@ -30,6 +30,12 @@ def documents(archive: zipfile.ZipFile) -> dict:
     return {name: orjson.loads(archive.read(name)) for name in archive.namelist() if name.endswith(".json")}
 
 
+@pytest.fixture(autouse=True)
+def _places_are_given_back():
+    yield
+    assert len(export.places) == 0
+
+
 @pytest.fixture
 def note(alice):
     """Alice's note with two chapters; the second has no topics."""
@@ -50,6 +56,7 @@ def note(alice):
 
 def test_the_archive_is_sent_as_a_file(alice_client):
     response = alice_client.get(EXPORT)
+    response.close()
 
     assert response.streaming
     assert response["Content-Type"] == "application/zip"
