@@ -41,13 +41,6 @@ def _session(session_id: int, user_id: int, token_version: int) -> QuerySet[Sess
     return live.values("user__is_staff")
 
 
-def is_marked(subject: Subject) -> bool:
-    """Whether a mark says that the session or the token is over. Raises ``RedisUnavailable``."""
-    with redis_guard() as client:
-        revoked, version = client.mget(revoked_key(subject.session_id), version_key(subject.user_id))
-    return revoked is not None or subject.token_version < int(version or 0)
-
-
 def session_revoked(session_ids: Iterable[int]) -> None:
     """Make these sessions' access tokens fail on the next request, on every process. Call after COMMIT."""
     try:

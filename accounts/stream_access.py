@@ -1,7 +1,8 @@
 """Who may open an event stream: the base of the views that answer with one."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import starmap
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -10,15 +11,17 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from accounts import state
 from accounts.authentication import SessionJWTAuthentication, claims_of
+from accounts.models import Session
 from accounts.tokens import AccessClaims, read_ticket
 from utils.admission import Subject
-from utils.redis import RedisUnavailable
+from utils.ended_rows import EndedRows
 from utils.sse import MEDIA_TYPE
 from utils.sse_clients import StreamClient
 
 OPENING_AT_ONCE = 16
+ACCESS_CHECK_SECONDS = 30
+"""How often rows are asked whether sessions still stand. No mark of Redis is needed for it, which may be missing."""
 
 # When a process has been restarted all its clients come at once. Those that wait here need no connection yet.
 _doors = threading.BoundedSemaphore(OPENING_AT_ONCE)
@@ -44,19 +47,23 @@ class StreamView(APIView):
             return super().dispatch(request, *args, **kwargs)
 
 
+def _live(subjects: list[Subject]) -> Iterator[Subject]:
+    live = Session.objects.live().filter(pk__in=[subject.session_id for subject in subjects])
+    return starmap(Subject, live.values_list("user_id", "pk", "user__token_version"))
+
+
+ended_sessions = EndedRows(_live, seconds=ACCESS_CHECK_SECONDS)
+
+
 def client_of(request: Request) -> StreamClient:
-    """Take a place for the stream's reader, until what they showed expires. Raises ``TooManyStreams``."""
+    """Take a place for the stream's reader, until what they showed expires or its session ends.
+
+    Raises ``TooManyStreams``.
+    """
     claims = claims_of(request)
     request._request.resolver_match = None  # every URL that was tried: 5 kB that a stream would keep
     subject = Subject(claims.user_id, claims.session_id, claims.token_version)
-
-    def is_allowed() -> bool:
-        try:
-            return not state.is_marked(subject)
-        except RedisUnavailable:
-            return True  # the stream ends when the token does
-
-    return StreamClient(request._request, user_id=claims.user_id, expires_at=claims.expires_at, is_allowed=is_allowed)
+    return StreamClient(request._request, subject, expires_at=claims.expires_at, ended_sessions=ended_sessions)
 
 
 def stream_schema(*, operation_id: str) -> Callable[[Any], Any]:

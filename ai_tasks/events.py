@@ -5,20 +5,17 @@ where that was evicted or Redis was never told, a look at the rows of all watche
 """
 
 import logging
-import threading
-import time
-from collections import Counter
+from collections.abc import Iterable
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse, HttpResponseBase
-from psycopg_pool import PoolTimeout
 from rest_framework.request import Request
 
 from accounts.stream_access import StreamView, client_of, stream_schema
 from ai_tasks.models import AITask
 from ai_tasks.progress import END_EVENTS, events_key, task_channel
 from ai_tasks.serializers import TaskSerializer
+from utils.ended_rows import DATABASE_AWAY, EndedRows
 from utils.json import dumps
 from utils.long_answers import release_connection
 from utils.query_optimization import HasKey, QueryOptimizer
@@ -35,66 +32,13 @@ from utils.sse_clients import StreamClient
 logger = logging.getLogger(__name__)
 
 ROWS_CHECK_SECONDS = 5.0
-IDS_PER_QUERY = 1000
-_DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 
-class EndedTasks:
-    """Which of the tasks that this process streams have ended, by their rows.
-
-    Whoever asks first after ``ROWS_CHECK_SECONDS`` looks for all: the number of streams adds no queries.
-    """
-
-    def __init__(self) -> None:
-        self._watched: Counter[UUID] = Counter()
-        self._ended: set[UUID] = set()
-        self._lock = threading.Lock()
-        self._looking = threading.Lock()
-        self._next_look = 0.0
-
-    def watch(self, task_id: UUID) -> None:
-        with self._lock:
-            if not self._watched:
-                self._next_look = time.monotonic() + ROWS_CHECK_SECONDS
-            self._watched[task_id] += 1
-
-    def forget(self, task_id: UUID) -> None:
-        with self._lock:
-            self._watched[task_id] -= 1
-            if self._watched[task_id] <= 0:
-                del self._watched[task_id]
-                self._ended.discard(task_id)
-
-    def has_ended(self, task_id: UUID) -> bool:
-        """Whether the task was over at the latest look; one whose row is gone is over, too."""
-        if time.monotonic() >= self._next_look and self._looking.acquire(blocking=False):
-            try:
-                self._look()
-            finally:
-                self._looking.release()
-        return task_id in self._ended
-
-    def _look(self) -> None:
-        self._next_look = time.monotonic() + ROWS_CHECK_SECONDS
-        with self._lock:
-            watched = list(self._watched)
-        unfinished: set[UUID] = set()
-        try:
-            for first in range(0, len(watched), IDS_PER_QUERY):
-                some = AITask.objects.filter(
-                    pk__in=watched[first : first + IDS_PER_QUERY], status__in=AITask.UNFINISHED
-                )
-                unfinished.update(some.values_list("pk", flat=True))
-        except _DATABASE_AWAY as error:
-            logger.warning("The rows of streamed tasks could not be read: %s", error)
-            return
-        finally:
-            release_connection()
-        with self._lock:
-            self._ended.update(task_id for task_id in watched if task_id in self._watched and task_id not in unfinished)
+def _unfinished(task_ids: list[UUID]) -> Iterable[UUID]:
+    return AITask.objects.filter(pk__in=task_ids, status__in=AITask.UNFINISHED).values_list("pk", flat=True)
 
 
-ended_tasks = EndedTasks()
+ended_tasks = EndedRows(_unfinished, seconds=ROWS_CHECK_SECONDS)
 
 
 class TaskStream(EventStream):
@@ -130,7 +74,7 @@ class TaskStream(EventStream):
             task = QueryOptimizer.get_task_detail(self._task_id, self._owner)
         except AITask.DoesNotExist:
             return b""
-        except _DATABASE_AWAY as error:
+        except DATABASE_AWAY as error:
             logger.warning("The end of task %s could not be read: %s", self._task_id, error)
             return None
         finally:

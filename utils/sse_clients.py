@@ -12,6 +12,8 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest
 
+from utils.admission import Subject
+from utils.ended_rows import EndedRows
 from utils.exceptions import Unavailable
 from utils.long_answers import Places, bound_sending
 
@@ -19,8 +21,6 @@ PLACES_PER_USER = 10
 RETRY_AFTER_SECONDS = 30
 CHECKS_PER_SECOND = 100
 """How many streams of a process may look after their clients each second: each does so at most once."""
-ACCESS_CHECK_SECONDS = 30
-"""Shorter than a mark against a session lives."""
 
 redis_turns = threading.BoundedSemaphore(16)
 """Held while a stream asks Redis: what wakes all of them at once must not exhaust the pool of connections."""
@@ -51,19 +51,20 @@ class StreamClient:
     """The reader of one stream. Has a place in this process until :meth:`leave`."""
 
     def __init__(
-        self, request: HttpRequest, *, user_id: int, expires_at: float, is_allowed: Callable[[], bool]
+        self, request: HttpRequest, subject: Subject, *, expires_at: float, ended_sessions: EndedRows[Subject]
     ) -> None:
-        """``expires_at``, in seconds since 1970, is the end of what opened the stream; ``is_allowed`` may ask Redis.
+        """``expires_at``, in seconds since 1970, is the end of what opened the stream.
 
         Raises ``TooManyStreams``.
         """
         self._socket = bound_sending(request)
-        places.take(user_id, at_most=settings.SSE_MAX_STREAMS, per_user=PLACES_PER_USER)
+        places.take(subject.user_id, at_most=settings.SSE_MAX_STREAMS, per_user=PLACES_PER_USER)
         now = time.monotonic()
-        self._place: int | None = user_id
+        self._has_place = True
+        self._subject = subject
+        self._ended_sessions = ended_sessions
+        self._ended_sessions.watch(subject)
         self._ends_at = now + max(0.0, expires_at - time.time())
-        self._is_allowed = is_allowed
-        self._next_access_check = now + ACCESS_CHECK_SECONDS
         self._next_hang_up_check = now
 
     @property
@@ -80,11 +81,7 @@ class StreamClient:
             self._next_hang_up_check = now + self.check_seconds
             if self._has_hung_up():
                 return False
-        if now >= self._next_access_check:
-            self._next_access_check = now + ACCESS_CHECK_SECONDS
-            with redis_turns:
-                return self._is_allowed()
-        return True
+        return not self._ended_sessions.has_ended(self._subject)
 
     def _has_hung_up(self) -> bool:
         """A client that has gone leaves its end of the connection readable, and nothing there to read."""
@@ -99,6 +96,7 @@ class StreamClient:
 
     def leave(self) -> None:
         """Give the place back. Twice does no harm."""
-        if self._place is not None:
-            places.leave(self._place)
-            self._place = None
+        if self._has_place:
+            places.leave(self._subject.user_id)
+            self._ended_sessions.forget(self._subject)
+            self._has_place = False

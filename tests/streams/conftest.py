@@ -10,6 +10,7 @@ from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.test.client import Client
 
+from accounts.stream_access import ended_sessions
 from accounts.tokens import issue_access
 from ai_tasks.events import ended_tasks
 from NoteAssist_AI.embedded_servers import Redis
@@ -40,6 +41,7 @@ def _nothing_stays_open() -> Iterator[None]:
     assert len(places) == 0
     assert listener._waiting == {}
     assert not ended_tasks._watched
+    assert not ended_sessions._watched
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.factories import AITaskFactory
 from tests.streams.conftest import read_all, reading
 from tests.streams.event_source import events_in
 from utils import sse, sse_clients
+from utils.ended_rows import EndedRows
 
 pytestmark = pytest.mark.django_db
 
@@ -116,7 +117,7 @@ def test_the_end_comes_while_redis_is_dead(alice_client, finished_task, dead_red
 
 
 def test_an_end_that_redis_was_never_told_is_found_in_the_row(alice_client, running_task, monkeypatch):
-    monkeypatch.setattr(events, "ROWS_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(events.ended_tasks, "seconds", 0.1)
     tell(running_task, "A loop")
 
     with reading(alice_client, path_of(running_task)) as chunks:
@@ -127,7 +128,7 @@ def test_an_end_that_redis_was_never_told_is_found_in_the_row(alice_client, runn
 
 
 def test_an_end_is_found_while_redis_is_dead(alice_client, running_task, monkeypatch, dead_redis):
-    monkeypatch.setattr(events, "ROWS_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(events.ended_tasks, "seconds", 0.1)
     monkeypatch.setattr(sse, "POLL_SECONDS", (0.05, 0.1))
 
     with reading(alice_client, path_of(running_task)) as chunks:
@@ -137,7 +138,7 @@ def test_an_end_is_found_while_redis_is_dead(alice_client, running_task, monkeyp
 
 
 def test_the_stream_of_a_task_that_is_gone_ends(alice_client, running_task, monkeypatch):
-    monkeypatch.setattr(events, "ROWS_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(events.ended_tasks, "seconds", 0.1)
 
     with reading(alice_client, path_of(running_task)) as chunks:
         next(chunks)
@@ -145,10 +146,9 @@ def test_the_stream_of_a_task_that_is_gone_ends(alice_client, running_task, monk
         assert b"".join(chunks) == b""
 
 
-def test_rows_are_looked_up_for_all_streams_together(alice, no_limits, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr(events, "ROWS_CHECK_SECONDS", 60)
+def test_rows_are_looked_up_for_all_streams_together(alice, no_limits, django_assert_num_queries):
     tasks = [AITaskFactory(user=alice, status="running", attempt=1) for _ in range(50)]
-    watch = events.EndedTasks()
+    watch = EndedRows(events._unfinished, seconds=60)
     for task in tasks:
         watch.watch(task.pk)
     finish(tasks[7])

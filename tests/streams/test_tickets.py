@@ -5,12 +5,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts import stream_access
+from accounts.models import Session, User
 from accounts.services import sessions
+from accounts.stream_access import ended_sessions
 from accounts.tokens import issue_access, issue_refresh, issue_ticket
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, SessionFactory
 from tests.streams.conftest import read_all, reading
-from utils import sse_clients
+from utils.admission import Subject
+from utils.ended_rows import EndedRows
 
 pytestmark = pytest.mark.django_db
 
@@ -119,16 +123,72 @@ def test_a_ticket_dies_with_the_users_other_tokens(client, alice, ticket, django
     assert refused(client.get(STREAM, {"ticket": ticket})) == (401, "token_invalid")
 
 
-def test_an_open_stream_ends_when_its_session_does(
-    client, alice, session, ticket, monkeypatch, django_capture_on_commit_callbacks
-):
-    monkeypatch.setattr(sse_clients, "ACCESS_CHECK_SECONDS", 0)
+@pytest.fixture
+def watchful(monkeypatch) -> None:
+    """Sessions are looked at whenever a stream asks."""
+    monkeypatch.setattr(ended_sessions, "seconds", 0)
 
+
+def end(user, session) -> None:
+    sessions.revoke(session_id=session.pk, user_id=user.pk)
+
+
+def end_all(user, session) -> None:
+    sessions.end_all_sessions(user_id=user.pk)
+
+
+def revoke_row(user, session) -> None:
+    Session.objects.filter(pk=session.pk).update(revoked_at=timezone.now())
+
+
+def disable_row(user, session) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def delete(user, session) -> None:
+    user.delete()
+
+
+@pytest.mark.parametrize("end_session", [end, end_all, revoke_row, disable_row, delete])
+def test_an_open_stream_ends_with_its_session_though_redis_was_never_told(
+    client, alice, session, ticket, watchful, end_session
+):
     with reading(client, f"{STREAM}?ticket={ticket}") as chunks:
         next(chunks)
-        with django_capture_on_commit_callbacks(execute=True):
-            sessions.revoke(session_id=session.pk, user_id=alice.pk)
+        end_session(alice, session)  # the test's transaction is never committed, so no mark is made
         assert list(chunks) == []
+
+
+def test_an_open_stream_ends_with_its_session_while_redis_is_dead(
+    client, alice, session, ticket, running_task, watchful, request
+):
+    with reading(client, f"/api/ai/tasks/{running_task.pk}/events/?ticket={ticket}") as chunks:
+        next(chunks)
+        request.getfixturevalue("dead_redis")
+        end_all(alice, session)
+        assert list(chunks) == []
+
+
+def test_an_open_stream_of_another_session_goes_on(client, alice, session, ticket, watchful, settings):
+    settings.SSE_HEARTBEAT_SECONDS = 0.1
+    with reading(client, f"{STREAM}?ticket={ticket}") as chunks:
+        next(chunks)
+        end(alice, SessionFactory(user=alice))
+        assert [next(chunks), next(chunks)] == [b":\n\n", b":\n\n"]
+
+
+def test_sessions_are_looked_up_for_all_streams_together(alice, django_assert_num_queries):
+    subjects = [Subject(alice.pk, one.pk, alice.token_version) for one in SessionFactory.create_batch(50, user=alice)]
+    watch = EndedRows(stream_access._live, seconds=60)
+    for subject in subjects:
+        watch.watch(subject)
+    end(alice, Session.objects.get(pk=subjects[7].session_id))
+    watch._next_look = 0
+
+    with django_assert_num_queries(1):
+        ended = [subject for subject in subjects if watch.has_ended(subject)]
+
+    assert ended == [subjects[7]]
 
 
 def test_an_open_stream_ends_when_its_ticket_does(client, alice, session):
