@@ -1,7 +1,8 @@
 """Taking one's data along: a zip of JSON for programs and Markdown for people, made while it is sent.
 
 Memory stays bounded however much a user has written: rows are read in batches by primary key, texts a few at a time,
-and the archive leaves in chunks. Only the archive's own table of contents grows, by some hundred bytes for each note.
+long ones in pieces, and the archive leaves in chunks. Only the archive's own table of contents grows, by some hundred
+bytes for each note.
 """
 
 import io
@@ -13,7 +14,8 @@ from typing import Any, Literal
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast, Substr
 from django.utils.text import slugify
 
 from accounts.models import Session, User
@@ -28,14 +30,14 @@ CHUNK_BYTES = 64 * 1024
 RETRY_AFTER_SECONDS = 30
 _ROWS_AT_ONCE = 200
 _LARGE_ROWS_AT_ONCE = 20  # each may hold some hundred kilobytes
-_SNAPSHOTS_AT_ONCE = 2  # each holds a whole note
+_SNAPSHOT_PIECE = 2_000_000  # characters: PostgreSQL renders the whole snapshot again for each piece
 
 _PROFILE = ("id", "email", "name", "date_joined")
 _SESSION = ("id", "user_agent", "ip", "created_at", "rotated_at", "expires_at", "revoked_at")
 _NOTE = ("id", "title", "status", "tags", "version", "created_at", "updated_at", "deleted_at")
 _CHAPTER = ("id", "title", "order")
 _TOPIC = ("id", "title", "order", "explanation", "code", "code_language", "sources")
-_NOTE_VERSION = ("note_id", "version", "reason", "created_at", "snapshot")
+_NOTE_VERSION = ("note_id", "version", "reason", "created_at")
 _TASK = (
     "id", "request_type", "request_data", "topic_id", "status", "result", "error_code", "error_detail", "provider",
     "model", "input_tokens", "output_tokens", "created_at", "started_at", "finished_at",
@@ -107,10 +109,7 @@ def _files(user_id: int) -> Iterator[tuple[str, Iterable[bytes]]]:
     yield "profile.json", [_json(_fields(profile, _PROFILE))]
     yield "sessions.json", _array(Session.objects.filter(user_id=user_id), _SESSION, _ROWS_AT_ONCE)
     yield "notes.json", _notes_as_json(_walk(user_id))
-    yield (
-        "note_versions.json",
-        _array(NoteVersion.objects.filter(note__user_id=user_id), _NOTE_VERSION, _SNAPSHOTS_AT_ONCE),
-    )
+    yield "note_versions.json", _versions(user_id)
     yield "ai_tasks.json", _array(AITask.objects.filter(user_id=user_id), _TASK, _LARGE_ROWS_AT_ONCE)
     yield "notifications.json", _array(Notification.objects.filter(user_id=user_id), _NOTIFICATION, _ROWS_AT_ONCE)
     for note, lines in groupby(_walk(user_id), key=lambda line: line.note):
@@ -129,6 +128,38 @@ def _array(queryset: QuerySet[Any], names: Sequence[str], batch_size: int) -> It
             yield separator + _json(_fields(row, names))
             separator = b",\n"
     yield b"[]" if separator == b"[" else b"]"
+
+
+def _versions(user_id: int) -> Iterator[bytes]:
+    """Each holds a whole note, of any size: its text goes through as PostgreSQL renders it, unparsed."""
+    separator = b"["
+    for batch in batch_query(
+        NoteVersion.objects.filter(note__user_id=user_id).only("pk", *_NOTE_VERSION), batch_size=_ROWS_AT_ONCE
+    ):
+        for version in batch:
+            pieces = _snapshot_pieces(version.pk)
+            first = next(pieces, None)
+            if first is None:
+                continue  # pruned since the batch was read
+            yield separator + _json(_fields(version, _NOTE_VERSION))[:-1] + b',"snapshot":' + first
+            yield from pieces
+            yield b"}"
+            separator = b",\n"
+    yield b"[]" if separator == b"[" else b"]"
+
+
+def _snapshot_pieces(version_id: int) -> Iterator[bytes]:
+    """Nothing if the version is gone. Raises ``NoteVersion.DoesNotExist`` if it goes meanwhile, half told."""
+    text = Cast("snapshot", TextField())
+    start, length = 1, _SNAPSHOT_PIECE
+    while length == _SNAPSHOT_PIECE:
+        row = NoteVersion.objects.filter(pk=version_id).values_list(Substr(text, start, _SNAPSHOT_PIECE)).first()
+        if row is None:
+            if start == 1:
+                return
+            raise NoteVersion.DoesNotExist
+        start, length = start + _SNAPSHOT_PIECE, len(row[0])
+        yield row[0].encode()
 
 
 def _walk(user_id: int) -> Iterator[_Line]:

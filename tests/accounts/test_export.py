@@ -146,6 +146,9 @@ def test_memory_stays_bounded(alice):
     chapters = [ChapterFactory(note=note) for note in NoteFactory.create_batch(4, user=alice)]
     for number in range(400):
         TopicFactory(chapter=chapters[number % 4], order=number // 4, explanation=text)
+    snapshot = {"chapters": [{"topics": [{"explanation": text}] * 100}] * 2}
+    for version in (1, 2):
+        NoteVersion.objects.create(note=chapters[0].note, version=version, snapshot=snapshot, reason="edit")
 
     tracemalloc.start()
     size = sum(len(chunk) for chunk in export.stream_export(user_id=alice.pk))
@@ -155,6 +158,34 @@ def test_memory_stays_bounded(alice):
     assert size > 0
     assert 400 * len(text) > 35_000_000
     assert peak < 12_000_000
+
+
+def test_a_long_snapshot_is_whole(alice, alice_client, note, monkeypatch):
+    """Its text is a multiple of the pieces' length, and none; characters have several bytes."""
+    monkeypatch.setattr(export, "_SNAPSHOT_PIECE", 10)
+    snapshots = [{"title": "\u00e9\u4e2d\U0001f600" * length} for length in range(5, 16)]
+    for version, snapshot in enumerate(snapshots):
+        NoteVersion.objects.create(note=note, version=version, snapshot=snapshot, reason="edit")
+
+    found = documents(download(alice_client))["note_versions.json"]
+
+    assert [version["snapshot"] for version in found] == snapshots
+    assert [version["version"] for version in found] == list(range(11))
+
+
+def test_a_version_that_is_pruned_meanwhile_is_left_out(alice, note, monkeypatch):
+    kept, pruned = (
+        NoteVersion.objects.create(note=note, version=version, snapshot={}, reason="edit") for version in (1, 2)
+    )
+    read = export._snapshot_pieces
+
+    def read_late(version_id):
+        NoteVersion.objects.filter(pk=pruned.pk).delete()
+        return read(version_id)
+
+    monkeypatch.setattr(export, "_snapshot_pieces", read_late)
+
+    assert [one["version"] for one in orjson.loads(b"".join(export._versions(alice.pk)))] == [kept.version]
 
 
 def test_many_chunks_leave_before_the_end(alice):
