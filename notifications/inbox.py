@@ -36,12 +36,10 @@ READER_MILLISECONDS = 60 * 1000
 USER_EVENTS_KEPT = 200
 USER_EVENTS_SECONDS = 3600
 
-# Neither has a TTL. The outbox holds the only copy of what has no row yet, so it must not be evicted; past its limit
-# callers write rows themselves. The quarantine waits for a person; it is capped.
+# It has no TTL: it holds the only copy of what has no row yet, so it must not be evicted. Past its limit callers write
+# rows themselves.
 OUTBOX_KEY = "notifications:outbox"
-QUARANTINE_KEY = "notifications:quarantine"
 OUTBOX_LIMIT = 100_000
-QUARANTINE_KEPT = 1000
 
 _LIBRARY = """
 local function now()
@@ -187,17 +185,6 @@ for i = 2, #KEYS do
 end
 for i = 3, 2 + items do taken = taken + redis.call('XDEL', outbox, ARGV[i]) end
 return taken
-"""
-)
-
-_QUARANTINE = Script(
-    """
-local outbox, quarantine = unpack(KEYS)
-local item, kept = unpack(ARGV)
-
-if redis.call('XDEL', outbox, item) == 0 then return 0 end
-redis.call('XADD', quarantine, 'MAXLEN', '~', kept, '*', unpack(ARGV, 3))
-return 1
 """
 )
 
@@ -372,23 +359,5 @@ def settle(items: Sequence[OutboxItem], new_rows: Sequence[tuple[int, UUID]]) ->
                 client,
                 keys=[OUTBOX_KEY, *(entries_key(user_id) for user_id, _ in new_rows)],
                 args=[new_token(), len(items), *(item.id for item in items), *(str(row_id) for _, row_id in new_rows)],
-            )
-        )
-
-
-def quarantine(item: OutboxItem, reason: str) -> bool:
-    """Move an item that can never become a row out of the way; False if it is gone. Raises ``RedisUnavailable``."""
-    with redis_guard() as client:
-        return bool(
-            _QUARANTINE.run(
-                client,
-                keys=[OUTBOX_KEY, QUARANTINE_KEY],
-                args=[
-                    item.id,
-                    QUARANTINE_KEPT,
-                    "reason",
-                    reason,
-                    *(part for field in item.fields.items() for part in field),
-                ],
             )
         )

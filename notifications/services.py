@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
-from notifications import inbox
+from notifications import inbox, quarantine
 from notifications.entries import Entry, InvalidEntry
 from notifications.inbox import CAPACITY, OutboxItem
 from notifications.models import ACTION_ID_MAX_LENGTH, MESSAGE_MAX_LENGTH, TITLE_MAX_LENGTH, Notification
@@ -221,7 +221,7 @@ def _store_or_quarantine(item: OutboxItem, entry: Entry) -> int:
 
 
 def _quarantine(item: OutboxItem, error: Exception) -> int:
-    if not inbox.quarantine(item, str(error)):
+    if not quarantine.put(item, str(error)):
         return 0
     logger.error("Notification %s cannot be stored and is in quarantine: %s", item.id.decode(), error)
     return 1

@@ -6,6 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import SESSION_KEY
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.backends.cached_db import SessionStore
+from django.contrib.sessions.models import Session as AdminSession
 from django.db.models import QuerySet
 from redis import Redis
 
@@ -15,8 +20,9 @@ from accounts.services.sessions import end_all_sessions
 from ai_tasks import progress
 from ai_tasks.models import AITask
 from notes.models import Chapter, Note, NoteVersion, Topic
-from notifications import inbox
+from notifications import inbox, quarantine
 from notifications.models import Notification
+from utils.batching import batch_query
 from utils.caching import changing_pages_of, dirty_key, token_key
 from utils.models import IdempotencyRecord
 from utils.redis import RedisUnavailable, redis_guard
@@ -47,10 +53,14 @@ def delete_account(*, user_id: int) -> None:
         for ids in _delete_in_batches(user_id, queryset):
             if queryset.model is AITask:
                 _unlink(key for task_id in ids for key in (progress.live_key(task_id), progress.events_key(task_id)))
+    _delete_admin_sessions(user_id)
     with changing_pages_of(user_id):
         # Waits for writers that were let in before; what they wrote goes by the cascade.
         user = User.objects.select_for_update().get(pk=user_id)
         user.delete()
+        # What operators did to the account stays on record, without the address that it had.
+        about_users = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User))
+        about_users.filter(object_id=str(user_id)).update(object_repr="")
     _forget_in_redis(user_id, unfinished_ids)
 
 
@@ -77,12 +87,21 @@ def _delete_in_batches(user_id: int, queryset: QuerySet[Any]) -> Iterator[list[A
         yield ids
 
 
+def _delete_admin_sessions(user_id: int) -> None:
+    """Only operators have any, so they are few, and only their text tells whose they are."""
+    for some in batch_query(AdminSession.objects.all(), batch_size=BATCH):
+        for session in some:
+            if session.get_decoded().get(SESSION_KEY) == str(user_id):
+                SessionStore(session.session_key).delete()  # the cached copy, too
+
+
 def _forget_in_redis(user_id: int, unfinished_ids: Sequence[UUID]) -> None:
     """Remove what Redis holds under the user's id; the marks against their tokens stand until they expire."""
     scopes: dict[str, str | None] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
     try:
         with redis_guard() as client:
             progress.silence(unfinished_ids)
+            quarantine.forget(user_id)
             client.unlink(
                 inbox.entries_key(user_id),
                 inbox.order_key(user_id),

@@ -1,5 +1,9 @@
 import pytest
 from django.apps import apps
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session as AdminSession
+from django.test import Client
 
 from accounts.models import PasswordReset, Session, User
 from accounts.services import deletion
@@ -8,8 +12,9 @@ from ai_tasks.progress import report_progress
 from ai_tasks.runner import Answer
 from ai_tasks.worker import Worker
 from notes.models import Chapter, Note, NoteVersion, Topic
-from notifications import inbox
+from notifications import inbox, services
 from notifications.models import Notification
+from notifications.quarantine import QUARANTINE_KEY
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
 from tests.factories import (
@@ -19,6 +24,7 @@ from tests.factories import (
     NotificationFactory,
     SessionFactory,
     TopicFactory,
+    UserFactory,
 )
 from utils.models import IdempotencyRecord
 
@@ -149,6 +155,62 @@ def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
     assert empty_redis.hget(f"ai:live:{task.pk}", "message") == b""
     assert theirs <= set(empty_redis.keys("*"))
     assert all(empty_redis.ttl(key) > 0 for key in left if not key.startswith(b"pages:"))
+
+
+def test_the_admins_log_forgets_the_address(alice, charlie, committing):
+    operator = UserFactory(email="root@example.com", is_staff=True)
+    admin = Client()
+    admin.force_login(operator)
+    for user in (alice, charlie):
+        LogEntry.objects.log_actions(operator.pk, User.objects.filter(pk=user.pk), CHANGE)
+
+    with committing():
+        admin.post(f"/admin/accounts/user/{alice.pk}/delete/", {"post": "yes"})
+
+    said = {(entry.object_id, entry.action_flag): entry.object_repr for entry in LogEntry.objects.all()}
+    assert said == {
+        (str(alice.pk), CHANGE): "",
+        (str(alice.pk), DELETION): "",
+        (str(charlie.pk), CHANGE): "charlie@example.com",
+    }
+
+
+@pytest.mark.django_db
+def test_an_operators_admin_sessions_go_with_the_account(empty_redis, monkeypatch):
+    monkeypatch.setattr(deletion, "BATCH", 2)
+    operator, other = UserFactory.create_batch(2, is_staff=True)
+    for user in (operator, other, operator, other, operator):
+        Client().force_login(user)
+    assert (AdminSession.objects.count(), len(empty_redis.keys("cache:*"))) == (5, 5)
+
+    deletion.delete_account(user_id=operator.pk)
+
+    assert [row.get_decoded()[SESSION_KEY] for row in AdminSession.objects.all()] == [str(other.pk)] * 2
+    assert len(empty_redis.keys("cache:*")) == 2
+
+
+@pytest.mark.django_db
+def test_an_operator_may_delete_themselves_in_the_admin(committing):
+    operator = UserFactory(is_staff=True)
+    admin = Client()
+    admin.force_login(operator)
+
+    with committing():
+        response = admin.post(f"/admin/accounts/user/{operator.pk}/delete/", {"post": "yes"})
+
+    assert response.status_code == 302
+    assert not User.objects.exists()
+
+
+def test_the_quarantine_of_notifications_forgets_the_user(alice, charlie, empty_redis):
+    for user_id in (alice.pk, charlie.pk, alice.pk):
+        empty_redis.xadd(inbox.OUTBOX_KEY, {"user_id": user_id, "body": "Alice's, but no JSON"})
+    services.drain()
+    assert empty_redis.xlen(QUARANTINE_KEY) == 3
+
+    deletion.delete_account(user_id=alice.pk)
+
+    assert [fields[b"user_id"] for _, fields in empty_redis.xrange(QUARANTINE_KEY)] == [str(charlie.pk).encode()]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.db import transaction
 
-from notifications import inbox, services
+from notifications import inbox, quarantine, services
 from notifications.models import Notification
 from tests.notifications.helpers import (
     PENDING,
@@ -76,7 +76,7 @@ def test_entries_of_users_who_are_gone_are_dropped(alice, empty_redis):
 
     assert services.drain() == 2
     assert [str(row.pk) for row in Notification.objects.all()] == [mine]
-    assert empty_redis.exists(inbox.QUARANTINE_KEY) == 0
+    assert empty_redis.exists(quarantine.QUARANTINE_KEY) == 0
 
 
 def item(user_id: int, **changed: str) -> dict[str, object]:
@@ -112,9 +112,10 @@ def test_what_can_never_become_a_row_is_quarantined_and_holds_up_nothing(alice, 
 
     assert {str(row.pk) for row in Notification.objects.all()} == {before, after}
     assert empty_redis.xlen(inbox.OUTBOX_KEY) == 0
-    ((_, kept),) = empty_redis.xrange(inbox.QUARANTINE_KEY)
+    ((_, kept),) = empty_redis.xrange(quarantine.QUARANTINE_KEY)
     assert {name.decode() for name in kept} == {"reason", *bad}
     assert kept[b"reason"]
+    assert empty_redis.ttl(quarantine.QUARANTINE_KEY) == quarantine.KEPT_SECONDS
     assert [record.args[0] for record in caplog.records] == [stream_id]
 
 
@@ -128,15 +129,15 @@ def test_drains_at_once_write_each_row_once(alice, empty_redis):
     assert sum(taken) == 91
     assert {str(row.pk) for row in Notification.objects.all()} == ids
     assert empty_redis.xlen(inbox.OUTBOX_KEY) == 0
-    assert empty_redis.xlen(inbox.QUARANTINE_KEY) == 1
+    assert empty_redis.xlen(quarantine.QUARANTINE_KEY) == 1
 
 
 def test_an_item_is_quarantined_once(empty_redis):
     empty_redis.xadd(inbox.OUTBOX_KEY, {"x": "y"})
     (seen,) = inbox.outbox(10)
 
-    assert [inbox.quarantine(seen, "bad"), inbox.quarantine(seen, "bad")] == [True, False]
-    assert empty_redis.xlen(inbox.QUARANTINE_KEY) == 1
+    assert [quarantine.put(seen, "bad"), quarantine.put(seen, "bad")] == [True, False]
+    assert empty_redis.xlen(quarantine.QUARANTINE_KEY) == 1
 
 
 @pytest.mark.django_db(transaction=True)
