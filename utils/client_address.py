@@ -30,8 +30,9 @@ def _normal(text: str) -> str:
         address = ip_address(_without_port(text))
     except ValueError:
         return ""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        return str(address.ipv4_mapped)
+    if isinstance(address, IPv6Address):
+        # A zone, as in fe80::1%eth0, names an interface of the machine that wrote it.
+        return str(address.ipv4_mapped or IPv6Address(int(address)))
     return str(address)
 
 
