@@ -11,10 +11,12 @@ from http import HTTPStatus
 from typing import Any, TypedDict
 
 import orjson
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from psycopg.errors import ForeignKeyViolation
 from psycopg_pool import PoolTimeout
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
@@ -180,10 +182,19 @@ def as_application_error(exc: Exception) -> ApplicationError | None:
             return _from_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The request body is too large.")
         case SuspiciousOperation():
             return _from_status(HTTPStatus.BAD_REQUEST, "bad_request", "The request is malformed.")
+        case IntegrityError() if _lost_its_user(exc):
+            return NotFound()
         case OperationalError() | InterfaceError() | PoolTimeout():
             logger.warning("The database did not answer: %s", exc)
             return Unavailable("The database cannot answer right now.")
     return None
+
+
+def _lost_its_user(error: IntegrityError) -> bool:
+    """Whether the account was deleted while the request wrote something for it, which COMMIT alone notices."""
+    cause = error.__cause__
+    name = cause.diag.constraint_name if isinstance(cause, ForeignKeyViolation) else None
+    return name is not None and name.endswith(f"_fk_{get_user_model()._meta.db_table}_id")
 
 
 def _from_status(status: HTTPStatus, code: str, detail: str) -> ApplicationError:

@@ -92,10 +92,17 @@ class _Outbox(io.RawIOBase):
 
 
 def stream_export(*, user_id: int) -> Iterator[bytes]:
-    """Yield the user's archive in chunks: profile, sessions, notes (also in the trash), AI tasks and notifications."""
+    """Yield the user's archive in chunks: profile, sessions, notes (also in the trash), AI tasks and notifications.
+
+    Raises ``User.DoesNotExist`` at once.
+    """
+    return _chunks(_files(User.objects.only(*_PROFILE).get(pk=user_id)))
+
+
+def _chunks(files: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
     outbox = _Outbox()
     with ZipFile(outbox, "w", ZIP_DEFLATED) as archive:
-        for name, pieces in _files(user_id):
+        for name, pieces in files:
             with archive.open(name, "w", force_zip64=True) as file:
                 for piece in pieces:
                     file.write(piece)
@@ -104,9 +111,9 @@ def stream_export(*, user_id: int) -> Iterator[bytes]:
     yield outbox.take()
 
 
-def _files(user_id: int) -> Iterator[tuple[str, Iterable[bytes]]]:
-    profile = User.objects.only(*_PROFILE).get(pk=user_id)
-    yield "profile.json", [_json(_fields(profile, _PROFILE))]
+def _files(user: User) -> Iterator[tuple[str, Iterable[bytes]]]:
+    user_id = user.pk
+    yield "profile.json", [_json(_fields(user, _PROFILE))]
     yield "sessions.json", _array(Session.objects.filter(user_id=user_id), _SESSION, _ROWS_AT_ONCE)
     yield "notes.json", _notes_as_json(_walk(user_id))
     yield "note_versions.json", _versions(user_id)

@@ -133,6 +133,31 @@ def test_cut_off_half_way_the_user_can_finish_it(client, alice, monkeypatch):
     assert not any(model.objects.exists() for model in (Session, Chapter, AITask, Notification))
 
 
+@pytest.fixture
+def caught_in_the_act(alice, transactional_db, warm):
+    """A client whose request was let in when the account was deleted: its session is still believed."""
+    client = client_of(alice)
+    warm(client)
+    alice.delete()
+    return client
+
+
+def refusal(response) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
+
+
+@pytest.mark.parametrize("key", [{}, {"HTTP_IDEMPOTENCY_KEY": "1"}])
+def test_a_note_that_is_made_meanwhile_belongs_to_nobody(caught_in_the_act, key):
+    response = caught_in_the_act.post("/api/notes/", {"title": "Late"}, format="json", **key)
+
+    assert refusal(response) == (404, "not_found")
+    assert not Note.objects.exists()
+
+
+def test_an_export_that_begins_too_late_is_no_broken_archive(caught_in_the_act):
+    assert refusal(caught_in_the_act.get("/api/users/me/export/")) == (404, "not_found")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
     """All that is left is a mark against tokens that are still out, and counts of attempts, without a name."""
