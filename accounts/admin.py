@@ -1,7 +1,6 @@
 """Accounts as operators see them. What ends sessions or tokens goes through the services, as everywhere."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -13,6 +12,7 @@ from django.http import HttpRequest
 from accounts.forms import NewUserForm, OperatorPasswordForm, UserForm
 from accounts.models import PasswordReset, Session, User
 from accounts.services import deletion, sessions, users
+from utils.admin import ReadOnlyAdmin
 
 # Staff may do everything: there are no groups.
 admin.site.unregister(Group)
@@ -63,27 +63,12 @@ class UserAdmin(DjangoUserAdmin):
             deletion.delete_account(user_id=user_id)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that only the services write."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
     list_display = ["id", "user", "user_agent", "ip", "created_at", "rotated_at", "expires_at", "revoked_at"]
     list_select_related = ["user"]
     search_fields = ["user__email__startswith"]
-    ordering = ["-id"]
     actions = ["revoke"]
-    show_full_result_count = False
 
     @admin.action(description="Revoke the selected sessions", permissions=["view"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
@@ -98,5 +83,3 @@ class SessionAdmin(ReadOnlyAdmin):
 class PasswordResetAdmin(ReadOnlyAdmin):
     list_display = ["id", "user", "created_at", "claimed_at", "mailed_at", "used_at"]
     list_select_related = ["user"]
-    ordering = ["-id"]
-    show_full_result_count = False

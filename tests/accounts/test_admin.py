@@ -2,7 +2,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from accounts.models import PasswordReset, Session, User
+from accounts.models import Session, User
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
 from tests.factories import NoteFactory, SessionFactory, UserFactory
@@ -160,21 +160,6 @@ def test_selected_sessions_are_revoked(admin, alice, alice_client, committing):
     session.refresh_from_db()
     assert session.revoked_at is not None
     assert status_of(alice_client) == 401
-
-
-@pytest.mark.parametrize("model", ["user", "session", "passwordreset"])
-@pytest.mark.parametrize("rows", [1, 20])
-def test_a_list_costs_the_same_for_any_number_of_rows(admin, model, rows, django_assert_num_queries):
-    for _ in range(rows):
-        PasswordReset.objects.create(user=SessionFactory().user)
-
-    with django_assert_num_queries(3):  # the operator, the count, the page
-        assert admin.get(f"/admin/accounts/{model}/").status_code == 200
-
-
-@pytest.mark.parametrize("model", ["session", "passwordreset"])
-def test_what_services_write_nobody_edits(admin, model):
-    assert admin.get(f"/admin/accounts/{model}/add/").status_code == 403
 
 
 def test_search_finds_users_and_sessions(admin, alice):
