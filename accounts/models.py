@@ -6,6 +6,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower, Now
 
+from accounts.hashers import CURRENT_KIND
 from accounts.querysets import PasswordResetQuerySet, SessionQuerySet
 
 
@@ -27,6 +28,10 @@ class UserManager(BaseUserManager["User"]):
 def normalize_email(email: str) -> str:
     """The one spelling under which an address is stored and looked up."""
     return email.strip().lower()
+
+
+HAS_OUTDATED_HASH = ~models.Q(password__startswith=f"{CURRENT_KIND}$") & ~models.Q(password__startswith="!")
+"""Users whose password is stored by another kind of hash than new ones."""
 
 
 class User(AbstractBaseUser):
@@ -52,6 +57,7 @@ class User(AbstractBaseUser):
         constraints = [
             models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_is_lower_case"),
         ]
+        indexes = [models.Index(fields=["id"], condition=HAS_OUTDATED_HASH, name="user_outdated_hash_idx")]
 
     def __str__(self) -> str:
         return self.email

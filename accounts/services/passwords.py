@@ -1,6 +1,5 @@
 """Passwords: checking, choosing and changing them."""
 
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password, verify_password
@@ -8,7 +7,9 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts.models import User
+from accounts.hashers import CURRENT_KIND, kind_of
+from accounts.models import User, normalize_email
+from accounts.services import equal_work
 from accounts.services.sessions import Device, SessionNotOpened, TokenPair, end_all_sessions, open_session
 from utils.exceptions import ApplicationError, InvalidRequest
 
@@ -38,23 +39,38 @@ class UnacceptablePassword(InvalidRequest):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a password is right, and whether it is stored in a way that is out of date."""
+def authenticate(*, email: str, password: str) -> User | None:
+    """The active user with this address and this password, whose outdated hash is replaced.
 
-    is_correct: bool
-    is_outdated: bool
-
-
-def check(*, password: str, user: User | None) -> Verdict:
-    """Compare a password with the stored one; without a user, do the same work for nothing."""
+    Whatever is wrong, finding nobody takes the same work. Raises ``TooManyChecks``.
+    """
+    user = User.objects.filter(email=normalize_email(email)).first()
     encoded = user.password if user is not None else UNUSABLE_PASSWORD_PREFIX
-    return Verdict(*verify_password(password, encoded))
+    kind = kind_of(encoded)
+    is_outdated = kind not in (None, CURRENT_KIND)
+    may_enter = user is not None and user.is_active
+    # Our own kind comes first, whatever is stored: who is turned away then has done the same as everybody. For a
+    # password that nobody can enter, Django hashes for nothing.
+    is_correct, _ = verify_password(password, UNUSABLE_PASSWORD_PREFIX if is_outdated else encoded)
+    if not is_correct or not may_enter:
+        kinds = equal_work.outdated_kinds() | ({kind} if kind and is_outdated else set())
+        if kinds:
+            with equal_work.turn():
+                if is_outdated:
+                    is_correct, _ = verify_password(password, encoded)
+                equal_work.spend(password, kinds, done=kind)
+    if user is None or not may_enter or not is_correct:
+        return None
+    if is_outdated:
+        upgrade(user=user, password=password)
+    return user
 
 
 def upgrade(*, user: User, password: str) -> None:
     """Store a password that was just found right by the preferred hasher, unless it was changed meanwhile."""
-    User.objects.filter(pk=user.pk, password=user.password).update(password=make_password(password))
+    encoded = make_password(password)
+    if User.objects.filter(pk=user.pk, password=user.password).update(password=encoded):
+        user.password = encoded
 
 
 def require_acceptable(*, password: str, user: User, field: str) -> None:
@@ -68,7 +84,7 @@ def require_acceptable(*, password: str, user: User, field: str) -> None:
 def confirm(*, user_id: int, password: str, field: str) -> User:
     """Return the signed-in user if the password is theirs. Raises ``WrongPassword`` at ``field``."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or not check(password=password, user=user).is_correct:
+    if user is None or not verify_password(password, user.password)[0]:
         raise WrongPassword(field)
     return user
 

@@ -6,16 +6,9 @@ import pytest
 from django.contrib.auth.hashers import make_password
 
 from accounts.models import User
-from accounts.services import steady_time
 from tests.factories import UserFactory
 
 PASSWORD = "correct horse battery staple"
-
-
-@pytest.fixture(autouse=True)
-def hasty_answers(monkeypatch) -> None:
-    """Answers that take a steady time take none: what they wait for has a test of its own."""
-    monkeypatch.setattr(steady_time, "STEP_SECONDS", 1e-6)
 
 
 @pytest.fixture(scope="session")

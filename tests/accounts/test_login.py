@@ -1,9 +1,17 @@
-import argon2
+import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+
 import pytest
+from argon2 import PasswordHasher, low_level
+from django.contrib.auth import hashers
 from django.contrib.auth.hashers import make_password
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Session, User
-from accounts.services import passwords, steady_time
+from accounts.services import equal_work, passwords
 from accounts.services.sessions import raise_token_version
 from tests.accounts.conftest import PASSWORD
 from tests.factories import UserFactory
@@ -34,10 +42,10 @@ def test_login_costs_one_read_and_one_write(client, alice, django_assert_num_que
 
 
 @pytest.mark.parametrize("outdated", ["argon2 of Django's cost", "pbkdf2"])
-def test_an_outdated_hash_is_replaced_by_one_more_write(client, db, django_assert_num_queries, outdated):
+def test_an_outdated_hash_is_replaced_by_one_more_read_and_write(client, db, django_assert_num_queries, outdated):
     user = UserFactory(email="alice@example.com", password=old_hash(outdated))
 
-    with django_assert_num_queries(3):  # the user, the hash, the session
+    with django_assert_num_queries(4):  # the user, the kinds of hashes, the hash, the session
         assert log_in(client).status_code == 200
 
     user.refresh_from_db()
@@ -48,7 +56,7 @@ def test_an_outdated_hash_is_replaced_by_one_more_write(client, db, django_asser
 def old_hash(kind: str) -> str:
     if kind == "pbkdf2":
         return make_password(PASSWORD, hasher="pbkdf2_sha256")
-    return "argon2" + argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    return "argon2" + PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
 
 
 def test_a_wrong_password_does_not_touch_an_outdated_hash(client, db):
@@ -60,28 +68,76 @@ def test_a_wrong_password_does_not_touch_an_outdated_hash(client, db):
     assert user.password == encoded
 
 
-def failures(client, alice):
-    """The answers to everything that may be wrong with a login."""
+@pytest.fixture
+def work(monkeypatch) -> Callable[[Callable], dict[str, int]]:
+    """What a call hashes: how often each cost of Argon2, and how many iterations of PBKDF2 in all."""
+    done: Counter[str] = Counter()
+    verify, hash_secret, pbkdf2 = PasswordHasher.verify, low_level.hash_secret, hashers.pbkdf2
+
+    def counting_verify(hasher, encoded, password):
+        done[encoded.rsplit("$", 2)[0]] += 1
+        return verify(hasher, encoded, password)
+
+    def counting_hash_secret(*args, time_cost, memory_cost, parallelism, **kwargs):
+        done[f"$argon2id$v=19$m={memory_cost},t={time_cost},p={parallelism}"] += 1
+        costs = {"time_cost": time_cost, "memory_cost": memory_cost, "parallelism": parallelism}
+        return hash_secret(*args, **costs, **kwargs)
+
+    def counting_pbkdf2(password, salt, iterations, **kwargs):
+        done["pbkdf2"] += iterations
+        return pbkdf2(password, salt, iterations, **kwargs)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counting_verify)
+    monkeypatch.setattr(low_level, "hash_secret", counting_hash_secret)
+    monkeypatch.setattr(hashers, "pbkdf2", counting_pbkdf2)
+
+    def work(call: Callable) -> dict[str, int]:
+        done.clear()
+        call()
+        return dict(done)
+
+    return work
+
+
+OURS = "$argon2id$v=19$m=19456,t=2,p=1"
+WRONG = [
+    ("alice@example.com", "wrong"),
+    ("nobody@example.com", PASSWORD),
+    ("disabled@example.com", PASSWORD),
+    ("unusable@example.com", PASSWORD),
+    ("garbage@example.com", PASSWORD),
+]
+WRONG_AND_OLD = [
+    ("argon2@example.com", "wrong"),
+    ("pbkdf2@example.com", "wrong"),
+    ("older@example.com", "wrong"),
+    ("older-disabled@example.com", PASSWORD),
+]
+
+
+@pytest.fixture
+def everybody(alice) -> None:
     UserFactory(email="disabled@example.com", password=alice.password, is_active=False)
-    UserFactory(email="old@example.com", password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
     UserFactory(email="unusable@example.com", password="!")
     UserFactory(email="garbage@example.com", password="")
-    return [
+
+
+@pytest.fixture
+def everybody_old(everybody) -> None:
+    """Users from elsewhere, whose hashes are of three kinds."""
+    pbkdf2 = hashers.PBKDF2PasswordHasher()
+    UserFactory(email="argon2@example.com", password=old_hash("argon2 of Django's cost"))
+    UserFactory(email="pbkdf2@example.com", password=pbkdf2.encode(PASSWORD, "salt", 3000))
+    older = pbkdf2.encode(PASSWORD, "salt", 1000)
+    UserFactory(email="older@example.com", password=older)
+    UserFactory(email="older-disabled@example.com", password=older, is_active=False)
+
+
+def test_whatever_is_wrong_the_answer_is_the_same(client, everybody_old):
+    answers = [
         client.post(LOGIN, {"email": email, "password": password}, format="json", headers={"X-Request-ID": "1"})
-        for email, password in [
-            ("alice@example.com", "wrong"),
-            ("nobody@example.com", PASSWORD),
-            ("disabled@example.com", PASSWORD),
-            ("disabled@example.com", "wrong"),
-            ("old@example.com", "wrong"),
-            ("unusable@example.com", PASSWORD),
-            ("garbage@example.com", PASSWORD),
-        ]
+        for email, password in WRONG + WRONG_AND_OLD
     ]
-
-
-def test_whatever_is_wrong_the_answer_is_the_same(client, alice):
-    answers = failures(client, alice)
 
     assert {answer.status_code for answer in answers} == {401}
     assert {answer["WWW-Authenticate"] for answer in answers} == {"Bearer"}
@@ -90,53 +146,68 @@ def test_whatever_is_wrong_the_answer_is_the_same(client, alice):
     assert not Session.objects.exists()
 
 
-class Clock:
-    """A clock that only work and sleep move."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.now += seconds
+@pytest.mark.parametrize(("email", "password"), WRONG)
+def test_where_every_hash_is_ours_a_failure_checks_one(client, everybody, work, email, password):
+    assert work(lambda: log_in(client, email, password)) == {OURS: 1}
 
 
-@pytest.mark.parametrize("work", [0.02, 0.25, 0.39])
-def test_whatever_is_wrong_the_answer_takes_the_same_time(alice, monkeypatch, work):
-    clock = Clock()
-    monkeypatch.setattr(steady_time, "time", clock)
-    monkeypatch.setattr(steady_time, "STEP_SECONDS", 0.4)
-    started = clock.monotonic()
-    clock.now += work
+@pytest.mark.parametrize(("email", "password"), WRONG + WRONG_AND_OLD)
+def test_whatever_is_wrong_the_work_is_that_of_every_kind_of_hash(client, everybody_old, work, email, password):
+    done = work(lambda: log_in(client, email, password))
 
-    steady_time.wait_out(started)
-
-    assert clock.now == pytest.approx(1000.4)
+    assert done == {OURS: 1, "$argon2id$v=19$m=8192,t=1,p=1": 1, "pbkdf2": 3000}
 
 
-def test_every_failure_checks_one_password_and_waits(client, alice, monkeypatch):
-    checks, waits = [], []
-    verify = passwords.verify_password
-    monkeypatch.setattr(passwords, "verify_password", lambda *args: checks.append(args) or verify(*args))
-    monkeypatch.setattr("accounts.services.sign_in.wait_out", waits.append)
+def test_a_right_password_costs_no_more_because_others_have_outdated_hashes(client, everybody_old, work):
+    assert work(lambda: log_in(client)) == {OURS: 1}
 
-    count = len(failures(client, alice))
 
-    assert (len(checks), len(waits)) == (count, count)
+@pytest.mark.parametrize(("email", "password"), WRONG + WRONG_AND_OLD)
+def test_who_is_turned_away_has_done_the_same_work(client, everybody_old, work, monkeypatch, email, password):
+    monkeypatch.setattr(equal_work, "_turns", threading.BoundedSemaphore(1))
+    answers = []
+
+    with equal_work.turn():
+        done = work(lambda: answers.append(log_in(client, email, password)))
+
+    assert done == {OURS: 1}
+    assert [(answer.status_code, answer["Retry-After"]) for answer in answers] == [(503, "2")]
+    assert log_in(client, email, password).status_code == 401
+
+
+def test_outdated_hashes_leave_three_threads_of_four_free(settings):
+    with ExitStack() as stack:
+        for _ in range(settings.WEB_THREADS // 4):
+            stack.enter_context(equal_work.turn())
+        with pytest.raises(equal_work.TooManyChecks), equal_work.turn():
+            pass
+
+    with equal_work.turn():
+        pass
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outdated_hashes_are_found_by_their_index():
+    UserFactory.create_batch(50)
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
+        equal_work.outdated_kinds()
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {queries.captured_queries[0]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("RESET enable_seqscan")
+
+    assert "user_outdated_hash_idx" in plan
 
 
 def test_a_password_changed_while_it_is_checked_does_not_open_a_session(client, alice, monkeypatch):
-    check = passwords.check
+    verify = passwords.verify_password
 
-    def change_meanwhile(**kwargs):
-        verdict = check(**kwargs)
+    def change_meanwhile(*args):
+        verdict = verify(*args)
         raise_token_version(user_id=alice.pk)
         return verdict
 
-    monkeypatch.setattr(passwords, "check", change_meanwhile)
+    monkeypatch.setattr(passwords, "verify_password", change_meanwhile)
 
     assert log_in(client).status_code == 401
     assert not Session.objects.exists()
