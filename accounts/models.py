@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -61,6 +62,10 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.email
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Whether it is theirs. Django's would also write a new hash, over a password that was changed meanwhile."""
+        return check_password(raw_password, self.password)
 
     def get_short_name(self) -> str:
         return self.name or self.email

@@ -1,8 +1,11 @@
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.test import Client
 
 from accounts.models import Session, User
+from accounts.services import passwords, users
+from accounts.services.equal_work import TooManyChecks
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
 from tests.factories import NoteFactory, SessionFactory, UserFactory
@@ -186,6 +189,53 @@ def test_an_operator_signs_in(client, operator):
     response = client.post("/admin/login/?next=/admin/", {"username": "ROOT@example.com", "password": PASSWORD})
 
     assert (response.status_code, response["Location"]) == (302, "/admin/")
+
+
+def test_a_failed_login_to_the_admin_is_the_apis(client, operator, monkeypatch):
+    checked = []
+    monkeypatch.setattr(passwords, "authenticate", lambda **login: checked.append(login))
+
+    assert client.post("/admin/login/", {"username": operator.email, "password": PASSWORD}).status_code == 200
+    assert checked == [{"email": operator.email, "password": PASSWORD}]
+
+
+def test_who_is_turned_away_sees_the_form_again(client, operator, monkeypatch):
+    def turn_away(**login):
+        raise TooManyChecks
+
+    monkeypatch.setattr(passwords, "authenticate", turn_away)
+
+    response = client.post("/admin/login/", {"username": operator.email, "password": PASSWORD})
+
+    assert response.status_code == 200
+    assert "Please enter the correct email and password" in response.text
+
+
+def test_an_operator_with_an_outdated_hash_signs_in_and_stays(client, operator):
+    User.objects.filter(pk=operator.pk).update(password=PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000))
+
+    client.post("/admin/login/", {"username": operator.email, "password": PASSWORD})
+
+    operator.refresh_from_db()
+    assert operator.password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
+    assert client.get("/admin/").status_code == 200
+
+
+def test_a_login_to_the_admin_never_overwrites_a_new_password(client, operator, monkeypatch):
+    User.objects.filter(pk=operator.pk).update(password=PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000))
+    verify = PBKDF2PasswordHasher.verify
+
+    def change_meanwhile(*args):
+        users.set_password(user_id=operator.pk, password=NEW)
+        return verify(*args)
+
+    monkeypatch.setattr(PBKDF2PasswordHasher, "verify", change_meanwhile)
+
+    client.post("/admin/login/", {"username": operator.email, "password": PASSWORD})
+
+    operator.refresh_from_db()
+    assert [operator.check_password(password) for password in (PASSWORD, NEW)] == [False, True]
+    assert client.get("/admin/").status_code == 302
 
 
 def test_a_student_has_no_business_here(alice):

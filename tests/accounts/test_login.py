@@ -223,6 +223,15 @@ def test_a_hash_upgrade_never_overwrites_a_new_password(alice):
     assert alice.password == "changed meanwhile"
 
 
+def test_checking_a_password_writes_nothing(db):
+    encoded = hashers.PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000)
+    stale = UserFactory(password=encoded)
+    User.objects.filter(pk=stale.pk).update(password="changed meanwhile")
+
+    assert stale.check_password(PASSWORD)
+    assert User.objects.get(pk=stale.pk).password == "changed meanwhile"
+
+
 def test_a_stale_token_does_not_keep_anybody_from_signing_in(client, alice):
     client.credentials(HTTP_AUTHORIZATION="Bearer stale")
 
