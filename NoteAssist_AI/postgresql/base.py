@@ -1,19 +1,36 @@
-"""Django's PostgreSQL backend, but for how it knows that a pooled connection still lives.
+"""Django's PostgreSQL backend, but for how it knows that a pooled connection still lives, and for what its errors tell.
 
 With ``CONN_HEALTH_CHECKS`` Django has the pool ask the server before each use, a round trip more for every request that
 reads. A server that stops closes its sockets, which shows here without asking. Only a connection with something to read
 is asked: it was closed, or the server sent a notice.
+
+A violated constraint comes with the contents of the row. They are for no log and no monitoring.
 """
 
 import select
 from typing import Any
 
 from django.db.backends.postgresql import base
-from psycopg import Connection, OperationalError
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
+from psycopg import Connection, DataError, IntegrityError, OperationalError
 from psycopg_pool import ConnectionPool
 
 
+class _ErrorsWithoutRows(DatabaseErrorWrapper):
+    """Reduces an error about data to its first line, which names the constraint or the type."""
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if isinstance(exc_value, DataError | IntegrityError) and exc_value.diag.message_primary:
+            exc_value.args = (exc_value.diag.message_primary,)
+        super().__exit__(exc_type, exc_value, traceback)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return _ErrorsWithoutRows(self)
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
         if self.pool is None:

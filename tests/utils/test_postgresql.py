@@ -1,10 +1,13 @@
 """Pooled connections are looked at, not asked, and one that the server has closed is replaced unnoticed."""
 
+import traceback
+
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
 from NoteAssist_AI.postgresql import connections
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +33,25 @@ def backend() -> int:
 def all_backends() -> set[int]:
     """Those of the whole pool, which hands out its connections in turn."""
     return {backend() for _ in range(2 * connection.pool.max_size)}
+
+
+def test_what_was_in_a_row_is_in_no_traceback():
+    UserFactory(email="dora@example.com")
+
+    with pytest.raises(IntegrityError) as check, transaction.atomic():
+        UserFactory(email="Dora@example.com", password="argon2$secret")
+    with pytest.raises(IntegrityError) as unique, transaction.atomic():
+        UserFactory(email="dora@example.com", password="argon2$secret")
+    with pytest.raises(DataError) as too_long, transaction.atomic():
+        UserFactory(email="eve@example.com", password="argon2$secret" * 10)
+
+    assert str(check.value) == (
+        'new row for relation "accounts_user" violates check constraint "user_email_is_lower_case"'
+    )
+    assert str(unique.value) == 'duplicate key value violates unique constraint "accounts_user_email_key"'
+    assert str(too_long.value) == "value too long for type character varying(128)"
+    for failure in (check, unique, too_long):
+        assert "DETAIL" not in "".join(traceback.format_exception(failure.value))
 
 
 def test_connections_are_used_again():
