@@ -11,7 +11,7 @@ from django.contrib.auth.forms import (
     UserChangeForm,
 )
 
-from accounts.models import User, normalize_email
+from accounts.models import User, normalize_email, validate_new_email
 from accounts.services import users
 
 
@@ -39,7 +39,10 @@ class NormalEmail(forms.ModelForm):
     """Mixin: addresses are compared and stored in their one spelling."""
 
     def clean_email(self) -> str:
-        return normalize_email(self.cleaned_data["email"])
+        email = normalize_email(self.cleaned_data["email"])
+        if "email" in self.changed_data:
+            validate_new_email(email)
+        return email
 
 
 class UserForm(NormalEmail, UserChangeForm):

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -29,6 +30,15 @@ class UserManager(BaseUserManager["User"]):
 def normalize_email(email: str) -> str:
     """The one spelling under which an address is stored and looked up."""
     return email.strip().lower()
+
+
+def validate_new_email(email: str) -> None:
+    """Raise ``ValidationError`` unless the address is ASCII.
+
+    Others may be none that mail can be sent to, and PostgreSQL lower-cases some of them in another way.
+    """
+    if not email.isascii():
+        raise ValidationError("Use ASCII characters only; a domain of others has a form in ASCII (xn--…).", "invalid")
 
 
 HAS_OUTDATED_HASH = ~models.Q(password__startswith=f"{CURRENT_KIND}$") & ~models.Q(password__startswith="!")

@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.models import Session, User, normalize_email
+from accounts.models import Session, User, normalize_email, validate_new_email
 from accounts.services.passwords import MAX_LENGTH as PASSWORD_MAX_LENGTH
 from utils.serializers import OnlyText, StrictCharField, StrictSerializer
 
@@ -66,7 +66,7 @@ class ProfileSerializer(StrictSerializer):
 
 
 class RegistrationSerializer(StrictSerializer):
-    email = EmailField()
+    email = EmailField(validators=[validate_new_email])
     name = NameField(default="")
     password = PasswordField()
 

@@ -132,6 +132,24 @@ def test_an_address_that_is_taken_is_refused_in_any_spelling(admin, alice):
     assert "already exists" in response.text
 
 
+def test_an_address_that_is_not_ascii_is_refused(admin, alice):
+    form_of_new = {"email": "dora@\ue000a.com", "usable_password": "false"}
+    assert admin.post("/admin/accounts/user/add/", form_of_new).status_code == 200
+
+    changed = form(alice, email="alice@\ue000a.com")
+    assert admin.post(f"/admin/accounts/user/{alice.pk}/change/", changed).status_code == 200
+    assert sorted(User.objects.values_list("email", flat=True)) == ["alice@example.com", "root@example.com"]
+
+
+def test_a_user_who_has_one_already_can_be_disabled(admin):
+    old = UserFactory(email="old@m\u00fcnchen.de")
+
+    admin.post(f"/admin/accounts/user/{old.pk}/change/", form(old, is_active=False))
+
+    old.refresh_from_db()
+    assert not old.is_active
+
+
 def test_deleting_a_user_takes_everything_along(admin, alice, alice_client, committing, django_assert_max_num_queries):
     NoteFactory.create_batch(30, user=alice)
     with django_assert_max_num_queries(10):
