@@ -23,7 +23,7 @@ class ThrottledModelBackend(ModelBackend):
             return None
         try:
             if request is not None:
-                count_attempt(request, account=normalize_email(username))
+                count_attempt(request, kind="email", name=normalize_email(username))
             return passwords.authenticate(email=username, password=password)
         except (TooManyRequests, TooManyChecks) as error:
             raise PermissionDenied from error  # Django then asks no further and shows its usual refusal

@@ -1,17 +1,22 @@
-"""Limits of guessing: attempts are counted by account and by address, and each limit that is hit shuts for longer.
+"""Limits of guessing: attempts are counted by account and address, and each limit that is hit shuts for longer.
 
-The scope ``login`` gives the number of attempts for an account and its window; an address has five times as many.
-Hitting a limit shuts that account or address for one window, hitting it again within the hour for two, then four, up to
-a quarter of an hour: long enough to make guessing hopeless, short enough that nobody can lock a student out for a day.
-Attempts made while it is shut neither count nor prolong it.
+The scope ``login`` gives the number of attempts that an account has from one address, and its window. An address has
+five times as many for all accounts together, an account ten times as many from all addresses together. Hitting a limit
+shuts for one window, hitting it again within the hour for two, then four, up to a quarter of an hour, which makes
+guessing hopeless. Attempts made while it is shut neither count nor prolong it.
+
+So nobody shuts an account for others than themselves, unless from ten addresses, and those who signed in from an
+address within a month are not shut out there by what comes from elsewhere.
 
 Refresh tokens cannot be guessed. Their exchange has a limit by address, wide enough for the many who may share one, and
 hitting it shuts for one window only.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Literal
 
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
@@ -24,23 +29,29 @@ from utils.redis import RedisUnavailable, Script, redis_guard
 from utils.throttling import Limit, Usage
 
 ADDRESS_FACTOR = 5
+ACCOUNT_FACTOR = 10
 REFRESH_FACTOR = 60
 """A session is refreshed once in a quarter of an hour: at 10 a minute for an account, 9,000 may share an address."""
 MAX_SHUT_SECONDS = 15 * 60
 STRIKES_SECONDS = 3600
+KNOWN_SECONDS = 30 * 24 * 3600
 
-# Three keys for each limit: shut, attempts, strikes.
+Kind = Literal["email", "reset", "user", "token"]
+"""What is attempted, each counted apart: a login or registration, a reset, a user's own password, a mailed code."""
+
+# Three keys for each limit: shut, attempts, strikes. If one more is named and exists, the last limit does not hold.
 _COUNT = Script(
     """
 local max_shut_ms, strikes_seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
-local answer, shut = {}, false
-for i = 1, #KEYS / 3 do
+local answer, shut, limits = {}, false, math.floor(#KEYS / 3)
+if #KEYS % 3 == 1 and redis.call('EXISTS', KEYS[#KEYS]) == 1 then limits = limits - 1 end
+for i = 1, limits do
   local left = redis.call('PTTL', KEYS[3 * i - 2])
   if left > 0 then shut = true end
   answer[i] = {tonumber(redis.call('GET', KEYS[3 * i - 1]) or 0), math.max(left, 0), 0}
 end
 if shut then return answer end
-for i = 1, #KEYS / 3 do
+for i = 1, limits do
   local limit, window_ms = tonumber(ARGV[1 + 2 * i]), tonumber(ARGV[2 + 2 * i])
   local used = redis.call('INCR', KEYS[3 * i - 1])
   if used == 1 then redis.call('PEXPIRE', KEYS[3 * i - 1], window_ms) end
@@ -59,8 +70,8 @@ return answer
 )
 
 
-def count_attempt(request: HttpRequest | Request, *, account: str) -> None:
-    """Count an attempt at an account (an email, or another name of it) from the request's address.
+def count_attempt(request: HttpRequest | Request, *, kind: Kind, name: object) -> None:
+    """Count an attempt at an account, by its email or another name of it, from the request's address.
 
     Leaves where the client stands on the request, for the ``RateLimit-*`` headers. Raises ``TooManyRequests``.
     """
@@ -68,20 +79,30 @@ def count_attempt(request: HttpRequest | Request, *, account: str) -> None:
     if not limits:
         return
     limit = limits[0]
-    counted = [(f"account:{_digest(account)}", limit)]
-    if address := client_address(request):
-        counted.append((f"address:{_network(address)}", replace(limit, count=limit.count * ADDRESS_FACTOR)))
-    _tell(request, *_count(counted))
+    account = f"account:{_digest(f'{kind}:{name}')}"
+    network = _network(client_address(request))
+    counted = [(f"{account}@{network}", limit)]
+    if network:
+        counted.append((f"address:{network}", replace(limit, count=limit.count * ADDRESS_FACTOR)))
+        counted.append((account, replace(limit, count=limit.count * ACCOUNT_FACTOR)))
+    _tell(request, *_count(counted, known_keys=[_known_key(name, network)]))
+
+
+def remember_address(request: HttpRequest | Request, *, email: str) -> None:
+    """Somebody signed in from the request's address: others' attempts at their account no longer shut them out here."""
+    if network := _network(client_address(request)):
+        with suppress(RedisUnavailable), redis_guard() as client:
+            client.set(_known_key(email, network), 1, ex=KNOWN_SECONDS)
 
 
 def count_refresh(request: HttpRequest | Request) -> None:
     """Count an exchange of a refresh token at the request's address. Otherwise like :func:`count_attempt`."""
     limits = throttling.limits_of(["login"])
-    address = client_address(request)
-    if not limits or not address:
+    network = _network(client_address(request))
+    if not limits or not network:
         return
     limit = replace(limits[0], count=limits[0].count * REFRESH_FACTOR)
-    _tell(request, *_count([(f"refresh:{_network(address)}", limit)], max_shut_seconds=0))
+    _tell(request, *_count([(f"refresh:{network}", limit)], max_shut_seconds=0))
 
 
 def _tell(request: HttpRequest | Request, denied: Usage | None, usage: list[Usage]) -> None:
@@ -92,13 +113,14 @@ def _tell(request: HttpRequest | Request, denied: Usage | None, usage: list[Usag
 
 
 def _count(
-    counted: Sequence[tuple[str, Limit]], *, max_shut_seconds: int = MAX_SHUT_SECONDS
+    counted: Sequence[tuple[str, Limit]], *, known_keys: Sequence[str] = (), max_shut_seconds: int = MAX_SHUT_SECONDS
 ) -> tuple[Usage | None, list[Usage]]:
+    parts = [f"login:{part}:{subject}" for subject, _ in counted for part in ("shut", "attempts", "strikes")]
     try:
         with redis_guard() as client:
             answers = _COUNT.run(
                 client,
-                keys=[f"login:{part}:{subject}" for subject, _ in counted for part in ("shut", "attempts", "strikes")],
+                keys=[*parts, *known_keys],
                 args=[
                     max_shut_seconds * 1000,
                     STRIKES_SECONDS,
@@ -108,7 +130,7 @@ def _count(
     except RedisUnavailable:
         return _count_here(counted)
     usage, denials = [], []
-    for (_, limit), (used, shut_ms, reset_ms) in zip(counted, answers, strict=True):
+    for (_, limit), (used, shut_ms, reset_ms) in zip(counted, answers, strict=False):
         if shut_ms:
             denials.append(Usage(limit, limit.count, shut_ms))
             usage.append(denials[-1])
@@ -128,13 +150,17 @@ def _count_here(counted: Sequence[tuple[str, Limit]]) -> tuple[Usage | None, lis
     return None, usage
 
 
+def _known_key(name: object, network: str) -> str:
+    return f"login:known:{_digest(str(name))}@{network}"
+
+
 def _digest(account: str) -> str:
     """Redis need not know who tries to sign in."""
     return salted_hmac("accounts.login-throttle", account, algorithm="sha256").hexdigest()[:32]
 
 
 def _network(address: str) -> str:
-    """What one subscriber has: an IPv4 address, or the 64 bits of an IPv6 prefix."""
-    if isinstance(ip_address(address), IPv6Address):
+    """What one subscriber has: an IPv4 address, or the 64 bits of an IPv6 prefix. Empty if the server knows none."""
+    if address and isinstance(ip_address(address), IPv6Address):
         return str(ip_network(f"{address}/64", strict=False).network_address)
     return address

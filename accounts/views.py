@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import claims_of
-from accounts.login_throttle import count_attempt, count_refresh
+from accounts.login_throttle import count_attempt, count_refresh, remember_address
 from accounts.models import Session
 from accounts.serializers import (
     LoginSerializer,
@@ -38,11 +38,6 @@ from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import QueryOptimizer
 
 _NOT_STORED = {"Cache-Control": "no-store"}  # answers that hold tokens
-
-
-def own_account(request: Request) -> str:
-    """The signed-in user's name at the login throttle: their address would cost a query."""
-    return f"user:{claims_of(request).user_id}"
 
 
 def device_of(request: Request) -> Device:
@@ -77,8 +72,9 @@ class RegisterView(PublicView):
     def post(self, request: Request) -> Response:
         """Make an account and sign in."""
         data = self.read_body(request)
-        count_attempt(request, account=data["email"])
+        count_attempt(request, kind="email", name=data["email"])
         signed_in = sign_in.register(**data, device=device_of(request))
+        remember_address(request, email=data["email"])
         return Response(SignedInSerializer(signed_in).data, status=status.HTTP_201_CREATED, headers=_NOT_STORED)
 
 
@@ -89,8 +85,9 @@ class LoginView(PublicView):
     def post(self, request: Request) -> Response:
         """Sign in: begin a session on this device."""
         data = self.read_body(request)
-        count_attempt(request, account=data["email"])
+        count_attempt(request, kind="email", name=data["email"])
         signed_in = sign_in.log_in(**data, device=device_of(request))
+        remember_address(request, email=data["email"])
         return Response(SignedInSerializer(signed_in).data, headers=_NOT_STORED)
 
 
@@ -148,7 +145,7 @@ class PasswordChangeView(AccountView):
     def post(self, request: Request) -> Response:
         """Choose another password. Every session ends; the answer is a new one's pair."""
         data = self.read_body(request)
-        count_attempt(request, account=own_account(request))
+        count_attempt(request, kind="user", name=claims_of(request).user_id)
         pair = passwords.change(user_id=claims_of(request).user_id, **data, device=device_of(request))
         return Response(TokenPairSerializer(pair).data, headers=_NOT_STORED)
 
@@ -160,7 +157,7 @@ class PasswordResetView(PublicView):
     def post(self, request: Request) -> Response:
         """Ask for a mail that lets its reader choose a new password. It is not told whether anybody has the address."""
         data = self.read_body(request)
-        count_attempt(request, account=data["email"])
+        count_attempt(request, kind="reset", name=data["email"])
         password_resets.request_reset(email=data["email"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -172,7 +169,7 @@ class PasswordResetConfirmView(PublicView):
     def post(self, request: Request) -> Response:
         """Choose a new password by the mail's code. Every session ends."""
         data = self.read_body(request)
-        count_attempt(request, account=data["token"])
+        count_attempt(request, kind="token", name=data["token"])
         password_resets.confirm_reset(token=data["token"], new_password=data["new_password"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -210,7 +207,7 @@ class DeleteMeView(AccountView):
     def post(self, request: Request) -> Response:
         """Delete the account with everything in it, for good."""
         data = self.read_body(request)
-        count_attempt(request, account=own_account(request))
+        count_attempt(request, kind="user", name=claims_of(request).user_id)
         deletion.delete_my_account(user_id=claims_of(request).user_id, password=data["password"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -1,21 +1,25 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.http import HttpRequest
 from django.test import RequestFactory
 
 from accounts import login_throttle
-from accounts.login_throttle import count_attempt, count_refresh
+from accounts.login_throttle import Kind, count_attempt, count_refresh, remember_address
 from tests.accounts.conftest import PASSWORD
 from utils.exceptions import TooManyRequests
 
 LOGIN = "/api/auth/login/"
 
 
-def attempt(account: str = "alice@example.com", address: str = "203.0.113.9") -> int:
+def request_from(address: str) -> HttpRequest:
+    return RequestFactory().post(LOGIN, REMOTE_ADDR=address)
+
+
+def attempt(account: str = "alice@example.com", address: str = "203.0.113.9", kind: Kind = "email") -> int:
     """Seconds to wait; 0 if the attempt is let through."""
-    request = RequestFactory().post(LOGIN, REMOTE_ADDR=address)
     try:
-        count_attempt(request, account=account)
+        count_attempt(request_from(address), kind=kind, name=account)
     except TooManyRequests as error:
         return int(error.headers["Retry-After"])
     return 0
@@ -36,13 +40,57 @@ def pass_time(redis, part: str) -> None:
         redis.delete(key)
 
 
-def test_an_account_has_so_many_attempts_from_wherever_they_come(limit):
+def test_an_account_has_so_many_attempts_from_one_address(limit):
     limit("3/min")
 
-    waits = [attempt(address=f"203.0.113.{n}") for n in range(5)]
-
-    assert waits == [0, 0, 0, 60, 60]
+    assert [attempt() for _ in range(5)] == [0, 0, 0, 60, 60]
     assert attempt(account="bob@example.com") == 0
+
+
+def test_nobody_shuts_an_account_for_another_address(limit, empty_redis):
+    limit("3/min")
+    for _ in range(6):
+        for _ in range(4):
+            attempt(address="198.51.100.7")
+        pass_time(empty_redis, "shut")
+        assert attempt(address="203.0.113.9") == 0
+        pass_time(empty_redis, "attempts")
+
+
+def test_an_account_has_ten_times_as_many_from_all_addresses_together(limit):
+    limit("2/min")
+
+    waits = [attempt(address=f"203.0.113.{n}") for n in range(22)]
+
+    assert waits == [0] * 20 + [60, 60]
+
+
+def test_what_comes_from_elsewhere_shuts_nobody_out_where_they_have_signed_in(client, alice, limit, empty_redis):
+    limit("2/min")
+    client.post(LOGIN, {"email": alice.email, "password": PASSWORD}, format="json", REMOTE_ADDR="198.51.100.7")
+    waits = [attempt(address=f"203.0.113.{n}") for n in range(22)]
+    assert waits[-1] == 60
+
+    assert [attempt(address="198.51.100.7"), attempt(address="198.51.100.7")] == [0, 60]
+    assert attempt(address="198.51.100.8") == 60
+    [key] = empty_redis.keys("login:known:*")
+    assert 0 < empty_redis.ttl(key) <= 30 * 24 * 3600
+
+
+@pytest.mark.parametrize(("password", "status", "known"), [(PASSWORD, 200, 1), ("wrong", 401, 0)])
+def test_only_who_signs_in_is_known(client, alice, empty_redis, password, status, known):
+    response = client.post(LOGIN, {"email": alice.email, "password": password}, format="json")
+
+    assert response.status_code == status
+    assert len(empty_redis.keys("login:known:*")) == known
+
+
+def test_each_kind_of_attempt_is_counted_apart(limit):
+    limit("1/min")
+    kinds: list[Kind] = ["email", "reset", "user", "token"]
+
+    assert [attempt(account="alice@example.com", kind=kind) for kind in kinds] == [0, 0, 0, 0]
+    assert [attempt(account="alice@example.com", kind=kind) for kind in kinds] == [60, 60, 60, 60]
 
 
 def test_an_address_has_five_times_as_many_whatever_the_account(limit):
@@ -61,6 +109,7 @@ def test_each_limit_that_is_hit_shuts_for_longer(limit, empty_redis):
         attempt()
         shut.append(attempt())
         pass_time(empty_redis, "shut")
+        pass_time(empty_redis, "attempts")
 
     assert shut == [60, 120, 240, 480, 900, 900]
 
@@ -69,7 +118,7 @@ def test_strikes_are_forgotten_in_time(limit, empty_redis):
     limit("1/min")
     attempt()
     assert attempt() == 60
-    [key] = empty_redis.keys("login:strikes:account:*")
+    [key] = empty_redis.keys("login:strikes:*")
     assert 0 < empty_redis.ttl(key) <= 3600
 
     pass_time(empty_redis, "shut")
@@ -99,7 +148,9 @@ def test_exactly_the_limit_passes_when_all_come_at_once(limit):
 def test_redis_is_told_no_address_of_anybody(limit, empty_redis):
     attempt()
 
-    assert len(empty_redis.keys("login:*")) == 2
+    remember_address(request_from("203.0.113.9"), email="alice@example.com")
+
+    assert len(empty_redis.keys("login:*")) == 4
     assert not [key for key in empty_redis.keys("*") if b"alice" in key]
     assert all(empty_redis.ttl(key) > 0 for key in empty_redis.keys("login:*"))
 
@@ -148,17 +199,22 @@ def test_a_shut_account_is_told_when_to_come_back(client, alice, limit):
 
 
 @pytest.mark.parametrize(
-    ("path", "body"),
+    ("path", "body", "kind"),
     [
-        ("register", {"email": "dora@example.com", "name": "", "password": "a rather long secret"}),
-        ("password/reset", {"email": "dora@example.com"}),
-        ("login", {"email": "dora@example.com", "password": "x"}),
+        ("register", {"email": "dora@example.com", "name": "", "password": "a rather long secret"}, "email"),
+        ("login", {"email": "dora@example.com", "password": "x"}, "email"),
+        ("password/reset", {"email": "dora@example.com"}, "reset"),
+        ("password/reset/confirm", {"token": "dora@example.com", "new_password": "x"}, "token"),
     ],
 )
-def test_register_reset_and_login_share_one_limit(client, db, limit, path, body):
+def test_whoever_is_not_signed_in_is_counted_by_what_they_attempt(client, db, limit, path, body, kind):
     limit("2/min")
-    attempt(account="dora@example.com")
-    attempt(account="dora@example.com")
+    for other in {"email", "reset", "user", "token"} - {kind}:
+        attempt(account="dora@example.com", address="127.0.0.1", kind=other)
+        attempt(account="dora@example.com", address="127.0.0.1", kind=other)
+    assert client.post(f"/api/auth/{path}/", body, format="json").status_code != 429
+
+    attempt(account="dora@example.com", address="127.0.0.1", kind=kind)
 
     assert client.post(f"/api/auth/{path}/", body, format="json").status_code == 429
 
@@ -193,6 +249,28 @@ def test_the_limit_of_refreshes_shuts_for_one_window_however_often_it_is_hit(lim
         pass_time(empty_redis, "shut")
 
     assert shut == ["60", "60", "60"]
+
+
+def test_a_shut_login_leaves_the_way_to_a_reset_open(client, alice, limit):
+    limit("1/min")
+    login = {"email": alice.email, "password": "wrong"}
+    assert [client.post(LOGIN, login, format="json").status_code for _ in range(2)] == [401, 429]
+
+    reset = client.post("/api/auth/password/reset/", {"email": alice.email}, format="json")
+
+    assert reset.status_code == 204
+
+
+def test_nobody_counts_against_a_user_by_a_code_that_spells_their_id(client, alice, alice_client, limit):
+    limit("2/min")
+    for token in (f"user:{alice.pk}", f"{alice.pk}", "alice@example.com"):
+        for _ in range(3):
+            attempt(account=token, address="198.51.100.7", kind="token")
+
+    answer = alice_client.post("/api/users/me/delete/", {"password": "wrong"}, format="json")
+    login = client.post(LOGIN, {"email": alice.email, "password": PASSWORD}, format="json")
+
+    assert (answer.status_code, login.status_code) == (400, 200)
 
 
 @pytest.mark.parametrize(
