@@ -81,5 +81,5 @@ class SessionAdmin(ReadOnlyAdmin):
 
 @admin.register(PasswordReset)
 class PasswordResetAdmin(ReadOnlyAdmin):
-    list_display = ["id", "user", "created_at", "claimed_at", "mailed_at", "used_at"]
+    list_display = ["id", "user", "created_at", "claimed_until", "mailed_at", "used_at"]
     list_select_related = ["user"]

@@ -114,12 +114,12 @@ class Session(models.Model):
 class PasswordReset(models.Model):
     """A request to choose a new password. The mail's token is an HMAC of this row, so the database holds no secret.
 
-    ``claimed_at`` is when a worker last set out to send the mail, ``mailed_at`` when the mail server had taken it.
+    Until ``claimed_until`` its user is sent no other mail; ``mailed_at`` is when the mail server had taken this one.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="password_resets")
     created_at = models.DateTimeField(db_default=Now())
-    claimed_at = models.DateTimeField(null=True)
+    claimed_until = models.DateTimeField(null=True)
     mailed_at = models.DateTimeField(null=True)
     used_at = models.DateTimeField(null=True)
 

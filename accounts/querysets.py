@@ -9,6 +9,8 @@ from django.db.models.functions import Now
 RESET_LIFETIME = timedelta(hours=1)
 MAIL_INTERVAL = timedelta(minutes=1)
 """A user is sent no second reset mail within this time."""
+SENDING = timedelta(minutes=5)
+"""Longer than a mail takes whose server answers each of some twenty steps just within ``EMAIL_TIMEOUT``."""
 
 
 class SessionQuerySet(models.QuerySet):
@@ -29,8 +31,6 @@ class PasswordResetQuerySet(models.QuerySet):
         )
 
     def due(self) -> Self:
-        """Live resets whose mail is not out, and of whose user no worker has set out to send one a moment ago."""
-        attempted = self.model._default_manager.filter(
-            user=models.OuterRef("user"), claimed_at__gt=Now() - MAIL_INTERVAL
-        )
-        return self.live().filter(~models.Exists(attempted), mailed_at=None)
+        """Live resets whose mail is not out, and of whose user none is being sent or was a moment ago."""
+        claimed = self.model._default_manager.filter(user=models.OuterRef("user"), claimed_until__gt=Now())
+        return self.live().filter(~models.Exists(claimed), mailed_at=None)

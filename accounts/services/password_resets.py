@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts.models import PasswordReset, User, normalize_email
-from accounts.querysets import MAIL_INTERVAL, RESET_LIFETIME
+from accounts.querysets import MAIL_INTERVAL, RESET_LIFETIME, SENDING
 from accounts.services import passwords
 from accounts.services.steady_time import wait_out
 from utils.exceptions import ApplicationError
@@ -84,22 +84,23 @@ def confirm_reset(*, token: str, new_password: str) -> None:
 def send_mail(reset_id: int) -> bool:
     """Send the mail of one request unless that is done, under way or pointless; whether it was sent.
 
-    Safe to call any number of times: the row is claimed under its user's lock, at most once in ``MAIL_INTERVAL``. A
-    mail that its server did not take, or whose worker died, is due again after that.
+    Safe to call any number of times: the row is claimed under its user's lock for as long as a send may take. The claim
+    ends ``MAIL_INTERVAL`` after the send; then a mail that its server did not take is due again.
     """
     reset = PasswordReset.objects.select_related("user").filter(pk=reset_id).first()
     if reset is None:
         return False
     with transaction.atomic():
         _lock_user(reset.user_id)
-        if not PasswordReset.objects.due().filter(pk=reset_id).update(claimed_at=Now()):
+        if not PasswordReset.objects.due().filter(pk=reset_id).update(claimed_until=Now() + SENDING):
             return False
     try:
         _message(reset).send()
     except (smtplib.SMTPException, OSError) as error:
         logger.warning("The mail of password reset %d was not sent: %s", reset_id, type(error).__name__)
+        PasswordReset.objects.filter(pk=reset_id).update(claimed_until=Now() + MAIL_INTERVAL)
         return False
-    PasswordReset.objects.filter(pk=reset_id).update(mailed_at=Now())
+    PasswordReset.objects.filter(pk=reset_id).update(mailed_at=Now(), claimed_until=Now() + MAIL_INTERVAL)
     return True
 
 

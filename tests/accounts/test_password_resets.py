@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import F
 
 from accounts.models import PasswordReset, User
+from accounts.querysets import SENDING
 from accounts.services import password_resets, passwords
 from accounts.services.password_resets import publish_due, send_mail, token_of
 from accounts.services.sessions import Device, purge_expired
@@ -41,7 +42,7 @@ def make_older(reset: PasswordReset, **delta: float) -> None:
     """Move everything about the request into the past."""
     by = timedelta(**delta)
     PasswordReset.objects.filter(pk=reset.pk).update(
-        **{field: F(field) - by for field in ("created_at", "claimed_at", "mailed_at")}
+        **{field: F(field) - by for field in ("created_at", "claimed_until", "mailed_at")}
     )
     reset.refresh_from_db()
 
@@ -161,6 +162,30 @@ def test_a_mail_that_its_server_did_not_take_is_tried_again_after_a_minute(reset
     assert publish_due() == 1
     assert published == [(password_resets.SEND_TASK, reset.pk)]
     assert send_mail(reset.pk)
+
+
+@pytest.mark.parametrize(("minutes", "is_sent"), [(4, False), (5, True)])
+def test_while_a_mail_may_be_under_way_no_other_is_sent(alice, reset, monkeypatch, minutes, is_sent):
+    class Killed(BaseException):
+        pass
+
+    def kill(*args):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mail.EmailMultiAlternatives, "send", kill)
+        with pytest.raises(Killed):
+            send_mail(reset.pk)
+    make_older(reset, minutes=minutes)
+    newer = PasswordReset.objects.create(user=alice)
+
+    assert send_mail(newer.pk) is is_sent
+
+
+def test_sending_ends_before_its_claim(settings):
+    steps = 20  # connection, greeting, TLS, sign-in, envelope and text, with some to spare
+
+    assert timedelta(seconds=settings.EMAIL_TIMEOUT) * steps < SENDING
 
 
 def test_what_the_broker_did_not_take_is_published_again(reset, published):
