@@ -112,7 +112,7 @@ class Session(models.Model):
 
 
 class PasswordReset(models.Model):
-    """A request to choose a new password. The mail's token is an HMAC of this row, so the database holds no secret.
+    """A request to choose a new password. The mail's token is an HMAC, so the database holds no secret.
 
     Until ``claimed_until`` its user is sent no other mail; ``mailed_at`` is when the mail server had taken this one.
     """

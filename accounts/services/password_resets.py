@@ -111,7 +111,7 @@ def publish_due() -> int:
 
 
 def token_of(reset: PasswordReset) -> str:
-    """The token in the request's mail: the row's id and an HMAC of the row."""
+    """The token in the request's mail: the row's id and an HMAC of the row and its user's address."""
     return f"{reset.pk}-{_signature(reset)}"
 
 
@@ -120,7 +120,8 @@ def _lock_user(user_id: int) -> None:
 
 
 def _signature(reset: PasswordReset) -> str:
-    row = f"{reset.pk}:{reset.user_id}:{reset.created_at.isoformat()}"
+    # With the address that it was sent to: who reads there may no longer be the user.
+    row = f"{reset.pk}:{reset.user_id}:{reset.created_at.isoformat()}:{reset.user.email}"
     return salted_hmac("accounts.password-reset", row, algorithm="sha256").hexdigest()
 
 

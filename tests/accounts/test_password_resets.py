@@ -10,7 +10,7 @@ from django.db.models import F
 
 from accounts.models import PasswordReset, User
 from accounts.querysets import SENDING
-from accounts.services import password_resets, passwords
+from accounts.services import password_resets, passwords, users
 from accounts.services.password_resets import publish_due, send_mail, token_of
 from accounts.services.sessions import Device, purge_expired
 from tests.accounts.conftest import PASSWORD
@@ -275,6 +275,13 @@ def test_a_token_dies_with_a_change_of_the_password(client, alice, reset):
     passwords.change(user_id=alice.pk, old_password=PASSWORD, new_password=f"{NEW} 2", device=Device())
 
     assert confirm(client, token_of(reset)).status_code == 400
+
+
+def test_a_token_dies_with_a_change_of_the_address(client, alice, reset):
+    token = token_of(reset)
+    users.change_account(user_id=alice.pk, email="new@example.com", name="Alice", is_active=True, is_staff=False)
+
+    assert confirm(client, token).status_code == 400
 
 
 def test_a_token_dies_with_logout_everywhere(client, alice, reset):
