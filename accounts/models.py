@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import check_password
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.crypto import salted_hmac
 
 from accounts.hashers import CURRENT_KIND
 from accounts.querysets import PasswordResetQuerySet, SessionQuerySet
@@ -48,7 +49,7 @@ HAS_OUTDATED_HASH = ~models.Q(password__startswith=f"{CURRENT_KIND}$") & ~models
 class User(AbstractBaseUser):
     """A student, or with ``is_staff`` an operator, who may do everything in the admin.
 
-    ``token_version`` is part of every access token: raising it ends them all.
+    ``token_version`` is part of every access token and of the admin's cookie: raising it ends them all.
     """
 
     last_login = None  # sessions tell it, without a write to this row at each login
@@ -76,6 +77,10 @@ class User(AbstractBaseUser):
     def check_password(self, raw_password: str | None) -> bool:
         """Whether it is theirs. Django's would also write a new hash, over a password that was changed meanwhile."""
         return check_password(raw_password, self.password)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        state = f"{self.token_version}:{self.password}"
+        return salted_hmac("accounts.User.session", state, secret=secret, algorithm="sha256").hexdigest()
 
     def get_short_name(self) -> str:
         return self.name or self.email

@@ -114,6 +114,14 @@ def test_an_operators_own_change_of_password_ends_their_sessions_at_the_api(admi
     assert admin.get("/admin/").status_code == 200
 
 
+def test_logout_everywhere_ends_the_admins_session(admin, operator):
+    assert admin.get("/admin/").status_code == 200
+
+    client_of(operator).post("/api/auth/logout-all/")
+
+    assert admin.get("/admin/").status_code == 302
+
+
 def test_a_new_user_can_sign_in(admin, client):
     response = admin.post(
         "/admin/accounts/user/add/",
