@@ -7,7 +7,7 @@ Importing this module starts nothing: the embedded engines are started by the en
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -357,8 +357,8 @@ else:
     EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     EMAIL_HOST = _EMAIL_URL.hostname or "localhost"
     EMAIL_PORT = _EMAIL_URL.port or {"smtps": 465, "smtp+tls": 587}.get(_EMAIL_URL.scheme, 25)
-    EMAIL_HOST_USER = _EMAIL_URL.username or ""
-    EMAIL_HOST_PASSWORD = _EMAIL_URL.password or ""
+    EMAIL_HOST_USER = unquote(_EMAIL_URL.username or "")
+    EMAIL_HOST_PASSWORD = unquote(_EMAIL_URL.password or "")
     EMAIL_USE_SSL = _EMAIL_URL.scheme == "smtps"
     EMAIL_USE_TLS = _EMAIL_URL.scheme == "smtp+tls"
 
