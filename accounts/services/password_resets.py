@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.message import sanitize_address
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -94,6 +95,12 @@ def send_mail(reset_id: int) -> bool:
         _lock_user(reset.user_id)
         if not PasswordReset.objects.due().filter(pk=reset_id).update(claimed_until=Now() + SENDING):
             return False
+    try:
+        sanitize_address(reset.user.email, settings.DEFAULT_CHARSET)
+    except ValueError:
+        logger.warning("The mail of password reset %d has an address that no server can take.", reset_id)
+        PasswordReset.objects.filter(pk=reset_id).update(used_at=Now())
+        return False
     try:
         _message(reset).send()
     except (smtplib.SMTPException, OSError) as error:

@@ -188,6 +188,16 @@ def test_sending_ends_before_its_claim(settings):
     assert timedelta(seconds=settings.EMAIL_TIMEOUT) * steps < SENDING
 
 
+@pytest.mark.parametrize("email", ["alice@\ue000.com", "alice@"])
+def test_a_mail_that_no_server_could_take_is_given_up(reset, email):
+    User.objects.update(email=email)
+
+    assert not send_mail(reset.pk)
+    make_older(reset, minutes=6)
+    assert publish_due() == 0
+    assert mail.outbox == []
+
+
 def test_what_the_broker_did_not_take_is_published_again(reset, published):
     assert publish_due() == 1
     assert published == [(password_resets.SEND_TASK, reset.pk)]
