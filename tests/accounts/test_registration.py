@@ -69,6 +69,7 @@ def test_a_taken_address_is_told(client, db, email):
         ({"password": "short"}, {"/password": "password_too_short"}),
         ({"password": "12345678901"}, {"/password": "password_entirely_numeric"}),
         ({"password": "dora@example.com"}, {"/password": "password_too_similar"}),
+        ({"name": "Bartholomew", "password": "bartholomew1"}, {"/password": "password_too_similar"}),
         ({"password": "password1"}, {"/password": "password_too_common"}),
         ({"password": 1234567890123}, {"/password": "invalid"}),
         ({"password": "x" * 1025}, {"/password": "max_length"}),
