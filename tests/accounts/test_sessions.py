@@ -15,7 +15,7 @@ from accounts.services.sessions import Device
 from accounts.tokens import issue_access, issue_refresh, read_access, read_refresh
 from tests.conftest import client_of
 from tests.factories import SessionFactory, UserFactory
-from utils.admission import Subject, admit
+from utils.admission import Subject, admit, revoked_key, state_key, version_key
 
 REFRESH = "/api/auth/refresh/"
 
@@ -314,6 +314,19 @@ def test_logout_all_ends_every_session_and_every_access_token(alice, charlie_cli
     assert not is_signed_in(other)
     assert refresh(refresh_of(there)).status_code == 401
     assert is_signed_in(charlie_client)
+
+
+def test_marks_outlive_every_state_that_was_read_before_them(alice, empty_redis, committing):
+    session = SessionFactory(user=alice)
+    assert is_signed_in(client_of(alice, session))
+    assert 0 < empty_redis.ttl(state_key(session.pk)) <= 60
+
+    with committing():
+        sessions.revoke(session_id=session.pk, user_id=alice.pk)
+        sessions.raise_token_version(user_id=alice.pk)
+
+    assert empty_redis.ttl(revoked_key(session.pk)) > 60
+    assert empty_redis.ttl(version_key(alice.pk)) > 60
 
 
 @pytest.mark.parametrize("target", ["/api/notes/", "/api/notifications/pending/", "/api/auth/sessions/"])
