@@ -14,7 +14,7 @@ from ai_tasks.providers.offline.notes_search import Found, find_topics
 TOPICS_SEARCHED = 20
 TOPICS_NAMED = 5
 
-_FENCE = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})[ \t]*([^`\r]*)\r?$")
+_FENCE = re.compile(r"[ \t]{0,3}(`{3,}+|~{3,}+)[ \t]*+([^`\r]*+)\r?$")  # nothing is given back: no run is read twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ai_tasks.handlers.generate_code import code_blocks
 from ai_tasks.providers.base import MAX_ANSWER_BYTES
 from ai_tasks.providers.offline.edit import Editor
 from ai_tasks.providers.offline.extract import summary_of
@@ -31,3 +32,10 @@ def test_a_long_run_of_one_character_holds_no_worker_up(run, end):
     text = "a" + run * (RUN // len(run.encode())) + end
 
     assert is_done_in_time(lambda: (Editor().edit(text), summary_of(text, share=0.5, at_most=20)))
+
+
+@pytest.mark.parametrize(("fence", "run"), [("```", " "), ("~~~", " "), ("```", "\t"), ("```", "`"), ("~~~", "~")])
+def test_a_long_fence_in_a_models_answer_holds_no_worker_up(fence, run):
+    text = fence + run * RUN + "`"
+
+    assert is_done_in_time(lambda: code_blocks(text))
