@@ -1,6 +1,9 @@
 """What every test has: Alice, who owns things, Charlie, who is a stranger, and a Redis database of the test's own."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -9,6 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import Session, User
 from accounts.tokens import issue_access
+from NoteAssist_AI.embedded_servers import Redis
 from tests.factories import SessionFactory, UserFactory
 from utils import caching, throttling
 from utils.redis import reset_client
@@ -32,6 +36,20 @@ def dead_redis(settings) -> Iterator[None]:
     reset_client()
     yield
     reset_client()
+
+
+@pytest.fixture
+def own_redis(settings) -> Iterator[Redis]:
+    """A Redis of this test's own, which it may stop and start."""
+    root = Path(tempfile.mkdtemp(prefix="redis-"))
+    server = Redis(root, root)
+    server.run()
+    settings.REDIS_URL = server.url
+    reset_client()
+    yield server
+    reset_client()
+    server.stop()
+    shutil.rmtree(root)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import hiredis
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import ClusterDownError, MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,16 @@ BREAKER_SECONDS = 1.0
 """How long a process skips Redis after a failure."""
 
 # What a failing server looks like. Other errors of Redis (a wrong type, a broken script) are bugs of ours and pass.
-_FAILURES = (redis.ConnectionError, redis.TimeoutError, ReadOnlyError, OutOfMemoryError)
+_FAILURES = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    ReadOnlyError,
+    OutOfMemoryError,
+    ClusterDownError,
+    MasterDownError,
+)
+# For some the client has no class, and Redis 6.2 wraps what a script meets: "Error running script (…): … -OOM …".
+_REFUSAL = re.compile(r"(?:^|: -?)(?:OOM|READONLY|MISCONF|NOREPLICAS|MASTERDOWN|LOADING|CLUSTERDOWN)\b")
 
 EPOCH_KEY = "pages:epoch"
 _RUN_KEY = "pages:run"
@@ -106,10 +116,18 @@ def redis_guard() -> Iterator[redis.Redis]:
         raise RedisUnavailable("skipped after a recent failure")
     try:
         yield _client_of_this_process()
-    except _FAILURES as error:
+    except redis.RedisError as error:
+        if not _is_failure(error):
+            raise
         breaker.open()
         logger.warning("Redis did not answer: %s", error)
         raise RedisUnavailable(str(error)) from error
+
+
+def _is_failure(error: redis.RedisError) -> bool:
+    return isinstance(error, _FAILURES) or (
+        isinstance(error, redis.ResponseError) and _REFUSAL.search(str(error)) is not None
+    )
 
 
 class Script:

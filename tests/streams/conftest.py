@@ -1,9 +1,6 @@
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from django.core.signals import request_finished
@@ -13,12 +10,10 @@ from django.test.client import Client
 from accounts.stream_access import ended_sessions
 from accounts.tokens import issue_access
 from ai_tasks.events import ended_tasks
-from NoteAssist_AI.embedded_servers import Redis
 from tests.factories import SessionFactory
 from tests.processes import BIN, Process, free_port, running
 from tests.streams.event_source import Event, EventSource, events_in
 from utils.pubsub import listener
-from utils.redis import reset_client
 from utils.sse_clients import places
 
 
@@ -61,20 +56,6 @@ def start_server(tmp_path) -> StartServer:
             yield Server(f"http://127.0.0.1:{port}", it)
 
     return start
-
-
-@pytest.fixture
-def own_redis(settings) -> Iterator[Redis]:
-    """A Redis of this test's own, which it may stop and start."""
-    root = Path(tempfile.mkdtemp(prefix="streams-"))
-    server = Redis(root, root)
-    server.run()
-    settings.REDIS_URL = server.url
-    reset_client()
-    yield server
-    reset_client()
-    server.stop()
-    shutil.rmtree(root)
 
 
 def bearer_of(user) -> dict[str, str]:

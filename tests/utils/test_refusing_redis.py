@@ -1,0 +1,108 @@
+"""A Redis that answers and refuses writes: it is full, a replica, or cannot save. To us it is away."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from ai_tasks.models import AITask
+from ai_tasks.worker import Worker
+from NoteAssist_AI.embedded_servers import Redis
+from tests.conftest import client_of
+from tests.factories import AITaskFactory
+from tests.processes import wait_until
+from utils.redis import RedisUnavailable, Script, breaker, redis_guard, reset_client
+
+WRITE = Script("return redis.call('SET', KEYS[1], 'value')")
+
+
+def fill(server: Redis, client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1000)
+
+
+def make_a_replica(server: Redis, client: redis.Redis) -> None:
+    client.replicaof("127.0.0.1", "1")
+
+
+def keep_from_saving(server: Redis, client: redis.Redis) -> None:
+    (server.root / "dump.rdb").mkdir()  # where the snapshot should go
+    client.config_set("save", "3600 1000000")
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+
+
+REFUSALS = {"OOM": fill, "READONLY": make_a_replica, "MISCONF": keep_from_saving}
+
+
+@pytest.fixture(params=REFUSALS)
+def refuse(request, own_redis) -> Iterator[Callable[[], None]]:
+    """Call it to have the test's Redis refuse writes from now on."""
+    with redis.Redis.from_url(own_redis.url) as client:
+        yield lambda: REFUSALS[request.param](own_redis, client)
+        client.config_set("save", "")  # or it would not end without a snapshot
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda client: client.set("key", "value"),
+        lambda client: client.pipeline(transaction=False).set("key", "value").execute(),
+        lambda client: WRITE.run(client, keys=["key"]),
+    ],
+    ids=["command", "pipeline", "script"],
+)
+def test_a_refused_write_is_a_redis_that_is_away(refuse, write):
+    with redis_guard() as client:
+        write(client)  # once it was good
+    refuse()
+
+    with pytest.raises(RedisUnavailable), redis_guard() as client:
+        write(client)
+
+    assert breaker.is_open
+
+
+def test_a_new_connection_to_a_redis_that_refuses_writes_is_no_error(refuse):
+    refuse()
+    reset_client()
+
+    with pytest.raises(RedisUnavailable), redis_guard() as client:
+        client.set("key", "value")
+
+
+def test_a_mistake_of_our_own_is_none_of_the_servers(own_redis):
+    with redis_guard() as client:
+        client.set("OOM", "no list")
+
+    for mistake in (
+        lambda client: client.lpush("OOM", "value"),
+        lambda client: Script("return redis.call('LPUSH', KEYS[1], 'READONLY')").run(client, keys=["OOM"]),
+        lambda client: Script("return nothing.MISCONF").run(client),
+    ):
+        with pytest.raises(redis.ResponseError), redis_guard() as client:
+            mistake(client)
+
+    assert not breaker.is_open
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_redis_that_refuses_writes_fails_no_request_and_no_task(alice, refuse):
+    client = client_of(alice)
+    task = AITaskFactory(user=alice, request_data={"topic": "Loops", "level": "beginner"})
+    body = {"request_type": "summarize", "request_data": {"content": "A loop repeats."}}
+    client.get("/api/notes/")
+    refuse()
+
+    def status_of(method: str, path: str, *arguments) -> int:
+        breaker.close()
+        return getattr(client, method)(path, *arguments, format="json").status_code
+
+    assert status_of("get", "/api/notes/") == 200
+    assert status_of("get", "/api/notifications/pending/") == 200
+    assert status_of("get", f"/api/ai/tasks/{task.pk}/") == 200
+    assert status_of("post", "/api/ai/tasks/", body) == 202
+
+    breaker.close()
+    Worker().execute(task.pk)
+
+    assert AITask.objects.get(pk=task.pk).status == "succeeded"
