@@ -19,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger
 from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
+from ai_tasks.models import MESSAGE_MAX_LENGTH
 from ai_tasks.progress import Delta, report_deltas, report_progress
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
 from ai_tasks.runner import Answer, Job, run
@@ -71,6 +72,7 @@ class RunningAttempt:
 
     def progress(self, percent: int, message: str) -> None:
         self.tell_text()
+        message = message[:MESSAGE_MAX_LENGTH]  # it may quote a title that is as long by itself
         if percent >= self.step.percent:
             self.step = Step(percent, message)
         try:
@@ -120,6 +122,15 @@ def _tell(deltas: list[Delta]) -> None:
         return  # whoever reads the stream later gets the whole answer from the row
 
 
+def _repeat(turn: Callable[[], None]) -> None:
+    """Take one turn after another, for ever: all attempts of the process depend on it, whatever went wrong with one."""
+    while True:
+        try:
+            turn()
+        except Exception:
+            logger.exception("A turn of the thread %s failed", threading.current_thread().name)
+
+
 class Worker:
     """The attempts of this process and the threads that keep their leases and tell what they write."""
 
@@ -129,6 +140,7 @@ class Worker:
         self._has_text = threading.Event()
         self._threads: dict[str, threading.Thread] = {}
         self._release_at: float | None = None
+        self._renewed_at = time.monotonic()
 
     @property
     def is_stopping(self) -> bool:
@@ -204,47 +216,44 @@ class Worker:
             else:
                 return
 
-    def _ensure_thread(self, name: str, target: Callable[[], None]) -> None:
+    def _ensure_thread(self, name: str, turn: Callable[[], None]) -> None:
         thread = self._threads.get(name)
         if thread is None or not thread.is_alive():
-            self._threads[name] = threading.Thread(target=target, name=name, daemon=True)
+            self._threads[name] = threading.Thread(target=_repeat, args=(turn,), name=name, daemon=True)
             self._threads[name].start()
 
     def _tell_texts(self) -> None:
-        while True:
-            self._has_text.wait()
-            time.sleep(DELTA_SECONDS)
-            self._has_text.clear()
-            with self._lock:
-                attempts = list(self._running.values())
-            with ExitStack() as held:
-                deltas = []
-                for running in attempts:
-                    if running.telling.acquire(blocking=False):  # else it is telling by itself
-                        held.callback(running.telling.release)
-                        deltas += running.take_text()
-                _tell(deltas)
+        self._has_text.wait()
+        time.sleep(DELTA_SECONDS)
+        self._has_text.clear()
+        with self._lock:
+            attempts = list(self._running.values())
+        with ExitStack() as held:
+            deltas = []
+            for running in attempts:
+                if running.telling.acquire(blocking=False):  # else it is telling by itself
+                    held.callback(running.telling.release)
+                    deltas += running.take_text()
+            _tell(deltas)
 
     def _beat(self) -> None:
-        renewed_at = time.monotonic()
-        while True:
-            time.sleep(PROGRESS_SECONDS)
-            now = time.monotonic()
-            with self._lock:
-                attempts = list(self._running.values())
-            if self._release_at is not None and now > self._release_at:
-                for running in attempts:
-                    running.stop_reason = StopReason.SHUTDOWN
-            is_due = now - renewed_at >= HEARTBEAT_SECONDS
-            renewed = [
-                running
-                for running in attempts
-                if now <= running.deadline and (is_due or running.step != running.recorded_step)
-            ]
-            if is_due:
-                renewed_at = now
-            if renewed:
-                self._renew(renewed)
+        time.sleep(PROGRESS_SECONDS)
+        now = time.monotonic()
+        with self._lock:
+            attempts = list(self._running.values())
+        if self._release_at is not None and now > self._release_at:
+            for running in attempts:
+                running.stop_reason = StopReason.SHUTDOWN
+        is_due = now - self._renewed_at >= HEARTBEAT_SECONDS
+        renewed = [
+            running
+            for running in attempts
+            if now <= running.deadline and (is_due or running.step != running.recorded_step)
+        ]
+        if is_due:
+            self._renewed_at = now
+        if renewed:
+            self._renew(renewed)
 
     def _renew(self, attempts: list[RunningAttempt]) -> None:
         steps = {running.key: running.step for running in attempts}

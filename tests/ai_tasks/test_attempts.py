@@ -5,17 +5,19 @@ import random
 import threading
 import time
 import uuid
+from importlib import import_module
 
 import orjson
 import pytest
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DataError, InterfaceError, OperationalError, connection
 
+import ai_tasks.worker
 from ai_tasks import ledger
-from ai_tasks.models import AITask
+from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
 from ai_tasks.progress import Delta, events_key, report_deltas
 from ai_tasks.runner import Answer
 from ai_tasks.worker import Worker
-from notes.models import NoteVersion, Topic
+from notes.models import TITLE_MAX_LENGTH, NoteVersion, Topic
 from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
@@ -197,6 +199,59 @@ def test_while_a_model_is_asked_no_connection_is_held(task, monkeypatch):
 
     assert held == [None]
     assert AITask.objects.get().status == "succeeded"
+
+
+# --- The threads of a worker ------------------------------------------------------------------------------------------
+
+
+def test_a_message_that_quotes_the_longest_title_is_cut_to_its_column(alice, offline, monkeypatch):
+    title = "Loops " + "x" * (TITLE_MAX_LENGTH - 6)
+    TopicFactory(chapter__note__user=alice, title=title, explanation="A loop repeats.")
+    task = AITaskFactory(user=alice, request_data={"topic": "Loops", "level": "beginner"})
+    told = []
+    answer = ai_tasks.worker.run
+
+    def tell(job, observer) -> Answer:
+        answered = answer(job, observer)
+        told.append(observer.step.message)
+        ledger.heartbeat({observer.key: observer.step})
+        return answered
+
+    monkeypatch.setattr("ai_tasks.worker.run", tell)
+
+    Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert told == [f"Quoting “{title}”"[:MESSAGE_MAX_LENGTH]]
+    assert task.status == "succeeded"
+
+
+@pytest.mark.parametrize("turn", ["heartbeat", "report_deltas"])
+def test_a_turn_that_fails_ends_no_thread_of_a_worker(task, monkeypatch, turn):
+    module = {"heartbeat": "ai_tasks.ledger", "report_deltas": "ai_tasks.worker"}[turn]
+    was_called, failed, goes_on = getattr(import_module(module), turn), threading.Event(), threading.Event()
+
+    def fail_once(*args):
+        if not failed.is_set():
+            failed.set()
+            raise DataError("value too long")
+        goes_on.set()
+        return was_called(*args)
+
+    def write(job, observer) -> Answer:
+        observer.delta("A loop ")
+        assert failed.wait(10)
+        observer.delta("repeats.")
+        assert goes_on.wait(10)
+        return ANSWERED
+
+    monkeypatch.setattr(f"{module}.{turn}", fail_once)
+    monkeypatch.setattr("ai_tasks.worker.run", write)
+
+    Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert task.status == "succeeded"
 
 
 # --- What watchers are told -------------------------------------------------------------------------------------------
