@@ -8,7 +8,7 @@ from notifications.inbox import user_channel, user_events_key
 from utils.exceptions import Unavailable
 from utils.redis import RedisUnavailable
 from utils.requests import user_id_of
-from utils.sse import EventStream, read_last_id, requested_last_event_id, stream_response
+from utils.sse import EventStream, InvalidLastEventId, read_last_id, requested_last_event_id, stream_response
 
 
 class NotificationStreamView(StreamView):
@@ -23,8 +23,11 @@ class NotificationStreamView(StreamView):
     def get(self, request: Request) -> HttpResponseBase:
         user_id = user_id_of(request)
         key = user_events_key(user_id)
+        after = requested_last_event_id(request)
+        if after.endswith("-end"):
+            raise InvalidLastEventId  # the last one of a task's own stream, which is no place in this one
         try:
-            after = requested_last_event_id(request) or read_last_id(key)
+            after = after or read_last_id(key)
         except RedisUnavailable as error:
             raise Unavailable("Nothing can be streamed right now. Poll instead.") from error
         return stream_response(EventStream(client_of(request), key=key, channel=user_channel(user_id), after=after))

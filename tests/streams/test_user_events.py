@@ -214,6 +214,15 @@ def test_both_writers_of_a_users_stream_mean_the_same_one(alice):
     assert user_events_key(alice.pk) == progress.user_events_key(alice.pk)
 
 
+@pytest.mark.parametrize("last_event_id", ["x", "1", "1-end", "99-end"])
+def test_an_event_id_that_is_no_place_in_a_users_stream_is_refused(alice_client, last_event_id):
+    for answer in (
+        alice_client.get(STREAM, {"last_event_id": last_event_id}),
+        alice_client.get(STREAM, headers={"Last-Event-ID": last_event_id}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_last_event_id")
+
+
 def test_a_stream_that_is_never_read_gives_its_place_back(alice_client):
     with reading(alice_client, STREAM):
         assert len(places) == 1
