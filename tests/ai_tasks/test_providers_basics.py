@@ -50,6 +50,7 @@ def test_a_provider_is_a_module_that_completes():
         ("Mon, 23 Nov 2026 09:00:00 GMT", 0.0),
         ("Mon, 23 Nov 9999 10:00:00 GMT", MAX_SECONDS),
         ("Mon, 99 Nov 2026 10:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_and_never_beyond_an_hour(header, seconds):
