@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
+from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import Session, User
@@ -21,12 +22,12 @@ from utils.redis import reset_client
 @pytest.fixture(autouse=True)
 def empty_redis() -> Iterator[redis.Redis]:
     """The test's Redis database, empty; the process's own memories of Redis are empty, too."""
-    with redis.Redis.from_url(settings.REDIS_URL) as connection:
-        connection.flushdb()
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        client.flushdb()
         reset_client()
         caching.debt.__init__()
         throttling.local_counters.__init__()
-        yield connection
+        yield client
 
 
 @pytest.fixture
@@ -103,3 +104,9 @@ def no_limits(settings) -> None:
     """For tests that send more requests than a student."""
     rest = settings.REST_FRAMEWORK
     settings.REST_FRAMEWORK = {**rest, "DEFAULT_THROTTLE_RATES": dict.fromkeys(rest["DEFAULT_THROTTLE_RATES"])}
+
+
+@pytest.fixture
+def patient_pool(transactional_db, monkeypatch) -> None:
+    """For tests with more threads than connections: a slow machine makes them wait longer, not fail."""
+    monkeypatch.setattr(connection.pool, "timeout", 60.0)

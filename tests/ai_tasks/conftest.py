@@ -47,9 +47,11 @@ class Recorder:
 
 
 def in_threads(count: int, call: Callable[[int], T]) -> list[T]:
-    """Call a function in parallel, each thread with a connection of its own."""
+    """Call a function in parallel, in all threads at once, each with a connection of its own."""
+    together = threading.Barrier(count)
 
     def connected(index: int) -> T:
+        together.wait(30)
         try:
             return call(index)
         finally:

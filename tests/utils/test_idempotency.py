@@ -1,17 +1,16 @@
 """One Idempotency-Key, one effect."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 
 from ai_tasks.models import AITask
 from notes.models import Chapter, Note, Topic
+from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
 from tests.factories import ChapterFactory
 from utils import idempotency
@@ -154,17 +153,10 @@ def test_expired_records_are_purged(alice_client):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_hundred_parallel_requests_with_one_key_have_one_effect(alice, no_limits):
+def test_a_hundred_parallel_requests_with_one_key_have_one_effect(alice, no_limits, patient_pool):
     client = client_of(alice)
 
-    def send(_):
-        try:
-            return post(client)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(10) as threads:
-        answers = list(threads.map(send, range(100)))
+    answers = in_threads(100, lambda _: post(client))
 
     created = [answer for answer in answers if answer.status_code == 201]
     busy = [answer for answer in answers if answer.status_code == 409]
