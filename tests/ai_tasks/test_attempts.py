@@ -15,8 +15,9 @@ import ai_tasks.worker
 from ai_tasks import ledger
 from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
 from ai_tasks.progress import Delta, events_key, report_deltas
+from ai_tasks.providers.transport import POLL_SECONDS
 from ai_tasks.runner import Answer
-from ai_tasks.worker import Worker
+from ai_tasks.worker import HEARTBEAT_SECONDS, PROGRESS_SECONDS, Worker
 from notes.models import TITLE_MAX_LENGTH, NoteVersion, Topic
 from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
@@ -155,6 +156,38 @@ def test_a_running_task_is_cancelled_between_two_chunks_and_the_model_is_left(al
     wait_until(lambda: openai_server.state.hung_up == 1)
     assert AITask.objects.get().result is None
     assert not Notification.objects.exists()
+
+
+def test_a_cancel_is_heard_at_the_next_heartbeat_and_ends_the_call_at_the_next_chunk(alice, task, monkeypatch):
+    cancelled, heard = threading.Event(), []
+    heartbeat = ledger.heartbeat
+
+    def beat(held):
+        is_after = cancelled.is_set()
+        statuses = heartbeat(held)
+        if is_after:
+            heard.append(list(statuses.values()))
+        return statuses
+
+    def write_for_ever(job, observer) -> Answer:
+        ledger.cancel(task_id=task.pk, user_id=alice.pk)
+        cancelled.set()
+        while True:
+            observer.check()
+            time.sleep(0.01)
+
+    monkeypatch.setattr("ai_tasks.ledger.heartbeat", beat)
+    monkeypatch.setattr("ai_tasks.worker.run", write_for_ever)
+
+    Worker().execute(task.pk)
+
+    assert heard[0] == ["cancelling"]
+    assert AITask.objects.get().status == "cancelled"
+
+
+def test_a_cancel_is_confirmed_within_2_s_of_the_next_chunk():
+    """A beat is due after its interval, and looked at once in each of the others; a silent model is left as soon."""
+    assert HEARTBEAT_SECONDS + PROGRESS_SECONDS + POLL_SECONDS <= 2
 
 
 def test_a_cancel_that_comes_while_the_text_is_written_takes_it_back(alice, monkeypatch):
