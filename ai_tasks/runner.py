@@ -6,7 +6,7 @@ from typing import Any
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.handlers.base import Handler, Result
 from ai_tasks.providers import OFFLINE, configured_provider, load_provider
-from ai_tasks.providers.base import MAX_ANSWER_BYTES, Observer
+from ai_tasks.providers.base import MAX_ANSWER_BYTES, Observer, Usage
 from ai_tasks.providers.errors import UnusableAnswer
 
 __all__ = ["Answer", "Job", "Observer", "run"]
@@ -24,18 +24,14 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """``result`` is ``{content, code, code_language, sources, notice}``; ``model`` is None offline.
+class Answer(Usage):
+    """``result`` is ``{content, code, code_language, sources, notice}``.
 
     ``applicable`` is false if the answer only says that there is none: such text must not replace the user's own.
     """
 
     result: Result
     provider: str
-    model: str | None
-    input_tokens: int
-    output_tokens: int
-    usage_estimated: bool
     applicable: bool = True
 
 
@@ -50,7 +46,11 @@ def run(job: Job, observer: Observer) -> Answer:
     if provider == OFFLINE:
         return _answer_offline(handler, job, observer)
     completion = load_provider(provider).complete(handler.messages(job.request_data), observer)
-    result = handler.parse(completion.text, job.request_data)
+    try:
+        result = handler.parse(completion.text, job.request_data)
+    except UnusableAnswer as error:
+        error.usage = completion
+        raise
     if completion.truncated:
         result["notice"] = TRUNCATED_NOTICE
     return Answer(

@@ -173,14 +173,17 @@ class Worker:
         attempt = running.attempt
         running.progress(1, "Asking the AI")
         connection.close()  # back to the pool: a call takes seconds, a transaction must not
+        answer = None
         try:
             answer = run(Job(attempt.user_id, attempt.request_type, attempt.request_data), running)
             running.tell_text()
             self._record(running, answer)
         except ProviderUnavailable as error:
-            ledger.wait_for_provider(attempt, code=error.code, detail=error.detail, retry_after=error.retry_after)
+            ledger.wait_for_provider(
+                attempt, code=error.code, detail=error.detail, retry_after=error.retry_after, usage=error.usage
+            )
         except ProviderError as error:
-            ledger.fail(attempt, code=error.code, detail=error.detail)
+            ledger.fail(attempt, code=error.code, detail=error.detail, usage=error.usage)
         except Stopped as stopped:
             self._stop(attempt, stopped.reason)
         except (FenceLost, OperationalError, InterfaceError):
@@ -188,7 +191,7 @@ class Worker:
         except Exception:
             # Whatever a handler, a provider or its answer did wrong, the task must end, and its user must hear of it.
             logger.exception("Task %s failed unexpectedly", attempt.task_id)
-            ledger.fail(attempt, code="internal_error", detail="Something went wrong on our side.")
+            ledger.fail(attempt, code="internal_error", detail="Something went wrong on our side.", usage=answer)
 
     def _stop(self, attempt: Attempt, reason: StopReason) -> None:
         match reason:

@@ -16,6 +16,8 @@ from django.utils import timezone
 from ai_tasks.ledger.announcing import announce_end, tell_user
 from ai_tasks.ledger.submission import apply_answer, done_message
 from ai_tasks.models import PROGRESS_DONE, AITask
+from ai_tasks.providers import configured_provider
+from ai_tasks.providers.base import Usage
 from ai_tasks.runner import Answer
 from utils.caching import changing_pages_of
 
@@ -139,11 +141,7 @@ def succeed(attempt: Attempt, answer: Answer) -> AITask:
                 message=done_message(task, applied=applied),
                 result=answer.result,
                 applicable=answer.applicable,
-                provider=answer.provider,
-                model=answer.model,
-                input_tokens=answer.input_tokens,
-                output_tokens=answer.output_tokens,
-                usage_estimated=answer.usage_estimated,
+                **_spent(answer, provider=answer.provider),
                 applied_at=Now() if applied else None,
             )
     except FenceLost:
@@ -151,10 +149,23 @@ def succeed(attempt: Attempt, answer: Answer) -> AITask:
         return stop_cancelled(attempt)
 
 
-def fail(attempt: Attempt, *, code: str, detail: str) -> AITask:
-    """Record that there will be no answer, and the notification. Raises ``FenceLost``."""
+def fail(attempt: Attempt, *, code: str, detail: str, usage: Usage | None = None) -> AITask:
+    """Record that there will be no answer, what the call took, and the notification. Raises ``FenceLost``."""
     with transaction.atomic():
-        return _end(attempt, _S.FAILED, error_code=code, error_detail=detail, message=detail)
+        return _end(attempt, _S.FAILED, error_code=code, error_detail=detail, message=detail, **_spent(usage))
+
+
+def _spent(usage: Usage | None, *, provider: str = "") -> dict[str, Any]:
+    """The changes that add what a call took to what the task's earlier ones did."""
+    if usage is None:
+        return {}
+    changes: dict[str, Any] = {
+        "provider": provider or configured_provider(),
+        "model": usage.model,
+        "input_tokens": F("input_tokens") + usage.input_tokens,
+        "output_tokens": F("output_tokens") + usage.output_tokens,
+    }
+    return {**changes, "usage_estimated": True} if usage.usage_estimated else changes
 
 
 def _end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
@@ -189,10 +200,12 @@ def _confirm_cancel(tasks: Any) -> int:
     )
 
 
-def wait_for_provider(attempt: Attempt, *, code: str, detail: str, retry_after: float | None) -> AITask.Status:
+def wait_for_provider(
+    attempt: Attempt, *, code: str, detail: str, retry_after: float | None, usage: Usage | None = None
+) -> AITask.Status:
     """Put the task off after a failure of the provider that may pass; the fifth one fails it.
 
-    ``retry_after`` is the provider's own word, in seconds. Raises ``FenceLost``.
+    ``retry_after`` is the provider's own word, in seconds; ``usage`` what the call took. Raises ``FenceLost``.
     """
     with transaction.atomic():
         held = AITask.objects.held(attempt.task_id, attempt.number)
@@ -201,7 +214,7 @@ def wait_for_provider(attempt: Attempt, *, code: str, detail: str, retry_after: 
             raise FenceLost
         if failures + 1 >= MAX_PROVIDER_FAILURES:
             last = {"error_code": code, "error_detail": detail, "message": detail, "provider_failures": failures + 1}
-            return AITask.Status(_end(attempt, _S.FAILED, **last).status)
+            return AITask.Status(_end(attempt, _S.FAILED, **last, **_spent(usage)).status)
         waits = held.filter(status=_S.RUNNING).update(
             status=_S.WAITING_PROVIDER,
             provider_failures=F("provider_failures") + 1,
@@ -210,6 +223,7 @@ def wait_for_provider(attempt: Attempt, *, code: str, detail: str, retry_after: 
             lease_expires_at=None,
             message="The AI provider is busy; trying again soon",
             updated_at=Now(),
+            **_spent(usage),
         )
         return _S.WAITING_PROVIDER if waits else AITask.Status(stop_cancelled(attempt).status)
 

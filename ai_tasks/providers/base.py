@@ -39,18 +39,24 @@ class Observer(Protocol):
         """Called at least every second or so; raises, past all ``except Exception``, when the call must stop."""
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a call took. ``model`` is None offline; ``usage_estimated``: the provider gave no count, this is a guess."""
+
+    model: str | None
+    input_tokens: int
+    output_tokens: int
+    usage_estimated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion(Usage):
     """A model's whole answer: clean text of at most ``MAX_ANSWER_BYTES``, and what it took.
 
     ``truncated``: the model reached its length limit before its end.
     """
 
     text: str
-    model: str
-    input_tokens: int
-    output_tokens: int
-    usage_estimated: bool
     truncated: bool
 
 

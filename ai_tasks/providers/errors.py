@@ -3,14 +3,20 @@
 ``code`` is stable and ``detail`` is ours: what the vendor wrote goes to the log, never to the user.
 """
 
+from ai_tasks.providers.base import Usage
+
 
 class ProviderError(Exception):
-    """A failed call; subclasses say whether trying again can help."""
+    """A failed call; subclasses say whether trying again can help.
+
+    ``usage`` is what it took all the same, if that is known: it is paid for.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.usage: Usage | None = None
 
 
 class ProviderUnavailable(ProviderError):

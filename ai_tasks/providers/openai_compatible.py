@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -18,7 +18,7 @@ import openai
 from django.conf import settings
 from openai.types.chat import ChatCompletionChunk
 
-from ai_tasks.providers.base import MAX_ANSWER_BYTES, Completion, Message, Observer
+from ai_tasks.providers.base import MAX_ANSWER_BYTES, Completion, Message, Observer, Usage
 from ai_tasks.providers.cleaning import AnswerText
 from ai_tasks.providers.errors import ProviderError, ProviderRefused, ProviderUnavailable, UnusableAnswer
 from ai_tasks.providers.retry_after import seconds_to_wait
@@ -31,7 +31,8 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 WRITE_SECONDS = 15.0
 BYTES_PER_TOKEN = 4
-MAX_TOKENS_RECORDED = 2**31 - 1
+MAX_TOKENS_RECORDED = 100_000_000
+"""What a task's calls took is added up in an integer of 32 bits."""
 MODEL_MAX_LENGTH = 100
 WAITING_PERCENT, WRITING_PERCENT, WRITTEN_PERCENT = 10, 15, 90
 
@@ -50,10 +51,31 @@ class _Ending:
     input_tokens: int | None = None
     output_tokens: int | None = None
 
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider itself says that the call took, if it does."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return Usage(
+            model=self.model or settings.AI_MODEL,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            usage_estimated=False,
+        )
+
 
 def complete(messages: list[Message], observer: Observer) -> Completion:
     """See ``Provider.complete``. Tokens are the provider's count; where it gives none, a guess marked as such."""
-    answer, ending, audience = AnswerText(), _Ending(), _Audience(observer)
+    ending = _Ending()
+    try:
+        return _complete(messages, observer, ending)
+    except ProviderError as error:
+        error.usage = ending.usage
+        raise
+
+
+def _complete(messages: list[Message], observer: Observer, ending: _Ending) -> Completion:
+    answer, audience = AnswerText(), _Audience(observer)
     # Closing the generator closes the connection, also where the loop is left by an exception.
     with observed_by(observer), closing(_pieces(messages, ending)) as pieces:
         for piece in pieces:
@@ -64,15 +86,13 @@ def complete(messages: list[Message], observer: Observer) -> Completion:
         raise ProviderRefused("provider_refused", "The AI model declined to answer this request.")
     if not text.strip():
         raise UnusableAnswer("answer_empty", "The AI model's answer is empty.")
-    estimated = ending.input_tokens is None or ending.output_tokens is None
-    return Completion(
-        text=text,
+    usage = ending.usage or Usage(
         model=ending.model or settings.AI_MODEL,
-        input_tokens=_estimate_tokens(*(m["content"] for m in messages)) if estimated else ending.input_tokens or 0,
-        output_tokens=_estimate_tokens(text) if estimated else ending.output_tokens or 0,
-        usage_estimated=estimated,
-        truncated=ending.finish_reason == "length",
+        input_tokens=_estimate_tokens(*(message["content"] for message in messages)),
+        output_tokens=_estimate_tokens(text),
+        usage_estimated=True,
     )
+    return Completion(**asdict(usage), text=text, truncated=ending.finish_reason == "length")
 
 
 class _Audience:

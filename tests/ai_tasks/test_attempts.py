@@ -10,11 +10,14 @@ from importlib import import_module
 import orjson
 import pytest
 from django.db import DataError, InterfaceError, OperationalError, connection
+from django.utils import timezone
 
 import ai_tasks.worker
 from ai_tasks import ledger
+from ai_tasks.ledger.attempts import MAX_PROVIDER_FAILURES
 from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
 from ai_tasks.progress import Delta, events_key, report_deltas
+from ai_tasks.providers.base import MAX_ANSWER_BYTES
 from ai_tasks.providers.transport import POLL_SECONDS
 from ai_tasks.runner import Answer
 from ai_tasks.worker import HEARTBEAT_SECONDS, PROGRESS_SECONDS, Worker
@@ -23,7 +26,7 @@ from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, TopicFactory
-from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, PROMPT_TOKENS
+from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, USAGE, envelope
 from tests.openai_server import ANSWER
 from tests.processes import wait_until
 from utils import redis
@@ -68,6 +71,60 @@ def test_usage_is_the_providers_own_or_a_guess_marked_as_one(
     assert (today["input_tokens_today"], today["output_tokens_today"], today["estimated"]) == tuple(usage.values())
 
 
+def too_long(handler, body) -> None:
+    choice = {"index": 0, "message": {"content": "x" * (MAX_ANSWER_BYTES + 1)}, "finish_reason": "stop"}
+    handler.send_json(200, envelope("chat.completion", MODEL, choices=[choice], usage=USAGE))
+
+
+def counted_and_cut(handler, body) -> None:
+    handler.start_stream()
+    handler.send_event(envelope("chat.completion.chunk", MODEL, choices=[], usage=USAGE))
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error_code"),
+    [
+        ("stream", "answer_without_code"),
+        ("filtered", "provider_refused"),
+        ("empty", "answer_empty"),
+        (too_long, "answer_too_large"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_paid_for_all_the_same(
+    alice, openai_server, monkeypatch, behaviour, error_code
+):
+    monkeypatch.setitem(BEHAVIOURS, "tested", BEHAVIOURS.get(behaviour, behaviour))
+    openai_server.state.default, openai_server.state.answer = "tested", "I would rather not."
+    task = AITaskFactory(
+        user=alice, request_type="generate_code", request_data={"topic": "Python loops", "language": "Python"}
+    )
+
+    Worker().execute(task.pk)
+
+    shown = client_of(alice).get(f"/api/ai/tasks/{task.pk}/").json()
+    assert (shown["status"], shown["error"]["code"]) == ("failed", error_code)
+    assert (shown["provider"], shown["model"]) == ("openai_compatible", MODEL)
+    assert shown["usage"] == {
+        "input_tokens": PROMPT_TOKENS, "output_tokens": COMPLETION_TOKENS, "estimated": False
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("failures", "status"), [(1, "succeeded"), (4, "succeeded"), (5, "failed")])
+def test_usage_adds_up_what_all_attempts_took(task, openai_server, monkeypatch, failures, status):
+    monkeypatch.setitem(BEHAVIOURS, "counted_and_cut", counted_and_cut)
+    openai_server.state.script.extend(["counted_and_cut"] * failures)
+    calls = min(failures + 1, MAX_PROVIDER_FAILURES)
+
+    for _ in range(calls):
+        Worker().execute(task.pk)
+        AITask.objects.filter(status="waiting_provider").update(next_attempt_at=timezone.now())
+
+    task.refresh_from_db()
+    assert (task.status, task.model, task.usage_estimated) == (status, MODEL, False)
+    assert (task.input_tokens, task.output_tokens) == (calls * PROMPT_TOKENS, calls * COMPLETION_TOKENS)
+
+
 # --- Failures ---------------------------------------------------------------------------------------------------------
 
 
@@ -99,13 +156,14 @@ def test_what_may_pass_waits_in_the_row_and_tells_nobody_yet(task, openai_server
 def test_an_answer_that_cannot_be_stored_is_not_paid_for_again(task, monkeypatch):
     calls = []
     unstorable = {**ANSWERED.result, "content": "\x00"}
-    answer = Answer(unstorable, "offline", None, input_tokens=0, output_tokens=0, usage_estimated=False)
+    answer = Answer(unstorable, "offline", model=None, input_tokens=3, output_tokens=5, usage_estimated=False)
     monkeypatch.setattr("ai_tasks.worker.run", lambda job, observer: calls.append(job) or answer)
 
     Worker().execute(task.pk)
 
     task.refresh_from_db()
     assert (task.status, task.error_code, task.result, len(calls)) == ("failed", "internal_error", None, 1)
+    assert (task.input_tokens, task.output_tokens) == (3, 5)
     assert [note.type for note in Notification.objects.all()] == ["error"]
 
 
