@@ -61,7 +61,8 @@ class Handler(ABC):
     """One request type. Subclasses are stateless; the one instance of each is in ``HANDLERS``.
 
     ``schema`` is the JSON Schema (2020-12) of ``request_data`` as clients send it; ``from_topic`` names the field that
-    a topic fills, and that nothing can be done without.
+    a topic fills, and that nothing can be done without. ``quotes_notes_offline``: without a model the answer
+    rests on the user's notes, too.
     """
 
     request_type: ClassVar[str]
@@ -70,6 +71,7 @@ class Handler(ABC):
     defaults: ClassVar[dict[str, str]] = {}
     from_topic: ClassVar[Literal["topic", "content"]]
     applies_to: ClassVar[Literal["explanation", "code"] | None]
+    quotes_notes_offline: ClassVar[bool] = False
     prompt: ClassVar[Prompt]
 
     @property

@@ -41,6 +41,7 @@ class GenerateCode(Handler):
     required = ("language",)
     from_topic = "topic"
     applies_to = "code"
+    quotes_notes_offline = True
     prompt = Prompt("generate_code", 1)
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:

@@ -26,6 +26,7 @@ class GenerateExplanation(Handler):
     defaults = {"level": "beginner"}
     from_topic = "topic"
     applies_to = "explanation"
+    quotes_notes_offline = True
     prompt = Prompt("generate_explanation", 1)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:

@@ -17,8 +17,8 @@ from ai_tasks.handlers import HANDLERS
 from ai_tasks.handlers.base import Handler
 from ai_tasks.ledger.announcing import announce_end, publish_after_commit
 from ai_tasks.models import PROGRESS_DONE, AITask
-from ai_tasks.providers import configured_model, configured_provider
-from notes.models import Topic
+from ai_tasks.providers import OFFLINE, configured_model, configured_provider
+from notes.models import Note, Topic
 from notes.services import apply_ai_answer, text_hash
 from utils.caching import changing_pages_of
 from utils.compiled_reads import read_rows
@@ -27,6 +27,9 @@ from utils.json import dumps
 from utils.throttling import Limit, limits_of
 
 RESULT_LIFETIME = timedelta(seconds=settings.CACHE_TTL_AI_RESULT)
+LATEST_NOTES = 20
+"""How many of a user's latest notes tell whether any has changed. More than one: a write has the time at which its
+transaction began, so of two that overlapped the later may be dated the earlier."""
 QUEUED_MESSAGE = "Waiting for a worker"
 APPLIED_MESSAGE = "Done, and written to your topic"
 NOTHING_TO_APPLY_MESSAGE = "Done. There was no answer to write to your topic"
@@ -90,7 +93,7 @@ def submit(
     """
     request = _validated(user_id, request_type, request_data, topic_id, apply)
     fingerprint = request.digest(user_id, request.source_hash) if may_coalesce else None
-    request_hash = request.digest(user_id)
+    request_hash = _request_hash(user_id, request)
     with transaction.atomic():
         _lock_user(user_id)
         if fingerprint and (same := _first("coalescing", _coalescing, fingerprint=fingerprint)):
@@ -115,7 +118,8 @@ def requeue(source: AITask) -> AITask:
         # It works on the text of back then, so it may replace no other.
         request = replace(request, source_hash=source.source_hash)
     _lock_user(source.user_id)
-    return _queue(source.user_id, request, request.digest(source.user_id), fingerprint=None, retry_of=source)
+    request_hash = _request_hash(source.user_id, request)
+    return _queue(source.user_id, request, request_hash, fingerprint=None, retry_of=source)
 
 
 def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict[str, Any]) -> AITask:
@@ -125,7 +129,7 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
     """
     request = _validated(user_id, request_type, request_data, topic_id=None, apply=False)
     with transaction.atomic():
-        row = _new_row(user_id, request, request.digest(user_id), fingerprint=None)
+        row = _new_row(user_id, request, _request_hash(user_id, request), fingerprint=None)
         row.pk = task_id
         AITask.objects.bulk_create([row], ignore_conflicts=True)
         task = AITask.objects.filter(pk=task_id, user_id=user_id).first()
@@ -164,6 +168,22 @@ def _validated(
     if apply:
         _check_applicable(handler, topic)
     return _Request(handler, handler.resolve(data, topic), topic_id, apply, _source_hash(handler, topic, apply))
+
+
+def _request_hash(user_id: int, request: _Request) -> str:
+    """What requests have in common that one answer is good for.
+
+    What quotes the user's notes is good until one of them changes: it was asked for before it was made, so a change in
+    between only means that nobody is given it.
+    """
+    if configured_provider() != OFFLINE or not request.handler.quotes_notes_offline:
+        return request.digest(user_id)
+
+    def latest(user_id: int) -> QuerySet[Note, Any]:
+        notes = Note.objects.owned_by(user_id).order_by("-updated_at", "-id")  # in the trash, too
+        return notes.values("id", "version")[:LATEST_NOTES]
+
+    return request.digest(user_id, read_rows("latest notes", latest, user_id=user_id))
 
 
 def _check_applicable(handler: Handler, topic: Topic | None) -> None:

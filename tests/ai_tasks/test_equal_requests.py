@@ -216,6 +216,82 @@ def test_an_equal_request_within_the_hour_gets_the_answer_at_once(alice, offline
     assert Notification.objects.count() == 1
 
 
+def edit_it(client, topic):
+    return client.patch(f"/api/topics/{topic.pk}/", {"explanation": "A loop ends."}, format="json")
+
+
+def add_another(client, topic):
+    body = {"title": "Python loops", "explanation": "They repeat.", "chapter": topic.chapter_id}
+    return client.post("/api/topics/", body, format="json")
+
+
+def trash_it(client, topic):
+    return client.delete(f"/api/notes/{topic.chapter.note_id}/")
+
+
+def restore_it(client, topic):
+    trash_it(client, topic)
+    return client.post(f"/api/notes/{topic.chapter.note_id}/restore/")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", [edit_it, add_another, trash_it, restore_it])
+@pytest.mark.parametrize(
+    "body",
+    [EXPLAIN, {"request_type": "generate_code", "request_data": {"topic": "Python loops", "language": "Python"}}],
+)
+def test_an_answer_that_quotes_the_users_notes_is_given_until_they_change(alice, topic, offline, body, change):
+    client = client_of(alice)
+    Worker().execute(uuid.UUID(post(client, body).json()["task_id"]))
+    assert post(client, body).json()["cached"] is True
+    change(client, topic)
+
+    again = post(client, body)
+
+    assert (again.status_code, again.json()["cached"]) == (202, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_told_that_the_notes_say_nothing_is_told_what_they_say_later(alice, offline):
+    client = client_of(alice)
+    body = {"request_type": "generate_explanation", "request_data": {"topic": "Closures"}}
+    first = uuid.UUID(post(client, body).json()["task_id"])
+    Worker().execute(first)
+    assert AITask.objects.get(pk=first).applicable is False
+    chapters = [{"title": "Functions", "topics": [{"title": "Closures", "explanation": "A closure keeps a scope."}]}]
+    client.post("/api/notes/", {"title": "Python", "chapters": chapters}, format="json")
+
+    second = uuid.UUID(post(client, body).json()["task_id"])
+    Worker().execute(second)
+
+    assert "A closure keeps a scope." in AITask.objects.get(pk=second).result["content"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_to_notes_that_changed_before_it_was_made_is_given_to_nobody(alice, topic, offline):
+    client = client_of(alice)
+    first = uuid.UUID(post(client, EXPLAIN).json()["task_id"])
+    edit_it(client, topic)
+    Worker().execute(first)
+
+    assert post(client, EXPLAIN).status_code == 202
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("with_model", [True, False])
+def test_what_does_not_rest_on_the_notes_is_given_whatever_becomes_of_them(
+    alice, topic, openai_server, settings, with_model
+):
+    client = client_of(alice)
+    body = EXPLAIN if with_model else {"request_type": "summarize", "request_data": {"content": "A loop repeats."}}
+    if not with_model:
+        settings.AI_BASE_URL, settings.AI_API_KEY = "", ""
+    Worker().execute(uuid.UUID(post(client, body).json()["task_id"]))
+    edit_it(client, topic)
+
+    assert post(client, body).json()["cached"] is True
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_cached_answer_is_applied_all_the_same(alice, topic, openai_server):
     client = client_of(alice)
