@@ -1,11 +1,17 @@
 """The short form of the faults, and that their checks would notice."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
+from django.utils import timezone
 
 from ai_tasks import ledger
+from ai_tasks.models import AITask
+from tests.factories import AITaskFactory
 from tests.faults.history import MAY_FOLLOW, Answer, regressions
 from tests.faults.plan import SHORT
-from tests.faults.run import run
+from tests.faults.run import LOST, run
 
 
 @pytest.mark.slow
@@ -19,6 +25,18 @@ def test_nothing_is_lost_doubled_or_taken_back_whatever_is_killed():
 
 def test_the_checks_know_the_ledgers_transitions():
     assert {str(status): set(map(str, after)) for status, after in ledger.TRANSITIONS.items()} == MAY_FOLLOW
+
+
+def test_only_what_a_fault_took_away_counts_as_lost(alice):
+    """Without beat nothing that the provider put off moves, whether or not anything was killed."""
+    now, hour = timezone.now(), timedelta(hours=1)
+    for status in AITask.Status:
+        AITaskFactory(user=alice, status=status, lease_expires_at=now + hour, next_attempt_at=now - hour)
+        AITaskFactory(user=alice, status=status, lease_expires_at=now - hour, next_attempt_at=now - hour)
+
+    with connection.cursor() as cursor:
+        cursor.execute(LOST)
+        assert cursor.fetchone() == (3,)  # both that are queued, and the running one whose lease has expired
 
 
 def told(began: float, status: str, attempt: int = 1, progress: int = 0, *, seconds: float = 0.5) -> Answer:
