@@ -27,6 +27,12 @@ LOST = "SELECT count(*) FROM ai_tasks_aitask WHERE status = 'queued' OR status =
 """Once nobody will work: what a message should have brought to a worker, and what a worker should have ended. Not what
 the provider put off: that waits for the sweep without any fault."""
 
+LAST_END = (
+    "SELECT coalesce(max(extract(epoch FROM finished_at - greatest(created_at, to_timestamp(%s)))), 0)::float"
+    " FROM ai_tasks_aitask WHERE finished_at > to_timestamp(%s)"
+)
+"""How long the last task took to end, from the moment that is given, or from its acceptance if that came later."""
+
 
 @dataclass
 class Report:
@@ -122,18 +128,19 @@ class Run:
         self._start(clients)
         operators.start()
         operators.join(self.sizes.seconds * 4 + 60)
-        self._until(lambda: len(self.history.accepted) - before >= self.sizes.tasks, 120, "all tasks to be accepted")
         last = max(fault.ended for fault in self.faults.faults)
+        self.system.script_provider(json.dumps({"default": "stream"}).encode())  # its failures are faults, too
+        self._until(lambda: len(self.history.accepted) - before >= self.sizes.tasks, 120, "all tasks to be accepted")
         logger.info("the last fault was %.0f s ago; %d tasks accepted", time.time() - last, len(self.history.accepted))
-        self.system.script_provider(json.dumps({"default": "stream"}).encode())
-        recovered = time.monotonic()
         for client in clients:
             client.watching_only.set()
-        in_time = self._poll(lambda: self._unfinished() == 0, plan.RECOVERY_SECONDS)
-        self.report.figures["last task ended after the last fault"] = f"{time.monotonic() - recovered:.1f} s"
-        self.report.figures["allowed"] = f"{plan.RECOVERY_SECONDS} s"
-        if not in_time:
+        if not self._poll(lambda: self._unfinished() == 0, plan.RECOVERY_SECONDS):
             self.report.problems.append(f"{self._unfinished()} tasks have not ended in time.")
+        seconds = self._value(LAST_END, last, last)
+        self.report.figures["last task ended after the last fault, or its acceptance"] = f"{seconds:.1f} s"
+        self.report.figures["allowed"] = f"{plan.RECOVERY_SECONDS} s"
+        if seconds > plan.RECOVERY_SECONDS:
+            self.report.problems.append(f"The last task ended {seconds:.1f} s after the last fault or its acceptance.")
         self._poll(lambda: self._count(UNPUSHED) == 0, 3 * plan.SWEEP_SECONDS)
         self._stop(clients)
 
@@ -238,8 +245,11 @@ class Run:
         return self._count(UNFINISHED)
 
     def _count(self, sql: str) -> int:
+        return int(self._value(sql))
+
+    def _value(self, sql: str, *parameters: object) -> float:
         with self.system.connect() as connection:
-            row = connection.execute(sql).fetchone()
+            row = connection.execute(sql, parameters).fetchone()
         return row[0] if row else 0
 
     def _poll(self, condition: Callable[[], bool], seconds: float) -> bool:

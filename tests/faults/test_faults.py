@@ -11,7 +11,7 @@ from ai_tasks.models import AITask
 from tests.factories import AITaskFactory
 from tests.faults.history import MAY_FOLLOW, Answer, regressions
 from tests.faults.plan import SHORT
-from tests.faults.run import LOST, run
+from tests.faults.run import LAST_END, LOST, run
 
 
 @pytest.mark.slow
@@ -37,6 +37,30 @@ def test_only_what_a_fault_took_away_counts_as_lost(alice):
     with connection.cursor() as cursor:
         cursor.execute(LOST)
         assert cursor.fetchone() == (3,)  # both that are queued, and the running one whose lease has expired
+
+
+@pytest.mark.parametrize(
+    ("tasks", "seconds"),
+    [
+        ([(-60, -10)], 0),  # over before the last fault
+        ([(-60, 70), (-5, 20)], 70),
+        ([(50, 70), (-5, 20)], 20),  # 50 s after the last fault came what took 20 s
+        ([(50, 90), (-5, 20)], 40),
+    ],
+)
+def test_the_last_end_is_counted_from_the_last_fault_or_the_tasks_acceptance(alice, tasks, seconds):
+    fault = timezone.now()
+    for created, finished in tasks:
+        AITaskFactory(
+            user=alice,
+            status="succeeded",
+            created_at=fault + timedelta(seconds=created),
+            finished_at=fault + timedelta(seconds=finished),
+        )
+
+    with connection.cursor() as cursor:
+        cursor.execute(LAST_END, [fault.timestamp(), fault.timestamp()])
+        assert cursor.fetchone() == (seconds,)
 
 
 def told(began: float, status: str, attempt: int = 1, progress: int = 0, *, seconds: float = 0.5) -> Answer:
