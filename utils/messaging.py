@@ -6,7 +6,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from NoteAssist_AI.celery import app
-from utils.redis import breaker
+from utils.redis import breaker, is_failure
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +19,9 @@ def messages_waiting(task_name: str) -> int | None:
     try:
         with app.connection_or_acquire() as broker:
             return broker.default_channel.queue_declare(queue=queue).message_count
-    except (OperationalError, OSError, redis.ConnectionError, redis.TimeoutError) as error:
+    except (OperationalError, OSError, redis.RedisError) as error:
+        if isinstance(error, redis.RedisError) and not is_failure(error):
+            raise
         breaker.open()
         logger.warning("The broker did not tell the length of %s: %s", queue, error)
         return None

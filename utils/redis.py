@@ -117,14 +117,15 @@ def redis_guard() -> Iterator[redis.Redis]:
     try:
         yield _client_of_this_process()
     except redis.RedisError as error:
-        if not _is_failure(error):
+        if not is_failure(error):
             raise
         breaker.open()
         logger.warning("Redis did not answer: %s", error)
         raise RedisUnavailable(str(error)) from error
 
 
-def _is_failure(error: redis.RedisError) -> bool:
+def is_failure(error: redis.RedisError) -> bool:
+    """Whether this is what a failing server answers, and no bug of ours."""
     return isinstance(error, _FAILURES) or (
         isinstance(error, redis.ResponseError) and _REFUSAL.search(str(error)) is not None
     )

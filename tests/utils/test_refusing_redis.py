@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from celery import Celery
 
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
 from NoteAssist_AI.embedded_servers import Redis
+from NoteAssist_AI.settings import broker_url
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
 from tests.processes import wait_until
+from utils.messaging import messages_waiting, publish
 from utils.redis import RedisUnavailable, Script, breaker, redis_guard, reset_client
 
 WRITE = Script("return redis.call('SET', KEYS[1], 'value')")
@@ -106,3 +109,13 @@ def test_a_redis_that_refuses_writes_fails_no_request_and_no_task(alice, refuse)
     Worker().execute(task.pk)
 
     assert AITask.objects.get(pk=task.pk).status == "succeeded"
+
+
+def test_a_broker_that_refuses_writes_takes_no_message_and_stops_no_sweep(own_redis, refuse, monkeypatch):
+    monkeypatch.setattr("utils.messaging.app", Celery(broker=broker_url(own_redis.url)))
+    assert publish("a task", "its id") is True
+    refuse()
+
+    assert publish("a task", "its id") is False
+    breaker.close()
+    assert messages_waiting("a task") in (None, 1)  # a full Redis does not tell
