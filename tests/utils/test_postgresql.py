@@ -35,6 +35,19 @@ def all_backends() -> set[int]:
     return {backend() for _ in range(2 * connection.pool.max_size)}
 
 
+def take(users) -> set[int]:
+    """The server processes behind all connections that the pool has, each in use until all are."""
+    try:
+        for user in users:
+            user.ensure_connection()
+        pids = {user.connection.info.backend_pid for user in users}
+    finally:
+        for user in users:
+            user.close()
+    assert len(pids) == len(users)
+    return pids
+
+
 def test_what_was_in_a_row_is_in_no_traceback():
     UserFactory(email="dora@example.com")
 
@@ -64,6 +77,15 @@ def test_connections_that_the_server_has_closed_are_replaced(admin):
         admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
     assert backend() not in closed
+
+
+def test_replaced_connections_leave_the_pool_as_large_as_it_was(admin):
+    users = [connection.copy() for _ in range(connection.pool.max_size)]
+    closed = take(users)
+    for pid in closed:
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    assert take(users).isdisjoint(closed)
 
 
 def test_connections_that_were_sent_something_are_asked_and_kept(admin):
