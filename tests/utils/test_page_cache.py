@@ -12,6 +12,7 @@ from utils.admission import Page, Subject, admit
 from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, forget_pages_of, store_page
 from utils.redis import redis_guard, reset_client
 from utils.rendering import Rendered
+from utils.throttling import Limit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -195,6 +196,7 @@ def test_an_invalidation_in_a_transaction_keeps_pages_from_being_stored_until_it
 
 def test_every_key_of_the_cache_but_the_epoch_has_an_end(subject, empty_redis):
     fill(subject)
+    admit(subject, limits=[Limit("burst", 60, 60), Limit("sustained", 1000, 86_400)])
     with changing_pages_of(subject.user_id):
         keys = {key.decode(): empty_redis.ttl(key) for key in empty_redis.keys()}
 

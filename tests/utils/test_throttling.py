@@ -87,5 +87,6 @@ def test_the_61st_request_of_a_minute_is_refused_with_the_time_to_wait(alice_cli
     assert [answer.status_code for answer in answers] == [200] * 60 + [429]
     assert answers[0]["RateLimit-Limit"] == "60"
     assert answers[0]["RateLimit-Remaining"] == "59"
+    assert answers[0]["RateLimit-Reset"] == "60"
     assert answers[60].json()["code"] == "throttled"
     assert 0 < int(answers[60]["Retry-After"]) <= 60
