@@ -7,6 +7,7 @@ while another process that could not reach Redis has not told of its write.
 """
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -175,20 +176,28 @@ class TwoProcesses(RuleBasedStateMachine):
             writer.process.untold.clear()
 
     @rule(which=st.integers(0, 5))
-    def die_after_commit(self, which: int) -> None:
-        """A marked writer's thread never gets to say that it is done."""
-        done = [writer for writer in self.writers if writer.is_committed]
-        if done and (writer := done[which % len(done)]).is_marked:
-            self.writers.remove(writer)
+    def hear_nothing_of_the_commit(self, which: int) -> None:
+        """The database's connection breaks during a COMMIT that took effect: the writer does not say that it is done.
 
-    @rule(number=processes, dies=st.booleans())
-    def write(self, number: int, dies: bool) -> None:
+        A marked writer that dies looks the same.
+        """
+        done = [writer for writer in self.writers if writer.is_committed]
+        if not done:
+            return
+        writer = done[which % len(done)]
+        self.writers.remove(writer)
+        if not writer.is_marked:
+            with self.inside(writer.process):
+                caching.debt.end_unmarked()
+
+    @rule(number=processes, breaks=st.booleans())
+    def write(self, number: int, breaks: bool) -> None:
         """A writer that nobody gets in the way of."""
         self.begin(number)
         waiting = [writer for writer in self.writers if not writer.is_committed]
         self.commit(len(waiting) - 1)
         done = [writer for writer in self.writers if writer.is_committed]
-        (self.die_after_commit if dies and done[-1].is_marked else self.end)(len(done) - 1)
+        (self.hear_nothing_of_the_commit if breaks else self.end)(len(done) - 1)
 
     # --- the world ----------------------------------------------------------------------------------------------------
 
@@ -208,11 +217,70 @@ class TwoProcesses(RuleBasedStateMachine):
         self.clock.start()
 
 
+@pytest.fixture
+def machine() -> Iterator[TwoProcesses]:
+    machine = TwoProcesses()
+    machine.start()
+    yield machine
+    machine.teardown()
+
+
+def test_a_page_that_was_read_before_a_write_and_stored_after_it_is_not_shown(machine):
+    machine.look(0)
+    machine.write(1, breaks=False)
+    machine.store(0)
+    machine.look(0)
+
+
+def test_a_page_that_was_stored_before_a_write_that_was_not_ended_is_not_shown_after_its_mark(machine):
+    machine.read(0)
+    machine.write(0, breaks=True)
+    machine.wait(61)
+    machine.look(1)
+
+
+def test_a_page_that_was_stored_while_a_write_was_going_on_is_not_shown_after_its_mark(machine):
+    machine.begin(0)
+    machine.read(1)
+    machine.commit(0)
+    machine.hear_nothing_of_the_commit(0)
+    machine.wait(61)
+    machine.look(1)
+
+
+def test_a_process_keeps_no_page_while_a_write_of_its_own_goes_on_unmarked(machine):
+    machine.lose_or_find_the_connection(0)
+    machine.begin(0)
+    machine.lose_or_find_the_connection(0)
+    machine.read(0)
+    machine.commit(0)
+    machine.look(0)
+
+
+def test_a_process_shows_no_page_from_before_an_unmarked_write_that_was_not_ended(machine):
+    machine.read(0)
+    machine.lose_or_find_the_connection(0)
+    machine.write(0, breaks=True)
+    machine.lose_or_find_the_connection(0)
+    machine.look(0)
+
+
+def test_an_epoch_that_was_made_while_a_write_went_on_unmarked_is_not_enough(machine):
+    machine.lose_or_find_the_connection(0)
+    machine.begin(0)
+    machine.lose_or_find_the_connection(0)
+    machine.look(0)
+    machine.read(1)
+    machine.commit(0)
+    machine.hear_nothing_of_the_commit(0)
+    machine.look(0)
+
+
 def test_no_order_of_steps_and_no_failure_shows_an_old_page():
     run_state_machine_as_test(
         TwoProcesses,
         settings=hypothesis_settings(
-            max_examples=200,
+            max_examples=300,
             stateful_step_count=40,
             deadline=None,
             derandomize=False,
