@@ -1,11 +1,14 @@
 """The page cache never shows less than the last write, whoever dies in between."""
 
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 import time_machine
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 
+from accounts.models import User
 from tests.factories import SessionFactory
 from utils import caching
 from utils.admission import Page, Subject, admit
@@ -25,6 +28,21 @@ def subject(alice):
     return subject
 
 
+@pytest.fixture
+def without_redis(settings) -> Callable[[], AbstractContextManager]:
+    """A block in which nothing listens where Redis should be."""
+
+    @contextmanager
+    def without_redis():
+        url, settings.REDIS_URL = settings.REDIS_URL, "unix:///nonexistent.sock"
+        reset_client()
+        yield
+        settings.REDIS_URL = url
+        reset_client()
+
+    return without_redis
+
+
 def read(subject, *tags) -> Page:
     return admit(subject, page_name="list", if_none_match=tags).page
 
@@ -33,6 +51,12 @@ def fill(subject, body=b"old") -> None:
     page = read(subject)
     assert page.outcome == "miss"
     store_page(page.key, etag="tag", body=body, ttl=180)
+
+
+def write_and_break_connection(admin) -> None:
+    """End the server process behind this thread's connection, so that its next statement fails: here COMMIT."""
+    User.objects.update(name="new")
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
 
 
 class Died(BaseException):
@@ -155,14 +179,40 @@ def test_the_new_token_is_there_before_other_callbacks_of_the_commit_run(subject
     assert seen == ["miss"]
 
 
-def test_a_process_whose_write_went_unmarked_trusts_no_page_afterwards(subject, settings):
+def test_a_process_whose_write_went_unmarked_trusts_no_page_from_before(subject, without_redis):
     fill(subject)
-    url, settings.REDIS_URL = settings.REDIS_URL, "unix:///nonexistent.sock"
-    reset_client()
-    with changing_pages_of(subject.user_id):
+    with without_redis(), changing_pages_of(subject.user_id):
         pass
-    settings.REDIS_URL = url
-    reset_client()
+
+    fill(subject, b"new")
+    assert read(subject).body == b"new"
+
+
+def test_a_process_whose_invalidation_was_not_heard_trusts_no_page_from_before(subject, without_redis):
+    fill(subject)
+    with without_redis():
+        forget_pages_of(subject.user_id)
+
+    assert read(subject).outcome == "miss"
+
+
+def test_a_write_whose_connection_breaks_during_its_commit_holds_readers_off_until_its_deadline(subject, admin):
+    fill(subject)
+
+    with pytest.raises(OperationalError), changing_pages_of(subject.user_id):
+        write_and_break_connection(admin)
+
+    assert read(subject).outcome == "bypass"
+    with time_machine.travel(caching.time.time() + DIRTY_SECONDS + 1):
+        assert read(subject).outcome == "miss"
+
+
+def test_a_process_whose_unmarked_write_broke_during_its_commit_trusts_no_page_from_before(
+    subject, admin, without_redis
+):
+    fill(subject)
+    with without_redis(), pytest.raises(OperationalError), changing_pages_of(subject.user_id):
+        write_and_break_connection(admin)
 
     assert read(subject).outcome == "miss"
 

@@ -2,7 +2,6 @@
 
 import traceback
 
-import psycopg
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 
@@ -10,15 +9,6 @@ from NoteAssist_AI.postgresql import connections
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def admin():
-    """A connection beside the pool."""
-    names = {"dbname": "NAME", "host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
-    parameters = {name: connection.settings_dict[key] or None for name, key in names.items()}
-    with psycopg.connect(**parameters, autocommit=True) as own:
-        yield own
 
 
 def backend() -> int:
