@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import pytest
 import time_machine
@@ -192,6 +192,17 @@ def test_a_process_whose_invalidation_was_not_heard_trusts_no_page_from_before(s
     fill(subject)
     with without_redis():
         forget_pages_of(subject.user_id)
+
+    assert read(subject).outcome == "miss"
+
+
+def test_a_larger_transaction_whose_commit_was_not_heard_leaves_no_page_from_before(subject, without_redis):
+    with ExitStack() as stack:
+        with transaction.atomic():
+            with without_redis(), changing_pages_of(subject.user_id):
+                pass
+            fill(subject)
+            stack.enter_context(without_redis())
 
     assert read(subject).outcome == "miss"
 
