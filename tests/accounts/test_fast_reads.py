@@ -32,6 +32,10 @@ def refuse_to_dispatch(self, request, *args, **kwargs):
     raise AssertionError("REST framework was asked.")
 
 
+def refuse_to_read(*args, **kwargs):
+    raise OperationalError
+
+
 @pytest.fixture
 def without_rest_framework(monkeypatch) -> None:
     monkeypatch.setattr(APIView, "dispatch", refuse_to_dispatch)
@@ -48,8 +52,26 @@ def test_a_good_read_is_the_same_with_and_without_rest_framework(alice_client, t
     careful = alice_client.get(targets[name])
 
     assert (fast.status_code, fast.content) == (careful.status_code, careful.content)
-    for header in ("ETag", "Content-Type", "Cache-Control"):
-        assert fast[header] == careful[header]
+    assert (fast["ETag"], fast["Content-Type"]) == (careful["ETag"], careful["Content-Type"])
+    assert fast["Cache-Control"] == careful["Cache-Control"] == "private, no-cache"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("method", ["head", "options"])
+def test_only_a_get_is_answered_without_rest_framework(alice_client, targets, name, method, monkeypatch):
+    alice_client.get(targets[name])
+    dispatched = []
+    dispatch = APIView.dispatch
+
+    def note_and_dispatch(view, request, *args, **kwargs):
+        dispatched.append(request.method)
+        return dispatch(view, request, *args, **kwargs)
+
+    monkeypatch.setattr(APIView, "dispatch", note_and_dispatch)
+
+    answer = getattr(alice_client, method)(targets[name])
+
+    assert (answer.status_code, dispatched) == (200, [method.upper()])
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -61,6 +83,7 @@ def test_a_client_that_has_the_answer_gets_a_304_without_rest_framework(
     again = alice_client.get(targets[name], HTTP_IF_NONE_MATCH=etag)
 
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", etag)
+    assert again["Cache-Control"] == "private, no-cache"
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -160,6 +183,15 @@ def test_an_answer_too_long_for_a_page_is_made_each_time_and_holds_nobody_off(
 
     with django_assert_num_queries(2):
         assert alice_client.get(targets["detail"]).status_code == 200
+
+
+def test_a_page_that_could_not_be_made_holds_nobody_off(alice_client, targets, monkeypatch):
+    monkeypatch.setattr(pages, "await_page", lambda _: pytest.fail("Somebody waits for what nobody makes."))
+    with monkeypatch.context() as broken:
+        broken.setattr(reads, "read_rows", refuse_to_read)
+        assert alice_client.get(targets["list"]).status_code == 503
+
+    assert alice_client.get(targets["list"]).status_code == 200
 
 
 @pytest.mark.parametrize("cached", [False, True])

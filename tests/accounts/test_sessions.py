@@ -15,7 +15,7 @@ from accounts.services.sessions import Device
 from accounts.tokens import issue_access, issue_refresh, read_access, read_refresh
 from tests.conftest import client_of
 from tests.factories import SessionFactory, UserFactory
-from utils.admission import Subject, admit, revoked_key, state_key, version_key
+from utils.admission import Admission, Subject, admit, revoked_key, state_key, version_key
 
 REFRESH = "/api/auth/refresh/"
 
@@ -358,6 +358,13 @@ def test_a_slow_reader_cannot_bring_back_an_old_token_version(alice, committing)
     admit(subject, staff_as_read=is_staff)
 
     assert not is_signed_in(client_of(alice, session))
+
+
+def test_a_new_token_version_does_not_take_what_was_known_of_the_old_one(alice):
+    session = SessionFactory(user=alice)
+    admit(Subject(alice.pk, session.pk, token_version=1), staff_as_read=True)
+
+    assert admit(Subject(alice.pk, session.pk, token_version=2)) == Admission("unknown")
 
 
 def test_logout_bites_without_redis_too(alice, dead_redis):
