@@ -100,15 +100,16 @@ def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: in
     with web(this, **OWN_LIMITS, WEB_THREADS=str(threads)) as (server, port):
         job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
         moments: list[tuple[float, dict[int, float], dict[int, float], float]] = []
+        at_end: dict[str, Any] = {}
 
-        def look() -> None:
+        def look(moment: str) -> None:
             moments.append((time.monotonic(), server.cpu_by_process(), this.postgres_cpu(), this.redis_cpu()))
-            files.update(server.open_files())
+            if moment == "ends":
+                at_end["files"] = server.open_files()
+                at_end["memory"] = {"server_mb": server.memory_mb(), **this.engine_memory()}
+                at_end["redis_bytes"] = this.redis().info("memory")["used_memory"]
 
-        files: dict[int, int] = {}
         answer = client(crowd, port, job, seed=seed, look=look)
-        memory = {"server_mb": server.memory_mb(), **this.engine_memory()}
-        redis_bytes = this.redis().info("memory")["used_memory"]
     before, after = moments
     wall = after[0] - before[0]
     return {
@@ -121,18 +122,21 @@ def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: in
             "redis": (after[3] - before[3]) / wall,
         },
         "server_processes": [
-            {"cores": (seconds - before[1].get(pid, 0.0)) / wall, "open_files": files[pid]}
+            {"cores": (seconds - before[1].get(pid, 0.0)) / wall, "open_files": at_end["files"][pid]}
             for pid, seconds in after[1].items()
         ],
-        "memory": memory,
-        "redis_bytes_per_user": redis_bytes / len(crowd.tokens),
+        "memory": at_end["memory"],
+        "redis_bytes_per_user": at_end["redis_bytes"] / len(crowd.tokens),
     }
 
 
 def client(
-    crowd: Crowd, port: int, job: dict[str, Any], *, seed: int, look: Callable[[], None] = lambda: None
+    crowd: Crowd, port: int, job: dict[str, Any], *, seed: int, look: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Run the generator in a process of its own; ``look`` is called when its measurement begins and when it ends."""
+    """Run the generator in a process of its own.
+
+    ``look`` is called when its measurement ``begins`` and, while its connections are still open, when it ``ends``.
+    """
     document = {**job, "host": HOST, "port": port, "seed": seed, "tokens": crowd.tokens, "notes": crowd.notes}
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.load_client"],
@@ -144,12 +148,15 @@ def client(
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        json.dump(document, process.stdin)
-        process.stdin.close()
+        process.stdin.write(json.dumps(document) + "\n")
+        process.stdin.flush()
         for line in process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-            look()
+            moment = line.strip()
+            look(moment)
+            if moment == "ends":
+                process.stdin.close()
     sys.exit("the load generator ended without a result")
 
 

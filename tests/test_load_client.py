@@ -2,9 +2,13 @@
 
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
+from benchmarks.load import Crowd, client
 from benchmarks.load_client import Generator, measure_load, measure_storm
 
 STUDENTS = 5
@@ -58,18 +62,12 @@ def serving(first, later) -> Iterator[int]:
             thread.join()
 
 
+TOKENS, NOTES = ["token"] * STUDENTS, [[1, 2]] * STUDENTS
+JOB = {"rate": 100, "warm_up": 0, "seconds": 0.4, "grace": 0.5}
+
+
 def load(port, measure=measure_load):
-    job = {
-        "host": "127.0.0.1",
-        "port": port,
-        "seed": 1,
-        "tokens": ["token"] * STUDENTS,
-        "notes": [[1, 2]] * STUDENTS,
-        "rate": 100,
-        "warm_up": 0,
-        "seconds": 0.4,
-        "grace": 0.5,
-    }
+    job = {**JOB, "host": "127.0.0.1", "port": port, "seed": 1, "tokens": TOKENS, "notes": NOTES}
     generator = Generator(job)
     measure(generator, job)
     generator.give_up()
@@ -120,3 +118,17 @@ def test_a_storm_is_one_request_of_each_student(capsys):
         assert load(port, measure_storm) == (STUDENTS, {})
     with serving(HANG_UP, OK) as port:
         assert load(port, measure_storm) == (0, {"closed by the server": STUDENTS})
+
+
+def test_connections_are_open_for_as_long_as_somebody_looks_at_the_server():
+    moments = []
+
+    def look(moment):
+        time.sleep(0.2)  # in which whoever wanted to close them would have
+        sockets = psutil.Process().net_connections("tcp")
+        moments.append((moment, sum(one.status == "ESTABLISHED" and one.laddr.port == port for one in sockets)))
+
+    with serving(OK, OK) as port:
+        client(Crowd(TOKENS, NOTES), port, {**JOB, "kind": "load"}, seed=1, look=look)
+
+    assert moments == [("begins", STUDENTS), ("ends", STUDENTS)]
