@@ -1,7 +1,7 @@
 """One contestant in a process of its own: sends itself requests and says what they cost.
 
 ``python -m benchmarks.cpu_worker COLUMN`` reads one JSON document a line and answers each with one. A batch is
-``{"requests": [[method, target, headers, body], ...], "statuses": [200], "bodies": false, "profile": false}``; its
+``{"requests": [[method, target, headers, body], ...], "status": 200, "bodies": false, "profile": false}``; its
 answer ``{"cpu": seconds, "wall": seconds, "statements": count, "bodies": [...], "etags": [...]}``.
 """
 
@@ -204,8 +204,8 @@ def measure(contestant: Contestant, batch: dict[str, Any]) -> dict[str, Any]:
         answers = run()
     cost = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "statements": contestant.statements}
     for status, _, body in answers:
-        if status not in batch["statuses"]:
-            raise SystemExit(f"expected {batch['statuses']}, got {status}: {body[:500]!r} for {batch['requests'][0]}")
+        if status != batch["status"]:
+            raise SystemExit(f"expected {batch['status']}, got {status}: {body[:500]!r} for {batch['requests'][0]}")
     if batch.get("bodies"):
         cost["bodies"] = [body.decode() for _, _, body in answers]
         cost["etags"] = [etag for _, etag, _ in answers]

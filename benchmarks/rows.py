@@ -1,10 +1,12 @@
 """What part A measures: for each row, the requests of one batch, and what must be so before they are sent."""
 
+import html
 import json
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +26,9 @@ PASSWORD = "a-benchmark-password"
 SEARCH_WORD = "induction"
 COLUMNS = ("floor", "ours", "fastapi", "careful", "naive")
 JSON_WEB_TOKENS_OF_OURS = ("floor", "ours", "fastapi")
+KNOW_ETAGS = ("floor", "ours", "careful")
+TOKENS = ("access", "refresh")
+_OWN_NAMES = {"id", "task_id", "links", "email", "timestamp", "created_at", "updated_at", "date_joined"}
 
 
 @dataclass
@@ -44,11 +49,12 @@ class World:
     readers: list[Student] = field(default_factory=list)
     writers: dict[str, list[Student]] = field(default_factory=dict)
     accounts: dict[str, list[str]] = field(default_factory=lambda: {column: [] for column in COLUMNS})
-    serial: int = 0
+    serials: Counter[str] = field(default_factory=Counter)
 
-    def next_serial(self) -> int:
-        self.serial += 1
-        return self.serial
+    def next_serial(self, column: str) -> int:
+        """A number that the column has not sent yet; columns that are sent the same rows are sent the same numbers."""
+        self.serials[column] += 1
+        return self.serials[column]
 
 
 def build(this: Bench) -> World:
@@ -132,17 +138,35 @@ def headers(token: str = "", **more: str) -> dict[str, str]:
 
 
 class Row(ABC):
-    """One line of the table."""
+    """One line of the table.
 
-    statuses: Sequence[int] = (200,)
+    ``compared``: what of a body (None if it is empty) must be equal in the columns ``alike``. ``statuses``: those of
+    columns that answer with another than ``status``.
+    """
+
     repeats = False
     """Whether a batch is sent once before it is measured: so that it hits, or only misses what it is to miss."""
-    compared: Callable[[Any], Any] | None = None
-    """What of a body must be equal in all columns."""
 
-    def __init__(self, name: str, title: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        compared: Callable[[Any], Any],
+        *,
+        alike: Sequence[str] = COLUMNS,
+        status: int = 200,
+        statuses: Mapping[str, int] | None = None,
+    ) -> None:
         self.name = name
         self.title = title
+        self.compared = compared
+        self.alike = alike
+        self._status = status
+        self._statuses = statuses or {}
+
+    def status_of(self, column: str) -> int:
+        """What every answer of the column must be."""
+        return self._statuses.get(column, self._status)
 
     @abstractmethod
     def batch(self, world: World, column: str) -> list[Sent]:
@@ -162,16 +186,14 @@ class Read(Row):
         name: str,
         title: str,
         target: Callable[[Student], str],
+        compared: Callable[[Any], Any],
         *,
         cache: str = "hit",
-        statuses: Sequence[int] = (200,),
-        compared: Callable[[Any], Any] | None = None,
+        **expected: Any,
     ) -> None:
-        super().__init__(name, title)
+        super().__init__(name, title, compared, **expected)
         self.target = target
         self.cache = cache
-        self.statuses = statuses
-        self.compared = compared
 
     def batch(self, world: World, column: str) -> list[Sent]:
         return [("GET", self.target(reader), headers(access_token(column, reader)), "") for reader in world.readers]
@@ -185,7 +207,8 @@ class NotModified(Read):
     """The same with ``If-None-Match``; a column that knows no ETags answers with the whole."""
 
     def __init__(self, name: str, title: str, target: Callable[[Student], str]) -> None:
-        super().__init__(name, title, target, statuses=(304, 200))
+        others = {column: 200 for column in COLUMNS if column not in KNOW_ETAGS}
+        super().__init__(name, title, target, _whole, alike=KNOW_ETAGS, status=304, statuses=others)
         self.tags: dict[str, list[str]] = {}
 
     def batch(self, world: World, column: str) -> list[Sent]:
@@ -199,27 +222,25 @@ class Write(Row):
     """One request of each writer of the column."""
 
     def __init__(
-        self, name: str, title: str, statuses: Sequence[int], request: Callable[[World, Student], tuple[str, str, Any]]
+        self, name: str, title: str, request: Callable[[World, Student, int], tuple[str, str, Any]], **expected: Any
     ) -> None:
-        super().__init__(name, title)
-        self.statuses = statuses
+        super().__init__(name, title, _alike, **expected)
         self.request = request
 
     def batch(self, world: World, column: str) -> list[Sent]:
         sent: list[Sent] = []
         for writer in world.writers[column]:
-            method, target, body = self.request(world, writer)
+            method, target, body = self.request(world, writer, world.next_serial(column))
             text = "" if body is None else json.dumps(body)
             sent.append((method, target, headers(access_token(column, writer)), text))
         return sent
 
 
 class Register(Row):
-    statuses = (201,)
     size = 3
 
     def batch(self, world: World, column: str) -> list[Sent]:
-        emails = [f"{column}-{world.next_serial()}@example.com" for _ in range(self.size)]
+        emails = [f"{column}-{world.next_serial(column)}@example.com" for _ in range(self.size)]
         world.accounts[column] += emails
         bodies = [{"email": email, "name": "Somebody", "password": PASSWORD} for email in emails]
         return [("POST", "/api/auth/register/", headers(), json.dumps(body)) for body in bodies]
@@ -271,31 +292,50 @@ def _undelete(world: World, student: Student) -> None:
     world.connection.execute("UPDATE notes_note SET deleted_at = NULL WHERE id = %s", [student.notes[0]])
 
 
-def _create(world: World, writer: Student) -> tuple[str, str, Any]:
-    title = f"Note number {world.next_serial()}"
-    return "POST", "/api/notes/", {"title": title, "status": "draft", "tags": ["python", "loops"]}
+def _create(world: World, writer: Student, serial: int) -> tuple[str, str, Any]:
+    return "POST", "/api/notes/", {"title": f"Note number {serial}", "status": "draft", "tags": ["python", "loops"]}
 
 
-def _update(world: World, writer: Student) -> tuple[str, str, Any]:
-    return "PATCH", f"/api/notes/{writer.big_note}/", {"title": f"Everything about loops, {world.next_serial()}"}
+def _update(world: World, writer: Student, serial: int) -> tuple[str, str, Any]:
+    return "PATCH", f"/api/notes/{writer.big_note}/", {"title": f"Everything about loops, {serial}"}
 
 
-def _delete(world: World, writer: Student) -> tuple[str, str, Any]:
+def _delete(world: World, writer: Student, serial: int) -> tuple[str, str, Any]:
     _undelete(world, writer)
     return "DELETE", f"/api/notes/{writer.notes[0]}/", None
 
 
-def _submit(world: World, writer: Student) -> tuple[str, str, Any]:
-    request = {"request_type": "generate_explanation", "request_data": {"topic": f"Loops {world.next_serial()}"}}
-    return "POST", "/api/ai/tasks/", request
+def _submit(world: World, writer: Student, serial: int) -> tuple[str, str, Any]:
+    data = {"topic": f"Loops {serial}", "level": "beginner"}
+    return "POST", "/api/ai/tasks/", {"request_type": "generate_explanation", "request_data": data}
 
 
 def _results(body: Any) -> Any:
     return body["results"]
 
 
+def _found(body: Any) -> Any:
+    """Results of a search; only ours makes HTML of what it quotes."""
+    return [{**result, "snippet": html.unescape(result["snippet"])} for result in body["results"]]
+
+
 def _whole(body: Any) -> Any:
     return body
+
+
+def _alike(body: Any) -> Any:
+    """What answers to the same write have in common: of tokens, that they are there; no ids, times and addresses."""
+    if isinstance(body, list):
+        return [_alike(one) for one in body]
+    if not isinstance(body, dict):
+        return body
+    return {
+        name: bool(value) if name in TOKENS else _alike(value) for name, value in body.items() if name not in _OWN_NAMES
+    }
+
+
+def _tokens(*names: str) -> Callable[[Any], Any]:
+    return lambda body: _alike({name: body.get(name) for name in names})
 
 
 def _list(_: Student) -> str:
@@ -309,22 +349,22 @@ def _detail(student: Student) -> str:
 ROWS: dict[str, Row] = {
     row.name: row
     for row in (
-        Read("noop", "authenticated no-op", lambda _: "/api/bench/noop/", statuses=(204,)),
-        Read("list_miss", "list of 20, miss", _list, cache="miss", compared=_results),
-        Read("list_hit", "list of 20, hit", _list, compared=_results),
+        Read("noop", "authenticated no-op", lambda _: "/api/bench/noop/", _whole, status=204),
+        Read("list_miss", "list of 20, miss", _list, _results, cache="miss"),
+        Read("list_hit", "list of 20, hit", _list, _results),
         NotModified("list_304", "list of 20, 304", _list),
-        Read("detail_miss", "detail of 66 kB, miss", _detail, cache="miss", compared=_whole),
-        Read("detail_hit", "detail of 66 kB, hit", _detail, compared=_whole),
+        Read("detail_miss", "detail of 66 kB, miss", _detail, _whole, cache="miss"),
+        Read("detail_hit", "detail of 66 kB, hit", _detail, _whole),
         NotModified("detail_304", "detail of 66 kB, 304", _detail),
-        Read("pending", "pending poll", lambda _: "/api/notifications/pending/", compared=_whole),
-        Read("task_status", "task status poll", lambda student: f"/api/ai/tasks/{student.task}/", compared=_whole),
-        Read("search", "search", lambda _: f"/api/search/?q={SEARCH_WORD}"),
-        Write("create", "create a note", (201,), _create),
-        Write("update", "update a note of 66 kB", (200,), _update),
-        Write("delete", "delete a note", (204,), _delete),
-        Write("ai_submit", "AI submit", (202, 201), _submit),
-        Register("register", "register"),
-        Login("login", "login"),
-        Refresh("refresh", "refresh"),
+        Read("pending", "pending poll", lambda _: "/api/notifications/pending/", _whole),
+        Read("task_status", "task status poll", lambda student: f"/api/ai/tasks/{student.task}/", _whole),
+        Read("search", "search", lambda _: f"/api/search/?q={SEARCH_WORD}", _found, alike=("floor", "ours")),
+        Write("create", "create a note", _create, status=201),
+        Write("update", "update a note of 66 kB", _update),
+        Write("delete", "delete a note", _delete, status=204),
+        Write("ai_submit", "AI submit", _submit, status=202, statuses={"careful": 201, "naive": 201}),
+        Register("register", "register", _alike, status=201),
+        Login("login", "login", _tokens(*TOKENS)),
+        Refresh("refresh", "refresh", _tokens("access")),
     )
 }

@@ -112,7 +112,7 @@ RETURNING session.id, generation, expires_at, owner.id, token_version
 """
 REGISTER = """
 INSERT INTO accounts_user (email, name, password, is_active, is_staff, token_version)
-VALUES (%s, %s, %s, true, false, 1) RETURNING id, date_joined
+VALUES (%s, %s, %s, true, false, 1) RETURNING id, is_staff, date_joined
 """
 
 KEY = os.environ["JWT_SIGNING_KEY"]
@@ -304,15 +304,16 @@ def search(user: int, text: str) -> dict[str, Any]:
 def login(body: dict[str, Any]) -> Answer:
     with pool.connection() as connection:
         row = connection.execute(
-            "SELECT id, password, token_version, name, date_joined FROM accounts_user WHERE email = %s AND is_active",
+            "SELECT id, password, token_version, name, is_staff, date_joined"
+            " FROM accounts_user WHERE email = %s AND is_active",
             (body["email"],),
         ).fetchone()
         assert row is not None
-        user, password, token_version, name, date_joined = row
+        user, password, token_version, name, is_staff, date_joined = row
         hasher.verify(password.removeprefix("argon2"), body["password"])
         session = connection.execute(OPEN_SESSION, (user,)).fetchone()
     assert session is not None
-    shown = {"id": user, "email": body["email"], "name": name, "date_joined": date_joined}
+    shown = {"id": user, "email": body["email"], "name": name, "is_staff": is_staff, "date_joined": date_joined}
     return "200 OK", {**tokens(user, token_version, session[0], 1, session[1]), "user": shown}
 
 
@@ -321,10 +322,11 @@ def register(body: dict[str, Any]) -> Answer:
     with pool.connection() as connection, connection.transaction():
         row = connection.execute(REGISTER, (body["email"], body["name"], password)).fetchone()
         assert row is not None
-        session = connection.execute(OPEN_SESSION, (row[0],)).fetchone()
+        user, is_staff, date_joined = row
+        session = connection.execute(OPEN_SESSION, (user,)).fetchone()
     assert session is not None
-    shown = {"id": row[0], "email": body["email"], "name": body["name"], "date_joined": row[1]}
-    return "201 Created", {**tokens(row[0], 1, session[0], 1, session[1]), "user": shown}
+    shown = {"id": user, "email": body["email"], "name": body["name"], "is_staff": is_staff, "date_joined": date_joined}
+    return "201 Created", {**tokens(user, 1, session[0], 1, session[1]), "user": shown}
 
 
 def refresh(body: dict[str, Any]) -> Answer:

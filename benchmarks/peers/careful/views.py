@@ -67,5 +67,5 @@ class TaskViewSet(viewsets.ModelViewSet):
 
     def perform_create(self, serializer: Any) -> None:
         with transaction.atomic():
-            task = serializer.save(user=self.request.user)
+            task = serializer.save(user=self.request.user, message=tasks.WAITING)
             transaction.on_commit(lambda: tasks.answer.delay(str(task.pk)))

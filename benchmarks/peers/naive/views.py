@@ -45,5 +45,5 @@ class TaskViewSet(viewsets.ModelViewSet):
         return AITask.objects.filter(user=self.request.user)
 
     def perform_create(self, serializer: Any) -> None:
-        task = serializer.save(user=self.request.user)
+        task = serializer.save(user=self.request.user, message=tasks.WAITING)
         tasks.answer.delay(str(task.pk))
