@@ -33,7 +33,7 @@ if staff_as_read ~= '' then redis.call('SET', state_key, claimed .. ':' .. staff
 local state = redis.call('GET', state_key)
 if not state then return {'unknown'} end
 local version = tonumber(string.match(state, '^(%d+):'))
-if version < raised or version < claimed then return {'unknown'} end
+if version < claimed then return {'unknown'} end
 if claimed < version then return {'refused'} end
 
 local usage, denied = {}, 0

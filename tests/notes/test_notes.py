@@ -92,7 +92,7 @@ def test_the_detail_takes_two_queries_for_any_number_of_chapters_and_topics(
         response = alice_client.get(f"/api/notes/{note.pk}/")
 
     assert response.json()["topic_count"] == size * size
-    with django_assert_num_queries(0):  # the cached page
+    with django_assert_num_queries(0 if size < 50 else 2):  # the cached page, if it is not too long for one
         assert alice_client.get(f"/api/notes/{note.pk}/").json() == response.json()
 
 
