@@ -1,6 +1,6 @@
 """gunicorn's settings; Render and `make run` start the web process with them.
 
-Threads, because requests wait for Postgres and Redis; behind the platform's buffering proxy two workers of 16 threads
+Threads, because requests wait for Postgres and Redis; behind the platform's buffering proxy two workers of 8 threads
 hold 10,000 open keep-alive connections.
 """
 
@@ -15,7 +15,7 @@ _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0
 bind = f"{_host}:{env.integer('PORT', 8000, minimum=1)}"
 worker_class = "NoteAssist_AI.gunicorn_worker.Worker"  # gthread, but for one thing
 workers = env.integer("WEB_CONCURRENCY", 2, minimum=1)
-threads = env.integer("WEB_THREADS", 16, minimum=1)
+threads = env.integer("WEB_THREADS", 8, minimum=1)
 worker_connections = connections_allowed(8000)
 keepalive = 75  # seconds: longer than the proxy keeps its own connections
 timeout = 30

@@ -35,7 +35,7 @@ TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if IS_PRODUCTION else 0)
 """How many proxies of ours stand before the server; their entries of X-Forwarded-For are believed, no others."""
 
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1)
-WEB_THREADS = env.integer("WEB_THREADS", 16, minimum=1)
+WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1)
 
 # --- Applications -----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.environment import (
     server_versions,
     write_result,
 )
-from benchmarks.processes import web
+from benchmarks.processes import granian, web
 
 NOTES = 21
 CHAPTERS = TOPICS = 1
@@ -30,8 +31,10 @@ WARM_UP_SECONDS = 10.0
 GRACE_SECONDS = 10.0
 STORM_SECONDS = 1.0
 STORM_GRACE_SECONDS = 30.0
-THREADS, FEWER_THREADS = 16, 8
-"""The setting of the product, and one for a database that is near, tried at the highest rate."""
+THREADS, MORE_THREADS = 8, 16
+"""The setting of the product, and one for a database that is far away, tried at the highest rate."""
+GUNICORN, GRANIAN = "gunicorn", "Granian"
+"""What the product is served by, and what the README offers instead, tried at the highest rate."""
 # The product's own limits: students of this load stay within them.
 OWN_LIMITS = {"THROTTLE_BURST": "60/min", "THROTTLE_SUSTAINED": "1000/day", "THROTTLE_POLL": "120/min"}
 
@@ -66,10 +69,14 @@ def run_load(*, connections: int, rates: Sequence[float], seconds: float, runs: 
     with bench("load") as this:
         document["machine"] |= server_versions(this)
         crowd = gather(this, connections)
-        for rate, threads in [*((rate, THREADS) for rate in rates), (max(rates), FEWER_THREADS)]:
+        highest = max(rates)
+        kinds = [*((rate, GUNICORN, THREADS) for rate in rates), (highest, GUNICORN, MORE_THREADS)]
+        if find_spec("granian"):
+            kinds.append((highest, GRANIAN, THREADS))
+        for rate, name, threads in kinds:
             for number in range(runs):
                 this.redis().flushall()
-                measured = one_load(this, crowd, rate=rate, seconds=seconds, seed=number, threads=threads)
+                measured = one_load(this, crowd, rate=rate, seconds=seconds, seed=number, name=name, threads=threads)
                 document["runs"].append(measured)
                 print(describe(measured), file=sys.stderr, flush=True)
     write_result("load", document, complete=connections >= 10_000)
@@ -96,8 +103,12 @@ def run_storm(*, connections: int, runs: int) -> dict[str, Any]:
     return document
 
 
-def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int, threads: int) -> dict[str, Any]:
-    with web(this, **OWN_LIMITS, WEB_THREADS=str(threads)) as (server, port):
+def one_load(
+    this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int, name: str, threads: int
+) -> dict[str, Any]:
+    changes = {**OWN_LIMITS, "WEB_THREADS": str(threads)}
+    started = granian(this, threads=threads, **changes) if name == GRANIAN else web(this, **changes)
+    with started as (server, port):
         job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
         moments: list[tuple[float, dict[int, float], dict[int, float], float]] = []
         at_end: dict[str, Any] = {}
@@ -114,6 +125,7 @@ def one_load(this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: in
     wall = after[0] - before[0]
     return {
         "rate": rate,
+        "server": name,
         "threads": threads,
         **summary(answer, seconds),
         "cpu_cores": {
@@ -189,8 +201,8 @@ def quantiles(seconds: Sequence[float]) -> dict[str, float]:
 def describe(run: dict[str, Any]) -> str:
     ms, cpu = run["ms"], run["cpu_cores"]
     return (
-        f"{run['rate']:.0f}/s on {run['threads']} threads: {run['answered_per_second']:.0f}/s answered, "
-        f"{run['failed']} failed, p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; "
+        f"{run['rate']:.0f}/s, {run['server']} on {run['threads']} threads: "
+        f"{run['answered_per_second']:.0f}/s answered, {run['failed']} failed, p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; "
         f"cores: server {cpu['server']:.2f}, Postgres {cpu['postgres']:.2f}, Redis {cpu['redis']:.2f}, generator "
         f"{run['generator_cpu_share']:.2f}; server {run['memory']['server_mb']:.0f} MB; its processes: "
         + ", ".join(f"{one['cores']:.2f} cores and {one['open_files']} files" for one in run["server_processes"])

@@ -82,6 +82,21 @@ def web(this: Bench, **changes: str) -> Iterator[tuple[Service, int]]:
 
 
 @contextmanager
+def granian(this: Bench, *, threads: int, **changes: str) -> Iterator[tuple[Service, int]]:
+    """Granian as the README starts it, on a port of its own."""
+    port = free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "NoteAssist_AI.wsgi:application"]
+    command += ["--host", HOST, "--port", str(port), "--workers", "2", "--blocking-threads", str(threads)]
+    command += ["--backpressure", "8000", "--backlog", "4096", "--no-ws"]
+    service = Service("granian", command, this.environ(PORT=str(port), **changes))
+    try:
+        wait_for_answer(service, f"http://{HOST}:{port}/healthz/live")
+        yield service, port
+    finally:
+        service.stop()
+
+
+@contextmanager
 def worker(this: Bench, *, concurrency: int, with_beat: bool = False, **changes: str) -> Iterator[Service]:
     """A Celery worker as in production, ready to take tasks; with the scheduler inside where that is wanted."""
     command = [sys.executable, "-m", "celery", "-A", "NoteAssist_AI", "worker", "--pool", "threads"]

@@ -64,22 +64,23 @@ def _cpu(document: dict[str, Any]) -> list[str]:
 
 def _load(document: dict[str, Any]) -> list[str]:
     lines = [
-        "| offered | threads | answered | failed | p50 | p95 | p99 | max | cores: server, Postgres, Redis | MB |",
+        "| offered | server | answered | failed | p50 | p95 | p99 | max | cores: server, Postgres, Redis | MB |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    kinds = sorted({(run["rate"], run["threads"]) for run in document["runs"]}, key=lambda kind: (kind[0], -kind[1]))
+    kinds = list(dict.fromkeys((run["rate"], run["server"], run["threads"]) for run in document["runs"]))
     series: dict[str, list[tuple[float, float]]] = {"p50": [], "p95": [], "p99": []}
-    for rate, threads in kinds:
-        runs = [run for run in document["runs"] if (run["rate"], run["threads"]) == (rate, threads)]
+    for rate, server, threads in kinds:
+        kind = (rate, server, threads)
+        runs = [run for run in document["runs"] if (run["rate"], run["server"], run["threads"]) == kind]
         for run in runs:
             ms, cores, memory = run["ms"], run["cpu_cores"], run["memory"]
             lines.append(
-                f"| {rate:.0f}/s | {threads} | {run['answered_per_second']:.0f}/s | {run['failed']} | "
+                f"| {rate:.0f}/s | {server}, {threads} | {run['answered_per_second']:.0f}/s | {run['failed']} | "
                 f"{ms['p50']:.0f} ms | {ms['p95']:.0f} ms | {ms['p99']:.0f} ms | {ms['max']:.0f} ms | "
                 f"{cores['server']:.2f}, {cores['postgres']:.2f}, {cores['redis']:.2f} | {memory['server_mb']:.0f}, "
                 f"{memory['postgres_mb']:.0f}, {memory['redis_mb']:.0f} |"
             )
-        for name, points in series.items() if threads == load.THREADS else ():
+        for name, points in series.items() if (server, threads) == (load.GUNICORN, load.THREADS) else ():
             points.append((rate, statistics.median(run["ms"][name] for run in runs)))
     plots.lines(
         PLOTS / "load.svg",
@@ -91,7 +92,7 @@ def _load(document: dict[str, Any]) -> list[str]:
     per_user = statistics.median(run["redis_bytes_per_user"] for run in document["runs"])
     return [
         f"{document['connections']:,} connections, {document['seconds']:.0f} s a run; cores and megabytes of server, "
-        "PostgreSQL and Redis; threads of each of the two web processes.",
+        "PostgreSQL and Redis; server, and threads of each of its two processes.",
         "\n".join(lines),
         "![Latency under load](performance/load.svg)",
         f"Redis held {per_user / 1024:.1f} kB per active user at the end of a run: ten thousand take "

@@ -145,7 +145,7 @@ def other_processes(this: Bench, stack: ExitStack) -> dict[str, float]:
 def small_plan(this: Bench) -> dict[str, float]:
     """Megabytes of the whole service in the two processes that the README suggests for a machine of 512 MB."""
     with (
-        web(this, WEB_CONCURRENCY="1", WEB_THREADS="8") as (server, _),
+        web(this, WEB_CONCURRENCY="1") as (server, _),
         worker(this, concurrency=20, with_beat=True) as worker_and_beat,
     ):
         time.sleep(SETTLE_SECONDS)
