@@ -202,7 +202,8 @@ def describe(run: dict[str, Any]) -> str:
     ms, cpu = run["ms"], run["cpu_cores"]
     return (
         f"{run['rate']:.0f}/s, {run['server']} on {run['threads']} threads: "
-        f"{run['answered_per_second']:.0f}/s answered, {run['failed']} failed, p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; "
+        f"{run['answered_per_second']:.0f}/s answered, {run['failed']} failed, "
+        f"p50 {ms['p50']:.0f} p95 {ms['p95']:.0f} p99 {ms['p99']:.0f} max {ms['max']:.0f} ms; "
         f"cores: server {cpu['server']:.2f}, Postgres {cpu['postgres']:.2f}, Redis {cpu['redis']:.2f}, generator "
         f"{run['generator_cpu_share']:.2f}; server {run['memory']['server_mb']:.0f} MB; its processes: "
         + ", ".join(f"{one['cores']:.2f} cores and {one['open_files']} files" for one in run["server_processes"])

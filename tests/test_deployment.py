@@ -133,7 +133,7 @@ def test_production_does_not_boot_with_mail_that_goes_to_the_log(db):
 def test_what_is_special_in_a_mail_password_is_percent_encoded(monkeypatch):
     monkeypatch.setenv("EMAIL_URL", "smtp+tls://me%40example.com:a%2Fb%3Ac%25@mail.example.com:587")
 
-    read = runpy.run_module("NoteAssist_AI.settings")
+    read = runpy.run_path(str(settings.BASE_DIR / "NoteAssist_AI" / "settings.py"))
 
     assert (read["EMAIL_HOST_USER"], read["EMAIL_HOST_PASSWORD"]) == ("me@example.com", "a/b:c%")
     assert (read["EMAIL_HOST"], read["EMAIL_PORT"]) == ("mail.example.com", 587)
