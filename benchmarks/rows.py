@@ -200,7 +200,7 @@ class Read(Row):
 
     def before(self, world: World, column: str) -> None:
         if self.cache == "miss" and column == "ours":
-            forget_pages(world)
+            forget_pages(world.this)
 
 
 class NotModified(Read):
@@ -281,8 +281,8 @@ class Refresh(Row):
         return [("POST", "/api/auth/refresh/", headers(), json.dumps(body)) for body in bodies]
 
 
-def forget_pages(world: World) -> None:
-    client = world.this.redis()
+def forget_pages(this: Bench) -> None:
+    client = this.redis()
     for key in client.scan_iter("page*:*", count=5000):
         if not key.startswith((b"pages:run", b"pages:epoch")):
             client.delete(key)

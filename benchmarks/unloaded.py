@@ -80,7 +80,7 @@ def operations(world: World) -> dict[str, Iterator[Request]]:
             )
 
     def forget() -> None:
-        forget_pages(world)
+        forget_pages(world.this)
 
     detail = f"/api/notes/{student.big_note}/"
     return {
