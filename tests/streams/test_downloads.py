@@ -3,7 +3,7 @@
 import http.client
 import os
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -88,22 +88,29 @@ def test_clients_that_do_not_read_stop_nothing(alice, charlie, ten_megabytes, st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["web", "events"])
 @pytest.mark.django_db(transaction=True)
-def test_a_client_that_does_not_read_loses_its_place(alice, ten_megabytes, start_server, kind):
-    with start_server(kind, THROTTLE_BURST="none", THROTTLE_SUSTAINED="none") as server:
-        address, headers = urlsplit(server.url).netloc, bearer_of(alice)
-        with closing(http.client.HTTPConnection(address, timeout=20)) as unread:
-            unread.request("GET", EXPORT, headers=headers)
-            assert unread.getresponse().status == 200
+def test_a_client_that_does_not_read_loses_its_place_in_each_kind_of_process(alice, ten_megabytes, start_server):
+    def ask(address: str) -> tuple[http.client.HTTPConnection, int]:
+        connection = http.client.HTTPConnection(address, timeout=20)
+        connection.request("GET", EXPORT, headers=bearer_of(alice))
+        return connection, connection.getresponse().status
 
-            def has_place() -> bool:
-                with closing(http.client.HTTPConnection(address, timeout=20)) as another:
-                    another.request("GET", EXPORT, headers=headers)
-                    return another.getresponse().status == 200
+    def has_place(address: str) -> bool:
+        connection, status = ask(address)
+        connection.close()
+        return status == 200
 
-            assert not has_place()
-            wait_until(has_place, seconds=45)
+    with ExitStack() as stack:
+        unlimited = {"THROTTLE_BURST": "none", "THROTTLE_SUSTAINED": "none"}
+        servers = [stack.enter_context(start_server(kind, **unlimited)) for kind in ("web", "events")]
+        addresses = [urlsplit(server.url).netloc for server in servers]
+        for address in addresses:
+            unread, status = ask(address)
+            stack.enter_context(closing(unread))
+            assert status == 200
+            assert not has_place(address)
+        for address in addresses:
+            wait_until(lambda address=address: has_place(address), seconds=45)
 
 
 @pytest.fixture
