@@ -47,7 +47,8 @@ ALLOWED_CODES = {
 }
 POSTGRES_RETURN_SECONDS = 4.0
 """How long after its return requests may still be told to come again."""
-WEB_RETURN_SECONDS = 2.0
+WEB_RETURN_SECONDS = 6.0
+"""How long after its return a client may find that its connection, kept alive from before, is gone."""
 
 
 @dataclass

@@ -28,6 +28,7 @@ def make_a_replica(server: Redis, client: redis.Redis) -> None:
 
 
 def keep_from_saving(server: Redis, client: redis.Redis) -> None:
+    client.ping()  # it has read what was there
     (server.root / "dump.rdb").mkdir()  # where the snapshot should go
     client.config_set("save", "3600 1000000")
     client.bgsave()
