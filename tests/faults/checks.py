@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -47,8 +48,7 @@ ALLOWED_CODES = {
 }
 POSTGRES_RETURN_SECONDS = 4.0
 """How long after its return requests may still be told to come again."""
-WEB_RETURN_SECONDS = 6.0
-"""How long after its return a client may find that its connection, kept alive from before, is gone."""
+WEB_RETURN_SECONDS = 2.0
 
 
 @dataclass
@@ -243,8 +243,8 @@ class Checker:
         served: list[float] = []
         without_redis: list[float] = []
         for answer in self._history.answers:
-            web = self._was_away("web", answer, WEB_RETURN_SECONDS)
-            postgres = self._was_away("postgres", answer, POSTGRES_RETURN_SECONDS)
+            web = was_away(self._faults, "web", answer, WEB_RETURN_SECONDS)
+            postgres = was_away(self._faults, "postgres", answer, POSTGRES_RETURN_SECONDS)
             allowed = ALLOWED_CODES[answer.action] | ({0} if web else set()) | ({503} if postgres else set())
             if answer.code not in allowed:
                 self._problem(f"An answer that may not be: {answer}", answer.task_id)
@@ -253,7 +253,7 @@ class Checker:
                 served.append(seconds)
                 if seconds > self._sizes.slowest_answer:
                     slow.append(answer)
-                if self._was_away("redis", answer, 0):
+                if was_away(self._faults, "redis", answer, 0):
                     without_redis.append(seconds)
         self.findings.figures |= {
             "requests": len(self._history.answers),
@@ -264,12 +264,15 @@ class Checker:
         for answer in slow:
             self._problem(f"A request took more than {self._sizes.slowest_answer:.0f} s: {answer}")
 
-    def _was_away(self, target: str, answer: Answer, return_seconds: float) -> bool:
-        return any(
-            answer.began <= fault.ended + return_seconds and answer.ended >= fault.began
-            for fault in self._faults
-            if fault.target == target
-        )
+
+def was_away(faults: Iterable[Fault], target: str, answer: Answer, return_seconds: float) -> bool:
+    """Whether the target was away during a request, or if it has no answer, since its connection last gave one."""
+    began = answer.began if answer.code else answer.connected
+    return any(
+        began <= fault.ended + return_seconds and answer.ended >= fault.began
+        for fault in faults
+        if fault.target == target
+    )
 
 
 def text_hash(text: str) -> str:

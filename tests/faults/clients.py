@@ -38,6 +38,12 @@ class Api:
         if access:
             self.headers["Authorization"] = f"Bearer {access}"
         self._connection: http.client.HTTPConnection | None = None
+        self._connected = 0.0
+
+    @property
+    def connected(self) -> float:
+        """When the connection of the next request was last known to stand; now, if it will be made for it."""
+        return time.time() if self._connection is None else self._connected
 
     def send(
         self, method: str, path: str, body: object = None, **headers: str
@@ -49,7 +55,9 @@ class Api:
         try:
             self._connection.request(method, path, data, {**self.headers, **headers})
             response = self._connection.getresponse()
-            return response.status, json.loads(response.read() or b"{}"), response.headers
+            document = json.loads(response.read() or b"{}")
+            self._connected = time.time()
+            return response.status, document, response.headers
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             return 0, {"detail": f"{type(error).__name__}: {error}"}, None
@@ -206,13 +214,14 @@ class Client(threading.Thread):
         self, action: str, method: str, path: str, body: object = None, *, task_id: str = "", **headers: str
     ) -> Answer:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        began = time.time()
+        connected, began = self._api.connected, time.time()
         code, document, received = self._api.send(method, path, body, **headers)
         ended = time.time()
         is_task = code in (200, 202) and "status" in document
         if is_task:
             task_id = document["id"]
         answer = Answer(
+            connected=connected,
             began=began,
             ended=ended,
             client=self.number,

@@ -34,6 +34,8 @@ _MAY_BE_CLAIMED = {"queued", "running", "waiting_provider"}
 class Answer:
     """One request and what came back; ``code`` 0: the connection broke. Times are seconds since 1970."""
 
+    connected: float
+    """When its connection was last known to stand: when it last gave an answer, or was made."""
     began: float
     ended: float
     client: int

@@ -9,7 +9,9 @@ from django.utils import timezone
 from ai_tasks import ledger
 from ai_tasks.models import AITask
 from tests.factories import AITaskFactory
+from tests.faults.checks import was_away
 from tests.faults.history import MAY_FOLLOW, Answer, regressions
+from tests.faults.operators import Fault
 from tests.faults.plan import SHORT
 from tests.faults.run import LAST_END, LOST, run
 
@@ -63,8 +65,27 @@ def test_the_last_end_is_counted_from_the_last_fault_or_the_tasks_acceptance(ali
         assert cursor.fetchone() == (seconds,)
 
 
+@pytest.mark.parametrize(
+    ("connected", "began", "code", "excused"),
+    [
+        (5, 15, 0, True),  # the connection broke at 10 and nobody noticed
+        (15, 15, 0, False),  # a new one
+        (11, 15, 0, True),  # made while the server came back
+        (5, 15, 503, False),  # it stood
+        (5, 11, 503, True),
+        (20, 21, 0, False),
+        (5, 9, 0, False),  # over before
+    ],
+)
+def test_a_dead_server_excuses_what_was_sent_to_it_or_over_a_connection_from_before(connected, began, code, excused):
+    fault = Fault("web", "SIGKILL", 10, 11)
+    answer = Answer(connected, began, began + 0.1, 0, "poll", code)
+
+    assert was_away([fault], "web", answer, 2) is excused
+
+
 def told(began: float, status: str, attempt: int = 1, progress: int = 0, *, seconds: float = 0.5) -> Answer:
-    return Answer(began, began + seconds, 0, "poll", 200, "a task", status, attempt, progress)
+    return Answer(began, began, began + seconds, 0, "poll", 200, "a task", status, attempt, progress)
 
 
 @pytest.mark.parametrize(
