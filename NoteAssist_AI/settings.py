@@ -389,36 +389,12 @@ STORAGES = {
 
 LOG_QUERIES = env.boolean("LOG_QUERIES", default=False)
 QUERY_COUNT_WARNING = env.integer("QUERY_COUNT_WARNING", 20, minimum=1)
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {
-        "request_id": {"()": "utils.logging.RequestIdFilter"},
-        "not_every_tick": {"()": "utils.logging.NotEveryTick"},
-    },
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
-    "root": {"handlers": ["console"], "level": env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")},
-    "loggers": {
-        "django": {"level": "INFO"},
-        # Django records every query only under DEBUG; LOG_QUERIES prints them.
-        "django.db.backends": {"level": "DEBUG" if LOG_QUERIES else "INFO"},
-        # Beat's tasks come every few seconds; what they did wrong is logged where it happened.
-        "celery.beat": {"filters": ["not_every_tick"]},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-        "openai": {"level": "WARNING"},
-    },
-}
-
+LOGGING = monitoring.log_lines(env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"), LOG_QUERIES)
 SENTRY_DSN = env.text("SENTRY_DSN", "")
 if SENTRY_DSN:
     import sentry_sdk
 
-    sentry_sdk.init(**monitoring.options(SENTRY_DSN, ENVIRONMENT))
+    sentry_sdk.init(**monitoring.error_reports(SENTRY_DSN, ENVIRONMENT))
 
 # --- Development only -------------------------------------------------------------------------------------------------
 

@@ -4,11 +4,12 @@ import json
 
 import pytest
 import sentry_sdk
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import event_from_exception
 
 from NoteAssist_AI import monitoring
+from tests.factories import UserFactory
 
 
 class Captured(Transport):
@@ -21,25 +22,25 @@ class Captured(Transport):
 @pytest.fixture
 def client():
     Captured.sent = []
-    options = monitoring.options("https://key@sentry.example.com/1", "test")
+    options = monitoring.error_reports("https://key@sentry.example.com/1", "test")
     return sentry_sdk.Client(**options, transport=Captured, default_integrations=False)
 
 
-def log_in(email: str) -> None:
-    raise IntegrityError(f"duplicate key\nDETAIL:  Failing row contains (2, {email}).")
-
-
+@pytest.mark.django_db
 def test_neither_variables_nor_rows_leave_with_an_error(client):
+    email = "@".join(["dora", "example.com"])  # reports quote the lines around an error
+    UserFactory(email=email)
     try:
-        log_in("@".join(["alice", "example.com"]))  # reports quote the lines around it
+        with transaction.atomic():
+            UserFactory(email=email)
     except IntegrityError as error:
         event, hint = event_from_exception(error, client_options=client.options)
     client.capture_event(event, hint)
 
     (report,) = Captured.sent
-    assert "duplicate key" in report
-    assert "log_in" in report
-    assert "alice@example.com" not in report
+    assert "accounts_user_email_key" in report
+    assert "test_neither_variables_nor_rows_leave_with_an_error" in report
+    assert email not in report
     assert '"vars"' not in report
 
 
