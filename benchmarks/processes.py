@@ -69,16 +69,11 @@ class Service:
 @contextmanager
 def web(this: Bench, **changes: str) -> Iterator[tuple[Service, int]]:
     """gunicorn as in production, on a port of its own."""
+    command = [sys.executable, "-m", "gunicorn", "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py", "--bind"]
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"]
     # Production listens on all interfaces; a benchmark only on loopback.
-    command += ["--bind", f"{HOST}:{port}"]
-    service = Service("web", command, this.environ(PORT=str(port), **changes))
-    try:
-        wait_for_answer(service, f"http://{HOST}:{port}/healthz/live")
+    with _server("web", [*command, f"{HOST}:{port}"], port, this.environ(PORT=str(port), **changes)) as service:
         yield service, port
-    finally:
-        service.stop()
 
 
 @contextmanager
@@ -88,10 +83,16 @@ def granian(this: Bench, *, threads: int, **changes: str) -> Iterator[tuple[Serv
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "NoteAssist_AI.wsgi:application"]
     command += ["--host", HOST, "--port", str(port), "--workers", "2", "--blocking-threads", str(threads)]
     command += ["--backpressure", "8000", "--backlog", "4096", "--no-ws"]
-    service = Service("granian", command, this.environ(PORT=str(port), **changes))
+    with _server("granian", command, port, this.environ(**changes)) as service:
+        yield service, port
+
+
+@contextmanager
+def _server(name: str, command: list[str], port: int, environment: Mapping[str, str]) -> Iterator[Service]:
+    service = Service(name, command, environment)
     try:
         wait_for_answer(service, f"http://{HOST}:{port}/healthz/live")
-        yield service, port
+        yield service
     finally:
         service.stop()
 
