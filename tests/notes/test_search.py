@@ -83,11 +83,19 @@ def test_words_of_two_notes_do_not_add_up(alice, alice_client):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40))
-def test_no_text_is_an_error_of_postgres(alice, note, text):
-    words = text.split()[:10]
-    list(QueryOptimizer.get_notes_for_list(alice, {"search": " ".join(words)}))
-    if words:
-        reads.search(SearchTerms.of(words), user_id=alice.pk)
+def test_no_text_is_an_error_of_postgres_and_each_finds_what_its_querysets_find(alice, note, text):
+    terms = SearchTerms.of(text.split()[:10])
+    columns = ("id", "title", "rank", "headline")
+
+    listed = list(QueryOptimizer.get_notes_for_list(alice, {"search": terms}))
+    notes, topics = reads.search(terms, user_id=alice.pk)
+
+    assert listed == ([note] if listed else [])
+    if not terms.words:
+        assert (listed, notes, topics) == ([note], [], [])
+        return
+    assert notes == list(QueryOptimizer.search_notes(alice, terms).values(*columns))
+    assert topics == list(QueryOptimizer.search_topics(alice, terms).values(*columns, "chapter_id", "note_id"))
 
 
 @pytest.mark.parametrize("text", ["'", "\\", "a:*", "a & | !b", "<->", "((", "%", "_", '"', "🙂", "a" * 200])
