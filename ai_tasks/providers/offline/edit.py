@@ -45,9 +45,8 @@ _EDITS: list[_Edit] = [
 ]
 _LINKED = re.compile(r"; (however|therefore|moreover|furthermore|consequently|nevertheless|otherwise|instead),(?=\s)")
 _OPENER = re.compile(rf"(?:{'|'.join(_OPENERS.split())})(?=\s)")
-_TRAILING = re.compile(
-    r"(?<![ \t\u00a0])[ \t\u00a0]++\r?$|\r$"
-)  # begins at a run's first character: no run is read twice
+# Begins at a run's first character: no run is read twice.
+_TRAILING = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]++\r?$|\r$")
 _TERM = r"(?:\*\*[^*\n]{2,40}\*\*|`[^`\n]{2,40}`|[\w+#-]{2,40}(?: [\w-]{2,30}){0,2}?)"
 _DEFINED = re.compile(
     # "A generator is an iterator …", or a term in bold that opens its sentence: "An **iterable** can …"
