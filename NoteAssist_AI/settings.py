@@ -73,7 +73,6 @@ MIDDLEWARE = [
     "utils.middleware.AdminAuthenticationMiddleware",
     "utils.middleware.AdminMessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "accounts.fast_reads.FastReadMiddleware",
 ]
 
 ROOT_URLCONF = "NoteAssist_AI.urls"

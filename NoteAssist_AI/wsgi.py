@@ -9,4 +9,8 @@ from NoteAssist_AI.celery import app as celery_app
 
 __all__ = ["application", "celery_app"]
 
-application = get_wsgi_application()
+django_application = get_wsgi_application()
+
+from accounts.fast_reads import FastReadMiddleware  # noqa: E402  # models need a Django that is set up
+
+application = FastReadMiddleware(django_application)

@@ -1,6 +1,7 @@
 """Who asks: a bearer token checked in this process, and its session checked in Redis."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -14,7 +15,17 @@ from utils.pages import FastRead, asked_with, fast_read_of, read_scopes
 from utils.redis import RedisUnavailable
 from utils.throttling import Limit, limits_of, local_counters
 
+ATTEMPT = "noteassist.attempt"
+"""Where in a request's ``META`` its :class:`Attempt` is, if there was one."""
 _LOADED_FIELDS = ["id", "is_active", "is_staff", "token_version"]
+
+
+@dataclass
+class Attempt:
+    """What was found out about a request that could not be answered before Django began."""
+
+    admission: Admission | None = None
+    failure: Exception | None = None
 
 
 class SessionJWTAuthentication(BaseAuthentication):
@@ -25,21 +36,23 @@ class SessionJWTAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
+        plain_request = request._request
+        attempt: Attempt = plain_request.META.get(ATTEMPT, Attempt())
+        admission = attempt.admission
+        if admission is not None:
+            plain_request.admission = admission  # type: ignore[attr-defined]
+        if attempt.failure is not None:
+            raise attempt.failure
         claims = self.read_claims(request)
         if claims is None:
             return None
-        plain_request = request._request
-        if not hasattr(plain_request, "admission"):  # it is there if the page cache was asked already
+        if admission is None:
             view = (request.parser_context or {}).get("view")
             action = getattr(view, "action", None)
-            plain_request.admission = admit_request(  # type: ignore[attr-defined]
-                claims,
-                plain_request,
-                fast_read_of(view, action, request),
-                limits_of(read_scopes(view, action, request)),
-            )
-        is_staff = plain_request.admission.is_staff  # type: ignore[attr-defined]
-        user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, is_staff, claims.token_version])
+            read = fast_read_of(view, action, request)
+            admission = admit_request(claims, plain_request, read, limits_of(read_scopes(view, action, request)))
+            plain_request.admission = admission  # type: ignore[attr-defined]
+        user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, admission.is_staff, claims.token_version])
         return user, claims
 
     def read_claims(self, request: Request) -> AccessClaims | None:

@@ -1,49 +1,123 @@
-"""Fast reads, answered before REST framework begins: its dispatch would cost more than the answer."""
+"""Fast reads, answered before Django begins: what it does around an answer costs more than most answers.
 
-from collections.abc import Callable
+Nothing is decided a second way. Which read a path names, Django's resolver says; whom the service talks to, and with
+which headers, the middleware of the settings. Both are asked once for each path and each kind of client. Token, session
+and limits are checked by what the views themselves use. What is not answered here goes on to Django, with what was
+found out so far.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import connection
+from django.http import HttpResponse
+from django.urls import re_path, resolve, set_urlconf
 
-from accounts.authentication import admit_request, read_bearer
-from utils.exceptions import problem_exception_handler
-from utils.pages import FastReads, answer, fast_read_of, found_page
-from utils.throttling import limits_of
+from accounts.authentication import ATTEMPT, Attempt, admit_request, read_bearer
+from utils.logging import current_request_id
+from utils.middleware import request_id_of
+from utils.pages import Answer, FastRead, FastReads, answer, found_page, named_read
+from utils.throttling import limits_of, rate_limit_headers
+
+_API = "/api/"
+_LONGEST_PATH = 100
+_PATHS_REMEMBERED = 8192
+_CLIENTS_REMEMBERED = 256
+# What the middleware of the settings looks at in a GET of the API.
+_CLIENT = (
+    "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
+    "HTTP_ORIGIN",
+)  # fmt: skip
+_OF_EACH_ANSWER = ("Content-Type", "Content-Length", "X-Request-ID")
+
+Header = tuple[str, str]
 
 
 class FastReadMiddleware:
-    """Answer a signed-in GET that its view names as a fast read, with every check that the view would make.
+    """WSGI middleware that answers a signed-in GET of a fast read, with every check that its view would make.
 
-    What cannot be answered so goes on to the view, which finds the request's admission there and does not ask again.
-    What goes wrong is answered here: the view would try the same, and wait for a database that is away once more.
+    Errors are Django's to tell: a failure is raised again by the view's authentication, and nothing is tried twice.
     """
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
+    def __init__(self, application: WSGIHandler) -> None:
+        self.application = application
+        self._read_at = lru_cache(_PATHS_REMEMBERED)(_read_at)
+        self._headers_for = lru_cache(_CLIENTS_REMEMBERED)(self._ask_middleware)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.get_response(request)
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if environ["REQUEST_METHOD"] != "GET" or not path.startswith(_API) or len(path) > _LONGEST_PATH:
+            return self.application(environ, start_response)
+        if settings.DEBUG:  # Django's middleware counts the queries of every request
+            return self.application(environ, start_response)
+        found, headers = self._read_at(path), self._headers_for(*map(environ.get, _CLIENT))
+        if found is None or headers is None:
+            return self.application(environ, start_response)
+        request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
+        token = current_request_id.set(request_id)
+        attempt = environ[ATTEMPT] = Attempt()
+        try:
+            answered = self._answer(WSGIRequest(environ), *found, attempt)
+        finally:
+            current_request_id.reset(token)
+        if answered is None:
+            return self.application(environ, start_response)
+        status = answered.status
+        usage = attempt.admission.usage if attempt.admission else ()
+        own = {**answered.headers(), **rate_limit_headers(usage), "X-Request-ID": request_id}
+        start_response(f"{status.value} {status.phrase}", [*headers, *own.items()])
+        return [] if answered.body is None else [answered.body]
 
-    def process_view(
-        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> HttpResponse | None:
-        view_class = getattr(view, "cls", None)
-        if view_class is None or not issubclass(view_class, FastReads):
+    def _ask_middleware(self, *client: str | None) -> tuple[Header, ...] | None:
+        """The headers that the middleware adds to answers for such a client; None if it answers by itself."""
+        known = {name: value for name, value in zip(_CLIENT, client, strict=True) if value is not None}
+        request = WSGIRequest({"REQUEST_METHOD": "GET", "PATH_INFO": _API, "wsgi.input": BytesIO(), **known})
+        request.urlconf = _NOTHING_BUT_MIDDLEWARE  # type: ignore[attr-defined]
+        response = self.application.get_response(request)
+        set_urlconf(None)  # the request's own stays with the thread
+        if response.status_code != HTTPStatus.OK:
             return None
-        read = fast_read_of(view_class, getattr(view, "actions", {}).get("get"), request)
-        if read is None:
-            return None
+        return tuple((name, value) for name, value in response.items() if name not in _OF_EACH_ANSWER)
+
+    def _answer(self, request: WSGIRequest, read: FastRead, kwargs: dict[str, Any], attempt: Attempt) -> Answer | None:
         try:
             claims = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
             if claims is None:
                 return None
             admission = admit_request(claims, request, read, limits_of(read.scopes))
-            request.admission = admission  # type: ignore[attr-defined]
+            request.admission = attempt.admission = admission  # type: ignore[attr-defined]
             if admission.denied is not None:
                 return None
             if read.renderer is None:
                 return found_page(admission.page)
             renderer = read.renderer
             return answer(request, read, admission.page, lambda: renderer(request, claims.user_id, **kwargs))
-        except Exception as error:  # noqa: BLE001  # logged and answered as everywhere
-            return problem_exception_handler(error, {"request": request})
+        except Exception as error:  # noqa: BLE001  # raised again where errors become answers
+            attempt.failure = error
+            return None
+        finally:
+            self.end_request()
+
+    @staticmethod
+    def end_request() -> None:
+        """Give the database connection back, as Django does after each request."""
+        if connection.connection is not None:
+            connection.close_if_unusable_or_obsolete()
+
+
+_NOTHING_BUT_MIDDLEWARE = (re_path("", lambda request: HttpResponse()),)
+
+
+def _read_at(path: str) -> tuple[FastRead, dict[str, Any]] | None:
+    """The fast read at the path, and the arguments of its renderer."""
+    match = resolve(path, settings.ROOT_URLCONF)
+    view_class = getattr(match.func, "cls", None)
+    if view_class is None or not issubclass(view_class, FastReads):
+        return None
+    read = named_read(view_class, getattr(match.func, "actions", {}).get("get"))
+    return None if read is None else (read, match.kwargs)

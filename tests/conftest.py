@@ -15,6 +15,7 @@ from accounts.models import Session, User
 from accounts.tokens import issue_access
 from NoteAssist_AI.embedded_servers import Redis
 from tests.factories import SessionFactory, UserFactory
+from tests.service_client import ServiceClient
 from utils import caching, throttling
 from utils.redis import reset_client
 
@@ -64,10 +65,12 @@ def charlie(db: None) -> User:
     return UserFactory(email="charlie@example.com", name="Charlie")
 
 
-def client_of(user: User, session: Session | None = None) -> APIClient:
+def client_of(
+    user: User, session: Session | None = None, client_class: Callable[[], APIClient] = ServiceClient
+) -> APIClient:
     """A client that is signed in with a real access token of a real session."""
     session = session or SessionFactory(user=user)
-    client = APIClient()
+    client = client_class()
     token = issue_access(user_id=user.pk, token_version=user.token_version, session_id=session.pk)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     return client
@@ -76,7 +79,7 @@ def client_of(user: User, session: Session | None = None) -> APIClient:
 @pytest.fixture
 def client() -> APIClient:
     """Nobody: a client without a token."""
-    return APIClient()
+    return ServiceClient()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +38,12 @@ def is_page_for_people(request: HttpRequest) -> bool:
     return request.path.startswith(_PAGES_FOR_PEOPLE)
 
 
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    """The client's ``X-Request-ID`` if it may be used, or a new one."""
+    offered = environ.get("HTTP_X_REQUEST_ID", "")
+    return offered if _ACCEPTABLE_REQUEST_ID.fullmatch(offered) else secrets.token_hex(12)
+
+
 class RequestIdMiddleware:
     """Take the client's ``X-Request-ID`` or make one: in log lines, problem documents and the answer."""
 
@@ -45,8 +51,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        offered = request.headers.get("X-Request-ID", "")
-        request_id = offered if _ACCEPTABLE_REQUEST_ID.fullmatch(offered) else secrets.token_hex(12)
+        request_id = request_id_of(request.META)
         request.request_id = request_id  # type: ignore[attr-defined]
         token = current_request_id.set(request_id)
         try:

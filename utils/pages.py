@@ -1,8 +1,9 @@
-"""Reads whose answers are bytes: kept as pages of the cache, and made without REST framework where that is possible."""
+"""Reads whose answers are bytes: kept as pages of the cache, and made without Django where that is possible."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
@@ -31,8 +32,8 @@ class FastRead:
     has_query: bool = True
     """Whether the answer depends on the query's parameters, so that there is a page for each arrangement of them."""
     renderer: Callable[..., Rendered] | None = None
-    """Makes the answer before REST framework begins, from the request, the user's id and the path's arguments; what it
-    raises, the view raises again. Without it only a kept page is answered so early."""
+    """Makes the answer before Django begins, from the request, the user's id and the path's arguments; what it raises,
+    the view raises. Without it only a kept page is answered so early."""
     scopes: Sequence[str] = DEFAULT_SCOPES
     beside: Callable[[int], ScriptCall] | None = None
     """A script for the user that is asked in the admission's round trip: its answer is ``request.admission.beside``."""
@@ -49,16 +50,17 @@ class FastReads:
 
 def fast_read_of(view: Any, action: str | None, request: HttpRequest | Request) -> FastRead | None:
     """``view`` is a view or its class."""
-    return _named_read(view, action) if request.method == "GET" else None
+    return named_read(view, action) if request.method == "GET" else None
 
 
 def read_scopes(view: Any, action: str | None, request: HttpRequest | Request) -> Sequence[str]:
     """The scopes of the limits that the request counts against; a HEAD costs what its GET costs."""
-    read = _named_read(view, action) if request.method in ("GET", "HEAD") else None
+    read = named_read(view, action) if request.method in ("GET", "HEAD") else None
     return scopes_of(view) if read is None else read.scopes
 
 
-def _named_read(view: Any, action: str | None) -> FastRead | None:
+def named_read(view: Any, action: str | None) -> FastRead | None:
+    """The fast read that a view, or its class, names for an action; ``get`` where there are no actions."""
     reads: Mapping[str, FastRead] = getattr(view, "fast_reads", {})
     return reads.get(action or "get")
 
@@ -93,7 +95,31 @@ def _known_tags(request: HttpRequest | Request) -> list[str]:
     return opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))[:_MAX_TAGS]
 
 
-def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], Rendered]) -> HttpResponse:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a fast read says. ``body`` is None where the client has it already."""
+
+    etag: str
+    body: bytes | None = None
+
+    @property
+    def status(self) -> HTTPStatus:
+        return HTTPStatus.NOT_MODIFIED if self.body is None else HTTPStatus.OK
+
+    def headers(self) -> dict[str, str]:
+        """A client may keep the answer but must ask about it before it shows it again."""
+        headers = {"ETag": f'"{self.etag}"', "Cache-Control": "private, no-cache"}
+        if self.body is not None:
+            headers |= {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(self.body))}
+        return headers
+
+    def response(self) -> HttpResponse:
+        if self.body is None:
+            return HttpResponseNotModified(headers=self.headers())
+        return HttpResponse(self.body, headers=self.headers())
+
+
+def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], Rendered]) -> Answer:
     """Answer from the page cache; else make the answer, and keep it as the page where it may be kept.
 
     Of requests that miss the same page at once, one makes it and the others wait for what it stores.
@@ -116,23 +142,21 @@ def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], 
     return conditional(request, rendered)
 
 
-def found_page(page: Page) -> HttpResponse | None:
+def found_page(page: Page) -> Answer | None:
     """The answer if the page cache has it."""
     if page.outcome == "same":
-        return _not_modified(page.etag)
-    return _response(Rendered(page.body, page.etag)) if page.outcome == "hit" else None
+        return Answer(page.etag)
+    return Answer(page.etag, page.body) if page.outcome == "hit" else None
 
 
-def conditional(request: HttpRequest, rendered: Rendered) -> HttpResponse:
-    """The rendered answer, or 304 if the client has it."""
+def conditional(request: HttpRequest, rendered: Rendered) -> Answer:
+    """The rendered answer, without its body if the client has it."""
     tags = _known_tags(request)
-    if rendered.etag in tags or "*" in tags:
-        return _not_modified(rendered.etag)
-    return _response(rendered)
+    return Answer(rendered.etag, None if rendered.etag in tags or "*" in tags else rendered.body)
 
 
 def fast_read(method: Callable[..., Response | Rendered]) -> Callable[..., HttpResponse]:
-    """Decorate the method of a fast read. It is called where the answer was not given before REST framework began.
+    """Decorate the method of a fast read. It is called where the answer was not given before Django began.
 
     A response's ``ETag`` is its tag where it sets one.
     """
@@ -147,19 +171,6 @@ def fast_read(method: Callable[..., Response | Rendered]) -> Callable[..., HttpR
 
         admission: Admission | None = getattr(request._request, "admission", None)
         read = self.fast_reads[getattr(self, "action", None) or "get"]
-        return answer(request._request, read, admission.page if admission is not None else NO_PAGE, make)
+        return answer(request._request, read, admission.page if admission is not None else NO_PAGE, make).response()
 
     return answered
-
-
-def _not_modified(etag: str) -> HttpResponse:
-    return HttpResponseNotModified(headers={"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"})
-
-
-def _response(rendered: Rendered) -> HttpResponse:
-    """A rendered answer that a client may keep but must ask about before it shows it again."""
-    return HttpResponse(
-        rendered.body,
-        content_type=MEDIA_TYPE,
-        headers={"ETag": f'"{rendered.etag}"', "Cache-Control": "private, no-cache"},
-    )

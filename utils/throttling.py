@@ -123,7 +123,7 @@ class AdmissionThrottle(BaseThrottle):
 
 
 class RateLimitHeadersMiddleware:
-    """Tell clients of throttled routes where they stand, by the scope that has least left."""
+    """Tell clients of throttled routes where they stand."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -131,12 +131,22 @@ class RateLimitHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         admission = getattr(request, "admission", None)
-        if admission is not None and admission.usage:
-            tightest = min(admission.usage, key=lambda usage: usage.remaining)
-            response["RateLimit-Limit"] = str(tightest.limit.count)
-            response["RateLimit-Remaining"] = str(tightest.remaining)
-            response["RateLimit-Reset"] = str(tightest.reset_seconds)
+        if admission is not None:
+            for name, value in rate_limit_headers(admission.usage).items():
+                response[name] = value
         return response
+
+
+def rate_limit_headers(usages: Sequence[Usage]) -> dict[str, str]:
+    """Where a client stands, by the scope that has least left."""
+    if not usages:
+        return {}
+    tightest = min(usages, key=lambda usage: usage.remaining)
+    return {
+        "RateLimit-Limit": str(tightest.limit.count),
+        "RateLimit-Remaining": str(tightest.remaining),
+        "RateLimit-Reset": str(tightest.reset_seconds),
+    }
 
 
 def scopes_of(view: Any) -> Sequence[str]:

@@ -1,15 +1,24 @@
-"""Fast reads are answered before REST framework begins; whatever is wrong with a request is still the view's to say."""
+"""Fast reads are answered before Django begins; whatever is wrong with a request is still Django's to say."""
 
 import threading
 
+import orjson
 import pytest
-from django.db import OperationalError
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import OperationalError, connection
+from django.middleware.security import SecurityMiddleware
+from django.test import RequestFactory
+from django.test.client import ClientHandler
+from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
+from accounts.fast_reads import FastReadMiddleware
 from notes import reads
-from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory
+from tests.conftest import client_of
+from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, SessionFactory, TopicFactory
 from utils import pages
 from utils.caching import store_page
+from utils.logging import RequestIdFilter
 
 
 @pytest.fixture
@@ -28,8 +37,8 @@ def targets(alice) -> dict[str, str]:
 TARGETS = ["list", "detail", "pending", "task"]
 
 
-def refuse_to_dispatch(self, request, *args, **kwargs):
-    raise AssertionError("REST framework was asked.")
+def refuse_to_handle(self, environ):
+    raise AssertionError("Django was asked.")
 
 
 def refuse_to_read(*args, **kwargs):
@@ -37,28 +46,96 @@ def refuse_to_read(*args, **kwargs):
 
 
 @pytest.fixture
-def without_rest_framework(monkeypatch) -> None:
-    monkeypatch.setattr(APIView, "dispatch", refuse_to_dispatch)
+def without_django(monkeypatch) -> None:
+    monkeypatch.setattr(ClientHandler, "__call__", refuse_to_handle)
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_a_good_read_is_the_same_with_and_without_rest_framework(alice_client, targets, name, monkeypatch):
-    with monkeypatch.context() as early:
-        early.setattr(APIView, "dispatch", refuse_to_dispatch)
-        fast = alice_client.get(targets[name])
-    monkeypatch.setattr(pages, "fast_read_of", lambda *_: None)
-    monkeypatch.setattr("accounts.fast_reads.fast_read_of", lambda *_: None)
+OF_EACH_REQUEST = {"RateLimit-Remaining", "RateLimit-Reset"}
+OF_REST_FRAMEWORK = {"Allow"}
 
-    careful = alice_client.get(targets[name])
 
-    assert (fast.status_code, fast.content) == (careful.status_code, careful.content)
-    assert (fast["ETag"], fast["Content-Type"]) == (careful["ETag"], careful["Content-Type"])
-    assert fast["Cache-Control"] == careful["Cache-Control"] == "private, no-cache"
+def told(answer) -> tuple[int, bytes, dict[str, str]]:
+    """All that a client is told, but for what differs between any two requests, and what only REST framework tells."""
+    return (
+        answer.status_code,
+        answer.content,
+        {name: value for name, value in answer.items() if name not in OF_EACH_REQUEST | OF_REST_FRAMEWORK},
+    )
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"HTTP_ORIGIN": "https://app.example.com"},
+        {"HTTP_ORIGIN": "https://stranger.example.com"},
+        {"HTTP_HOST": "stranger.example.com"},
+        {"HTTP_HOST": "a b"},
+        {"wsgi.url_scheme": "https"},
+        {"HTTP_X_FORWARDED_PROTO": "https"},
+        {"HTTP_AUTHORIZATION": "Bearer a.b.c"},
+        {"HTTP_AUTHORIZATION": "Basic YTpi"},
+        {"HTTP_IF_NONE_MATCH": "*"},
+    ],
+)
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_read_tells_what_django_alone_would_tell(alice, targets, sent, tls, settings):
+    settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = tls, 60
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    session = SessionFactory(user=alice)
+    django, service = client_of(alice, session, client_class=APIClient), client_of(alice, session)
+
+    sent = {"HTTP_X_REQUEST_ID": "mine", **sent}
+
+    for target in targets.values():
+        answers = [told(client.get(target, **sent)) for client in (django, service, service)]
+
+        assert answers[1:] == answers[:1] * 2
+
+
+def test_a_kind_of_client_is_shown_to_the_middleware_once(alice_client, targets, monkeypatch):
+    alice_client.get(targets["list"])
+    monkeypatch.setattr(SecurityMiddleware, "process_response", refuse_to_read)
+
+    assert alice_client.get(targets["pending"]).status_code == 200
+    with pytest.raises(OperationalError):
+        alice_client.get(targets["pending"], HTTP_ORIGIN="https://new.example.com")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_read_gives_its_connection_back(alice, targets):
+    token = client_of(alice)._credentials["HTTP_AUTHORIZATION"]
+    environ = RequestFactory().get(targets["list"], HTTP_AUTHORIZATION=token).environ
+    started = []
+
+    body = FastReadMiddleware(WSGIHandler())(environ, lambda *start: started.append(start))
+
+    assert (started[0][0], orjson.loads(b"".join(body))["results"][0]["title"]) == ("200 OK", "Loops")
+    assert connection.connection is None
+
+
+def test_log_lines_of_a_read_name_its_request(alice_client, targets, caplog, settings, dead_redis):
+    caplog.handler.addFilter(RequestIdFilter())
+
+    answer = alice_client.get(targets["list"], HTTP_X_REQUEST_ID="mine")
+
+    assert answer["X-Request-ID"] == "mine"
+    assert {record.request_id for record in caplog.records if record.name == "utils.redis"} == {"mine"}
+
+
+def test_a_failure_of_a_read_names_the_same_request_everywhere(alice_client, targets, monkeypatch):
+    monkeypatch.setattr(reads, "read_rows", refuse_to_read)
+
+    answer = alice_client.get(targets["list"])
+
+    assert answer.status_code == 503
+    assert answer.json()["request_id"] == answer["X-Request-ID"]
 
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("method", ["head", "options"])
-def test_only_a_get_is_answered_without_rest_framework(alice_client, targets, name, method, monkeypatch):
+def test_only_a_get_is_answered_without_django(alice_client, targets, name, method, monkeypatch):
     alice_client.get(targets[name])
     dispatched = []
     dispatch = APIView.dispatch
@@ -75,9 +152,7 @@ def test_only_a_get_is_answered_without_rest_framework(alice_client, targets, na
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_client_that_has_the_answer_gets_a_304_without_rest_framework(
-    alice_client, targets, name, without_rest_framework
-):
+def test_a_client_that_has_the_answer_gets_a_304_without_django(alice_client, targets, name, without_django):
     etag = alice_client.get(targets[name])["ETag"]
 
     again = alice_client.get(targets[name], HTTP_IF_NONE_MATCH=etag)
@@ -87,7 +162,7 @@ def test_a_client_that_has_the_answer_gets_a_304_without_rest_framework(
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_fast_read_tells_where_its_reader_stands(alice_client, targets, name, without_rest_framework):
+def test_a_fast_read_tells_where_its_reader_stands(alice_client, targets, name, without_django):
     limit = {"pending": "120", "task": "120"}.get(name, "60")
 
     first, second = alice_client.get(targets[name]), alice_client.get(targets[name])

@@ -15,6 +15,7 @@ from accounts.services.sessions import Device
 from accounts.tokens import issue_access, issue_refresh, read_access, read_refresh
 from tests.conftest import client_of
 from tests.factories import SessionFactory, UserFactory
+from tests.service_client import ServiceClient
 from utils.admission import Admission, Subject, admit, revoked_key, state_key, version_key
 
 REFRESH = "/api/auth/refresh/"
@@ -26,7 +27,7 @@ def refresh_of(session: Session) -> str:
 
 
 def refresh(token: str):
-    return APIClient().post(REFRESH, {"refresh": token}, format="json")
+    return ServiceClient().post(REFRESH, {"refresh": token}, format="json")
 
 
 def is_signed_in(client: APIClient) -> bool:
@@ -390,7 +391,7 @@ def test_expired_sessions_are_purged_in_batches_and_others_stay(db, monkeypatch)
 
 
 def test_a_signed_token_of_a_session_that_never_was_is_refused(alice):
-    client = APIClient()
+    client = ServiceClient()
     token = issue_access(user_id=alice.pk, token_version=1, session_id=2**40)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
 
@@ -398,7 +399,7 @@ def test_a_signed_token_of_a_session_that_never_was_is_refused(alice):
 
 
 def test_a_token_of_one_users_session_for_another_user_is_refused(alice, charlie):
-    client = APIClient()
+    client = ServiceClient()
     session = SessionFactory(user=alice)
     token = issue_access(user_id=charlie.pk, token_version=1, session_id=session.pk)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")

@@ -1,0 +1,54 @@
+"""A test client that sends its requests to what a server calls: fast reads in front, Django behind."""
+
+from typing import Any
+
+from django.core.handlers.wsgi import WSGIRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.test.client import ClientHandler
+from rest_framework.test import APIClient
+
+from accounts.fast_reads import FastReadMiddleware
+
+
+class _Django:
+    """The test client's handler as a WSGI application, whose answers stay responses, as the client wants them."""
+
+    def __init__(self, handler: ClientHandler) -> None:
+        self.handler = handler
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> HttpResponseBase:
+        return self.handler(environ)
+
+    def get_response(self, request: HttpRequest) -> HttpResponseBase:
+        if self.handler._middleware_chain is None:
+            self.handler.load_middleware()
+        return self.handler.get_response(request)
+
+
+class _Service(FastReadMiddleware):
+    @staticmethod
+    def end_request() -> None:
+        """The connection holds the test's transaction."""
+
+
+class ServiceClient(APIClient):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        service = _Service(_Django(self.handler))
+
+        def handle(environ: dict[str, Any]) -> HttpResponseBase:
+            started: list[Any] = []
+            answered = service(environ, lambda *start: started.extend(start))
+            if isinstance(answered, HttpResponseBase):
+                return answered
+            status, headers = started
+            response = HttpResponse(b"".join(answered), status=int(status.split()[0]))
+            del response["Content-Type"]  # which Django gives to every response
+            for name, value in headers:
+                assert name not in response, f"{name} is sent twice"
+                response[name] = value
+            response.wsgi_request = WSGIRequest(environ)
+            return response
+
+        self.handler = handle
