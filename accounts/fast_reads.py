@@ -77,7 +77,7 @@ class FastReadMiddleware:
         """The headers that the middleware adds to answers for such a client; None if it answers by itself."""
         known = {name: value for name, value in zip(_CLIENT, client, strict=True) if value is not None}
         request = WSGIRequest({"REQUEST_METHOD": "GET", "PATH_INFO": _API, "wsgi.input": BytesIO(), **known})
-        request.urlconf = _NOTHING_BUT_MIDDLEWARE  # type: ignore[attr-defined]
+        request.urlconf = _NOTHING_BUT_MIDDLEWARE  # type: ignore[assignment]
         response = self.application.get_response(request)
         set_urlconf(None)  # the request's own stays with the thread
         if response.status_code != HTTPStatus.OK:

@@ -9,31 +9,33 @@ The querysets stay what they are: ``QueryOptimizer`` makes them, serializers and
 ways to the same answers.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import connection
-from django.db.models import JSONField, QuerySet
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models import DateTimeField, IntegerField, JSONField, QuerySet
 from psycopg import DataError
-from psycopg.abc import Buffer
-from psycopg.adapt import Loader
+from psycopg.types.string import TextLoader
 
 MAX_SHAPES = 500
 """Clients choose among shapes (filters, orderings, sizes), so what is remembered is bounded."""
 
 _FIRST_INT = 2**31 - 10_000
 """In the range of every integer column: Django answers what lies outside it without a query."""
+_LENGTH_OF_MOST_MOMENTS = len("2026-11-23 10:00:00.123456+00")
 _FIRST_MOMENT = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
 
 Row = dict[str, Any]
 _Slot = tuple[int, str, int | None, type | None]
 """A parameter's position, its value's name, which item of it if the value is a list, and the type that it must have if
 that is a subclass of the value's, as Django's integers of a size."""
+_Converter = tuple[str, Callable[[Any], Any]]
+"""A column's name, and what makes of its value what is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,7 @@ class _Compiled:
     names: tuple[str, ...]
     slots: tuple[_Slot, ...]
     """Which parameters are values."""
-    compiler: SQLCompiler
-    converters: dict[int, Any]
+    converters: tuple[_Converter, ...]
 
 
 _compiled: dict[Hashable, _Compiled] = {}
@@ -71,24 +72,13 @@ def read_rows(shape: Hashable, build: Callable[..., QuerySet[Any, Any]], **value
         value = values[name] if index is None else values[name][index]
         params[position] = value if subclass is None else subclass(value)
     with connection.cursor() as cursor:
-        cursor.adapters.register_loader("timestamptz", _MomentAsText)
+        cursor.adapters.register_loader("timestamptz", TextLoader)
         cursor.execute(compiled.sql, params)
-        rows = cursor.fetchall()
-    if compiled.converters:
-        rows = compiled.compiler.apply_converters(rows, compiled.converters)
-    return [dict(zip(compiled.names, row, strict=True)) for row in rows]
-
-
-class _MomentAsText(Loader):
-    """``2026-11-23 10:00:00.5+00`` as ``2026-11-23T10:00:00.500000Z``, without making a moment of it in between."""
-
-    def load(self, data: Buffer) -> str:
-        moment, offset = bytes(data[:-3]).decode(), bytes(data[-3:])
-        if offset != b"+00":
-            raise DataError("Connections read moments in UTC.")
-        date, _, time = moment.partition(" ")
-        second, _, fraction = time.partition(".")
-        return f"{date}T{second}.{fraction:0<6}Z"
+        rows = [dict(zip(compiled.names, row, strict=True)) for row in cursor.fetchall()]
+    for name, convert in compiled.converters:
+        for row in rows:
+            row[name] = convert(row[name])
+    return rows
 
 
 def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -> _Compiled:
@@ -109,17 +99,52 @@ def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -
     if missing := {(name, index) for _, name, index in places} - {slot[1:3] for slot in slots}:
         raise ValueError(f"The queryset does not use as a parameter: {missing}.")
     columns = [expression for expression, _, _ in compiler.select]
-    converters = compiler.get_converters(columns)
-    for position, column in enumerate(columns):
-        if isinstance(column.output_field, JSONField):
-            converters[position] = ([_fragment], column)
     names = tuple(name for name in query.selected or ())
-    return _Compiled(sql, tuple(params), names, slots, compiler, converters)
+    converters = _converters(names, columns, compiler.get_converters(columns))
+    return _Compiled(sql, tuple(params), names, slots, converters)
 
 
-def _fragment(value: str | None, _expression: Any, _connection: Any) -> orjson.Fragment | None:
+def _converters(
+    names: Sequence[str], columns: Sequence[Any], of_django: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
+) -> tuple[_Converter, ...]:
+    """By column: Django's, or for JSON, moments and numbers what does the same with less."""
+    found: list[_Converter] = []
+    for position, (name, column) in enumerate(zip(names, columns, strict=True)):
+        if isinstance(column.output_field, JSONField):
+            found.append((name, _fragment))
+        elif isinstance(column.output_field, DateTimeField):
+            found.append((name, _moment))
+        elif position in of_django and isinstance(column.output_field, IntegerField):
+            found.append((name, _integer))
+        elif position in of_django:
+            found += [(name, partial(_convert, converter, column)) for converter in of_django[position][0]]
+    return tuple(found)
+
+
+def _convert(converter: Callable[..., Any], column: Any, value: Any) -> Any:
+    return converter(value, column, connection)
+
+
+def _integer(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _fragment(value: str | None) -> orjson.Fragment | None:
     """JSON that Postgres has rendered is not parsed to be rendered again."""
     return None if value is None else orjson.Fragment(value)
+
+
+def _moment(value: str | None) -> str | None:
+    """``2026-11-23 10:00:00.5+00`` as ``2026-11-23T10:00:00.500000Z``, without making a moment of it in between."""
+    if value is None:
+        return None
+    if not value.endswith("+00"):
+        raise DataError("Connections read moments in UTC.")
+    if len(value) == _LENGTH_OF_MOST_MOMENTS:
+        return f"{value[:10]}T{value[11:26]}Z"
+    date, _, time = value[:-3].partition(" ")
+    second, _, fraction = time.partition(".")
+    return f"{date}T{second}.{fraction:0<6}Z"
 
 
 def _marker(value: Any, number: int) -> Any:

@@ -43,6 +43,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection = super().get_new_connection(conn_params)
         return connection
 
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if self.connection.autocommit != autocommit:  # a pooled connection has it already
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+
 
 def _is_alive(connection: Connection[Any]) -> bool:
     if not _has_something_to_read(connection.fileno()):
