@@ -29,6 +29,10 @@ class AITaskQuerySet(models.QuerySet):
             user_id=user_id, request_hash=request_hash, status="succeeded", cached=False, finished_at__gt=moment
         ).order_by("-finished_at")
 
+    def counted_since(self, moment: datetime, user_id: int) -> Self:
+        """What counts against the user's limit, the newest first."""
+        return self.filter(user_id=user_id, billed=True, created_at__gt=moment).order_by("-created_at", "-pk")
+
     def claimable(self) -> Self:
         """Tasks that a worker may take now."""
         return self.filter(

@@ -1,15 +1,16 @@
 """Accepting requests: once a row is committed, its request reaches a terminal state."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,7 +22,7 @@ from ai_tasks.providers import OFFLINE, configured_model, configured_provider
 from notes.models import Note, Topic
 from notes.services import apply_ai_answer, text_hash
 from utils.caching import changing_pages_of
-from utils.compiled_reads import read_rows
+from utils.compiled_reads import Row, read_rows
 from utils.exceptions import ApplicationError, InvalidRequest, NotFound, TooManyRequests
 from utils.json import dumps
 from utils.throttling import Limit, limits_of
@@ -96,18 +97,14 @@ def submit(
     request_hash = _request_hash(user_id, request)
     with transaction.atomic():
         _lock_user(user_id)
-        if fingerprint and (same := _first("coalescing", _coalescing, fingerprint=fingerprint)):
-            return Submission(same, "coalesced")
-        answered = _first(
-            "answered",
-            AITask.objects.answered_since,
-            moment=timezone.now() - RESULT_LIFETIME,
-            user_id=user_id,
-            request_hash=request_hash,
-        )
-        if answered is None:
+        earlier = _earlier_tasks(user_id, fingerprint, request_hash)
+        if earlier.unfinished:
+            return Submission(AITask.objects.get(pk=earlier.unfinished), "coalesced")
+        if not earlier.answered:
+            _check_limit(earlier.counted)
             task = _queue(user_id, request, request_hash, fingerprint=fingerprint)
             return Submission(task, "created")
+        answered = AITask.objects.get(pk=earlier.answered)
     return Submission(_answer_from(answered, request), "cached")
 
 
@@ -119,6 +116,7 @@ def requeue(source: AITask) -> AITask:
         request = replace(request, source_hash=source.source_hash)
     _lock_user(source.user_id)
     request_hash = _request_hash(source.user_id, request)
+    _check_limit(_counted_tasks(source.user_id))
     return _queue(source.user_id, request, request_hash, fingerprint=None, retry_of=source)
 
 
@@ -142,15 +140,7 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
 
 def requests_left(user_id: int) -> tuple[int, datetime | None] | None:
     """AI requests that the user has left in the hour, and when the next one is free again; None without a limit."""
-    limits = limits_of(["ai_tools"])
-    if not limits:
-        return None
-    limit = limits[0]
-    counted = _counted(user_id, limit)
-    left = limit.count - len(counted)
-    if left > 0:
-        return left, None
-    return 0, datetime.fromisoformat(counted[limit.count - 1]) + timedelta(seconds=limit.seconds)
+    return _left(_counted_tasks(user_id))
 
 
 def _validated(
@@ -216,20 +206,61 @@ def _lock_user(user_id: int) -> None:
         raise NotFound
 
 
-def _coalescing(fingerprint: str) -> QuerySet[AITask]:
-    return AITask.objects.coalescing().filter(fingerprint=fingerprint)
+class _Earlier(NamedTuple):
+    """What a user asked before: an equal request that is unfinished, one that has its answer, and all that count."""
+
+    unfinished: UUID | None
+    answered: UUID | None
+    counted: list[str]
+    """When those were made that count against the limit, the newest first."""
 
 
-def _first(shape: str, build: Callable[..., QuerySet[AITask]], **values: Any) -> AITask | None:
-    """The first task of a queryset. Mostly there is none, so that is what costs little: no task is loaded for it."""
-    rows = read_rows(shape, lambda **given: build(**given).values("id")[:1], **values)
-    return AITask.objects.get(pk=rows[0]["id"]) if rows else None
+def _earlier_tasks(user_id: int, fingerprint: str | None, request_hash: str) -> _Earlier:
+    """Look back in one query, which takes a third of the time of three. The caller has the user's lock."""
+    limit = _limit()
+    values: dict[str, Any] = {
+        "user_id": user_id, "request_hash": request_hash, "moment": timezone.now() - RESULT_LIFETIME,
+    }  # fmt: skip
+    if fingerprint:
+        values["fingerprint"] = fingerprint
+    if limit:
+        values["since"] = _since(limit)
+
+    rows = read_rows(("earlier tasks", bool(fingerprint), limit), partial(_look_back, limit), **values)
+    found: dict[str, list[Row]] = {"answered": [], "unfinished": [], "counted": []}
+    for row in rows:
+        found[row["part"]].append(row)
+    return _Earlier(
+        unfinished=next((row["id"] for row in found["unfinished"]), None),
+        answered=next((row["id"] for row in found["answered"]), None),
+        counted=[row["created_at"] for row in found["counted"]],
+    )
+
+
+def _look_back(
+    limit: Limit | None,
+    *,
+    user_id: int,
+    request_hash: str,
+    moment: datetime,
+    fingerprint: str | None = None,
+    since: datetime | None = None,
+) -> QuerySet[AITask, Any]:
+    parts = [_named("answered", AITask.objects.answered_since(moment, user_id, request_hash), 1)]
+    if fingerprint:
+        parts.append(_named("unfinished", AITask.objects.coalescing().filter(fingerprint=fingerprint), 1))
+    if limit and since:
+        parts.append(_named("counted", AITask.objects.counted_since(since, user_id), limit.count))
+    return parts[0].union(*parts[1:], all=True)
+
+
+def _named(part: str, tasks: QuerySet[AITask], at_most: int) -> QuerySet[AITask, Any]:
+    return tasks.values("id", "created_at", part=Value(part))[:at_most]
 
 
 def _queue(
     user_id: int, request: _Request, request_hash: str, *, fingerprint: str | None, retry_of: AITask | None = None
 ) -> AITask:
-    _check_limit(user_id)
     task = _new_row(user_id, request, request_hash, fingerprint=fingerprint)
     task.retry_of = retry_of
     task.save(force_insert=True)
@@ -255,26 +286,45 @@ def _new_row(user_id: int, request: _Request, request_hash: str, *, fingerprint:
     )
 
 
-def _check_limit(user_id: int) -> None:
+def _limit() -> Limit | None:
+    return next(iter(limits_of(["ai_tools"])), None)
+
+
+def _since(limit: Limit) -> datetime:
+    return timezone.now() - timedelta(seconds=limit.seconds)
+
+
+def _counted_tasks(user_id: int) -> list[str]:
+    """When the requests that count against the limit were made, the newest first."""
+    limit = _limit()
+    if limit is None:
+        return []
+
+    def counted(user_id: int, since: datetime) -> QuerySet[AITask, Any]:
+        return AITask.objects.counted_since(since, user_id).values("created_at")[: limit.count]
+
+    rows = read_rows(("counted against a limit", limit.count), counted, user_id=user_id, since=_since(limit))
+    return [row["created_at"] for row in rows]
+
+
+def _left(counted: Sequence[str]) -> tuple[int, datetime | None] | None:
+    limit = _limit()
+    if limit is None:
+        return None
+    left = limit.count - len(counted)
+    if left > 0:
+        return left, None
+    return 0, datetime.fromisoformat(counted[limit.count - 1]) + timedelta(seconds=limit.seconds)
+
+
+def _check_limit(counted: Sequence[str]) -> None:
     """Hold the hourly limit exactly: the caller has the user's lock."""
-    left = requests_left(user_id)
+    left = _left(counted)
     if left is None or left[0] > 0:
         return
     free_at = left[1] or timezone.now()
     wait = max(1, int((free_at - timezone.now()).total_seconds()) + 1)
     raise AILimitReached("The hourly limit of AI requests is reached.", retry_after=wait)
-
-
-def _counted(user_id: int, limit: Limit) -> list[str]:
-    """When the requests that count against the limit were made, the newest first."""
-
-    def counted(user_id: int, since: datetime) -> QuerySet[AITask, Any]:
-        tasks = AITask.objects.owned_by(user_id).filter(billed=True, created_at__gt=since)
-        return tasks.order_by("-created_at", "-pk").values("created_at")[: limit.count]
-
-    since = timezone.now() - timedelta(seconds=limit.seconds)
-    rows = read_rows(("counted against a limit", limit.count), counted, user_id=user_id, since=since)
-    return [row["created_at"] for row in rows]
 
 
 def _answer_from(answered: AITask, request: _Request) -> AITask:
