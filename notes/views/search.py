@@ -1,5 +1,6 @@
 """Ways to find notes: their tags, and what they say."""
 
+from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
@@ -10,8 +11,9 @@ from notes import reads
 from notes.search import SearchTerms
 from notes.serializers import SearchResultsSerializer, SearchSerializer, TagSerializer, search_results
 from notes.views.common import NotePages, read_query
-from utils.pages import fast_read
+from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import SEARCH_RESULTS_MAX, QueryOptimizer
+from utils.rendering import Rendered, render
 from utils.requests import user_id_of
 
 
@@ -27,12 +29,19 @@ class TagViewSet(NotePages, viewsets.GenericViewSet):
         return Response(list(QueryOptimizer.get_tags(request.user)))
 
 
-class SearchView(APIView):
+def render_search(request: HttpRequest, user_id: int) -> Rendered:
+    terms = SearchTerms.parse(read_query(SearchSerializer, request.GET)["q"])
+    notes, topics = reads.search(terms, user_id=user_id)
+    return render({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})
+
+
+class SearchView(FastReads, APIView):
     """Full-text search."""
 
+    fast_reads = {"get": FastRead(renderer=render_search)}
+
     @extend_schema(parameters=[SearchSerializer], responses=SearchResultsSerializer)
-    def get(self, request: Request) -> Response:
+    @fast_read
+    def get(self, request: Request) -> Rendered:
         """Find the notes and topics that fit best."""
-        terms = SearchTerms.parse(read_query(SearchSerializer, request.query_params)["q"])
-        notes, topics = reads.search(terms, user_id=user_id_of(request))
-        return Response({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})
+        return render_search(request._request, user_id_of(request))

@@ -31,10 +31,11 @@ def targets(alice) -> dict[str, str]:
         "detail": f"/api/notes/{note.pk}/",
         "pending": "/api/notifications/pending/",
         "task": f"/api/ai/tasks/{task.pk}/",
+        "search": "/api/search/?q=loops",
     }
 
 
-TARGETS = ["list", "detail", "pending", "task"]
+TARGETS = ["list", "detail", "pending", "task", "search"]
 
 
 def refuse_to_handle(self, environ):
