@@ -5,8 +5,7 @@ The three answers come from one script, so a read that hits costs one round trip
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 
@@ -79,8 +78,7 @@ return {'admitted', state, denied, usage, answer}
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Who asks: the claims of a verified access token."""
 
     user_id: int
@@ -88,8 +86,7 @@ class Subject:
     token_version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """What the page cache has.
 
     ``hit``: the body and its tag. ``same``: the client has it (by its tag). ``miss``: nothing, and ``key`` is where to
@@ -106,8 +103,7 @@ class Page:
 NO_PAGE = Page("none")
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """The answer of Redis. ``verdict`` is ``unknown`` when the session's state must be read from the database first."""
 
     verdict: Literal["admitted", "unknown", "refused"]
