@@ -8,7 +8,7 @@ here.
 import math
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
@@ -142,3 +142,12 @@ def rate(name: str, default: str) -> str | None:
     if not count.isdigit() or int(count) < 1 or period[:1] not in ("s", "m", "h", "d"):
         raise _wrong(name, value, "a rate such as 60/min, or none")
     return value
+
+
+def broker_url(redis_url: str) -> str:
+    """The same Redis in the spelling of Celery's transport: a unix socket is ``redis+socket://``."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.path}?virtual_host={database}"

@@ -7,7 +7,7 @@ Importing this module starts nothing: the embedded engines are started by the en
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -182,19 +182,7 @@ SESSION_COOKIE_AGE = int(timedelta(days=30).total_seconds())
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 
-
-def broker_url(redis_url: str) -> str:
-    """The same Redis in the spelling of Celery's transport: a unix socket is ``redis+socket://``."""
-    parts = urlsplit(redis_url)
-    if parts.scheme != "unix":
-        return redis_url
-    database = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.path}?virtual_host={database}"
-
-
-CELERY_BROKER_URL = broker_url(
-    env.url("CELERY_BROKER_URL", ("redis", "rediss", "unix"), REDIS_URL),
-)
+CELERY_BROKER_URL = env.broker_url(env.url("CELERY_BROKER_URL", ("redis", "rediss", "unix"), REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True  # the rows are the results
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

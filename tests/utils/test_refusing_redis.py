@@ -9,7 +9,7 @@ from celery import Celery
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
 from NoteAssist_AI.embedded_servers import Redis
-from NoteAssist_AI.settings import broker_url
+from NoteAssist_AI.env import broker_url
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
 from tests.processes import wait_until
