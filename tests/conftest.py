@@ -19,6 +19,9 @@ from tests.service_client import ServiceClient
 from utils import caching, throttling
 from utils.redis import reset_client
 
+# Each client's middleware would look through all static files, which another test may be collecting.
+settings.STATIC_ROOT = None
+
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> Iterator[redis.Redis]:
