@@ -17,9 +17,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
+from django.db import DataError, connection
 from django.db.models import DateTimeField, IntegerField, JSONField, QuerySet
-from psycopg import DataError
 from psycopg.types.string import TextLoader
 
 MAX_SHAPES = 500

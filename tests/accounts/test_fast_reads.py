@@ -1,24 +1,30 @@
 """Fast reads are answered before Django begins; whatever is wrong with a request is still Django's to say."""
 
+import logging
 import threading
+from typing import Any
 
 import orjson
 import pytest
+from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection
 from django.middleware.security import SecurityMiddleware
 from django.test import RequestFactory
 from django.test.client import ClientHandler
+from django.urls import get_urlconf
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from accounts.fast_reads import FastReadMiddleware
+from accounts.models import User
 from notes import reads
+from notes.models import Note
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, SessionFactory, TopicFactory
 from utils import pages
 from utils.caching import store_page
-from utils.logging import RequestIdFilter
+from utils.logging import RequestIdFilter, current_request_id
 
 
 @pytest.fixture
@@ -104,34 +110,104 @@ def test_a_kind_of_client_is_shown_to_the_middleware_once(alice_client, targets,
         alice_client.get(targets["pending"], HTTP_ORIGIN="https://new.example.com")
 
 
+def test_what_the_middleware_is_shown_leaves_the_thread_as_it_was(alice_client, targets):
+    alice_client.get(targets["list"])
+
+    assert get_urlconf() is None
+
+
+def test_each_root_that_the_service_is_mounted_at_is_shown_to_the_middleware(alice_client, targets, monkeypatch):
+    alice_client.get(targets["list"])
+    monkeypatch.setattr(SecurityMiddleware, "process_response", refuse_to_read)
+
+    with pytest.raises(OperationalError):
+        alice_client.get(targets["pending"], SCRIPT_NAME="/below")
+
+
+def test_paths_that_no_read_has_are_not_remembered(alice_client, targets, without_django):
+    with pytest.raises(AssertionError, match="Django was asked"):
+        alice_client.get(targets["detail"].replace("/notes/", f"/notes/{'0' * 100}"))
+
+
+def test_under_debug_django_is_asked(alice_client, targets, settings, without_django):
+    settings.DEBUG = True
+
+    with pytest.raises(AssertionError, match="Django was asked"):
+        alice_client.get(targets["list"])
+
+
+def service_answer(user: User, target: str) -> tuple[str, dict[str, str], bytes]:
+    """What a server is answered: status, headers and body."""
+    token = client_of(user)._credentials["HTTP_AUTHORIZATION"]
+    environ = RequestFactory().get(target, HTTP_AUTHORIZATION=token).environ
+    started: list[Any] = []
+    body = FastReadMiddleware(WSGIHandler())(environ, lambda *start: started.extend(start))
+    return started[0], dict(started[1]), b"".join(body)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_read_gives_its_connection_back(alice, targets):
-    token = client_of(alice)._credentials["HTTP_AUTHORIZATION"]
-    environ = RequestFactory().get(targets["list"], HTTP_AUTHORIZATION=token).environ
-    started = []
+    status, _, body = service_answer(alice, targets["list"])
 
-    body = FastReadMiddleware(WSGIHandler())(environ, lambda *start: started.append(start))
-
-    assert (started[0][0], orjson.loads(b"".join(body))["results"][0]["title"]) == ("200 OK", "Loops")
+    assert (status, orjson.loads(body)["results"][0]["title"]) == ("200 OK", "Loops")
     assert connection.connection is None
 
 
-def test_log_lines_of_a_read_name_its_request(alice_client, targets, caplog, settings, dead_redis):
+@pytest.mark.django_db(transaction=True)
+def test_a_read_that_fails_gives_its_connection_back_before_django_begins(alice, targets, monkeypatch):
+    held = []
+
+    def fail(*args, **kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        raise Note.DoesNotExist
+
+    def look(handler, request):
+        held.append(connection.connection)
+        return get_response(handler, request)
+
+    get_response = BaseHandler.get_response
+    monkeypatch.setattr(reads, "detail", fail)
+    monkeypatch.setattr(BaseHandler, "get_response", look)
+
+    status, _, _ = service_answer(alice, targets["detail"])
+
+    assert (status, held[-1]) == ("404 Not Found", None)
+
+
+def test_log_lines_of_a_read_name_its_request(alice_client, targets, caplog, dead_redis):
     caplog.handler.addFilter(RequestIdFilter())
 
     answer = alice_client.get(targets["list"], HTTP_X_REQUEST_ID="mine")
 
     assert answer["X-Request-ID"] == "mine"
     assert {record.request_id for record in caplog.records if record.name == "utils.redis"} == {"mine"}
+    assert current_request_id.get() == "-"
 
 
-def test_a_failure_of_a_read_names_the_same_request_everywhere(alice_client, targets, monkeypatch):
-    monkeypatch.setattr(reads, "read_rows", refuse_to_read)
+def test_a_failure_of_a_read_names_the_same_request_everywhere(alice_client, targets, caplog, monkeypatch):
+    def fail(*args, **kwargs):
+        logging.getLogger("tests").warning("It fails.")
+        raise OperationalError
+
+    caplog.handler.addFilter(RequestIdFilter())
+    monkeypatch.setattr(reads, "read_rows", fail)
 
     answer = alice_client.get(targets["list"])
 
     assert answer.status_code == 503
-    assert answer.json()["request_id"] == answer["X-Request-ID"]
+    said = {record.request_id for record in caplog.records if record.name == "tests"}
+    assert {answer.json()["request_id"], answer["X-Request-ID"]} == said
+
+
+def test_a_failure_tells_where_its_reader_stands_and_counts_once(alice_client, targets, monkeypatch):
+    first = alice_client.get(targets["list"])
+    monkeypatch.setattr(reads, "detail", refuse_to_read)
+
+    failed = alice_client.get(targets["detail"])
+
+    assert (failed.status_code, failed["RateLimit-Limit"]) == (503, "60")
+    assert int(failed["RateLimit-Remaining"]) == int(first["RateLimit-Remaining"]) - 1
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
-from django.db.models import F
+from django.db import DataError, connection
+from django.db.models import BigIntegerField, F, QuerySet, Sum
 from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
@@ -195,6 +196,51 @@ def test_a_value_that_the_queryset_does_not_use_is_an_error(alice):
 def test_a_value_without_a_marker_is_an_error(alice, value):
     with pytest.raises(TypeError):
         read_rows("odd", lambda value: Note.objects.filter(pk=value).values("id"), value=value)
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        (datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC), "2026-11-23T10:00:00.123456Z"),
+        (datetime(2026, 11, 23, 10, 0, 0, 500000, tzinfo=UTC), "2026-11-23T10:00:00.500000Z"),
+        (datetime(2026, 11, 23, tzinfo=UTC), "2026-11-23T00:00:00.000000Z"),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000000Z"),
+        (None, None),
+    ],
+)
+def test_a_moment_is_shown_as_everywhere(alice, moment, shown):
+    NoteFactory(user=alice, deleted_at=moment)
+
+    def build(user_id: int) -> QuerySet:
+        return Note.objects.filter(user_id=user_id).values("deleted_at")
+
+    rows = read_rows("deleted", build, user_id=alice.pk)
+
+    assert rows == [{"deleted_at": shown}]
+
+
+def test_moments_are_only_read_in_utc(alice):
+    NoteFactory(user=alice)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL TIME ZONE 'Europe/Paris'")
+
+    with pytest.raises(DataError):
+        read_rows(
+            "created", lambda user_id: Note.objects.filter(user_id=user_id).values("created_at"), user_id=alice.pk
+        )
+
+
+@pytest.mark.parametrize(("versions", "total"), [([1, 2], 3), ([], None)])
+def test_a_sum_of_whole_numbers_is_a_whole_number(alice, versions, total):
+    for version in versions:
+        NoteFactory(user=alice, version=version)
+
+    def build(user_id: int) -> QuerySet:
+        return User.objects.filter(pk=user_id).values(total=Sum("notes__version", output_field=BigIntegerField()))
+
+    [row] = read_rows("sum", build, user_id=alice.pk)
+
+    assert (row["total"], type(row["total"])) == (total, type(total))
 
 
 def test_what_is_remembered_is_bounded(alice, monkeypatch):
