@@ -83,6 +83,14 @@ def test_the_limit_says_when_the_next_request_is_free(alice, published, settings
     assert 9 * 60 < int(refusal.value.headers["Retry-After"]) <= 10 * 60 + 1
 
 
+def test_what_was_asked_more_than_an_hour_ago_or_cost_nothing_does_not_count(alice, published, settings):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
+    AITaskFactory(user=alice, created_at=timezone.now() - timedelta(minutes=61))
+    AITaskFactory(user=alice, billed=False)
+
+    assert ledger.submit(user_id=alice.pk, **EXPLAIN).outcome == "created"
+
+
 def test_an_equal_request_within_the_hour_is_answered_from_the_result(alice, published):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     ledger.succeed(ledger.claim(first.pk), ANSWER)
