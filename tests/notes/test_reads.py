@@ -230,17 +230,16 @@ def test_moments_are_only_read_in_utc(alice):
         )
 
 
-@pytest.mark.parametrize(("versions", "total"), [([1, 2], 3), ([], None)])
-def test_a_sum_of_whole_numbers_is_a_whole_number(alice, versions, total):
-    for version in versions:
-        NoteFactory(user=alice, version=version)
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_sum_of_whole_numbers_is_a_whole_number(alice, count):
+    ids = [NoteFactory(user=alice).pk for _ in range(count)]
 
-    def build(user_id: int) -> QuerySet:
-        return User.objects.filter(pk=user_id).values(total=Sum("notes__version", output_field=BigIntegerField()))
+    def build(user_id: int) -> QuerySet:  # Postgres sums what is a bigint into a numeric
+        return User.objects.filter(pk=user_id).values(total=Sum("notes__id", output_field=BigIntegerField()))
 
     [row] = read_rows("sum", build, user_id=alice.pk)
 
-    assert (row["total"], type(row["total"])) == (total, type(total))
+    assert repr(row["total"]) == repr(sum(ids) if ids else None)
 
 
 def test_what_is_remembered_is_bounded(alice, monkeypatch):
