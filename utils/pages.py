@@ -67,7 +67,7 @@ def named_read(view: Any, action: str | None) -> FastRead | None:
 
 def page_name(read: FastRead, request: HttpRequest | Request) -> str:
     """A name for a page, unique among the pages of one user, however the query's parameters are arranged."""
-    if not read.has_query or not request.META.get("QUERY_STRING") or not request.GET:
+    if not read.has_query or not request.META.get("QUERY_STRING"):
         return request.path
     return CacheOptimizer.get_cache_key("page", request.path, dict(request.GET.lists()))
 
