@@ -74,8 +74,9 @@ def test_the_hourly_limit_is_exact_under_concurrency(alice, published):
 
 
 def test_the_limit_says_when_the_next_request_is_free(alice, published, settings):
-    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
-    AITaskFactory(user=alice, created_at=timezone.now() - timedelta(minutes=50))
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "2/hour"}}
+    for minutes in (20, 50):
+        AITaskFactory(user=alice, created_at=timezone.now() - timedelta(minutes=minutes))
 
     with pytest.raises(ledger.AILimitReached) as refusal:
         ledger.submit(user_id=alice.pk, **EXPLAIN)
@@ -89,6 +90,16 @@ def test_what_was_asked_more_than_an_hour_ago_or_cost_nothing_does_not_count(ali
     AITaskFactory(user=alice, billed=False)
 
     assert ledger.submit(user_id=alice.pk, **EXPLAIN).outcome == "created"
+
+
+def test_a_retry_is_held_to_the_limit_too(alice, published, settings):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
+    failed = AITaskFactory(user=alice, status="failed", **EXPLAIN)
+
+    with pytest.raises(ledger.AILimitReached):
+        ledger.retry(task_id=failed.pk, user_id=alice.pk)
+
+    assert list(AITask.objects.all()) == [failed]
 
 
 def test_an_equal_request_within_the_hour_is_answered_from_the_result(alice, published):
