@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -22,10 +23,19 @@ _LOADED_FIELDS = ["id", "is_active", "is_staff", "token_version"]
 
 @dataclass
 class Attempt:
-    """What was found out about a request that could not be answered before Django began."""
+    """What was found out about a request before Django began."""
 
     admission: Admission | None = None
     failure: Exception | None = None
+
+    def raise_failure(self) -> NoReturn:
+        """And forget it: its traceback leads back here, which would keep the whole request until a collection."""
+        assert self.failure is not None
+        failure, self.failure = self.failure, None
+        try:
+            raise failure
+        finally:
+            del failure
 
 
 class SessionJWTAuthentication(BaseAuthentication):
@@ -42,7 +52,7 @@ class SessionJWTAuthentication(BaseAuthentication):
         if admission is not None:
             plain_request.admission = admission  # type: ignore[attr-defined]
         if attempt.failure is not None:
-            raise attempt.failure
+            attempt.raise_failure()
         claims = self.read_claims(request)
         if claims is None:
             return None

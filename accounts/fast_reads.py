@@ -6,6 +6,7 @@ and limits are checked by what the views themselves use. What is not answered he
 found out so far.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from http import HTTPStatus
@@ -13,8 +14,9 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.urls import re_path, resolve, set_urlconf
 
@@ -24,11 +26,13 @@ from utils.middleware import request_id_of
 from utils.pages import Answer, FastRead, FastReads, answer, found_page, named_read
 from utils.throttling import limits_of, rate_limit_headers
 
+logger = logging.getLogger(__name__)
+
 _API = "/api/"
 _LONGEST_PATH = 100
 _PATHS_REMEMBERED = 8192
 _CLIENTS_REMEMBERED = 256
-# What the middleware of the settings looks at in a GET of the API.
+# What the headers that the middleware adds to an answer of the API depend on.
 _CLIENT = (
     "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
     "HTTP_ORIGIN",
@@ -50,23 +54,25 @@ class FastReadMiddleware:
         self._headers_for = lru_cache(_CLIENTS_REMEMBERED)(self._ask_middleware)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
+        path = environ.get("PATH_INFO", "")
         if environ["REQUEST_METHOD"] != "GET" or not path.startswith(_API) or len(path) > _LONGEST_PATH:
             return self.application(environ, start_response)
         if settings.DEBUG:  # Django's middleware counts the queries of every request
             return self.application(environ, start_response)
-        found, headers = self._read_at(path), self._headers_for(*map(environ.get, _CLIENT))
+        found = self._read_at(path)
+        headers = None if found is None else self._headers_for(*map(environ.get, _CLIENT))
         if found is None or headers is None:
             return self.application(environ, start_response)
         request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
         token = current_request_id.set(request_id)
         attempt = environ[ATTEMPT] = Attempt()
         try:
-            answered = self._answer(WSGIRequest(environ), *found, attempt)
+            answered = _answer(WSGIRequest(environ.copy()), *found, attempt)
+            if answered is None:
+                return self.application(environ, start_response)
+            self.end_request()
         finally:
             current_request_id.reset(token)
-        if answered is None:
-            return self.application(environ, start_response)
         status = answered.status
         usage = attempt.admission.usage if attempt.admission else ()
         own = {**answered.headers(), **rate_limit_headers(usage), "X-Request-ID": request_id}
@@ -74,40 +80,28 @@ class FastReadMiddleware:
         return [] if answered.body is None else [answered.body]
 
     def _ask_middleware(self, *client: str | None) -> tuple[Header, ...] | None:
-        """The headers that the middleware adds to answers for such a client; None if it answers by itself."""
+        """The headers that the middleware adds to answers for such a client; None if Django is to answer it."""
         known = {name: value for name, value in zip(_CLIENT, client, strict=True) if value is not None}
         request = WSGIRequest({"REQUEST_METHOD": "GET", "PATH_INFO": _API, "wsgi.input": BytesIO(), **known})
+        try:
+            request.get_host()
+        except DisallowedHost:
+            return None  # which Django says of the request itself, and logs then
         request.urlconf = _NOTHING_BUT_MIDDLEWARE  # type: ignore[assignment]
         response = self.application.get_response(request)
         set_urlconf(None)  # the request's own stays with the thread
-        if response.status_code != HTTPStatus.OK:
+        if response.status_code != HTTPStatus.OK or response.cookies:
             return None
         return tuple((name, value) for name, value in response.items() if name not in _OF_EACH_ANSWER)
-
-    def _answer(self, request: WSGIRequest, read: FastRead, kwargs: dict[str, Any], attempt: Attempt) -> Answer | None:
-        try:
-            claims = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
-            if claims is None:
-                return None
-            admission = admit_request(claims, request, read, limits_of(read.scopes))
-            request.admission = attempt.admission = admission  # type: ignore[attr-defined]
-            if admission.denied is not None:
-                return None
-            if read.renderer is None:
-                return found_page(admission.page)
-            renderer = read.renderer
-            return answer(request, read, admission.page, lambda: renderer(request, claims.user_id, **kwargs))
-        except Exception as error:  # noqa: BLE001  # raised again where errors become answers
-            attempt.failure = error
-            return None
-        finally:
-            self.end_request()
 
     @staticmethod
     def end_request() -> None:
         """Give the database connection back, as Django does after each request."""
-        if connection.connection is not None:
-            connection.close_if_unusable_or_obsolete()
+        try:
+            if connection.connection is not None:
+                connection.close_if_unusable_or_obsolete()
+        except DatabaseError:
+            logger.exception("A connection could not be given back.")
 
 
 _NOTHING_BUT_MIDDLEWARE = (re_path("", lambda request: HttpResponse()),)
@@ -121,3 +115,21 @@ def _read_at(path: str) -> tuple[FastRead, dict[str, Any]] | None:
         return None
     read = named_read(view_class, getattr(match.func, "actions", {}).get("get"))
     return None if read is None else (read, match.kwargs)
+
+
+def _answer(request: WSGIRequest, read: FastRead, kwargs: dict[str, Any], attempt: Attempt) -> Answer | None:
+    try:
+        claims = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+        if claims is None:
+            return None
+        admission = admit_request(claims, request, read, limits_of(read.scopes))
+        request.admission = attempt.admission = admission  # type: ignore[attr-defined]
+        if admission.denied is not None:
+            return None
+        if read.renderer is None:
+            return found_page(admission.page)
+        renderer = read.renderer
+        return answer(request, read, admission.page, lambda: renderer(request, claims.user_id, **kwargs))
+    except Exception as error:  # noqa: BLE001  # raised again where errors become answers
+        attempt.failure = error
+        return None

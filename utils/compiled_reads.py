@@ -139,7 +139,7 @@ def _moment(value: str | None) -> str | None:
         return None
     if not value.endswith("+00"):
         raise DataError("Connections read moments in UTC.")
-    if len(value) == _LENGTH_OF_MOST_MOMENTS:
+    if len(value) == _LENGTH_OF_MOST_MOMENTS and value[10] == " ":
         return f"{value[:10]}T{value[11:26]}Z"
     date, _, time = value[:-3].partition(" ")
     second, _, fraction = time.partition(".")

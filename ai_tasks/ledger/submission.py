@@ -207,12 +207,12 @@ def _lock_user(user_id: int) -> None:
 
 
 class _Earlier(NamedTuple):
-    """What a user asked before: an equal request that is unfinished, one that has its answer, and all that count."""
+    """What a user asked before: an equal request that is unfinished, one that has its answer, and those that count."""
 
     unfinished: UUID | None
     answered: UUID | None
     counted: list[str]
-    """When those were made that count against the limit, the newest first."""
+    """When those were made that count against the limit, the newest first; no more than the limit."""
 
 
 def _earlier_tasks(user_id: int, fingerprint: str | None, request_hash: str) -> _Earlier:
@@ -233,7 +233,7 @@ def _earlier_tasks(user_id: int, fingerprint: str | None, request_hash: str) -> 
     return _Earlier(
         unfinished=next((row["id"] for row in found["unfinished"]), None),
         answered=next((row["id"] for row in found["answered"]), None),
-        counted=[row["created_at"] for row in found["counted"]],
+        counted=sorted((row["created_at"] for row in found["counted"]), reverse=True),
     )
 
 

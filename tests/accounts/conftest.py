@@ -4,9 +4,10 @@ from functools import partial
 
 import pytest
 from django.contrib.auth.hashers import make_password
+from django.test.client import ClientHandler
 
 from accounts.models import User
-from tests.factories import UserFactory
+from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory, UserFactory
 
 PASSWORD = "correct horse battery staple"
 
@@ -26,3 +27,25 @@ def alice(db: None, encoded_password: str) -> User:
 def committing(django_capture_on_commit_callbacks) -> Callable[[], AbstractContextManager]:
     """A block after which the transaction counts as committed: what waits for the commit runs."""
     return partial(django_capture_on_commit_callbacks, execute=True)
+
+
+@pytest.fixture
+def targets(alice) -> dict[str, str]:
+    note = NoteFactory(user=alice, title="Loops")
+    TopicFactory(chapter=ChapterFactory(note=note))
+    task = AITaskFactory(user=alice, request_type="summarize", request_data={"content": "Text."})
+    return {
+        "list": "/api/notes/?ordering=title",
+        "detail": f"/api/notes/{note.pk}/",
+        "pending": "/api/notifications/pending/",
+        "task": f"/api/ai/tasks/{task.pk}/",
+        "search": "/api/search/?q=loops",
+    }
+
+
+@pytest.fixture
+def without_django(monkeypatch) -> None:
+    def refuse_to_handle(self, environ):
+        raise AssertionError("Django was asked.")
+
+    monkeypatch.setattr(ClientHandler, "__call__", refuse_to_handle)

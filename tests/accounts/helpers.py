@@ -1,5 +1,6 @@
-"""What tests of sessions do with tokens."""
+"""What tests of sessions do with tokens, and what tests of fast reads have in common."""
 
+from django.db import OperationalError
 from rest_framework.test import APIClient
 
 from accounts.models import Session
@@ -7,6 +8,8 @@ from accounts.tokens import issue_refresh
 from tests.service_client import ServiceClient
 
 REFRESH = "/api/auth/refresh/"
+TARGETS = ["list", "detail", "pending", "task", "search"]
+"""Fast reads: what the fixture ``targets`` has the paths of."""
 
 
 def refresh_of(session: Session) -> str:
@@ -22,3 +25,7 @@ def is_signed_in(client: APIClient) -> bool:
     response = client.get("/api/users/me/")
     assert response.status_code in (200, 401)
     return response.status_code == 200
+
+
+def refuse_to_read(*args, **kwargs):
+    raise OperationalError

@@ -115,6 +115,33 @@ def test_an_equal_request_within_the_hour_is_answered_from_the_result(alice, pub
     assert Notification.objects.count() == 1  # the first task's: who has the answer already needs no news of it
 
 
+def test_the_latest_result_is_given(alice, published):
+    request_hash = ledger.submit(user_id=alice.pk, **EXPLAIN).task.request_hash
+    AITask.objects.all().delete()
+    for minutes in (50, 10, 30):
+        AITaskFactory(
+            user=alice,
+            **EXPLAIN,
+            status="succeeded",
+            request_hash=request_hash,
+            result={"content": f"{minutes} minutes ago"},
+            finished_at=timezone.now() - timedelta(minutes=minutes),
+        )
+
+    assert ledger.submit(user_id=alice.pk, **EXPLAIN).task.result == {"content": "10 minutes ago"}
+
+
+def test_an_equal_request_that_is_unfinished_is_joined_though_there_is_an_older_result(alice, published):
+    first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
+    fingerprint = first.fingerprint
+    ledger.succeed(ledger.claim(first.pk), ANSWER)
+    second = AITaskFactory(user=alice, **EXPLAIN, fingerprint=fingerprint)
+
+    again = ledger.submit(user_id=alice.pk, **EXPLAIN)
+
+    assert (again.outcome, again.task) == ("coalesced", second)
+
+
 def test_a_result_older_than_an_hour_is_asked_for_again(alice, published):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     ledger.succeed(ledger.claim(first.pk), ANSWER)

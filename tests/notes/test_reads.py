@@ -219,6 +219,18 @@ def test_a_moment_is_shown_as_everywhere(alice, moment, shown):
     assert rows == [{"deleted_at": shown}]
 
 
+def test_a_moment_past_the_year_9999_is_not_mistaken_for_another(alice):
+    note = NoteFactory(user=alice)
+    with connection.cursor() as cursor:
+        moment = "10000-01-01 00:00:00.12345Z"
+        cursor.execute("UPDATE notes_note SET deleted_at = %s::text::timestamptz WHERE id = %s", [moment, note.pk])
+
+    def build(note_id: int) -> QuerySet:
+        return Note.objects.filter(pk=note_id).values("deleted_at")
+
+    assert read_rows("one", build, note_id=note.pk) == [{"deleted_at": "10000-01-01T00:00:00.123450Z"}]
+
+
 def test_moments_are_only_read_in_utc(alice):
     NoteFactory(user=alice)
     with connection.cursor() as cursor:
