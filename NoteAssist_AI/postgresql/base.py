@@ -8,13 +8,21 @@ A violated constraint comes with the contents of the row. They are for no log an
 """
 
 import select
+import threading
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg import Connection, DataError, IntegrityError, OperationalError
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+IMPATIENT_SECONDS = 0.25
+
+_patience: WeakKeyDictionary[ConnectionPool[Any], float] = WeakKeyDictionary()
+"""How long one waits for a connection of a pool that had none a moment ago, in good times."""
+_patience_lock = threading.Lock()
 
 
 class _ErrorsWithoutRows(DatabaseErrorWrapper):
@@ -32,15 +40,33 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return _ErrorsWithoutRows(self)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        connection = super().get_new_connection(conn_params)
         if self.pool is None:
-            return connection
+            return super().get_new_connection(conn_params)
+        connection = self._from_pool(conn_params)
         for _ in range(self.pool.max_size):
             if _is_alive(connection):
                 break
             connection.close()
             self.pool.putconn(connection)  # which replaces it in the background
+            connection = self._from_pool(conn_params)
+        return connection
+
+    def _from_pool(self, conn_params: dict[str, Any]) -> Any:
+        """A connection of the pool; after one wait in vain the next are short, until a connection is there again.
+
+        A server that is away would else hold every thread for the whole time-out, and those who need no database wait
+        behind them.
+        """
+        try:
             connection = super().get_new_connection(conn_params)
+        except PoolTimeout:
+            with _patience_lock:
+                _patience.setdefault(self.pool, self.pool.timeout)
+                self.pool.timeout = IMPATIENT_SECONDS
+            raise
+        if self.pool in _patience:
+            with _patience_lock:
+                self.pool.timeout = _patience.pop(self.pool, self.pool.timeout)
         return connection
 
     def _set_autocommit(self, autocommit: bool) -> None:

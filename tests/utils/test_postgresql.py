@@ -4,8 +4,10 @@ import traceback
 
 import pytest
 from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from NoteAssist_AI.postgresql import connections
+from NoteAssist_AI.postgresql.base import IMPATIENT_SECONDS
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,3 +107,25 @@ def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch):
     connection.close()
 
     assert backend() > 0
+
+
+def test_after_one_wait_in_vain_the_next_are_short_until_a_connection_is_there_again(db, monkeypatch):
+    asked = []
+
+    def refuse(pool, timeout=None):
+        asked.append(pool.timeout)
+        raise PoolTimeout
+
+    wrapper = connection.copy()
+    patience = wrapper.pool.timeout
+    with monkeypatch.context() as away:
+        away.setattr(ConnectionPool, "getconn", refuse)
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                wrapper.ensure_connection()
+    assert asked == [patience, IMPATIENT_SECONDS, IMPATIENT_SECONDS]
+
+    wrapper.ensure_connection()
+
+    assert wrapper.pool.timeout == patience
+    wrapper.close()
