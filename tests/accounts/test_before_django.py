@@ -11,10 +11,11 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import OperationalError, connection
 from django.middleware.security import SecurityMiddleware
 from django.test import RequestFactory
-from django.urls import get_urlconf
+from django.urls import get_resolver, get_urlconf
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIClient
 
-from accounts.authentication import Attempt
+from accounts.authentication import Attempt, SessionJWTAuthentication
 from accounts.fast_reads import _CLIENT, _NOTHING_BUT_MIDDLEWARE, FastReadMiddleware
 from accounts.models import User
 from NoteAssist_AI.postgresql.base import DatabaseWrapper
@@ -25,6 +26,8 @@ from tests.conftest import client_of
 from tests.factories import SessionFactory
 from tests.service_client import ServiceClient
 from utils.logging import RequestIdFilter, current_request_id
+from utils.pages import FastReads
+from utils.throttling import AdmissionThrottle
 
 OF_EACH_REQUEST = {"RateLimit-Remaining", "RateLimit-Reset"}
 OF_REST_FRAMEWORK = {"Allow"}
@@ -257,3 +260,22 @@ def test_a_failure_tells_where_its_reader_stands_and_counts_once(alice_client, t
 
     assert (failed.status_code, failed["RateLimit-Limit"]) == (503, "60")
     assert int(failed["RateLimit-Remaining"]) == int(first["RateLimit-Remaining"]) - 1
+
+
+def views_below(resolver) -> set[type]:
+    found = set()
+    for pattern in resolver.url_patterns:
+        found |= (
+            views_below(pattern) if hasattr(pattern, "url_patterns") else {getattr(pattern.callback, "cls", object)}
+        )
+    return found
+
+
+def test_views_of_fast_reads_make_no_check_that_is_not_made_before_django():
+    views = {view for view in views_below(get_resolver()) if issubclass(view, FastReads)}
+
+    assert len(views) == 8
+    for view in views:
+        assert view.authentication_classes == [SessionJWTAuthentication]
+        assert view.permission_classes == [IsAuthenticated]
+        assert view.throttle_classes == [AdmissionThrottle]
