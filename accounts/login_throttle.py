@@ -25,7 +25,8 @@ from rest_framework.request import Request
 from utils import throttling
 from utils.admission import Admission
 from utils.client_address import client_address
-from utils.redis import RedisUnavailable, Script, redis_guard
+from utils.redis import RedisUnavailable, redis_guard
+from utils.redis_scripts import Script
 from utils.throttling import Limit, Usage
 
 ADDRESS_FACTOR = 5

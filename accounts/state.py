@@ -14,7 +14,8 @@ from django.db.models import QuerySet
 from accounts.models import Session
 from utils.admission import STATE_SECONDS, Subject, revoked_key, state_key, version_key
 from utils.compiled_reads import read_rows
-from utils.redis import RedisUnavailable, Script, redis_guard
+from utils.redis import RedisUnavailable, redis_guard
+from utils.redis_scripts import Script
 
 logger = logging.getLogger(__name__)
 

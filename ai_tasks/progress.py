@@ -12,7 +12,8 @@ from uuid import UUID
 from django.conf import settings
 
 from utils.json import dumps
-from utils.redis import RedisUnavailable, Script, ScriptCall, channel, redis_guard, run_together
+from utils.redis import RedisUnavailable, channel, redis_guard
+from utils.redis_scripts import Script, ScriptCall, run_together
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
 USER_EVENTS_KEPT = 200

@@ -88,13 +88,15 @@ class DjangoContestant(WSGIContestant):
             from django.core.wsgi import get_wsgi_application
 
             self.application = get_wsgi_application()
-        from django.db import connection
+        import psycopg
 
-        connection.execute_wrappers.append(self._count)
+        execute = psycopg.Cursor.execute
 
-    def _count(self, execute: Callable[..., Any], *args: Any) -> Any:
-        self.statements += 1
-        return execute(*args)
+        def counted(cursor: Any, *args: Any, **kwargs: Any) -> Any:
+            self.statements += 1
+            return execute(cursor, *args, **kwargs)
+
+        psycopg.Cursor.execute = counted  # type: ignore[method-assign]
 
 
 class FastAPIContestant(Contestant):

@@ -38,8 +38,8 @@ def list_page(
     paginator.read_request(path, query, QueryOptimizer.note_ordering(filters), Note)
     wanted = {name: value for name, value in filters.items() if value and name not in ("ordering", "search")}
     trash = wanted.pop("trash", False)
-    terms = SearchTerms.parse(filters.get("search") or "")
-    searched = terms._asdict() if terms.words else {}
+    terms = SearchTerms.parse(filters["search"]) if filters.get("search") else None
+    searched = terms._asdict() if terms and terms.words else {}
 
     def build(user_id: int, position: list[Any], **values: Any) -> QuerySet[Note, Any]:
         search = SearchTerms(*(values.pop(name) for name in searched)) if searched else None

@@ -25,7 +25,8 @@ from uuid import UUID
 
 from notifications.entries import Entry, InvalidEntry
 from utils.caching import debt, new_token
-from utils.redis import EPOCH_KEY, RedisUnavailable, Script, ScriptCall, channel, redis_guard, run_together
+from utils.redis import EPOCH_KEY, RedisUnavailable, channel, redis_guard
+from utils.redis_scripts import Script, ScriptCall, run_together
 
 CAPACITY = 100
 INBOX_SECONDS = 24 * 3600

@@ -3,7 +3,8 @@
 from typing import cast
 
 from notifications.inbox import OUTBOX_KEY, OutboxItem
-from utils.redis import Script, redis_guard
+from utils.redis import redis_guard
+from utils.redis_scripts import Script
 
 QUARANTINE_KEY = "notifications:quarantine"
 KEPT = 1000

@@ -18,6 +18,7 @@ from tests.factories import SessionFactory, UserFactory
 from tests.service_client import ServiceClient
 from utils import caching, throttling
 from utils.redis import reset_client
+from utils.redis_scripts import waiting
 
 # Each client's middleware would look through all static files, which another test may be collecting.
 settings.STATIC_ROOT = None
@@ -31,6 +32,7 @@ def empty_redis() -> Iterator[redis.Redis]:
         reset_client()
         caching.debt.__init__()
         throttling.local_counters.__init__()
+        waiting.take()
         yield client
 
 

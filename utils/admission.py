@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 from django.conf import settings
 
 from utils.caching import FILLER_MILLISECONDS, TOKEN_SECONDS, debt, dirty_key, new_token, token_key
-from utils.redis import EPOCH_KEY, Script, ScriptCall, redis_guard, run_together
+from utils.redis import EPOCH_KEY, redis_guard
+from utils.redis_scripts import Script, ScriptCall, run_together
 from utils.throttling import Limit, Usage
 
 STATE_SECONDS = 60

@@ -24,7 +24,8 @@ import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 
-from utils.redis import EPOCH_KEY, RedisUnavailable, Script, redis_guard
+from utils.redis import EPOCH_KEY, RedisUnavailable, redis_guard
+from utils.redis_scripts import Script, run_later
 from utils.rendering import Rendered
 
 logger = logging.getLogger(__name__)
@@ -154,12 +155,12 @@ def forget_pages_of(user_id: int) -> None:
 
 
 def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
-    """Keep a rendered page under the key that :func:`utils.admission.admit` gave to its reader. ``ttl`` in seconds."""
-    try:
-        with redis_guard() as client:
-            _STORE.run(client, keys=[key], args=[etag, body, ttl])
-    except RedisUnavailable:
-        return  # the next reader renders it again
+    """Keep a rendered page under the key that :func:`utils.admission.admit` gave to its reader. ``ttl`` in seconds.
+
+    A moment later: however late it is, a page goes where its reader's key leads. If it is lost, the next reader renders
+    it again.
+    """
+    run_later(_STORE.call(keys=[key], args=[etag, body, ttl]))
 
 
 def abandon_page(key: str) -> None:

@@ -19,7 +19,6 @@ from uuid import UUID
 import orjson
 from django.db import DataError, connection
 from django.db.models import DateTimeField, IntegerField, JSONField, QuerySet
-from psycopg.types.string import TextLoader
 
 MAX_SHAPES = 500
 """Clients choose among shapes (filters, orderings, sizes), so what is remembered is bounded."""
@@ -33,8 +32,8 @@ Row = dict[str, Any]
 _Slot = tuple[int, str, int | None, type | None]
 """A parameter's position, its value's name, which item of it if the value is a list, and the type that it must have if
 that is a subclass of the value's, as Django's integers of a size."""
-_Converter = tuple[str, Callable[[Any], Any]]
-"""A column's name, and what makes of its value what is shown."""
+_Converter = tuple[int, Callable[[Sequence[Any]], Sequence[Any]]]
+"""A column's position, and what makes of its values what is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +69,13 @@ def read_rows(shape: Hashable, build: Callable[..., QuerySet[Any, Any]], **value
     for position, name, index, subclass in compiled.slots:
         value = values[name] if index is None else values[name][index]
         params[position] = value if subclass is None else subclass(value)
-    with connection.cursor() as cursor:
-        cursor.adapters.register_loader("timestamptz", TextLoader)
-        cursor.execute(compiled.sql, params)
-        rows = [dict(zip(compiled.names, row, strict=True)) for row in cursor.fetchall()]
-    for name, convert in compiled.converters:
-        for row in rows:
-            row[name] = convert(row[name])
-    return rows
+    found = connection.fetch(compiled.sql, params)  # type: ignore[attr-defined]  # our backend's
+    if not found:
+        return []
+    columns: list[Sequence[Any]] = list(zip(*found, strict=True))
+    for position, convert in compiled.converters:
+        columns[position] = convert(columns[position])
+    return [dict(zip(compiled.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -> _Compiled:
@@ -99,48 +97,56 @@ def _compile(build: Callable[..., QuerySet[Any, Any]], values: dict[str, Any]) -
         raise ValueError(f"The queryset does not use as a parameter: {missing}.")
     columns = [expression for expression, _, _ in compiler.select]
     names = tuple(name for name in query.selected or ())
-    converters = _converters(names, columns, compiler.get_converters(columns))
+    converters = _converters(columns, compiler.get_converters(columns))
     return _Compiled(sql, tuple(params), names, slots, converters)
 
 
 def _converters(
-    names: Sequence[str], columns: Sequence[Any], of_django: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
+    columns: Sequence[Any], of_django: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
 ) -> tuple[_Converter, ...]:
     """By column: Django's, or for JSON, moments and numbers what does the same with less."""
     found: list[_Converter] = []
-    for position, (name, column) in enumerate(zip(names, columns, strict=True)):
+    for position, column in enumerate(columns):
         if isinstance(column.output_field, JSONField):
-            found.append((name, _fragment))
+            found.append((position, _fragments))
         elif isinstance(column.output_field, DateTimeField):
-            found.append((name, _moment))
+            found.append((position, _moments))
         elif position in of_django and isinstance(column.output_field, IntegerField):
-            found.append((name, _integer))
+            found.append((position, _integers))
         elif position in of_django:
-            found += [(name, partial(_convert, converter, column)) for converter in of_django[position][0]]
+            found += [(position, partial(_convert, converter, column)) for converter in of_django[position][0]]
     return tuple(found)
 
 
-def _convert(converter: Callable[..., Any], column: Any, value: Any) -> Any:
-    return converter(value, column, connection)
+def _convert(converter: Callable[..., Any], column: Any, values: Sequence[Any]) -> list[Any]:
+    return [converter(value, column, connection) for value in values]
 
 
-def _integer(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _integers(values: Sequence[Any]) -> list[int | None]:
+    return [None if value is None else int(value) for value in values]
 
 
-def _fragment(value: str | None) -> orjson.Fragment | None:
+def _fragments(values: Sequence[str | None]) -> list[orjson.Fragment | None]:
     """JSON that Postgres has rendered is not parsed to be rendered again."""
-    return None if value is None else orjson.Fragment(value)
+    return [None if value is None else orjson.Fragment(value) for value in values]
+
+
+def _moments(values: Sequence[str | None]) -> list[str | None]:
+    """``2026-11-23 10:00:00.5+00`` as ``2026-11-23T10:00:00.500000Z``, without making a moment of it in between."""
+    return [
+        f"{value[:10]}T{value[11:26]}Z"
+        if value is not None and len(value) == _LENGTH_OF_MOST_MOMENTS and value[10] == " " and value[26:] == "+00"
+        else _moment(value)
+        for value in values
+    ]
 
 
 def _moment(value: str | None) -> str | None:
-    """``2026-11-23 10:00:00.5+00`` as ``2026-11-23T10:00:00.500000Z``, without making a moment of it in between."""
+    """Of any year, with any fraction of a second."""
     if value is None:
         return None
     if not value.endswith("+00"):
         raise DataError("Connections read moments in UTC.")
-    if len(value) == _LENGTH_OF_MOST_MOMENTS and value[10] == " ":
-        return f"{value[:10]}T{value[11:26]}Z"
     date, _, time = value[:-3].partition(" ")
     second, _, fraction = time.partition(".")
     return f"{date}T{second}.{fraction:0<6}Z"

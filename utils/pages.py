@@ -14,7 +14,7 @@ from utils.admission import NO_PAGE, Admission, Page
 from utils.caching import abandon_page, await_page, store_page
 from utils.json import MEDIA_TYPE
 from utils.query_optimization import CacheOptimizer
-from utils.redis import ScriptCall
+from utils.redis_scripts import ScriptCall
 from utils.rendering import Rendered, render
 from utils.throttling import DEFAULT_SCOPES, scopes_of
 

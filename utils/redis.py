@@ -1,18 +1,17 @@
 """The process's one Redis client, and a breaker that keeps a dead Redis from making requests wait."""
 
-import hashlib
 import logging
+import os
 import re
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import deque
+from typing import Any
 
-import hiredis
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterDownError, MasterDownError, NoScriptError, OutOfMemoryError, ReadOnlyError
+from redis.exceptions import ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
@@ -65,6 +64,45 @@ class _Breaker:
         self._open_until = 0.0
 
 
+class _Pool(redis.BlockingConnectionPool):
+    """A pool that keeps some connections at hand: to look for one, and whether to count it, takes as long as a script.
+
+    They count as in use. Half of the pool at most, so that there are always others.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._at_hand: deque[Any] = deque()
+
+    def take(self) -> Any:
+        """A connection that is ready to be written to; give it back with :meth:`give_back`."""
+        if self.pid != os.getpid():
+            self._at_hand.clear()  # they are the parent's
+        try:
+            connection = self._at_hand.pop()
+        except IndexError:
+            return self.get_connection()
+        if not _is_ready(connection):
+            connection.disconnect()
+            self.release(connection)
+            return self.get_connection()
+        return connection
+
+    def give_back(self, connection: Any) -> None:
+        if connection.is_connected and len(self._at_hand) < self.max_connections // 2:
+            self._at_hand.append(connection)
+        else:
+            self.release(connection)
+
+
+def _is_ready(connection: Any) -> bool:
+    """Whether the server has neither closed it nor said what nobody read."""
+    try:
+        return not connection.can_read()
+    except redis.ConnectionError:
+        return False
+
+
 breaker = _Breaker()
 _client: redis.Redis | None = None
 _client_lock = threading.Lock()
@@ -82,7 +120,7 @@ def _client_of_this_process() -> redis.Redis:
         with _client_lock:
             if _client is None:
                 _client = redis.Redis(
-                    connection_pool=redis.BlockingConnectionPool.from_url(
+                    connection_pool=_Pool.from_url(
                         settings.REDIS_URL,
                         max_connections=settings.REDIS_POOL_MAX,
                         timeout=settings.REDIS_POOL_WAIT_SECONDS,
@@ -128,61 +166,6 @@ def is_failure(error: redis.RedisError) -> bool:
     return isinstance(error, _FAILURES) or (
         isinstance(error, redis.ResponseError) and _REFUSAL.search(str(error)) is not None
     )
-
-
-class Script:
-    """A Lua script: one atomic step, one round trip."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-
-    def call(self, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> "ScriptCall":
-        return ScriptCall((self._sha, len(keys), *keys, *args), self._source)
-
-    def run(self, client: redis.Redis, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
-        return run_together(client, self.call(keys=keys, args=args))[0]
-
-
-class ScriptCall(NamedTuple):
-    """A script with its arguments, not run yet."""
-
-    arguments: tuple[Any, ...]
-    source: str
-
-
-def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
-    """Run scripts in one round trip, each an atomic step of its own, and return their answers.
-
-    They may be run in another order: one that the server does not know is told to it and run after the others. Talks to
-    a pooled connection itself: what a client does around each command takes as long as the command.
-    """
-    answers = _ask(client, [("EVALSHA", *call.arguments) for call in calls])
-    for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):
-        if isinstance(answer, NoScriptError):  # the server has started or was flushed
-            [answers[number]] = _ask(client, [("EVAL", call.source, *call.arguments[1:])])
-    for answer in answers:
-        if isinstance(answer, redis.ResponseError):
-            raise answer
-    return answers
-
-
-def _ask(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Send commands together; an error that the server answers is an answer."""
-    pool = client.connection_pool
-    connection = pool.get_connection()
-    try:
-        connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
-        return [_answer(connection) for _ in commands]
-    finally:
-        pool.release(connection)  # which a failure has disconnected
-
-
-def _answer(connection: Any) -> Any:
-    try:
-        return connection.read_response()
-    except redis.ResponseError as error:
-        return error
 
 
 def channel(name: str) -> str:

@@ -27,6 +27,7 @@ from tests.factories import (
     UserFactory,
 )
 from utils.models import IdempotencyRecord
+from utils.redis_scripts import waiting
 
 DELETE = "/api/users/me/delete/"
 RESULT = {"content": "Alice's answer", "code": None, "code_language": None, "sources": [], "notice": None}
@@ -164,6 +165,7 @@ def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
     client = client_of(alice)
     client.get("/api/users/me/")
     client_of(charlie).get("/api/users/me/")
+    waiting.run()
     theirs = set(empty_redis.keys(f"*:{charlie.pk}*"))
     assert empty_redis.keys(f"page:*:{alice.pk}:*")
     task = AITaskFactory(user=alice)

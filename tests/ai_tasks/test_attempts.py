@@ -29,7 +29,7 @@ from tests.factories import AITaskFactory, TopicFactory
 from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, USAGE, envelope
 from tests.openai_server import ANSWER
 from tests.processes import wait_until
-from utils import redis
+from utils import redis_scripts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -384,8 +384,10 @@ def test_text_is_told_whole_and_in_order_although_two_threads_tell_it(alice, mon
 def test_texts_of_many_answers_are_told_in_one_round_trip(alice, empty_redis, monkeypatch):
     deltas = [Delta(uuid.uuid4(), alice.pk, 1, 0, f"text {n}") for n in range(50)]
     report_deltas(deltas[:1])  # now the server knows the script
-    ask, asked = redis._ask, []
-    monkeypatch.setattr(redis, "_ask", lambda client, commands: asked.append(len(commands)) or ask(client, commands))
+    ask, asked = redis_scripts._ask, []
+    monkeypatch.setattr(
+        redis_scripts, "_ask", lambda client, commands: asked.append(len(commands)) or ask(client, commands)
+    )
 
     report_deltas(deltas[1:])
 

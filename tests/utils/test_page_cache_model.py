@@ -21,13 +21,20 @@ from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from utils import admission, caching
+from utils import admission, caching, redis_scripts
 from utils.admission import STATE_SECONDS, Page, Subject, admit, state_key
 from utils.redis import RedisUnavailable, redis_guard, reset_client
 
 USER = 7
 SUBJECT = Subject(USER, session_id=1, token_version=1)
 PAGE_TTL = 180
+
+
+class Unhurried(redis_scripts.WaitingCalls):
+    """What waits for the next round trip, however long that takes."""
+
+    def _start_thread(self) -> None:
+        pass
 
 
 @dataclass
@@ -39,6 +46,7 @@ class Process:
     unmarked: int = 0
     untold: set[int] = field(default_factory=set)
     """Versions that this process committed and nobody may have heard of."""
+    waiting: Unhurried = field(default_factory=Unhurried)
 
 
 @dataclass
@@ -98,6 +106,8 @@ class TwoProcesses(RuleBasedStateMachine):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(caching, "redis_guard", guard)
             patch.setattr(admission, "redis_guard", guard)
+            patch.setattr(redis_scripts, "redis_guard", guard)
+            patch.setattr(redis_scripts, "waiting", process.waiting)
             yield
         process.owed, process.paid, process.unmarked = debt._owed, debt._paid, debt._unmarked
 
@@ -132,12 +142,20 @@ class TwoProcesses(RuleBasedStateMachine):
             caching.store_page(reader.page.key, etag=str(reader.value), body=str(reader.value).encode(), ttl=PAGE_TTL)
 
     @rule(number=processes)
+    def send(self, number: int) -> None:
+        """What waits for a round trip of the process has waited long enough."""
+        process = self.all[number]
+        with self.inside(process):
+            process.waiting.run()
+
+    @rule(number=processes)
     def read(self, number: int) -> None:
         """A reader that nobody gets in the way of: most do not."""
         readers = len(self.readers)
         self.look(number)
         if len(self.readers) > readers:
             self.store(readers)
+            self.send(number)
 
     # --- writers ------------------------------------------------------------------------------------------------------
 

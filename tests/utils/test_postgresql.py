@@ -3,9 +3,11 @@
 import traceback
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from accounts.models import User
 from NoteAssist_AI.postgresql import connections
 from NoteAssist_AI.postgresql.base import IMPATIENT_SECONDS
 from tests.factories import UserFactory
@@ -38,6 +40,12 @@ def take(users) -> set[int]:
             user.close()
     assert len(pids) == len(users)
     return pids
+
+
+def is_all_there() -> bool:
+    """Whether nobody has a connection of the pool."""
+    stats = connection.pool.get_stats()
+    return connection.connection is None and stats["pool_available"] == stats["pool_size"] > 0
 
 
 def test_what_was_in_a_row_is_in_no_traceback():
@@ -129,3 +137,55 @@ def test_after_one_wait_in_vain_the_next_are_short_until_a_connection_is_there_a
 
     assert wrapper.pool.timeout == patience
     wrapper.close()
+
+
+def test_a_single_query_has_a_connection_for_itself_which_goes_back_at_once():
+    backend()
+
+    assert connection.fetch(
+        "SELECT %s::int, moment FROM (VALUES ('2026-11-28 10:00Z'::timestamptz)) row(moment)", [1]
+    ) == [(1, "2026-11-28 10:00:00+00")]
+
+    assert is_all_there()
+
+
+def test_a_single_query_in_a_transaction_is_part_of_it():
+    with transaction.atomic():
+        user = UserFactory()
+
+        assert connection.fetch("SELECT id FROM accounts_user", []) == [(user.pk,)]
+
+
+def test_a_single_query_does_not_leave_a_transaction_whose_connection_broke(admin):
+    with transaction.atomic():
+        User.objects.count()
+        connection.close()
+
+        with pytest.raises(ProgrammingError, match="atomic"):
+            connection.fetch("SELECT 1", [])
+
+
+def test_a_single_query_that_fails_is_an_error_of_djangos_and_gives_its_connection_back():
+    backend()
+    with pytest.raises(ProgrammingError, match="nowhere"):
+        connection.fetch("SELECT 1 FROM nowhere", [])
+    with pytest.raises(DataError, match=r"^division by zero$"):
+        connection.fetch("SELECT 1 / %s::int", [0])
+
+    assert is_all_there()
+
+
+def test_a_single_query_on_a_connection_that_the_server_has_closed_has_another(admin):
+    for pid in all_backends():
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+    assert connection.fetch("SELECT 1", []) == [(1,)]
+
+
+def test_a_single_query_is_counted_where_queries_are():
+    backend()
+
+    with CaptureQueriesContext(connection) as captured:
+        connection.fetch("SELECT 1", [])
+
+    assert [query["sql"] for query in captured] == ["SELECT 1"]

@@ -14,7 +14,8 @@ from tests.conftest import client_of
 from tests.factories import AITaskFactory
 from tests.processes import wait_until
 from utils.messaging import messages_waiting, publish
-from utils.redis import RedisUnavailable, Script, breaker, redis_guard, reset_client
+from utils.redis import RedisUnavailable, breaker, redis_guard, reset_client
+from utils.redis_scripts import Script
 
 WRITE = Script("return redis.call('SET', KEYS[1], 'value')")
 

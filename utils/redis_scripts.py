@@ -1,0 +1,141 @@
+"""Lua scripts: run one by one, several in one round trip, or with the next round trip that there is anyway."""
+
+import hashlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import hiredis
+import redis
+from redis.exceptions import NoScriptError
+
+from utils.redis import RedisUnavailable, redis_guard
+
+logger = logging.getLogger(__name__)
+
+LATER_SECONDS = 0.02
+"""How long a script may wait for a round trip to go with."""
+_MOST_WAITING = 16
+
+
+class Script:
+    """A Lua script: one atomic step, one round trip."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+
+    def call(self, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> "ScriptCall":
+        return ScriptCall((self._sha, len(keys), *keys, *args), self._source)
+
+    def run(self, client: redis.Redis, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
+        return run_together(client, self.call(keys=keys, args=args))[0]
+
+
+class ScriptCall(NamedTuple):
+    """A script with its arguments, not run yet."""
+
+    arguments: tuple[Any, ...]
+    source: str
+
+
+def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
+    """Run scripts in one round trip, each an atomic step of its own, and return their answers.
+
+    They may be run in another order: one that the server does not know is told to it and run after the others. Talks to
+    a pooled connection itself: what a client does around each command takes as long as the command.
+    """
+    later = waiting.take()
+    calls = (*later, *calls)
+    answers = _ask(client, [("EVALSHA", *call.arguments) for call in calls])
+    for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):
+        if isinstance(answer, NoScriptError):  # the server has started or was flushed
+            [answers[number]] = _ask(client, [("EVAL", call.source, *call.arguments[1:])])
+    for answer in answers:
+        if isinstance(answer, redis.ResponseError):
+            raise answer
+    return answers[len(later) :]
+
+
+def run_later(call: ScriptCall) -> None:
+    """Run a script whose answer nobody needs, with this process's next round trip and before what that asks.
+
+    It waits for ``LATER_SECONDS`` at most, and is lost if the process ends or Redis does not answer meanwhile: for what
+    may be lost.
+    """
+    waiting.add(call)
+
+
+class WaitingCalls:
+    """What waits for a round trip, and the thread that makes one if no other does."""
+
+    def __init__(self) -> None:
+        self._calls: deque[ScriptCall] = deque()
+        self._has_calls = threading.Event()
+        self._start = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, call: ScriptCall) -> None:
+        self._calls.append(call)
+        if len(self._calls) > _MOST_WAITING:
+            self.run()
+        elif not self._has_calls.is_set():
+            self._has_calls.set()
+            self._start_thread()
+
+    def take(self) -> list[ScriptCall]:
+        taken: list[ScriptCall] = []
+        while self._calls:
+            try:
+                taken.append(self._calls.popleft())
+            except IndexError:
+                break  # another thread took the last one
+        return taken
+
+    def _start_thread(self) -> None:
+        with self._start:
+            if self._thread is None or not self._thread.is_alive():  # it does not survive a fork
+                self._thread = threading.Thread(target=self._run_always, name="redis-later", daemon=True)
+                self._thread.start()
+
+    def _run_always(self) -> None:
+        while True:
+            self._has_calls.wait()
+            self._has_calls.clear()
+            time.sleep(LATER_SECONDS)
+            if self._calls:
+                self.run()
+
+    def run(self) -> None:
+        """Make a round trip for them now."""
+        try:
+            with redis_guard() as client:
+                run_together(client)
+        except RedisUnavailable:
+            self._calls.clear()
+        except redis.RedisError:
+            logger.exception("A script that nobody waits for failed.")
+
+
+waiting = WaitingCalls()
+
+
+def _ask(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Send commands together; an error that the server answers is an answer."""
+    pool: Any = client.connection_pool
+    connection = pool.take()
+    try:
+        connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
+        return [_answer(connection) for _ in commands]
+    finally:
+        pool.give_back(connection)  # which a failure has disconnected
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
