@@ -82,11 +82,10 @@ class _Pool(redis.BlockingConnectionPool):
             connection = self._at_hand.pop()
         except IndexError:
             return self.get_connection()
-        if not _is_ready(connection):
-            connection.disconnect()
-            self.release(connection)
-            return self.get_connection()
-        return connection
+        if _is_ready(connection):
+            return connection
+        self.release(connection)
+        return self.get_connection()  # which connects it again
 
     def give_back(self, connection: Any) -> None:
         if connection.is_connected and len(self._at_hand) < self.max_connections // 2:
@@ -99,7 +98,7 @@ def _is_ready(connection: Any) -> bool:
     """Whether the server has neither closed it nor said what nobody read."""
     try:
         return not connection.can_read()
-    except redis.ConnectionError:
+    except (redis.ConnectionError, redis.TimeoutError):
         return False
 
 

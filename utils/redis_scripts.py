@@ -16,7 +16,7 @@ from utils.redis import RedisUnavailable, redis_guard
 
 logger = logging.getLogger(__name__)
 
-LATER_SECONDS = 0.02
+LATER_SECONDS = 0.01
 """How long a script may wait for a round trip to go with."""
 _MOST_WAITING = 16
 

@@ -3,8 +3,15 @@
 import traceback
 
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, ProgrammingError, connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.db import (
+    DataError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    reset_queries,
+    transaction,
+)
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
@@ -182,10 +189,21 @@ def test_a_single_query_on_a_connection_that_the_server_has_closed_has_another(a
     assert connection.fetch("SELECT 1", []) == [(1,)]
 
 
-def test_a_single_query_is_counted_where_queries_are():
+def test_a_single_query_is_counted_where_queries_are(settings):
+    settings.DEBUG = True
+    backend()
+    reset_queries()
+
+    connection.fetch("SELECT 1", [])
+
+    assert [query["sql"] for query in connection.queries] == ["SELECT 1"]
+
+
+def test_a_single_query_is_seen_by_those_who_watch():
+    seen = []
     backend()
 
-    with CaptureQueriesContext(connection) as captured:
+    with connection.execute_wrapper(lambda execute, sql, *args: seen.append(sql) or execute(sql, *args)):
         connection.fetch("SELECT 1", [])
 
-    assert [query["sql"] for query in captured] == ["SELECT 1"]
+    assert seen == ["SELECT 1"]
