@@ -36,7 +36,7 @@ def publish(task_name: str, *args: str | int) -> bool:
     if breaker.is_open:
         return False
     try:
-        app.send_task(task_name, args=list(args), ignore_result=True, retry=False)
+        app.send_task(task_name, args=args, ignore_result=True, retry=False, argsrepr=repr(args), kwargsrepr="{}")
     except (OperationalError, OSError) as error:
         breaker.open()
         logger.warning("The broker did not take %s: %s", task_name, error)

@@ -23,6 +23,7 @@ from notes.models import Note, Topic
 from notes.services import apply_ai_answer, text_hash
 from utils.caching import changing_pages_of
 from utils.compiled_reads import Row, read_rows
+from utils.compiled_writes import insert_row
 from utils.exceptions import ApplicationError, InvalidRequest, NotFound, TooManyRequests
 from utils.json import dumps
 from utils.throttling import Limit, limits_of
@@ -263,7 +264,7 @@ def _queue(
 ) -> AITask:
     task = _new_row(user_id, request, request_hash, fingerprint=fingerprint)
     task.retry_of = retry_of
-    task.save(force_insert=True)
+    insert_row(task)
     publish_after_commit(task.pk)
     return task
 
@@ -341,7 +342,7 @@ def _answer_from(answered: AITask, request: _Request) -> AITask:
         task.cached, task.billed = True, False
         task.started_at = task.finished_at = task.created_at
         task.applied_at = task.created_at if applied else None
-        task.save(force_insert=True)
+        insert_row(task)
         announce_end(task)
     return task
 
