@@ -4,8 +4,9 @@ An inbox is a hash of entries by id and a sorted set of their ids by time. The h
 says that the inbox shows all that the table knows: until a time, and for one epoch of the page cache, so whatever makes
 pages unreachable makes inboxes incomplete. The *token* changes with every change of the inbox.
 
-Without a marker a reader completes the inbox from the table. :func:`merge` refuses if the token is another than before
-the table was read: somebody put or read an entry meanwhile, and what the table said may be out of date.
+Without a marker a reader completes the inbox from the table, a moment after it has answered. :func:`merge_call` refuses
+if the token is another than before the table was read: somebody put or read an entry meanwhile, and what the table said
+may be out of date.
 
 A request that marks notifications as read takes the marker away before the first row changes. Until the inbox has
 followed it stands in the user's set of *readers*, with a deadline; while anybody stands there, nobody puts a marker. So
@@ -286,28 +287,21 @@ def read(user_id: int) -> Snapshot:
         return snapshot(run_together(client, read_call(user_id))[0])
 
 
-def merge(user_id: int, seen: Snapshot, *, unread: Sequence[Entry], read_ids: Collection[UUID]) -> bool:
-    """Complete the inbox with what the table said after ``seen``; False if the inbox has changed since.
-
-    Raises ``RedisUnavailable``.
-    """
-    with redis_guard() as client:
-        return bool(
-            _MERGE.run(
-                client,
-                keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
-                args=[
-                    seen.token,
-                    seen.epoch,
-                    MARKER_MILLISECONDS,
-                    INBOX_SECONDS,
-                    CAPACITY,
-                    len(read_ids),
-                    *(str(read_id) for read_id in read_ids),
-                    *(part for entry in unread for part in (str(entry.id), entry.score, entry.body())),
-                ],
-            )
-        )
+def merge_call(user_id: int, seen: Snapshot, *, unread: Sequence[Entry], read_ids: Collection[UUID]) -> ScriptCall:
+    """Completes the inbox with what the table said after ``seen``; answers 0 if the inbox has changed since."""
+    return _MERGE.call(
+        keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
+        args=[
+            seen.token,
+            seen.epoch,
+            MARKER_MILLISECONDS,
+            INBOX_SECONDS,
+            CAPACITY,
+            len(read_ids),
+            *(str(read_id) for read_id in read_ids),
+            *(part for entry in unread for part in (str(entry.id), entry.score, entry.body())),
+        ],
+    )
 
 
 @contextmanager

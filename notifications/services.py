@@ -21,6 +21,7 @@ from notifications.inbox import CAPACITY, OutboxItem
 from notifications.models import ACTION_ID_MAX_LENGTH, MESSAGE_MAX_LENGTH, TITLE_MAX_LENGTH, Notification
 from utils.compiled_reads import read_rows
 from utils.redis import RedisUnavailable
+from utils.redis_scripts import run_later
 
 logger = logging.getLogger(__name__)
 
@@ -137,11 +138,8 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
         return [body for _, body in seen.entries.values()]
     unread = _unread_entries(user_id)
     read_ids = _read_among(user_id, seen.entries)
-    try:
-        inbox.merge(user_id, seen, unread=unread, read_ids=read_ids)
-    except RedisUnavailable:
-        logger.info("The inbox of user %s stays incomplete.", user_id)
-    # Also right where the merge was refused: the next reader tries again.
+    # Whether or not it is completed so, what follows is right, and the next reader tries again.
+    run_later(inbox.merge_call(user_id, seen, unread=unread, read_ids=read_ids))
     found = seen.entries | {str(entry.id): (entry.score, entry.body()) for entry in unread}
     for read_id in read_ids:
         found.pop(str(read_id), None)

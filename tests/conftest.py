@@ -103,6 +103,7 @@ def warm() -> Callable[[APIClient], None]:
 
     def warm(client: APIClient) -> None:
         client.get("/api/notifications/pending/")
+        waiting.run()
 
     return warm
 

@@ -13,6 +13,7 @@ from django.db import connection
 from accounts.models import User
 from notifications import services
 from utils.redis import reset_client
+from utils.redis_scripts import waiting
 
 T = TypeVar("T")
 
@@ -26,7 +27,10 @@ def create(user: User, title: str = "Done", **fields) -> str:
 
 
 def pending_ids(client) -> list[str]:
-    return [entry["id"] for entry in client.get(PENDING).json()["results"]]
+    """The ids in the user's pending list, once the inbox is complete for it."""
+    answer = client.get(PENDING)
+    waiting.run()
+    return [entry["id"] for entry in answer.json()["results"]]
 
 
 def mark_read(user: User, *ids: str) -> int:

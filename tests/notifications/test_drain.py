@@ -170,8 +170,8 @@ def test_an_entry_that_was_evicted_before_it_had_a_row_is_pending_again(alice, a
     assert pending_ids(alice_client) == [notification]
 
 
-def test_draining_what_is_in_the_inbox_leaves_it_warm(alice, alice_client, django_assert_num_queries):
-    alice_client.get(PENDING)
+def test_draining_what_is_in_the_inbox_leaves_it_warm(alice, alice_client, warm, django_assert_num_queries):
+    warm(alice_client)
     notification = create(alice)
     services.drain()
 
