@@ -55,6 +55,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with self.wrap_database_errors:
             connection = self.get_new_connection({})
             try:
+                if not connection.autocommit:  # it came back in the middle of a transaction
+                    connection.autocommit = True
                 return _fetch(connection.cursor(), sql, params)
             finally:
                 self.pool.putconn(connection)

@@ -1,5 +1,6 @@
 """Pooled connections are looked at, not asked, and one that the server has closed is replaced unnoticed."""
 
+import logging
 import traceback
 
 import pytest
@@ -207,3 +208,17 @@ def test_a_single_query_is_seen_by_those_who_watch():
         connection.fetch("SELECT 1", [])
 
     assert seen == ["SELECT 1"]
+
+
+def test_a_single_query_opens_no_transaction_on_a_connection_that_broke_in_one(caplog):
+    users = [connection.copy() for _ in range(connection.pool.max_size)]
+    for user in users:
+        user.ensure_connection()
+        user.set_autocommit(False)
+        user.close()
+
+    with caplog.at_level(logging.WARNING):
+        connection.fetch("SELECT 1", [])
+
+    assert caplog.messages == []
+    assert is_all_there()
