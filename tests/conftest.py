@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -14,6 +15,8 @@ from rest_framework.test import APIClient
 from accounts.models import Session, User
 from accounts.tokens import issue_access
 from NoteAssist_AI.embedded_servers import Redis
+from NoteAssist_AI.postgresql.base import DatabaseWrapper
+from notifications import inbox
 from tests.factories import SessionFactory, UserFactory
 from tests.service_client import ServiceClient
 from utils import caching, throttling
@@ -24,15 +27,38 @@ from utils.redis_scripts import waiting
 settings.STATIC_ROOT = None
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_database_unasked() -> Iterator[None]:
+    """Tests that do not name the database reach it by no way; pytest-django knows of Django's own only."""
+    fetch = DatabaseWrapper.fetch
+
+    def guarded(self: DatabaseWrapper, *args: Any) -> Any:
+        if hasattr(DatabaseWrapper.ensure_connection, "__self__"):  # pytest-django's, which refuses
+            self.ensure_connection()
+        return fetch(self, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DatabaseWrapper, "fetch", guarded)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def known_scripts() -> None:
+    """What may wait for a round trip runs before what is asked there, which it does where the server knows it."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        for script in (caching._STORE, inbox._MERGE):
+            client.script_load(script.call().source)
+
+
 @pytest.fixture(autouse=True)
 def empty_redis() -> Iterator[redis.Redis]:
     """The test's Redis database, empty; the process's own memories of Redis are empty, too."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
+        waiting.take()
         client.flushdb()
         reset_client()
         caching.debt.__init__()
         throttling.local_counters.__init__()
-        waiting.take()
         yield client
 
 

@@ -4,7 +4,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Field, Model
 from django.db.models.sql import InsertQuery
 
@@ -12,14 +12,16 @@ from django.db.models.sql import InsertQuery
 def insert_row(instance: Model) -> None:
     """Insert a new row as ``save(force_insert=True)`` does, but for signals. One query.
 
-    Every field's value must be known: a default that the database gives raises ``ValueError``.
+    Every field must have a plain value, and the row its key: an expression, such as a default that the database gives,
+    raises ``ValueError``. Related objects must have their keys when they are assigned.
     """
     fields = _fields(type(instance))
     values = [field.pre_save(instance, add=True) for field in fields]
-    if unknown := [field.name for field, value in zip(fields, values, strict=True) if hasattr(value, "as_sql")]:
-        raise ValueError(f"Only the database knows the values of {unknown}.")
+    for field, value in zip(fields, values, strict=True):
+        if hasattr(value, "resolve_expression") or (field.primary_key and value is None):
+            raise ValueError(f"{field.name} has no plain value.")
     params = [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
-    with connection.cursor() as cursor:
+    with transaction.mark_for_rollback_on_error(connection.alias), connection.cursor() as cursor:
         cursor.execute(_statement(type(instance)), params)
     instance._state.adding = False
     instance._state.db = connection.alias

@@ -1,7 +1,6 @@
 """The process's one Redis client, and a breaker that keeps a dead Redis from making requests wait."""
 
 import logging
-import os
 import re
 import threading
 import time
@@ -70,22 +69,25 @@ class _Pool(redis.BlockingConnectionPool):
     They count as in use. Half of the pool at most, so that there are always others.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def reset(self) -> None:
+        """Begin anew, as after a fork: the connections are the parent's."""
         self._at_hand: deque[Any] = deque()
+        super().reset()
 
     def take(self) -> Any:
         """A connection that is ready to be written to; give it back with :meth:`give_back`."""
-        if self.pid != os.getpid():
-            self._at_hand.clear()  # they are the parent's
+        self._checkpid()
         try:
             connection = self._at_hand.pop()
         except IndexError:
             return self.get_connection()
-        if _is_ready(connection):
-            return connection
-        self.release(connection)
-        return self.get_connection()  # which connects it again
+        is_ready = False
+        try:
+            is_ready = _is_ready(connection)
+        finally:  # also if this greenlet is ended meanwhile
+            if not is_ready:
+                self.release(connection)
+        return connection if is_ready else self.get_connection()  # which connects it again
 
     def give_back(self, connection: Any) -> None:
         if connection.is_connected and len(self._at_hand) < self.max_connections // 2:

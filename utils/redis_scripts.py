@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -29,7 +30,8 @@ class Script:
         self._sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     def call(self, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> "ScriptCall":
-        return ScriptCall((self._sha, len(keys), *keys, *args), self._source)
+        arguments = (len(keys), *keys, *args)
+        return ScriptCall(hiredis.pack_command(("EVALSHA", self._sha, *arguments)), self._source, arguments)
 
     def run(self, client: redis.Redis, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
         return run_together(client, self.call(keys=keys, args=args))[0]
@@ -38,8 +40,9 @@ class Script:
 class ScriptCall(NamedTuple):
     """A script with its arguments, not run yet."""
 
-    arguments: tuple[Any, ...]
+    packed: bytes
     source: str
+    arguments: tuple[Any, ...]
 
 
 def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
@@ -50,21 +53,24 @@ def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
     """
     later = waiting.take()
     calls = (*later, *calls)
-    answers = _ask(client, [("EVALSHA", *call.arguments) for call in calls])
+    answers = _ask(client, [call.packed for call in calls])
     for number, (call, answer) in enumerate(zip(calls, answers, strict=True)):
         if isinstance(answer, NoScriptError):  # the server has started or was flushed
-            [answers[number]] = _ask(client, [("EVAL", call.source, *call.arguments[1:])])
-    for answer in answers:
+            [answers[number]] = _ask(client, [hiredis.pack_command(("EVAL", call.source, *call.arguments))])
+    for answer in answers[: len(later)]:
+        if isinstance(answer, redis.ResponseError):
+            logger.error("A script that nobody waits for failed: %s", answer)
+    for answer in answers[len(later) :]:
         if isinstance(answer, redis.ResponseError):
             raise answer
     return answers[len(later) :]
 
 
 def run_later(call: ScriptCall) -> None:
-    """Run a script whose answer nobody needs, with this process's next round trip and before what that asks.
+    """Run a script whose answer nobody needs, with this process's next round trip, as a rule before what that asks.
 
     It waits for ``LATER_SECONDS`` at most, and is lost if the process ends or Redis does not answer meanwhile: for what
-    may be lost.
+    may be lost. An error is logged.
     """
     waiting.add(call)
 
@@ -73,6 +79,10 @@ class WaitingCalls:
     """What waits for a round trip, and the thread that makes one if no other does."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as after a fork: the calls are the parent's, and so is the thread."""
         self._calls: deque[ScriptCall] = deque()
         self._has_calls = threading.Event()
         self._start = threading.Lock()
@@ -97,7 +107,7 @@ class WaitingCalls:
 
     def _start_thread(self) -> None:
         with self._start:
-            if self._thread is None or not self._thread.is_alive():  # it does not survive a fork
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run_always, name="redis-later", daemon=True)
                 self._thread.start()
 
@@ -116,22 +126,24 @@ class WaitingCalls:
                 run_together(client)
         except RedisUnavailable:
             self._calls.clear()
-        except redis.RedisError:
-            logger.exception("A script that nobody waits for failed.")
 
 
 waiting = WaitingCalls()
+os.register_at_fork(after_in_child=waiting.forget)
 
 
-def _ask(client: redis.Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+def _ask(client: redis.Redis, commands: Sequence[bytes]) -> list[Any]:
     """Send commands together; an error that the server answers is an answer."""
     pool: Any = client.connection_pool
     connection = pool.take()
     try:
-        connection.send_packed_command([b"".join(map(hiredis.pack_command, commands))])
+        connection.send_packed_command([b"".join(commands)])
         return [_answer(connection) for _ in commands]
+    except BaseException:
+        connection.disconnect()  # or the next to take it would read what is still to come
+        raise
     finally:
-        pool.give_back(connection)  # which a failure has disconnected
+        pool.give_back(connection)
 
 
 def _answer(connection: Any) -> Any:

@@ -47,9 +47,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         Where this thread has no connection, it has one of the pool for just this query, without what Django does to
         begin and to end its own use of one. That takes as long as reading the rows.
         """
+        pool = self.pool
         is_in_use = self.connection is not None or self.in_atomic_block
         is_watched = self.execute_wrappers or self.queries_logged
-        if is_in_use or is_watched or self.pool is None:
+        if is_in_use or is_watched or pool is None:
             with self.cursor() as cursor:
                 return _fetch(cursor, sql, params)
         with self.wrap_database_errors:
@@ -59,7 +60,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     connection.autocommit = True
                 return _fetch(connection.cursor(), sql, params)
             finally:
-                self.pool.putconn(connection)
+                pool.putconn(connection)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         if self.pool is None:

@@ -2,7 +2,7 @@
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Model
+from django.db.models import F, JSONField, Model, Value
 from django.utils import timezone
 
 from ai_tasks.models import AITask
@@ -51,11 +51,26 @@ def test_a_row_that_exists_is_an_error(alice):
         insert_row(new_task(alice, pk=task.pk, request_data={}))
 
 
-def test_what_only_the_database_knows_is_an_error(alice):
-    with pytest.raises(ValueError, match="created_at"):
+@pytest.mark.parametrize("values", [{"pk": None}, {"progress": F("attempt")}, {"result": Value(None, JSONField())}])
+def test_what_is_no_plain_value_is_an_error(alice, values):
+    with pytest.raises(ValueError, match="no plain value"):
+        insert_row(new_task(alice, request_data={}, **values))
+    with pytest.raises(ValueError, match="created_at has no plain value"):
         insert_row(AITask(user=alice, request_data={}))
 
     assert not AITask.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_refused_spoils_its_transaction(alice):
+    task, called = AITaskFactory(user=alice), []
+
+    with transaction.atomic():
+        transaction.on_commit(lambda: called.append(1))
+        with pytest.raises(IntegrityError):
+            insert_row(new_task(alice, pk=task.pk, request_data={}))
+
+    assert called == []
 
 
 def test_columns_that_the_database_makes_are_left_to_it(alice):

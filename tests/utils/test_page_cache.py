@@ -14,6 +14,7 @@ from utils import caching
 from utils.admission import Page, Subject, admit
 from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, forget_pages_of, store_page
 from utils.redis import redis_guard, reset_client
+from utils.redis_scripts import waiting
 from utils.rendering import Rendered
 from utils.throttling import Limit
 
@@ -51,6 +52,7 @@ def fill(subject, body=b"old") -> None:
     page = read(subject)
     assert page.outcome == "miss"
     store_page(page.key, etag="tag", body=body, ttl=180)
+    waiting.run()
 
 
 def write_and_break_connection(admin) -> None:

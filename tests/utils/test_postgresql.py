@@ -16,7 +16,7 @@ from django.db import (
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
-from NoteAssist_AI.postgresql import connections
+from NoteAssist_AI.postgresql import base, connections
 from NoteAssist_AI.postgresql.base import IMPATIENT_SECONDS
 from tests.factories import UserFactory
 
@@ -155,6 +155,26 @@ def test_a_single_query_has_a_connection_for_itself_which_goes_back_at_once():
     ) == [(1, "2026-11-28 10:00:00+00")]
 
     assert is_all_there()
+
+
+def test_a_single_query_of_who_has_a_connection_needs_no_other():
+    connection.ensure_connection()
+
+    assert connection.fetch("SELECT pg_backend_pid()", []) == [(connection.connection.info.backend_pid,)]
+
+
+def test_a_single_query_that_saw_its_pool_replaced_has_its_answer(monkeypatch):
+    backend()
+    pool = connection.pool
+
+    def replace_pool(*args):
+        connection.close_pool()
+        return [("answer",)]
+
+    monkeypatch.setattr(base, "_fetch", replace_pool)
+
+    assert connection.fetch("SELECT 'answer'", []) == [("answer",)]
+    assert connection.pool is not pool
 
 
 def test_a_single_query_in_a_transaction_is_part_of_it():

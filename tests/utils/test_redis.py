@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+import redis
 
 from utils import redis_scripts
 from utils.redis import RedisUnavailable, breaker, redis_guard
@@ -44,11 +45,11 @@ def test_a_script_that_fails_leaves_no_answer_behind_for_the_next(empty_redis):
         assert right.run(client, args=["b"]) == b"b"
 
 
-def test_a_call_that_was_prepared_before_a_flush_still_runs(empty_redis):
+def test_a_call_that_was_prepared_before_a_flush_still_runs(own_redis):
     call: ScriptCall = Script("return ARGV[1]").call(args=["a"])
-    empty_redis.script_flush()
 
     with redis_guard() as client:
+        client.script_flush()
         assert run_together(client, call) == [b"a"]
 
 
@@ -72,6 +73,8 @@ def test_what_nobody_waits_for_is_sent_soon_without_any_other_round_trip(empty_r
 
         until = time.monotonic() + 10
         while empty_redis.llen("list") <= number and time.monotonic() < until:
+            time.sleep(0.005)
+        while waiting._has_calls.is_set() and time.monotonic() < until:
             time.sleep(0.005)
         assert not waiting._has_calls.is_set()  # its thread rests
 
@@ -99,11 +102,19 @@ def test_a_mistake_in_what_nobody_waits_for_is_logged(empty_redis, unhurried, ca
     empty_redis.set("text", "no list")
     run_later(WRONG.call(keys=["text"]))
 
-    with caplog.at_level(logging.ERROR):
-        redis_scripts.waiting.run()
+    with caplog.at_level(logging.ERROR), redis_guard() as client:
+        assert ECHO.run(client, args=["a"]) == b"a"  # nobody else's mistake
 
     assert "WRONGTYPE" in caplog.text
     assert not breaker.is_open
+
+
+def test_what_cannot_be_sent_fails_where_it_is_asked_for(empty_redis, unhurried):
+    with pytest.raises(TypeError):
+        run_later(ECHO.call(args=[object()]))
+
+    with redis_guard() as client:
+        assert ECHO.run(client, args=["a"]) == b"a"
 
 
 def test_a_connection_is_used_again(empty_redis):
@@ -165,12 +176,69 @@ def test_a_failed_connection_is_given_back(own_redis):
         with pytest.raises(RedisUnavailable) as failure, redis_guard() as client:
             ECHO.run(client, args=["a"])
         assert "No connection available" not in str(failure.value)
+        assert not pool._at_hand
 
 
-def test_a_forked_process_uses_no_connection_of_its_parent(empty_redis, monkeypatch):
+@pytest.mark.parametrize("where", ["can_read", "send_packed_command", "read_response"])
+def test_who_is_ended_while_asking_takes_no_connection_along(empty_redis, monkeypatch, where):
     with redis_guard() as client:
-        ECHO.run(client, args=["a"])
-        [theirs] = client.connection_pool._at_hand
-        monkeypatch.setattr(os, "getpid", lambda: -1)
+        pool = client.connection_pool
+        for _ in range(2 * pool.max_connections):
+            ECHO.run(client, args=["a"])
+            with monkeypatch.context() as patch:
+                patch.setattr(redis.connection.AbstractConnection, where, _end)
+                with pytest.raises(SystemExit):
+                    ECHO.run(client, args=["theirs"])
+            assert all(connection.is_connected for connection in pool._at_hand)
 
-        assert client.connection_pool.take() is not theirs
+        assert ECHO.run(client, args=["mine"]) == b"mine"
+
+
+def test_an_answer_that_comes_after_its_asker_was_ended_is_nobody_elses(empty_redis, monkeypatch):
+    slow = Script(
+        "local began = redis.call('TIME')"
+        " repeat local now = redis.call('TIME')"
+        " until (now[1] - began[1]) * 1000000 + now[2] - began[2] > 100000 return ARGV[1]"
+    )
+    with redis_guard() as client:
+        slow.run(client, args=["known"])
+        with monkeypatch.context() as patch:
+            patch.setattr(redis.connection.AbstractConnection, "read_response", _end)
+            with pytest.raises(SystemExit):
+                slow.run(client, args=["theirs"])
+
+        assert ECHO.run(client, args=["mine"]) == b"mine"
+
+
+def _end(*args, **kwargs) -> None:
+    raise SystemExit
+
+
+@pytest.mark.parametrize("first", ["by the pool's own way", "at once"])
+def test_a_forked_process_uses_no_connection_of_its_parent_and_sends_nothing_for_it(empty_redis, first):
+    with redis_guard() as client:
+        PUSH.run(client, keys=["list"], args=["before"])
+        [connection] = client.connection_pool._at_hand
+    run_later(PUSH.call(keys=["list"], args=["the parent's"]))
+    child = os.fork()
+    if child == 0:
+        try:
+            with redis_guard() as client:
+                if first != "at once":
+                    client.set("key", "value")
+                taken = client.connection_pool.take()
+                client.connection_pool.give_back(taken)
+                PUSH.run(client, keys=["list"], args=["the child's"])
+                run_later(PUSH.call(keys=["list"], args=["the child's, later"]))
+            time.sleep(0.2)
+        finally:
+            os._exit(0 if taken is not connection else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    waiting.run()
+
+    assert sorted(empty_redis.lrange("list", 0, -1)) == [
+        b"before",
+        b"the child's",
+        b"the child's, later",
+        b"the parent's",
+    ]
