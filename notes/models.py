@@ -80,6 +80,15 @@ class Note(models.Model):
                 condition=Q(deleted_at=None),
             ),
             models.Index("user", "title", "id", name="note_live_title_idx", condition=Q(deleted_at=None)),
+            # And one for the notes of a status, however few of a user's many they are.
+            models.Index(
+                "user",
+                "status",
+                F("updated_at").desc(),
+                F("id").desc(),
+                name="note_live_status_idx",
+                condition=Q(deleted_at=None),
+            ),
             models.Index(fields=["deleted_at"], name="note_trash_idx", condition=Q(deleted_at__isnull=False)),
             GinIndex(fields=["tags"], name="note_tags_idx"),
             GinIndex(fields=["search"], name="note_search_idx"),

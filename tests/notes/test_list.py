@@ -136,21 +136,30 @@ def test_pages_show_each_note_once_in_order_also_where_the_ordered_values_are_eq
     assert back == seen
 
 
-@pytest.mark.parametrize("ordering", ORDERS)
-def test_each_order_is_read_off_an_index(alice, alice_client, ordering):
-    services.import_notes(user_id=alice.pk, notes=[{"title": f"n{i}"} for i in range(300)])
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        *((f"ordering={ordering}", f"note_live_{ordering.lstrip('-').partition('_')[0]}_idx") for ordering in ORDERS),
+        ("status=published", "note_live_status_idx"),
+        ("status=published&ordering=updated_at", "note_live_status_idx"),
+    ],
+)
+def test_each_order_is_read_off_an_index(alice, alice_client, query, index):
+    services.import_notes(
+        user_id=alice.pk, notes=[{"title": f"n{i}", "status": "draft" if i % 30 else "published"} for i in range(300)]
+    )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE notes_note")
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_bitmapscan = off")
 
     with CaptureQueriesContext(connection) as queries:
-        alice_client.get(f"/api/notes/?ordering={ordering}")
+        alice_client.get(f"/api/notes/?{query}")
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {queries[-1]['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())
 
-    assert f"note_live_{ordering.lstrip('-').partition('_')[0]}_idx" in plan
+    assert index in plan
     assert "Sort" not in plan
 
 
