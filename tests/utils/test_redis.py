@@ -19,7 +19,7 @@ WRONG = Script("return redis.call('LLEN', KEYS[1])")
 @pytest.fixture
 def unhurried(monkeypatch) -> None:
     """What may wait waits until there is a round trip."""
-    monkeypatch.setattr(redis_scripts, "LATER_SECONDS", 3600)
+    monkeypatch.setattr(redis_scripts.WaitingCalls, "_start_thread", lambda self: None)
     monkeypatch.setattr(redis_scripts, "waiting", redis_scripts.WaitingCalls())
 
 
@@ -222,6 +222,7 @@ def test_a_forked_process_uses_no_connection_of_its_parent_and_sends_nothing_for
     run_later(PUSH.call(keys=["list"], args=["the parent's"]))
     child = os.fork()
     if child == 0:
+        status = 1
         try:
             with redis_guard() as client:
                 if first != "at once":
@@ -231,8 +232,9 @@ def test_a_forked_process_uses_no_connection_of_its_parent_and_sends_nothing_for
                 PUSH.run(client, keys=["list"], args=["the child's"])
                 run_later(PUSH.call(keys=["list"], args=["the child's, later"]))
             time.sleep(0.2)
+            status = int(taken is connection)
         finally:
-            os._exit(0 if taken is not connection else 1)
+            os._exit(status)  # whatever happened: it must not go on as a second test run
     assert os.waitpid(child, 0)[1] == 0
     waiting.run()
 
