@@ -12,7 +12,7 @@ from accounts.models import User
 from tests.factories import SessionFactory
 from utils import caching
 from utils.admission import Page, Subject, admit
-from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, forget_pages_of, store_page
+from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, dirty_key, forget_pages_of, store_page
 from utils.redis import redis_guard, reset_client
 from utils.redis_scripts import waiting
 from utils.rendering import Rendered
@@ -137,6 +137,14 @@ def test_a_reader_that_began_before_the_write_stores_where_nobody_looks(subject)
         pass
 
     store_page(slow_reader.key, etag="tag", body=b"old", ttl=180)
+
+    assert read(subject).outcome == "miss"
+
+
+def test_a_page_that_was_stored_while_redis_had_evicted_the_mark_is_gone_with_the_commit(subject, empty_redis):
+    with changing_pages_of(subject.user_id):
+        empty_redis.delete(dirty_key(subject.user_id))
+        fill(subject)
 
     assert read(subject).outcome == "miss"
 
