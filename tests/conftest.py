@@ -21,7 +21,7 @@ from tests.factories import SessionFactory, UserFactory
 from tests.service_client import ServiceClient
 from utils import caching, throttling
 from utils.redis import reset_client
-from utils.redis_scripts import waiting
+from utils.redis_scripts import WaitingCalls, waiting
 
 # Each client's middleware would look through all static files, which another test may be collecting.
 settings.STATIC_ROOT = None
@@ -48,6 +48,12 @@ def known_scripts() -> None:
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         for script in (caching._STORE, inbox._MERGE):
             client.script_load(script.call().source)
+
+
+@pytest.fixture(autouse=True)
+def nothing_sent_by_itself(monkeypatch) -> None:
+    """What waits for a round trip goes with the next one of the test, or with ``waiting.run()``: a thread would choose."""
+    monkeypatch.setattr(WaitingCalls, "_start_thread", lambda self: None)
 
 
 @pytest.fixture(autouse=True)

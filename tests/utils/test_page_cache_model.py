@@ -30,13 +30,6 @@ SUBJECT = Subject(USER, session_id=1, token_version=1)
 PAGE_TTL = 180
 
 
-class Unhurried(redis_scripts.WaitingCalls):
-    """What waits for the next round trip, however long that takes."""
-
-    def _start_thread(self) -> None:
-        pass
-
-
 @dataclass
 class Process:
     number: int
@@ -46,7 +39,7 @@ class Process:
     unmarked: int = 0
     untold: set[int] = field(default_factory=set)
     """Versions that this process committed and nobody may have heard of."""
-    waiting: Unhurried = field(default_factory=Unhurried)
+    waiting: redis_scripts.WaitingCalls = field(default_factory=redis_scripts.WaitingCalls)
 
 
 @dataclass

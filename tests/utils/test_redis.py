@@ -9,18 +9,22 @@ import redis
 
 from utils import redis_scripts
 from utils.redis import RedisUnavailable, breaker, redis_guard
-from utils.redis_scripts import Script, ScriptCall, run_later, run_together, waiting
+from utils.redis_scripts import Script, ScriptCall, WaitingCalls, run_later, run_together, waiting
 
 ECHO = Script("return ARGV[1]")
 PUSH = Script("return redis.call('RPUSH', KEYS[1], ARGV[1])")
 WRONG = Script("return redis.call('LLEN', KEYS[1])")
 
 
+START_THREAD = WaitingCalls._start_thread
+
+
 @pytest.fixture
-def unhurried(monkeypatch) -> None:
-    """What may wait waits until there is a round trip."""
-    monkeypatch.setattr(redis_scripts.WaitingCalls, "_start_thread", lambda self: None)
-    monkeypatch.setattr(redis_scripts, "waiting", redis_scripts.WaitingCalls())
+def threaded(monkeypatch) -> WaitingCalls:
+    """What waits, with the thread that other tests do without."""
+    monkeypatch.setattr(WaitingCalls, "_start_thread", START_THREAD)
+    monkeypatch.setattr(redis_scripts, "waiting", WaitingCalls())
+    return redis_scripts.waiting
 
 
 def test_two_scripts_are_one_round_trip(empty_redis):
@@ -53,7 +57,7 @@ def test_a_call_that_was_prepared_before_a_flush_still_runs(own_redis):
         assert run_together(client, call) == [b"a"]
 
 
-def test_what_nobody_waits_for_goes_with_the_next_round_trip_and_before_it(empty_redis, unhurried):
+def test_what_nobody_waits_for_goes_with_the_next_round_trip_and_before_it(empty_redis):
     run_later(PUSH.call(keys=["list"], args=["later"]))
     assert empty_redis.lrange("list", 0, -1) == []
 
@@ -67,21 +71,21 @@ def test_what_nobody_waits_for_goes_with_the_next_round_trip_and_before_it(empty
     assert empty_redis.lrange("list", 0, -1) == [b"first", b"second", b"third"]
 
 
-def test_what_nobody_waits_for_is_sent_soon_without_any_other_round_trip(empty_redis):
+def test_what_nobody_waits_for_is_sent_soon_without_any_other_round_trip(empty_redis, threaded):
     for number in range(2):
         run_later(PUSH.call(keys=["list"], args=[number]))
 
         until = time.monotonic() + 10
         while empty_redis.llen("list") <= number and time.monotonic() < until:
             time.sleep(0.005)
-        while waiting._has_calls.is_set() and time.monotonic() < until:
+        while threaded._has_calls.is_set() and time.monotonic() < until:
             time.sleep(0.005)
-        assert not waiting._has_calls.is_set()  # its thread rests
+        assert not threaded._has_calls.is_set()  # its thread rests
 
     assert empty_redis.lrange("list", 0, -1) == [b"0", b"1"]
 
 
-def test_no_more_than_a_few_wait(empty_redis, unhurried):
+def test_no_more_than_a_few_wait(empty_redis):
     for number in range(redis_scripts._MOST_WAITING + 1):
         assert empty_redis.llen("list") == 0
         run_later(PUSH.call(keys=["list"], args=[number]))
@@ -98,7 +102,7 @@ def test_what_nobody_waits_for_is_lost_without_redis(dead_redis):
         assert waiting.take() == []
 
 
-def test_a_mistake_in_what_nobody_waits_for_is_logged(empty_redis, unhurried, caplog):
+def test_a_mistake_in_what_nobody_waits_for_is_logged(empty_redis, caplog):
     empty_redis.set("text", "no list")
     run_later(WRONG.call(keys=["text"]))
 
@@ -109,7 +113,7 @@ def test_a_mistake_in_what_nobody_waits_for_is_logged(empty_redis, unhurried, ca
     assert not breaker.is_open
 
 
-def test_what_cannot_be_sent_fails_where_it_is_asked_for(empty_redis, unhurried):
+def test_what_cannot_be_sent_fails_where_it_is_asked_for(empty_redis):
     with pytest.raises(TypeError):
         run_later(ECHO.call(args=[object()]))
 
@@ -223,6 +227,7 @@ def test_a_forked_process_uses_no_connection_of_its_parent_and_sends_nothing_for
     child = os.fork()
     if child == 0:
         status = 1
+        WaitingCalls._start_thread = START_THREAD  # in the child only
         try:
             with redis_guard() as client:
                 if first != "at once":
