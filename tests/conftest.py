@@ -52,7 +52,7 @@ def known_scripts() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_sent_by_itself(monkeypatch) -> None:
-    """What waits for a round trip goes with the next one of the test, or with ``waiting.run()``: a thread would choose."""
+    """What waits goes with the test's next round trip, or with ``waiting.run()``, at no moment of a thread's."""
     monkeypatch.setattr(WaitingCalls, "_start_thread", lambda self: None)
 
 
