@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -14,6 +13,7 @@ from accounts.tokens import AccessClaims, InvalidToken, read_access
 from utils.admission import Admission, Subject, admit
 from utils.pages import FastRead, asked_with, fast_read_of, read_scopes
 from utils.redis import RedisUnavailable
+from utils.requests import ReadRequest
 from utils.throttling import Limit, limits_of, local_counters
 
 ATTEMPT = "noteassist.attempt"
@@ -91,7 +91,7 @@ def read_bearer(header: str) -> AccessClaims | None:
 
 
 def admit_request(
-    claims: AccessClaims, request: HttpRequest, read: FastRead | None, limits: Sequence[Limit]
+    claims: AccessClaims, request: ReadRequest, read: FastRead | None, limits: Sequence[Limit]
 ) -> Admission:
     """Check that the session stands, count the request, and ask for what its read needs of Redis.
 

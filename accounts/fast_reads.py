@@ -8,7 +8,7 @@ found out so far.
 
 import logging
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -17,10 +17,11 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import DatabaseError, connection
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.urls import re_path, resolve, set_urlconf
 
 from accounts.authentication import ATTEMPT, Attempt, admit_request, read_bearer
+from utils.admission import Admission
 from utils.logging import current_request_id
 from utils.middleware import request_id_of
 from utils.pages import Answer, FastRead, FastReads, answer, found_page, named_read
@@ -37,9 +38,27 @@ _CLIENT = (
     "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
     "HTTP_ORIGIN",
 )  # fmt: skip
+_NO_QUERY = QueryDict("")
 _OF_EACH_ANSWER = ("Content-Type", "Content-Length", "X-Request-ID")
 
 Header = tuple[str, str]
+
+
+class EarlyRequest:
+    """What a read may know of its request. Django's knows more, and is made only where that is needed to read one."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self.META = environ
+        self.path = self._of_django.path if environ.get("SCRIPT_NAME") else environ["PATH_INFO"]
+        self.admission: Admission | None = None
+
+    @property
+    def GET(self) -> QueryDict:
+        return self._of_django.GET if self.META.get("QUERY_STRING") else _NO_QUERY
+
+    @cached_property
+    def _of_django(self) -> WSGIRequest:
+        return WSGIRequest(self.META.copy())
 
 
 class FastReadMiddleware:
@@ -67,7 +86,7 @@ class FastReadMiddleware:
         token = current_request_id.set(request_id)
         attempt = environ[ATTEMPT] = Attempt()
         try:
-            answered = _answer(WSGIRequest(environ.copy()), *found, attempt)
+            answered = _answer(EarlyRequest(environ), *found, attempt)
             if answered is None:
                 return self.application(environ, start_response)
             self.end_request()
@@ -76,7 +95,7 @@ class FastReadMiddleware:
         status = answered.status
         usage = attempt.admission.usage if attempt.admission else ()
         own = {**answered.headers(), **rate_limit_headers(usage), "X-Request-ID": request_id}
-        start_response(f"{status.value} {status.phrase}", [*headers, *own.items()])
+        start_response(f"{status:d} {status.phrase}", [*headers, *own.items()])
         return [] if answered.body is None else [answered.body]
 
     def _ask_middleware(self, *client: str | None) -> tuple[Header, ...] | None:
@@ -117,13 +136,13 @@ def _read_at(path: str) -> tuple[FastRead, dict[str, Any]] | None:
     return None if read is None else (read, match.kwargs)
 
 
-def _answer(request: WSGIRequest, read: FastRead, kwargs: dict[str, Any], attempt: Attempt) -> Answer | None:
+def _answer(request: EarlyRequest, read: FastRead, kwargs: dict[str, Any], attempt: Attempt) -> Answer | None:
     try:
         claims = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
         if claims is None:
             return None
         admission = admit_request(claims, request, read, limits_of(read.scopes))
-        request.admission = attempt.admission = admission  # type: ignore[attr-defined]
+        request.admission = attempt.admission = admission
         if admission.denied is not None:
             return None
         if read.renderer is None:

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
@@ -28,12 +27,12 @@ from utils.idempotency import idempotent
 from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import QueryOptimizer
 from utils.rendering import Rendered, render
-from utils.requests import user_id_of
+from utils.requests import ReadRequest, user_id_of
 
 POLL_AFTER_SECONDS = "1"
 
 
-def render_task(request: HttpRequest, user_id: int, pk: UUID) -> Rendered:
+def render_task(request: ReadRequest, user_id: int, pk: UUID) -> Rendered:
     return render(reads.detail(pk, user_id=user_id))
 
 

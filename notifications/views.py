@@ -1,7 +1,6 @@
 """Notifications of the signed-in user."""
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -20,10 +19,10 @@ from utils.admission import Admission
 from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import QueryOptimizer
 from utils.rendering import Rendered, body_tag
-from utils.requests import user_id_of
+from utils.requests import ReadRequest, user_id_of
 
 
-def render_pending(request: HttpRequest, user_id: int) -> Rendered:
+def render_pending(request: ReadRequest, user_id: int) -> Rendered:
     admission: Admission = request.admission  # type: ignore[attr-defined]
     entries = services.pending(user_id=user_id, read=admission.beside)
     body = b'{"count":%d,"results":[%s]}' % (len(entries), b",".join(entries))

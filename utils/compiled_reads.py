@@ -25,7 +25,6 @@ MAX_SHAPES = 500
 
 _FIRST_INT = 2**31 - 10_000
 """In the range of every integer column: Django answers what lies outside it without a query."""
-_LENGTH_OF_MOST_MOMENTS = len("2026-11-23 10:00:00.123456+00")
 _FIRST_MOMENT = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
 
 Row = dict[str, Any]
@@ -135,7 +134,7 @@ def _moments(values: Sequence[str | None]) -> list[str | None]:
     """``2026-11-23 10:00:00.5+00`` as ``2026-11-23T10:00:00.500000Z``, without making a moment of it in between."""
     return [
         f"{value[:10]}T{value[11:26]}Z"
-        if value is not None and len(value) == _LENGTH_OF_MOST_MOMENTS and value[10] == " " and value[26:] == "+00"
+        if value is not None and value[26:] == "+00" and value[10] == " "
         else _moment(value)
         for value in values
     ]

@@ -16,6 +16,7 @@ from utils.json import MEDIA_TYPE
 from utils.query_optimization import CacheOptimizer
 from utils.redis_scripts import ScriptCall
 from utils.rendering import Rendered, render
+from utils.requests import ReadRequest
 from utils.throttling import DEFAULT_SCOPES, scopes_of
 
 MAX_PAGE_BYTES = 256 * 1024
@@ -65,14 +66,14 @@ def named_read(view: Any, action: str | None) -> FastRead | None:
     return reads.get(action or "get")
 
 
-def page_name(read: FastRead, request: HttpRequest | Request) -> str:
+def page_name(read: FastRead, request: ReadRequest) -> str:
     """A name for a page, unique among the pages of one user, however the query's parameters are arranged."""
     if not read.has_query or not request.META.get("QUERY_STRING"):
         return request.path
     return CacheOptimizer.get_cache_key("page", request.path, dict(request.GET.lists()))
 
 
-def asked_with(read: FastRead | None, request: HttpRequest | Request, user_id: int) -> dict[str, Any]:
+def asked_with(read: FastRead | None, request: ReadRequest, user_id: int) -> dict[str, Any]:
     """What a read asks of Redis beside the admission, as arguments of :func:`utils.admission.admit`."""
     if read is None:
         return {}
@@ -90,9 +91,10 @@ def opaque_tags(header: str) -> list[str]:
     return [tag.strip().removeprefix("W/").strip('"') for tag in header.split(",") if tag.strip()]
 
 
-def _known_tags(request: HttpRequest | Request) -> list[str]:
+def _known_tags(request: ReadRequest) -> list[str]:
     """The tags of the answers that the client has, ``*`` for any; of more than a few the first."""
-    return opaque_tags(request.META.get("HTTP_IF_NONE_MATCH", ""))[:_MAX_TAGS]
+    header = request.META.get("HTTP_IF_NONE_MATCH")
+    return opaque_tags(header)[:_MAX_TAGS] if header else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ class Answer:
         return HttpResponse(self.body, headers=self.headers())
 
 
-def answer(request: HttpRequest, read: FastRead, page: Page, make: Callable[[], Rendered]) -> Answer:
+def answer(request: ReadRequest, read: FastRead, page: Page, make: Callable[[], Rendered]) -> Answer:
     """Answer from the page cache; else make the answer, and keep it as the page where it may be kept.
 
     Of requests that miss the same page at once, one makes it and the others wait for what it stores.
@@ -149,7 +151,7 @@ def found_page(page: Page) -> Answer | None:
     return Answer(page.etag, page.body) if page.outcome == "hit" else None
 
 
-def conditional(request: HttpRequest, rendered: Rendered) -> Answer:
+def conditional(request: ReadRequest, rendered: Rendered) -> Answer:
     """The rendered answer, without its body if the client has it."""
     tags = _known_tags(request)
     return Answer(rendered.etag, None if rendered.etag in tags or "*" in tags else rendered.body)

@@ -1,6 +1,23 @@
 """What views ask of a request."""
 
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.http import QueryDict
 from rest_framework.request import Request
+
+
+class ReadRequest(Protocol):
+    """All that a fast read may know of its request: those that are answered before Django begins have no more."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def META(self) -> Mapping[str, Any]: ...
+
+    @property
+    def GET(self) -> QueryDict: ...
 
 
 def user_id_of(request: Request) -> int:

@@ -9,7 +9,8 @@ A violated constraint comes with the contents of the row. They are for no log an
 
 import select
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,8 +18,9 @@ from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg import Connection, DataError, IntegrityError, OperationalError
-from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
+
+from NoteAssist_AI.postgresql.connections import show_moments_as_text
 
 IMPATIENT_SECONDS = 0.25
 
@@ -52,55 +54,58 @@ class DatabaseWrapper(base.DatabaseWrapper):
         is_watched = self.execute_wrappers or self.queries_logged
         if is_in_use or is_watched or pool is None:
             with self.cursor() as cursor:
-                return _fetch(cursor, sql, params)
+                show_moments_as_text(cursor)
+                cursor.execute(sql, params)
+                return cursor.fetchall()
         with self.wrap_database_errors:
-            connection = self.get_new_connection({})
+            pool.open()  # if nobody has yet
+            connection = _living(pool, pool.getconn)
             try:
                 if not connection.autocommit:  # it came back in the middle of a transaction
                     connection.autocommit = True
-                return _fetch(connection.cursor(), sql, params)
+                return connection.rows(sql, params)
             finally:
                 pool.putconn(connection)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        if self.pool is None:
-            return super().get_new_connection(conn_params)
-        connection = self._from_pool(conn_params)
-        for _ in range(self.pool.max_size):
-            if _is_alive(connection):
-                break
-            connection.close()
-            self.pool.putconn(connection)  # which replaces it in the background
-            connection = self._from_pool(conn_params)
-        return connection
-
-    def _from_pool(self, conn_params: dict[str, Any]) -> Any:
-        """A connection of the pool; after one wait in vain the next are short, until a connection is there again.
-
-        A server that is away would else hold every thread for the whole time-out, and those who need no database wait
-        behind them.
-        """
-        try:
-            connection = super().get_new_connection(conn_params)
-        except PoolTimeout:
-            with _patience_lock:
-                _patience.setdefault(self.pool, self.pool.timeout)
-                self.pool.timeout = IMPATIENT_SECONDS
-            raise
-        if self.pool in _patience:
-            with _patience_lock:
-                self.pool.timeout = _patience.pop(self.pool, self.pool.timeout)
-        return connection
+        take = partial(super().get_new_connection, conn_params)
+        pool = self.pool
+        return take() if pool is None else _living(pool, take)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         if self.connection.autocommit != autocommit:  # a pooled connection has it already
             super()._set_autocommit(autocommit)  # type: ignore[misc]
 
 
-def _fetch(cursor: Any, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
-    cursor.adapters.register_loader("timestamptz", TextLoader)
-    cursor.execute(sql, params)
-    return cursor.fetchall()
+def _living(pool: ConnectionPool[Any], take: Callable[[], Any]) -> Any:
+    """A connection of the pool whose server has not closed it. ``take`` takes one."""
+    connection = _patiently(pool, take)
+    for _ in range(pool.max_size):
+        if _is_alive(connection):
+            break
+        connection.close()
+        pool.putconn(connection)  # which replaces it in the background
+        connection = _patiently(pool, take)
+    return connection
+
+
+def _patiently(pool: ConnectionPool[Any], take: Callable[[], Any]) -> Any:
+    """A connection of the pool; after one wait in vain the next are short, until a connection is there again.
+
+    A server that is away would else hold every thread for the whole time-out, and those who need no database wait
+    behind them.
+    """
+    try:
+        connection = take()
+    except PoolTimeout:
+        with _patience_lock:
+            _patience.setdefault(pool, pool.timeout)
+            pool.timeout = IMPATIENT_SECONDS
+        raise
+    if pool.timeout == IMPATIENT_SECONDS:
+        with _patience_lock:
+            pool.timeout = _patience.pop(pool, pool.timeout)
+    return connection
 
 
 def _is_alive(connection: Connection[Any]) -> bool:

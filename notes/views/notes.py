@@ -2,7 +2,6 @@
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
@@ -36,17 +35,17 @@ from utils.pages import FastRead, FastReads, fast_read
 from utils.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer
 from utils.rendering import Rendered, render, render_versioned
-from utils.requests import user_id_of
+from utils.requests import ReadRequest, user_id_of
 
 
-def render_list(request: HttpRequest, user_id: int) -> Rendered:
+def render_list(request: ReadRequest, user_id: int) -> Rendered:
     filters = read_query(NoteFilterSerializer, request.GET) if request.GET else {}
     paginator = LookAheadCursorPagination()
     rows = reads.list_page(paginator, request.path, request.GET, user_id=user_id, filters=filters)
     return render(paginator.get_page(rows))
 
 
-def render_detail(request: HttpRequest, user_id: int, pk: str) -> Rendered:
+def render_detail(request: ReadRequest, user_id: int, pk: str) -> Rendered:
     return render_versioned(reads.detail(int(pk), user_id=user_id))
 
 

@@ -1,6 +1,5 @@
 """Ways to find notes: their tags, and what they say."""
 
-from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
@@ -14,7 +13,7 @@ from notes.views.common import NotePages, read_query
 from utils.pages import FastRead, FastReads, fast_read
 from utils.query_optimization import SEARCH_RESULTS_MAX, QueryOptimizer
 from utils.rendering import Rendered, render
-from utils.requests import user_id_of
+from utils.requests import ReadRequest, user_id_of
 
 
 class TagViewSet(NotePages, viewsets.GenericViewSet):
@@ -29,7 +28,7 @@ class TagViewSet(NotePages, viewsets.GenericViewSet):
         return Response(list(QueryOptimizer.get_tags(request.user)))
 
 
-def render_search(request: HttpRequest, user_id: int) -> Rendered:
+def render_search(request: ReadRequest, user_id: int) -> Rendered:
     terms = SearchTerms.parse(read_query(SearchSerializer, request.GET)["q"])
     notes, topics = reads.search(terms, user_id=user_id)
     return render({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})

@@ -2,7 +2,10 @@
 
 import logging
 import traceback
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import psycopg
 import pytest
 from django.db import (
     DataError,
@@ -16,8 +19,9 @@ from django.db import (
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
-from NoteAssist_AI.postgresql import base, connections
+from NoteAssist_AI.postgresql import connections
 from NoteAssist_AI.postgresql.base import IMPATIENT_SECONDS
+from NoteAssist_AI.postgresql.connections import BoundedConnection
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -171,10 +175,40 @@ def test_a_single_query_that_saw_its_pool_replaced_has_its_answer(monkeypatch):
         connection.close_pool()
         return [("answer",)]
 
-    monkeypatch.setattr(base, "_fetch", replace_pool)
+    monkeypatch.setattr(BoundedConnection, "rows", replace_pool)
 
     assert connection.fetch("SELECT 'answer'", []) == [("answer",)]
     assert connection.pool is not pool
+
+
+def test_single_queries_share_a_cursor_of_their_connection_which_keeps_no_rows():
+    all_backends()
+    with connection.pool.connection() as pooled:
+        assert pooled.rows("SELECT repeat('x', %s)", [5]) == [("xxxxx",)]
+        cursor = pooled._rows_cursor
+        assert pooled.rows("SELECT %s::int, 2", [1]) == [(1, 2)]
+
+        assert pooled._rows_cursor is cursor
+        assert (cursor.pgresult, cursor._results, cursor._tx.pgresult) == (None, [], None)
+
+
+def test_a_cursor_of_single_queries_reads_each_query_and_none_of_a_failed_one():
+    all_backends()
+    with connection.pool.connection() as pooled:
+        for _ in range(3):  # the third run is a prepared one
+            assert pooled.rows("SELECT 1.5::numeric, now() > %s", ["2026-01-01"]) == [(Decimal("1.5"), True)]
+            with pytest.raises(psycopg.DataError):
+                pooled.rows("SELECT 1 / %s::int", [0])
+            assert pooled.rows("SELECT 'text', %s::text[]", [["a"]]) == [("text", ["a"])]
+
+
+def test_what_reads_moments_as_text_leaves_them_moments_to_everybody_else():
+    all_backends()
+    with connection.pool.connection() as pooled:
+        assert pooled.rows("SELECT '2026-11-29 10:00Z'::timestamptz", []) == [("2026-11-29 10:00:00+00",)]
+        moment = pooled.execute("SELECT '2026-11-29 10:00Z'::timestamptz").fetchone()[0]
+
+        assert moment == datetime(2026, 11, 29, 10, tzinfo=UTC)
 
 
 def test_a_single_query_in_a_transaction_is_part_of_it():
