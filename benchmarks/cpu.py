@@ -26,7 +26,6 @@ from benchmarks.environment import (
 )
 from benchmarks.rows import COLUMNS, ROWS, NotModified, Row, Sent, World, build
 
-PROFILED_BATCHES = 10
 MINIMUM_ROUNDS = 9
 CAREFUL_SETTINGS = "benchmarks.peers.careful.settings"  # whose token blacklist has tables of its own
 
@@ -182,13 +181,10 @@ def ratios(document: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def profiled(world: World, worker: Worker, row: Row) -> str:
-    sent = [request for _ in range(PROFILED_BATCHES) for request in row.batch(world, worker.column)]
+    sent = row.batch(world, worker.column)
     if row.repeats:
         worker.run(sent, row.status_of(worker.column))
     row.before(world, worker.column)
-    if getattr(row, "cache", "") == "miss":
-        # Each reader misses once; the rest of the batch would hit.
-        sent = sent[: len(sent) // PROFILED_BATCHES]
     return str(worker.run(sent, row.status_of(worker.column), profile=True)["profile"])
 
 

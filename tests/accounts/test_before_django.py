@@ -23,8 +23,9 @@ from notes import reads
 from notes.models import Note
 from tests.accounts.helpers import refuse_to_read
 from tests.conftest import client_of
-from tests.factories import SessionFactory
+from tests.factories import NoteFactory, SessionFactory
 from tests.service_client import ServiceClient
+from utils.caching import forget_pages_of
 from utils.logging import RequestIdFilter, current_request_id
 from utils.pages import FastReads
 from utils.throttling import AdmissionThrottle
@@ -155,6 +156,34 @@ def test_each_root_that_the_service_is_mounted_at_is_shown_to_the_middleware(ali
 
     with pytest.raises(OperationalError):
         alice_client.get(targets["pending"], SCRIPT_NAME="/below")
+
+
+@pytest.mark.parametrize(
+    "query", ["", "page_size=1", "page_size=1&tags=caf%E9", "page_size=1&tags=caf%C3%A9", "page_size=none"]
+)
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {},
+        {"SCRIPT_NAME": "/below"},
+        {"SCRIPT_NAME": "/below/"},
+        {"SCRIPT_NAME": "/café".encode().decode("latin-1")},
+        {"CONTENT_TYPE": "text/plain; charset=latin-1"},
+    ],
+)
+def test_a_read_knows_its_path_and_query_as_django_does(alice, query, sent):
+    notes = NoteFactory.create_batch(21, user=alice, tags=["café"])
+    session = SessionFactory(user=alice)
+    target, sent = f"/api/notes/?{query}", {"HTTP_X_REQUEST_ID": "mine", **sent}
+    made = told(client_of(alice, session).get(target, **sent))
+    forget_pages_of(alice.pk)
+
+    assert made == told(client_of(alice, session, client_class=APIClient).get(target, **sent))
+    root = sent.get("SCRIPT_NAME", "").encode("latin-1").decode()
+    if query in ("", "page_size=1"):
+        page = orjson.loads(made[1])
+        assert page["results"][0]["id"] == notes[-1].pk
+        assert page["next"].startswith(f"{root.rstrip('/')}/api/notes/?")
 
 
 def test_paths_too_long_for_a_read_take_no_memory():

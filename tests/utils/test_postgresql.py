@@ -211,6 +211,13 @@ def test_what_reads_moments_as_text_leaves_them_moments_to_everybody_else():
         assert moment == datetime(2026, 11, 29, 10, tzinfo=UTC)
 
 
+def test_a_single_query_may_be_the_first_of_its_process():
+    connection.close()
+    connection.close_pool()
+
+    assert connection.fetch("SELECT 1", []) == [(1,)]
+
+
 def test_a_single_query_in_a_transaction_is_part_of_it():
     with transaction.atomic():
         user = UserFactory()
