@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from notes.models import Note, NoteVersion
+from utils.compiled_reads import read_rows
 from utils.exceptions import Conflict, PreconditionFailed
 
 KEEPING_INTERVAL = timedelta(minutes=10)
@@ -63,10 +64,15 @@ def begin_edit(
     expected = mine if if_match is None else mine.filter(version__in=if_match)
     if not expected.update(version=F("version") + 1, updated_at=Now()):
         raise NoteChanged(current_version=mine.values_list("version", flat=True).get())
+    [claimed] = read_rows("claimed note", _claimed, note_id=note_id)
+    if reason != NoteVersion.Reason.EDIT or not claimed["is_kept"]:
+        _keep(note_id=note_id, version=claimed["version"] - 1, reason=reason)
+
+
+def _claimed(note_id: int) -> QuerySet[Note, Any]:
+    """The note's version, and whether what it was has been kept lately."""
     kept_lately = NoteVersion.objects.filter(note=OuterRef("pk"), created_at__gt=Now() - KEEPING_INTERVAL)
-    version, is_kept = Note.objects.filter(pk=note_id).values_list("version", Exists(kept_lately)).get()
-    if reason != NoteVersion.Reason.EDIT or not is_kept:
-        _keep(note_id=note_id, version=version - 1, reason=reason)
+    return Note.objects.filter(pk=note_id).values("version", is_kept=Exists(kept_lately))
 
 
 def versions_of(note_id: int, states: NoteStates) -> Versions:
