@@ -71,6 +71,15 @@ def test_an_edit_keeps_what_the_note_was(alice, alice_client, make_note, send):
     }
 
 
+def test_each_note_has_its_own_ten_minutes(alice, make_note):
+    notes = [make_note(alice) for _ in range(2)]
+
+    for note in notes:
+        rename(note, "new")
+
+    assert sorted(NoteVersion.objects.values_list("note_id", "version")) == [(note.pk, 1) for note in notes]
+
+
 def test_one_version_is_kept_in_ten_minutes_of_editing(alice, make_note):
     note = make_note(alice)
 
