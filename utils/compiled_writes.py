@@ -4,7 +4,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 from django.db.models import Field, Model
 from django.db.models.sql import InsertQuery
 
@@ -20,11 +20,12 @@ def insert_row(instance: Model) -> None:
     for field, value in zip(fields, values, strict=True):
         if hasattr(value, "resolve_expression") or (field.primary_key and value is None):
             raise ValueError(f"{field.name} has no plain value.")
-    params = [field.get_db_prep_save(value, connection) for field, value in zip(fields, values, strict=True)]
-    with transaction.mark_for_rollback_on_error(connection.alias), connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]  # what `connection` looks up anew for each field
+    params = [field.get_db_prep_save(value, database) for field, value in zip(fields, values, strict=True)]
+    with transaction.mark_for_rollback_on_error(database.alias), database.cursor() as cursor:
         cursor.execute(_statement(type(instance)), params)
     instance._state.adding = False
-    instance._state.db = connection.alias
+    instance._state.db = database.alias
 
 
 @cache

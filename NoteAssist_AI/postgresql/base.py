@@ -50,14 +50,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         begin and to end its own use of one. That takes as long as reading the rows.
         """
         pool = self.pool
-        is_in_use = self.connection is not None or self.in_atomic_block
-        is_watched = self.execute_wrappers or self.queries_logged
-        if is_in_use or is_watched or pool is None:
+        if pool is None or self.execute_wrappers or self.queries_logged:
             with self.cursor() as cursor:
                 show_moments_as_text(cursor)
                 cursor.execute(sql, params)
                 return cursor.fetchall()
         with self.wrap_database_errors:
+            if self.connection is not None or self.in_atomic_block:
+                self.ensure_connection()
+                self.validate_thread_sharing()
+                self.validate_no_broken_transaction()
+                return self.connection.rows(sql, params)
             pool.open()  # if nobody has yet
             connection = _living(pool, pool.getconn)
             try:

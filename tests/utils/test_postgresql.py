@@ -2,24 +2,27 @@
 
 import logging
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import psycopg
 import pytest
 from django.db import (
+    DatabaseError,
     DataError,
     IntegrityError,
     OperationalError,
     ProgrammingError,
     connection,
+    connections,
     reset_queries,
     transaction,
 )
+from django.db.transaction import TransactionManagementError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
-from NoteAssist_AI.postgresql import connections
 from NoteAssist_AI.postgresql.base import IMPATIENT_SECONDS
 from NoteAssist_AI.postgresql.connections import BoundedConnection
 from tests.factories import UserFactory
@@ -121,7 +124,7 @@ def test_connections_are_not_asked_before_each_use(monkeypatch):
 def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch):
     """Frozen or cut off, it does not end the statement itself, as this one's ``statement_timeout`` would not yet."""
     settings.QUERY_TIMEOUT = 100
-    monkeypatch.setattr(connections, "MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr("NoteAssist_AI.postgresql.connections.MARGIN_SECONDS", 0.1)
     with pytest.raises(OperationalError, match="stopped answering"), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(1)")
     connection.close()
@@ -232,6 +235,33 @@ def test_a_single_query_does_not_leave_a_transaction_whose_connection_broke(admi
 
         with pytest.raises(ProgrammingError, match="atomic"):
             connection.fetch("SELECT 1", [])
+        transaction.set_rollback(False)
+        with pytest.raises(ProgrammingError, match="new connection"):
+            connection.fetch("SELECT 1", [])
+        transaction.set_rollback(True)
+
+
+def test_a_single_query_in_a_spoilt_transaction_is_refused():
+    with transaction.atomic():
+        transaction.set_rollback(True)
+
+        with pytest.raises(TransactionManagementError):
+            connection.fetch("SELECT 1", [])
+
+
+def test_a_single_query_that_fails_in_a_transaction_is_an_error_of_djangos():
+    with pytest.raises(DataError, match=r"^division by zero$"), transaction.atomic():
+        connection.fetch("SELECT 1 / %s::int", [0])
+
+    assert connection.fetch("SELECT 1", []) == [(1,)]
+
+
+def test_a_connection_in_use_is_no_other_threads():
+    connection.ensure_connection()
+    wrapper = connections["default"]
+
+    with ThreadPoolExecutor(1) as others, pytest.raises(DatabaseError, match="thread"):
+        others.submit(wrapper.fetch, "SELECT 1", []).result(5)
 
 
 def test_a_single_query_that_fails_is_an_error_of_djangos_and_gives_its_connection_back():
