@@ -18,7 +18,7 @@ Entries that have no row yet are also in the *outbox*, a stream that :func:`noti
 table.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -191,14 +191,18 @@ return taken
 )
 
 
+Kept = dict[str, tuple[int, bytes]]
+"""Entries as an inbox keeps them: by id, each with its score and its body."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An inbox as it was: its entries by id, newest first, each with its score. ``complete``: there are no others."""
+    """An inbox as it was: its entries, newest first. ``complete``: there are no others."""
 
     complete: bool
     token: bytes
     epoch: bytes
-    entries: dict[str, tuple[int, bytes]]
+    entries: Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +291,11 @@ def read(user_id: int) -> Snapshot:
         return snapshot(run_together(client, read_call(user_id))[0])
 
 
-def merge_call(user_id: int, seen: Snapshot, *, unread: Sequence[Entry], read_ids: Collection[UUID]) -> ScriptCall:
+def as_kept(entries: Iterable[Entry]) -> Kept:
+    return {str(entry.id): (entry.score, entry.body()) for entry in entries}
+
+
+def merge_call(user_id: int, seen: Snapshot, *, unread: Kept, read_ids: Collection[UUID]) -> ScriptCall:
     """Completes the inbox with what the table said after ``seen``; answers 0 if the inbox has changed since."""
     return _MERGE.call(
         keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
@@ -299,7 +307,7 @@ def merge_call(user_id: int, seen: Snapshot, *, unread: Sequence[Entry], read_id
             CAPACITY,
             len(read_ids),
             *(str(read_id) for read_id in read_ids),
-            *(part for entry in unread for part in (str(entry.id), entry.score, entry.body())),
+            *(part for entry_id, (score, body) in unread.items() for part in (entry_id, score, body)),
         ],
     )
 

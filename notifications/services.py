@@ -136,11 +136,11 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
         return [entry.body() for entry in _unread_entries(user_id)]
     if seen.complete:
         return [body for _, body in seen.entries.values()]
-    unread = _unread_entries(user_id)
+    unread = inbox.as_kept(_unread_entries(user_id))
     read_ids = _read_among(user_id, seen.entries)
     # Whether or not it is completed so, what follows is right, and the next reader tries again.
     run_later(inbox.merge_call(user_id, seen, unread=unread, read_ids=read_ids))
-    found = seen.entries | {str(entry.id): (entry.score, entry.body()) for entry in unread}
+    found = seen.entries | unread
     for read_id in read_ids:
         found.pop(str(read_id), None)
     newest = sorted(((score, entry_id, body) for entry_id, (score, body) in found.items()), reverse=True)

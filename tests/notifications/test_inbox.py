@@ -15,8 +15,9 @@ from utils.redis_scripts import run_together
 
 def merge(user, seen: inbox.Snapshot, *, unread, read_ids) -> bool:
     """Whether the inbox was as it had been seen, and is complete now."""
+    call = inbox.merge_call(user.pk, seen, unread=inbox.as_kept(unread), read_ids=read_ids)
     with redis_guard() as client:
-        return bool(run_together(client, inbox.merge_call(user.pk, seen, unread=unread, read_ids=read_ids))[0])
+        return bool(run_together(client, call)[0])
 
 
 def age_marker(redis, user, milliseconds: int) -> None:
