@@ -35,8 +35,8 @@ class BoundedConnection(Connection[Any]):
     def rows(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of one query, with moments as the text that the server sent.
 
-        One cursor runs all of these queries: to make one, and to look up how to read each column, takes as long as
-        reading the rows. It keeps no result, which may be large.
+        One cursor runs all of these queries: to make one, and to look up how to read each column, takes longer than
+        reading twenty rows. It keeps no result, which may be large.
         """
         cursor = self._rows_cursor
         rows = cursor.execute(sql, params).fetchall()
