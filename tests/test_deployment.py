@@ -48,6 +48,22 @@ class Client:
             return json.load(response)
 
 
+def test_the_first_request_imports_no_view():
+    code = "import sys; import NoteAssist_AI.wsgi; print({'notes.views.notes', 'ai_tasks.views'} <= sys.modules.keys())"
+
+    server = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment_of_this_test(**PRODUCTION),
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert server.stdout.strip() == "True"
+
+
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_path):
