@@ -9,11 +9,12 @@ from django.conf import settings
 from kombu import Exchange, Queue
 from kombu.transport.redis import Channel
 
-from NoteAssist_AI import embedded
+from NoteAssist_AI import broker, embedded
 
 embedded.ensure()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
 
+broker.use()
 app = Celery("NoteAssist_AI")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
