@@ -7,7 +7,6 @@ from celery.schedules import schedule
 from celery.signals import celeryd_init
 from django.conf import settings
 from kombu import Exchange, Queue
-from kombu.transport.redis import Channel
 
 from NoteAssist_AI import broker, embedded
 
@@ -46,7 +45,7 @@ def be_patient_as_a_worker(**_kwargs: object) -> None:
     It keeps no messages to give back (``celery_requests`` lets them go, too): a broker that is gone takes none, and
     that has ended workers. The sweep finds their tasks.
     """
-    Channel.do_restore = False
+    broker.Channel.do_restore = False
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         "max_retries": None,

@@ -48,20 +48,17 @@ class Client:
             return json.load(response)
 
 
+def outcome(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What a command that ends by itself did."""
+    return subprocess.run(
+        command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
 def test_the_first_request_imports_no_view():
     code = "import sys; import NoteAssist_AI.wsgi; print({'notes.views.notes', 'ai_tasks.views'} <= sys.modules.keys())"
 
-    server = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment_of_this_test(**PRODUCTION),
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-
-    assert server.stdout.strip() == "True"
+    assert outcome([sys.executable, "-c", code], environment_of_this_test(**PRODUCTION)).stdout.strip() == "True"
 
 
 @pytest.mark.slow
@@ -70,15 +67,7 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
     port = free_port()
     ports = {"PORT": str(port), "EVENTS_PORT": str(free_port())}
     environment = {**PRODUCTION, **ports, "AI_WORKER_CONCURRENCY": "4"}
-    release = subprocess.run(
-        ["sh", "-c", PROCFILE["release"]],
-        env=environment_of_this_test(**environment),
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    release = outcome(["sh", "-c", PROCFILE["release"]], environment_of_this_test(**environment))
     assert release.returncode == 0, release.stdout + release.stderr
 
     with ExitStack() as processes:
@@ -115,15 +104,7 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
 
 
 def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", "check"],
-        env=environment,
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return outcome([sys.executable, "manage.py", "check"], environment)
 
 
 @pytest.mark.parametrize(

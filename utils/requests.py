@@ -8,7 +8,10 @@ from rest_framework.request import Request
 
 
 class ReadRequest(Protocol):
-    """All that a fast read may know of its request: those that are answered before Django begins have no more."""
+    """All that a fast read may know of its request, but for the ``admission`` that is left on it.
+
+    Those that are answered before Django begins have no more.
+    """
 
     @property
     def path(self) -> str: ...
