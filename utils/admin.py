@@ -1,4 +1,4 @@
-"""What the admin of every app is made of, and the admin of rows that belong to no app."""
+"""Base classes of the admin, and the admin of the models in ``utils``."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from utils.models import IdempotencyRecord
+from utils.models import FileToDelete, IdempotencyRecord, PendingEpochBump
 
 
 class LightChangeList(ChangeList):
-    """A list that does not load the columns which its rows do not show and which may be long."""
+    """A list that does not load long columns, which it does not show."""
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.long_columns)  # type: ignore[attr-defined]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
-    """Rows to look at, as only the services write them."""
+    """Read-only: only the services write these rows."""
 
     long_columns: tuple[str, ...] = ()
     ordering = ["-id"]
@@ -43,3 +43,15 @@ class IdempotencyRecordAdmin(ReadOnlyAdmin):
     list_display = ["id", "user", "route", "key", "status", "created_at"]
     list_select_related = ["user"]
     search_fields = ["=key", "user__email__startswith"]
+
+
+@admin.register(PendingEpochBump)
+class PendingEpochBumpAdmin(ReadOnlyAdmin):
+    list_display = ["id", "created_at"]
+    search_fields = ["=id"]
+
+
+@admin.register(FileToDelete)
+class FileToDeleteAdmin(ReadOnlyAdmin):
+    list_display = ["id", "name", "created_at"]
+    search_fields = ["=name"]

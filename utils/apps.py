@@ -9,6 +9,14 @@ class UtilsConfig(AppConfig):
     def ready(self) -> None:
         # Registers the system checks of production.
         from NoteAssist_AI import checks  # noqa: F401
+        from NoteAssist_AI.monitoring import exporter
+        from utils import gauges, site_metrics
+        from utils.database.migrations import pending
+        from utils.http.health import report_in_readiness
 
-        # No column is of an extension's type, so nothing needs to be told to a connection each time the pool gives it.
+        report_in_readiness("pending_migrations", pending.count, is_well=lambda count: count == 0)
+        exporter.samplers.append(gauges.sample)
+        exporter.site.readers.append(site_metrics.read)
+
+        # No column has an extension's type, so pooled connections need no type handlers each time they are taken.
         connection_created.disconnect(register_type_handlers)

@@ -1,19 +1,20 @@
-"""The door to everything asynchronous: Celery tasks, the status of AI tasks, and notifications.
+"""The façade of asynchronous work: Celery tasks, the status of AI tasks, and notifications.
 
-The Celery tasks take ids and tolerate being delivered twice or never; the rows behind them decide what is to be done.
+The Celery tasks take ids. They tolerate duplicate and lost messages, as rows in the database define what is to be done.
 """
 
 import logging
 import os
 import threading
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from celery.exceptions import Reject
 from celery.result import AsyncResult
-from celery.signals import heartbeat_sent, worker_shutting_down
+from celery.signals import after_task_publish, beat_embedded_init, beat_init, heartbeat_sent, worker_shutting_down
 from django.conf import settings
 from django.db.models import QuerySet
 
@@ -21,19 +22,26 @@ from accounts.services import password_resets, sessions
 from ai_tasks import ledger
 from ai_tasks.models import AITask
 from ai_tasks.worker import worker
+from NoteAssist_AI.monitoring import traces
+from notes import services as notes
+from notes.services import background_jobs, imports, note_exports
 from notifications import services as notifications
 from notifications.models import Notification
-from utils import idempotency
-from utils.health import worker_is_alive
+from utils import storage
+from utils.diagnosis import storage as storage_diagnosis
+from utils.http import idempotency
+from utils.page_cache.invalidation import carry_out_recorded_bumps
+from utils.redis.client import RedisUnavailable
+from utils.redis.signs import forget_worker, record_beat_run, record_worker_heartbeat
 
 logger = logging.getLogger(__name__)
 
-LEAVE_SECONDS = 8.0
-"""What a stopping worker may take after its grace time; a platform that gives it 30 s then need not kill it."""
+EXIT_SECONDS = 8.0
+"""How long a stopping worker may take after its grace time, to end before platforms kill it after 30 s."""
 
 
 class TaskStatus(TypedDict):
-    """``status`` is None for an id that no task has; ``progress`` is a percentage; ``timestamp`` is UTC."""
+    """``status`` is None for an unknown id; ``progress`` is a percentage; ``timestamp`` is UTC."""
 
     status: str | None
     progress: int
@@ -42,7 +50,7 @@ class TaskStatus(TypedDict):
 
 
 class DurableTask(Task[..., None]):
-    """A task whose row is written by the caller before its message is sent, so that nothing accepted can be lost."""
+    """A Celery task whose row is written by the caller before its message is sent, so that it cannot be lost."""
 
     def apply_async(  # type: ignore[override]  # the options are Celery's own and passed on as they are
         self, args: Any = None, kwargs: Any = None, **options: Any
@@ -53,7 +61,7 @@ class DurableTask(Task[..., None]):
         """
         names = ("task_id", "user_id", "request_type", "request_data")
         request = {**dict(zip(names, args or (), strict=False)), **(kwargs or {})}
-        if "request_type" not in request:  # a message of ours, which only names the row
+        if "request_type" not in request:  # called by the ledger, with the id of an existing row
             return super().apply_async(args, kwargs, **options)
         task_id = UUID(str(request.pop("task_id")))
         ledger.accept(task_id=task_id, **request)
@@ -64,37 +72,62 @@ class DurableTask(Task[..., None]):
 def process_ai_request(
     task_id: str, user_id: int | None = None, request_type: str | None = None, request_data: Any = None
 ) -> None:
-    """Work on an AI task. Call ``.delay(task_id, user_id, request_type, request_data)`` to record and queue one."""
+    """Run an AI task. Call ``.delay(task_id, user_id, request_type, request_data)`` to record and queue one."""
     if worker.is_stopping:
         raise Reject("this worker is stopping", requeue=True)
-    worker.execute(UUID(task_id))
+    with traces.span("ai task", parent=process_ai_request.request.headers or {}, task_id=task_id):
+        worker.execute(UUID(task_id))
 
 
 @heartbeat_sent.connect
 def tell_readiness(sender: Any, **_kwargs: object) -> None:
-    worker_is_alive(sender.eventer.hostname)
+    takes_ai_tasks = "ai" in current_app.amqp.queues.consume_from  # the other consumer ends with that of AI tasks
+    if takes_ai_tasks and not worker.is_stopping:
+        record_worker_heartbeat(sender.eventer.hostname)
+
+
+@beat_init.connect
+@beat_embedded_init.connect
+def tell_of_each_run(**_kwargs: object) -> None:
+    """Beat leaves a sign with each task that it sends, so that its end is told from that of the workers."""
+    after_task_publish.connect(_beat_sent)
+
+
+def _beat_sent(sender: str, **_kwargs: object) -> None:
+    if sender in {entry["task"] for entry in current_app.conf.beat_schedule.values()}:
+        record_beat_run()
 
 
 @worker_shutting_down.connect
-def finish_or_release(**_kwargs: object) -> None:
-    """Celery's warm shutdown waits for threads that nobody would stop, and for a broker that may not answer."""
+def finish_or_release(sender: str, **_kwargs: object) -> None:
+    """Bound the shutdown: Celery's own waits for running threads, and for a broker that may not respond.
+
+    ``sender`` is the worker's name. It takes no more, so it is no worker any more.
+    """
     worker.stop_soon(settings.AI_SHUTDOWN_SECONDS)
-    end = threading.Timer(settings.AI_SHUTDOWN_SECONDS + LEAVE_SECONDS, _leave)
-    end.daemon = True
-    end.start()
+    timer = threading.Timer(settings.AI_SHUTDOWN_SECONDS + EXIT_SECONDS, _exit)
+    timer.daemon = True
+    timer.start()
+    forget_worker(sender)
 
 
-def _leave() -> None:
-    """End the process as it is: leases were given back, and whatever it still was about is done again by others."""
-    logger.warning("The worker leaves without its broker's answer.")
+def _exit() -> None:
+    """Exit at once: leases are released, and other workers redo what is unfinished."""
+    logger.warning("The worker exits without waiting for the broker any longer.")
     os._exit(0)
 
 
 @shared_task(name="ai_tasks.sweep")
 def sweep() -> None:
-    """Find what was lost: tasks nobody works on, cancels nobody confirmed, notifications nobody saw."""
+    """Repair what was lost: tasks without a worker, unconfirmed cancels, notifications that were not pushed."""
     ledger.sweep()
     notifications.push_unpushed()
+
+
+@shared_task(name="ai_tasks.wake")
+def wake() -> None:
+    """Let AI tasks go on that wait for a provider which is back, or send one of them to look whether it is."""
+    ledger.wake()
 
 
 @shared_task(name="notifications.drain")
@@ -105,26 +138,97 @@ def drain_notifications() -> None:
 
 @shared_task(name=password_resets.SEND_TASK)
 def send_password_reset(reset_id: int) -> None:
-    """Send the mail of one request for a new password, unless it was sent a moment ago."""
+    """Send the mail of one password reset, unless one was just sent."""
     password_resets.send_mail(reset_id)
 
 
 @shared_task(name="accounts.send_due_password_resets")
 def send_due_password_resets() -> None:
-    """Find the mails that no worker heard of."""
+    """Queue reset mails whose messages were lost."""
     password_resets.publish_due()
+
+
+@shared_task(name="utils.bump_epoch")
+def bump_epoch() -> None:
+    """Carry out epoch bumps that were recorded by processes which could not reach Redis, or have died since."""
+    with suppress(RedisUnavailable):
+        carry_out_recorded_bumps()
+
+
+@shared_task(name=background_jobs.IMPORT_TASK)
+def carry_out_import(import_id: str) -> None:
+    """Import what is left of an import's files."""
+    imports.carry_out_import(UUID(import_id))
+
+
+@shared_task(name=background_jobs.EXPORT_TASK)
+def carry_out_export(export_id: str) -> None:
+    """Make the PDF of an export."""
+    note_exports.carry_out_export(UUID(export_id))
+
+
+@shared_task(name="notes.publish_jobs")
+def publish_jobs() -> None:
+    """Send again the imports and exports that no worker has."""
+    background_jobs.publish_unfinished()
 
 
 @shared_task(name="utils.purge")
 def purge() -> None:
-    """Delete what has expired: sessions, password resets, idempotency records, old tasks and their streams."""
+    """Delete expired rows: sessions, password resets, idempotency records and old AI tasks."""
     sessions.purge_expired()
     idempotency.purge_expired()
     ledger.purge_finished()
+    imports.purge_imports()
+    note_exports.purge_exports()
+
+
+@shared_task(name="notes.purge_orphans")
+def purge_orphans() -> None:
+    """Delete attachments that nothing names any more."""
+    notes.purge_orphans()
+
+
+@shared_task(name="notes.drain_views")
+def drain_views() -> None:
+    """Add the views of shared notes that Redis has counted to their rows."""
+    with suppress(RedisUnavailable):
+        notes.drain_views()
+
+
+@shared_task(name="utils.delete_files")
+def delete_files() -> None:
+    """Delete the files whose rows were deleted."""
+    with suppress(storage.StorageUnavailable):  # the next run tries again
+        storage.delete_marked()
+
+
+@shared_task(name="utils.sweep_files")
+def sweep_files() -> None:
+    """Tell of files without a row and rows without a file. Nothing is deleted: the database may be a backup's."""
+    if not settings.FILES_ARE_KEPT:
+        return
+    for strays in storage.find_strays():
+        for name in strays.files:
+            logger.warning("No row names the file %s (manage.py sweep_files --delete)", name)
+        for name in strays.rows:
+            logger.error("A row names the file %s, which the storage does not have", name)
+
+
+@shared_task(name=storage_diagnosis.TASK)
+def tell_of_file(name: str) -> None:
+    """Tell the doctor what this worker reads."""
+    storage_diagnosis.tell_of_file(name)
+
+
+@shared_task(name="notes.purge_trash")
+def purge_trash() -> None:
+    """Delete notes that have been in the trash for ``TRASH_DAYS``."""
+    notes.purge_trash()
 
 
 def _tasks(task_id: UUID | str) -> QuerySet[AITask]:
-    """The one task of this id, or none; text that is no UUID is the id of none."""
+    """The task with this id; empty for an unknown id or a text that is no UUID."""
     try:
         return AITask.objects.filter(pk=UUID(str(task_id)))
     except ValueError:
@@ -132,11 +236,11 @@ def _tasks(task_id: UUID | str) -> QuerySet[AITask]:
 
 
 class AsyncTaskManager:
-    """What became of an AI task, for our own code: it asks no owner. Views look tasks up by their user."""
+    """Status and result of an AI task, for internal code: ownership is not checked. Views look tasks up by user."""
 
     @staticmethod
     def get_task_status(task_id: UUID | str) -> TaskStatus:
-        """The task's state by its row, in which its worker records its progress twice a second."""
+        """The status in the task's row, where its worker records progress twice a second."""
         task = _tasks(task_id).only("status", "progress", "message", "updated_at").first()
         if task is None:
             return {"status": None, "progress": 0, "message": "", "timestamp": None}
@@ -149,12 +253,12 @@ class AsyncTaskManager:
 
     @staticmethod
     def get_task_result(task_id: UUID | str) -> dict[str, Any] | None:
-        """``{content, code, code_language, sources, notice}``, or None as long as there is none."""
+        """``{content, code, code_language, sources, notice}``, or None while there is no result."""
         return _tasks(task_id).values_list("result", flat=True).first()
 
 
 class NotificationOptimizer:
-    """Notifications that reach their user at once."""
+    """Creates notifications that reach their user at once."""
 
     TYPE_SUCCESS = Notification.Type.SUCCESS.value
     TYPE_ERROR = Notification.Type.ERROR.value
@@ -166,7 +270,7 @@ class NotificationOptimizer:
     def create_notification(
         user_id: int, title: str, message: str, notification_type: str = TYPE_INFO, action_id: UUID | str | None = None
     ) -> UUID:
-        """Put a notification into the user's inbox without touching the database; its row follows. Returns its id."""
+        """Put a notification into the user's inbox without a database query. Its row follows later. Returns its id."""
         return notifications.create(
             user_id=user_id,
             title=title,

@@ -1,4 +1,4 @@
-"""Rows that belong to no application of their own."""
+"""Models that belong to no app."""
 
 from django.conf import settings
 from django.db import models
@@ -8,7 +8,7 @@ KEY_MAX_LENGTH = 255
 
 
 class IdempotencyRecord(models.Model):
-    """The stored answer to a creating request that carried an ``Idempotency-Key``."""
+    """The stored response to a request with an ``Idempotency-Key``."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     route = models.CharField(max_length=100)
@@ -26,3 +26,25 @@ class IdempotencyRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.route} {self.key}"
+
+
+class PendingEpochBump(models.Model):
+    """A committed change of which Redis could not be told: the page cache's epoch must be bumped because of it."""
+
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"bump {self.pk}"
+
+
+class FileToDelete(models.Model):
+    """A file whose row was deleted, written by a trigger of the row's table: see ``utils.storage``.
+
+    In the same transaction, so that a file is deleted after COMMIT, and by whatever deleted the row.
+    """
+
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,82 +1,58 @@
-"""The door to reads: every query of a view, each with its cost bounded, and the names of what is cached.
+"""The façade of reads: all queries of views, each of bounded cost, and the invalidation of caches.
 
-Services and models below never need it; code outside the applications imports reads from here.
+Views and code outside the apps import it; services and models do not.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
-from hashlib import blake2b
 from typing import Any, ParamSpec, Protocol, TypeVar
-from urllib.parse import quote
 from uuid import UUID
 
-import orjson
 from django.core.cache import cache
-from django.db.models import Count, F, Func, QuerySet
+from django.db.models import Count, F, Func, Max, OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts.models import Session, User
-from ai_tasks.models import AITask
-from notes.models import Chapter, Note, NoteVersion, Topic
-from notes.search import SearchTerms
+from ai_tasks.models import AITask, Proposal
+from notes.models import Attachment, Chapter, Note, NoteVersion, Share, Topic
+from notes.search.query import SearchTerms
+from notes.services.note_exports import kept_exports
+from notes.snapshots import snapshot_of, whole_snapshot
+from notes.transfers import ImportedFile, NoteExport, NoteImport
 from notifications.models import Notification
-from utils.batching import batch_query
-from utils.caching import forget_pages_of
+from study.models import Card, Exam, Quiz, Recall
+from utils.database.batching import batch_query
+from utils.page_cache.invalidation import forget_pages_of
+from utils.page_cache.keys import cache_key
 
 __all__ = ["CacheOptimizer", "QueryOptimizer", "batch_query", "cached_query"]
 
-NOTE_ORDERINGS = ("-updated_at", "updated_at", "-created_at", "created_at", "title", "-title")
 TAGS_SHOWN_MAX = 500
-SEARCH_RESULTS_MAX = 20
-KEY_MAX_LENGTH = 200
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class HasKey(Protocol):
-    """A user, of whom nothing but the key is read."""
+    """A user, of whom only the primary key is read."""
 
     @property
     def pk(self) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class UserKey:
-    """A user of whom only the key is known."""
-
-    pk: int
-
-
 class QueryOptimizer:
-    """Reads. What returns a queryset has run no query yet; what returns an object raises its ``DoesNotExist``."""
+    """Reads. Methods that return a queryset run no query; methods that return an object raise its ``DoesNotExist``."""
 
     @staticmethod
     def get_notes_for_list(user: HasKey, filters: Mapping[str, Any] | None = None) -> QuerySet[Note]:
-        """Rows of the user's notes with ``chapter_count`` and ``topic_count``: one query.
+        """The user's notes with ``chapter_count`` and ``topic_count``: one query.
 
-        ``filters``: ``status``; ``tags``, all of which a note must have; ``search``, a text (or its terms) all of whose
-        words must be found in a note; ``ordering``, one of ``NOTE_ORDERINGS``; ``trash``, true for the notes in the
-        trash.
+        ``filters``: ``status``; ``tags``, all of which a note must have; ``search``, a text all of whose words must
+        match; ``ordering``, one of ``NOTE_ORDERINGS``; ``trash``, true for the notes in the trash.
         """
-        filters = filters or {}
-        notes = Note.objects.owned_by(user.pk)
-        notes = notes.trashed() if filters.get("trash") else notes.live()
-        if status := filters.get("status"):
-            notes = notes.filter(status=status)
-        if tags := filters.get("tags"):
-            notes = notes.tagged(tags)
-        if search := filters.get("search"):
-            notes = notes.matching(search if isinstance(search, SearchTerms) else SearchTerms.parse(search))
-        return notes.for_list().order_by(*QueryOptimizer.note_ordering(filters))
-
-    @staticmethod
-    def note_ordering(filters: Mapping[str, Any]) -> tuple[str, str]:
-        """The order of a list of notes, which ends in a unique column. Raises ``ValueError`` for an unknown one."""
-        ordering = filters.get("ordering") or NOTE_ORDERINGS[0]
-        if ordering not in NOTE_ORDERINGS:
-            raise ValueError(f"Notes cannot be ordered by {ordering!r}.")
-        return ordering, "-id" if ordering.startswith("-") else "id"
+        filters = dict(filters or {})
+        if text := filters.get("search"):
+            filters["search"] = SearchTerms.parse(text, user_id=user.pk)
+        return Note.objects.owned_by(user.pk).filtered(filters)
 
     @staticmethod
     def get_note_detail(note_id: int | str, user: HasKey) -> Note:
@@ -85,25 +61,32 @@ class QueryOptimizer:
 
     @staticmethod
     def require_note(note_id: int, user: HasKey) -> None:
-        """Tell an empty note from one that is not the user's: raises ``Note.DoesNotExist``."""
+        """Raise ``Note.DoesNotExist`` if the note is not the user's: for an empty list of its parts."""
         Note.objects.owned_by(user.pk).live().only("pk").get(pk=note_id)
 
     @staticmethod
-    def get_note(note_id: int, user: HasKey) -> QuerySet[Note]:
-        """One of the user's notes, as a queryset for rows."""
-        return Note.objects.owned_by(user.pk).live().filter(pk=note_id)
+    def get_notes_to_export(note_ids: Collection[int], user: HasKey) -> QuerySet[Note]:
+        """The user's notes with these ids: one query. Raises ``Note.DoesNotExist`` if one is not there."""
+        notes = Note.objects.owned_by(user.pk).live().filter(pk__in=note_ids)
+        if notes.count() != len(note_ids):
+            raise Note.DoesNotExist
+        return notes
 
     @staticmethod
-    def get_note_contents(note_id: int) -> QuerySet[Note]:
-        """The note joined with its chapters and their topics, in their order, as a queryset for rows.
+    def get_export(export_id: UUID, user: HasKey) -> NoteExport:
+        """An export that is not over, with its note's title: one query."""
+        exports = kept_exports().filter(user_id=user.pk).select_related("note")
+        return exports.defer("note__search", "note__words", "note__title_key").get(pk=export_id)
 
-        Nobody's ownership is checked: for code that has done so.
-        """
-        return Note.objects.filter(pk=note_id).order_by("chapters__order", "chapters__topics__order")
+    @staticmethod
+    def get_import(import_id: UUID, user: HasKey) -> NoteImport:
+        """An import with the report of its files: two queries."""
+        files = Prefetch("files", queryset=ImportedFile.objects.order_by("position"))
+        return NoteImport.objects.filter(user_id=user.pk).prefetch_related(files).get(pk=import_id)
 
     @staticmethod
     def get_chapters_optimized(note_id: int, user: HasKey) -> QuerySet[Chapter]:
-        """The chapters of a note in their order; none if the note is not the user's."""
+        """The chapters of a note in order; empty if the note is not the user's."""
         return Chapter.objects.owned_by(user.pk).filter(note=note_id).for_api()
 
     @staticmethod
@@ -112,14 +95,14 @@ class QueryOptimizer:
 
     @staticmethod
     def require_chapter(chapter_id: int, user: HasKey) -> None:
-        """Tell an empty chapter from one that is not the user's: raises ``Chapter.DoesNotExist``."""
+        """Raise ``Chapter.DoesNotExist`` if the chapter is not the user's: for an empty list of its topics."""
         Chapter.objects.owned_by(user.pk).only("pk").get(pk=chapter_id)
 
     @staticmethod
     def get_topics_optimized(chapter_id: int, user: HasKey | None = None) -> QuerySet[Topic]:
-        """The topics of a chapter in their order; none if the chapter is not the user's.
+        """The topics of a chapter in order; empty if the chapter is not the user's.
 
-        Without a user nobody's ownership is checked: for code that has done so.
+        Without ``user`` ownership is not checked: for code that has checked it already.
         """
         topics = Topic.objects.all() if user is None else Topic.objects.owned_by(user.pk)
         return topics.filter(chapter=chapter_id).for_api()
@@ -130,7 +113,7 @@ class QueryOptimizer:
 
     @staticmethod
     def get_versions_for_list(note_id: int, user: HasKey) -> QuerySet[NoteVersion]:
-        """The kept versions of a note without their snapshots, the newest first."""
+        """The kept versions of a note without their snapshots, newest first."""
         return NoteVersion.objects.owned_by(user.pk).filter(note=note_id).for_list()
 
     @staticmethod
@@ -138,89 +121,182 @@ class QueryOptimizer:
         return NoteVersion.objects.owned_by(user.pk).get(note=note_id, version=version)
 
     @staticmethod
+    def get_attachments_for_list(note_id: int, user: HasKey) -> QuerySet[Attachment]:
+        """The attachments of a note, the newest first; empty if the note is not the user's."""
+        return Attachment.objects.owned_by(user.pk).filter(note=note_id).order_by("-created_at", "-id")
+
+    @staticmethod
+    def get_attachment(attachment_id: UUID, user: HasKey) -> Attachment:
+        """An attachment of a note outside the trash, of a user who is active: one query."""
+        return Attachment.objects.of_living_user(user.pk).get(pk=attachment_id)
+
+    @staticmethod
+    def get_snapshot(note_id: int, version: int | None, user: HasKey) -> dict[str, Any]:
+        """The whole note as it was at a kept version, or as it is (None): two queries, or three.
+
+        Raises ``NoteVersion.DoesNotExist`` or ``Note.DoesNotExist``.
+        """
+        if version is None:
+            return snapshot_of(Note.objects.owned_by(user.pk).live().for_snapshot().get(pk=note_id))
+        return whole_snapshot(QueryOptimizer.get_version_detail(note_id, version, user))
+
+    @staticmethod
+    def get_shares_for_list(note_id: int, user: HasKey) -> QuerySet[Share]:
+        """The links to a note, the newest first; empty if the note is not the user's."""
+        return Share.objects.owned_by(user.pk).filter(note=note_id).order_by("-created_at", "-id")
+
+    @staticmethod
+    def get_open_share(slug: str) -> Share:
+        """The share with its note's id, owner and version: one query. Only shares that show something are found.
+
+        ``attachments`` and ``newest_attachment`` change with the note's attachments, of which the version says nothing.
+        """
+        of_note = Attachment.objects.filter(note=OuterRef("note")).order_by().values("note")
+        shares = Share.objects.open().select_related("note")
+        shown = ("id", "slug", "password", "expires_at", "note__id", "note__user_id", "note__version")
+        return (
+            shares.only(*shown)
+            .annotate(
+                attachments=Subquery(of_note.annotate(n=Count("pk")).values("n")),
+                newest_attachment=Subquery(of_note.annotate(at=Max("created_at")).values("at")),
+            )
+            .get(slug=slug)
+        )
+
+    @staticmethod
     def get_tags(user: HasKey) -> QuerySet[Note, Any]:
-        """Rows ``{tag, count}`` of the user's notes, the most used first; at most ``TAGS_SHOWN_MAX``."""
+        """Rows ``{tag, count}`` of the user's notes, most used first; at most ``TAGS_SHOWN_MAX``."""
         tag = Func(F("tags"), function="unnest", set_returning=True)
         rows = Note.objects.owned_by(user.pk).live().annotate(tag=tag).values("tag").annotate(count=Count("pk"))
         return rows.order_by("-count", "tag")[:TAGS_SHOWN_MAX]
 
     @staticmethod
-    def search_notes(user: HasKey, terms: SearchTerms) -> QuerySet[Note]:
-        """The best matches among titles, tags and chapters' titles, with ``rank`` and ``headline``."""
-        return Note.objects.owned_by(user.pk).live().ranked(terms)[:SEARCH_RESULTS_MAX]
+    def search_notes(user: HasKey, text: str) -> QuerySet[Note]:
+        """The best matches among titles, tags and chapters' titles, with ``rank``, ``capped`` and ``text``."""
+        terms = SearchTerms.parse(text, user_id=user.pk)
+        found = Note.objects.owned_by(user.pk).live().titled(terms).newest()
+        return Note.objects.filter(pk__in=found.values("pk")).ranked(terms)
 
     @staticmethod
-    def search_topics(user: HasKey, terms: SearchTerms) -> QuerySet[Topic]:
-        """The best matches among topics, with ``rank``, ``headline`` and ``note_id``."""
-        return Topic.objects.owned_by(user.pk).ranked(terms)[:SEARCH_RESULTS_MAX]
+    def search_topics(user: HasKey, text: str) -> QuerySet[Topic]:
+        """The best matches among topics, with ``rank``, ``capped``, ``text`` and ``note_id``."""
+        terms = SearchTerms.parse(text, user_id=user.pk)
+        found = Topic.objects.owned_by(user.pk).matching(terms).newest()
+        return Topic.objects.filter(pk__in=found.values("pk")).ranked(terms)
 
     @staticmethod
     def get_tasks_for_list(user: HasKey, filters: Mapping[str, Any] | None = None) -> QuerySet[AITask]:
-        """The user's AI tasks without their results, the newest first. ``filters``: ``status``, ``topic_id``."""
+        """The user's AI tasks without their results, newest first. ``filters``: ``status``, ``topic_id``."""
         filters = filters or {}
         wanted = {name: filters[name] for name in ("status", "topic_id") if filters.get(name) is not None}
         return AITask.objects.owned_by(user.pk).filter(**wanted).for_list()
 
     @staticmethod
     def get_task_detail(task_id: UUID | str, user: HasKey) -> AITask:
-        return QueryOptimizer.get_task(task_id, user).get()
-
-    @staticmethod
-    def get_task(task_id: UUID | str, user: HasKey) -> QuerySet[AITask]:
-        """One of the user's tasks, as a queryset for rows."""
-        return AITask.objects.owned_by(user.pk).filter(pk=task_id)
+        return AITask.objects.owned_by(user.pk).get(pk=task_id)
 
     @staticmethod
     def get_usage_today(user: HasKey) -> dict[str, Any]:
-        """What the user had of AI since midnight UTC, as ``AITaskQuerySet.usage_today`` tells it: one query."""
+        """The user's AI usage since midnight UTC, see ``AITaskQuerySet.usage_today``: one query."""
         return AITask.objects.owned_by(user.pk).usage_today()
 
     @staticmethod
+    def get_proposals_for_list(user: HasKey, filters: Mapping[str, Any] | None = None) -> QuerySet[Proposal]:
+        """The user's proposals without their hunks, newest first: one query.
+
+        ``filters``: ``note`` and ``topic``, ids; ``status``; ``field``.
+        """
+        return Proposal.objects.owned_by(user.pk).filtered(filters or {}).for_list()
+
+    @staticmethod
+    def get_proposal_detail(proposal_id: UUID | str, user: HasKey) -> Proposal:
+        """The proposal with what its topic says now: one query."""
+        return Proposal.objects.owned_by(user.pk).for_detail().get(pk=proposal_id)
+
+    @staticmethod
+    def get_cards_for_list(user: HasKey, filters: Mapping[str, Any] | None = None) -> QuerySet[Card]:
+        """The user's cards with their faces, newest first: one query.
+
+        ``filters``: ``note`` and ``topic``, ids; ``tag``; ``state``; ``stale``; ``q``, all of whose words must match.
+        """
+        return Card.objects.owned_by(user.pk).filtered({**(filters or {}), "user_id": user.pk})
+
+    @staticmethod
+    def get_card_detail(card_id: UUID | str, user: HasKey) -> Card:
+        return Card.objects.owned_by(user.pk).for_api().get(pk=card_id)
+
+    @staticmethod
+    def get_exams_for_list(user: HasKey) -> QuerySet[Exam]:
+        """The user's exams, the one that is furthest ahead first: one query."""
+        return Exam.objects.owned_by(user.pk).for_list()
+
+    @staticmethod
+    def get_exam_detail(exam_id: UUID | str, user: HasKey) -> Exam:
+        return Exam.objects.owned_by(user.pk).get(pk=exam_id)
+
+    @staticmethod
+    def get_exam_by_calendar(token: str) -> Exam:
+        """The exam whose calendar a link with this token shows, whoever asks."""
+        return Exam.objects.of_calendar(token).get()
+
+    @staticmethod
+    def get_quizzes_for_list(user: HasKey) -> QuerySet[Quiz]:
+        """The user's quizzes without their questions, newest first: one query."""
+        return Quiz.objects.owned_by(user.pk).for_list()
+
+    @staticmethod
+    def get_quiz_detail(quiz_id: UUID | str, user: HasKey) -> Quiz:
+        """A quiz without its solutions: one query."""
+        return Quiz.objects.owned_by(user.pk).for_api().get(pk=quiz_id)
+
+    @staticmethod
+    def get_recalls_for_list(user: HasKey) -> QuerySet[Recall]:
+        """The user's recalls without their texts, newest first: one query."""
+        return Recall.objects.owned_by(user.pk).for_list()
+
+    @staticmethod
+    def get_recall_detail(recall_id: UUID | str, user: HasKey) -> Recall:
+        return Recall.objects.owned_by(user.pk).get(pk=recall_id)
+
+    @staticmethod
     def get_notifications_for_list(user: HasKey) -> QuerySet[Notification]:
-        """All that the user was told, the newest first."""
+        """All notifications of the user, newest first."""
         return Notification.objects.filter(user_id=user.pk).order_by("-created_at", "-id")
 
     @staticmethod
     def get_user_profile(user_id: int) -> User:
-        """What a user is shown of themselves: everything but the password."""
+        """The user, without the password."""
         return User.objects.defer("password").get(pk=user_id)
 
     @staticmethod
     def get_sessions_for_list(user: HasKey) -> QuerySet[Session]:
-        """The user's sessions that are still signed in, the newest first."""
+        """The user's live sessions, newest first."""
         return Session.objects.owned_by(user.pk).live().order_by("-id")
 
 
 class CacheOptimizer:
-    """Names of cached things, and how to make a user's cached pages unreachable."""
+    """Cache keys, and the invalidation of a user's cached pages."""
 
     @staticmethod
     def get_cache_key(name: str, *parts: object, **params: object) -> str:
         """A key that is the same for the same arguments in any order of ``params``, in any process.
 
-        Printable ASCII without spaces, at most ``KEY_MAX_LENGTH`` characters: what is longer is hashed. Different
-        arguments give different keys: ``1`` and ``"1"`` are different, a UUID or a moment and its text are not.
+        Printable ASCII without spaces, at most 200 characters: what is longer is hashed. Different
+        arguments give different keys: ``1`` and ``"1"`` are different, a UUID or a timestamp and its text are not.
         """
-        described = [*parts, params] if params else list(parts)
-        words = [quote(name, safe=""), *(quote(_describe(part), safe="") for part in described)]
-        key = ":".join(words)
-        if len(key) <= KEY_MAX_LENGTH:
-            return key
-        digest = blake2b(key.encode(), digest_size=20).hexdigest()
-        return f"{words[0][: KEY_MAX_LENGTH - len(digest) - 1]}:{digest}"
+        return cache_key(name, *parts, **params)
 
     @staticmethod
     def invalidate_user_cache(user_id: int) -> None:
-        """Make every cached page of the user unreachable, on every process.
+        """Make every cached page of the user unreachable, in every process.
 
-        For changes made outside the services, as by SQL: each write of a service does the same by itself.
+        For changes made outside the services, as by SQL. The services do it with every write.
         """
         forget_pages_of(user_id)
 
     @staticmethod
     def invalidate_note_cache(note_id: int, user_id: int | None = None) -> None:
-        """Make the pages that show a note unreachable: its owner's. Looks the owner up if not told; a note that does
-        not exist is on no page."""
+        """Make all pages of the note's owner unreachable. Reads the owner if ``user_id`` is not given."""
         if user_id is None:
             user_id = Note.objects.filter(pk=note_id).values_list("user_id", flat=True).first()
         if user_id is not None:
@@ -231,15 +307,16 @@ _MISSING = object()
 
 
 def cached_query(key: str | Callable[P, str], timeout: int) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Keep what a function returns for ``timeout`` seconds; a queryset is kept as the list of its rows.
+    """Cache a function's result for ``timeout`` seconds; a queryset is cached as the list of its rows.
 
-    ``key`` is the cache key, or makes it from the function's arguments. The answer may be as old as ``timeout``: what
-    must show a user's last write belongs in a cached page instead. Without a cache the function is simply called.
+    ``key`` is the cache key, or a function that makes it from the arguments. The result may be ``timeout`` seconds old:
+    where a user's last write must be visible, use a cached page instead. If the cache is unavailable, the function is
+    called.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)
-        def answer(*args: P.args, **kwargs: P.kwargs) -> T:
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
             name = key(*args, **kwargs) if callable(key) else key
             found = cache.get(name, _MISSING)
             if found is _MISSING:
@@ -248,14 +325,6 @@ def cached_query(key: str | Callable[P, str], timeout: int) -> Callable[[Callabl
                 cache.set(name, found, timeout)
             return found
 
-        return answer
+        return call
 
     return decorate
-
-
-def _describe(part: object) -> str:
-    return orjson.dumps(part, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_plain).decode()
-
-
-def _plain(part: object) -> Any:
-    return sorted(part, key=str) if isinstance(part, (set, frozenset)) else str(part)

@@ -7,7 +7,7 @@ from NoteAssist_AI import embedded
 
 
 class Command(BaseCommand):
-    help = "Keep the embedded PostgreSQL and Redis of this checkout running, stop them, or say how they are."
+    help = "Keep the embedded PostgreSQL and Redis of this checkout running, stop them, or show their status."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""Admission of requests: session state and rate limits, checked in one round trip to Redis."""

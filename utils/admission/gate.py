@@ -1,0 +1,162 @@
+"""One round trip to Redis per authenticated request: check the session, count the limits, look up the cached page.
+
+One script does all three, so a cache hit costs one round trip, and a 304 transfers no body.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from django.conf import settings
+
+from utils.admission.throttling import Limit, LimitUsage
+from utils.page_cache.invalidation import epoch_bump
+from utils.page_cache.keys import FILL_LOCK_MILLISECONDS, TOKEN_SECONDS, new_token, token_key, writers_key
+from utils.page_cache.lookup import LOOK_UP, NO_PAGE, CachedPage, read_page
+from utils.redis.client import EPOCH_KEY, redis_guard
+from utils.redis.scripts import Script, ScriptCall, run_together
+
+STATE_SECONDS = 60
+"""How long a cached session state is valid; revocation markers live longer (``accounts.session_state``)."""
+
+# A state is "<user>:<token_version>:<is_staff>". Its session may be marked as revoked, and its user's token version as
+# raised; both revocation markers outlive every state that was read before them.
+_ADMIT = Script(
+    LOOK_UP
+    + """
+local state_key, revoked_key, version_key = KEYS[1], KEYS[2], KEYS[3]
+local claimed, now, page, tags = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local token, token_seconds, user, lock_ms, limits = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
+local staff_as_read, state_seconds = ARGV[10], ARGV[11]
+
+if redis.call('EXISTS', revoked_key) == 1 then return {'refused'} end
+local raised = tonumber(redis.call('GET', version_key) or 0)
+if claimed < raised then return {'refused'} end
+if staff_as_read ~= '' then
+  redis.call('SET', state_key, user .. ':' .. claimed .. ':' .. staff_as_read, 'EX', state_seconds)
+end
+local state = redis.call('GET', state_key)
+if not state then return {'unknown'} end
+local of_user, version = string.match(state, '^(%d+):(%d+):')
+if of_user ~= user then return {'refused'} end
+version = tonumber(version)
+if version < claimed then return {'unknown'} end
+if claimed < version then return {'refused'} end
+
+local usage, denied = {}, 0
+for i = 1, limits do
+  local count = tonumber(redis.call('GET', KEYS[6 + i]) or 0)
+  if count >= tonumber(ARGV[10 + 2 * i]) then denied = i end
+  usage[2 * i - 1] = count
+end
+for i = 1, limits do
+  if denied == 0 then
+    usage[2 * i - 1] = redis.call('INCR', KEYS[6 + i])
+    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[6 + i], ARGV[11 + 2 * i]) end
+  end
+  usage[2 * i] = redis.call('PTTL', KEYS[6 + i])
+end
+if denied > 0 or page == '' then return {'admitted', state, denied, usage, {'none'}} end
+
+local answer = look_up_page(
+  KEYS[4], KEYS[5], KEYS[6], user, page, tags, token, token_seconds, lock_ms, now
+)
+return {'admitted', state, denied, usage, answer}
+"""
+)
+
+
+class Subject(NamedTuple):
+    """The claims of a verified access token that admission checks."""
+
+    user_id: int
+    session_id: int
+    token_version: int
+
+
+class Admission(NamedTuple):
+    """The result of admission. ``verdict`` is ``unknown`` if the session's state must be read from the database first.
+
+    ``denied`` is the exceeded limit, if any; ``usage`` has all limits that the request counts against.
+    """
+
+    verdict: Literal["admitted", "unknown", "refused"]
+    is_staff: bool = False
+    denied: LimitUsage | None = None
+    usage: Sequence[LimitUsage] = ()
+    page: CachedPage = NO_PAGE
+    extra_reply: Any = None
+    """The reply of the extra script."""
+
+
+def state_key(session_id: int) -> str:
+    return f"auth:session:{session_id}"
+
+
+def revoked_key(session_id: int) -> str:
+    return f"auth:revoked:{session_id}"
+
+
+def version_key(user_id: int) -> str:
+    return f"auth:version:{user_id}"
+
+
+def admit(
+    subject: Subject,
+    *,
+    limits: Sequence[Limit] = (),
+    page_name: str = "",
+    if_none_match: Sequence[str] = (),
+    staff_as_read: bool | None = None,
+    extra_script: ScriptCall | None = None,
+) -> Admission:
+    """Check the session, count the request and look up its page, in one round trip.
+
+    A request that one limit denies counts against none. ``if_none_match`` has ETags without quotes, or ``*`` for any.
+    ``staff_as_read`` is the database's value for a session that was ``unknown``; it is cached, unless a revocation
+    marker shows that it is outdated. ``extra_script`` is run in the same round trip, whatever the verdict, so it must
+    be harmless for a refused request. Raises ``RedisUnavailable``.
+    """
+    user_id = subject.user_id
+    with redis_guard() as client:
+        epoch_bump.carry_out()
+        call = _ADMIT.call(
+            keys=[
+                state_key(subject.session_id),
+                revoked_key(subject.session_id),
+                version_key(user_id),
+                EPOCH_KEY,
+                token_key(user_id),
+                writers_key(user_id),
+                *(limit.key(user_id) for limit in limits),
+            ],
+            args=[
+                subject.token_version,
+                int(time.time() * 1000),
+                page_name if settings.PAGE_CACHE_ENABLED else "",
+                "\n" + "\n".join(if_none_match) + "\n",
+                new_token(),
+                TOKEN_SECONDS,
+                user_id,
+                FILL_LOCK_MILLISECONDS,
+                len(limits),
+                "" if staff_as_read is None else int(staff_as_read),
+                STATE_SECONDS,
+                *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
+            ],
+        )
+        calls = [call] if extra_script is None else [call, extra_script]
+        reply, *others = run_together(client, *calls)
+    verdict = reply[0].decode()
+    if verdict != "admitted":
+        return Admission(verdict)
+    _, state, denied, counts, page = reply
+    usage = [LimitUsage(limit, counts[2 * i], counts[2 * i + 1]) for i, limit in enumerate(limits)]
+    return Admission(
+        "admitted",
+        is_staff=state.endswith(b":1"),
+        denied=usage[denied - 1] if denied else None,
+        usage=usage,
+        page=read_page(page),
+        extra_reply=others[0] if others else None,
+    )

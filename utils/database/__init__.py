@@ -1,0 +1,1 @@
+"""PostgreSQL beyond Django's ORM: batches and compiled queries."""

@@ -1,0 +1,56 @@
+"""What ``manage.py doctor`` looks at. Each app has its own checks in a module ``diagnosis``."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. ``text`` says what was found and, if it is bad, what to do."""
+
+    check: str
+    is_well: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    canary: bool = False
+    """Whether to send an AI task although its answer costs money."""
+
+
+Result = tuple[bool, str]
+
+
+class _Check(NamedTuple):
+    name: str
+    look: Callable[[Options], Iterable[Result]]
+    needs: tuple[str, ...]
+
+
+_checks: list[_Check] = []
+
+
+def check(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Options], Iterable[Result]]], None]:
+    """Register a check, which yields whether each thing is well and what it found.
+
+    It is skipped where a check that it ``needs`` found something bad: one cause is told once.
+    """
+
+    def register(look: Callable[[Options], Iterable[Result]]) -> None:
+        _checks.append(_Check(name, look, needs))
+
+    return register
+
+
+def examine(options: Options) -> Iterator[Finding]:
+    """Run every check, those first that need no other."""
+    bad: set[str] = set()
+    for one in sorted(_checks, key=lambda one: len(one.needs)):
+        if bad.intersection(one.needs):
+            continue
+        for is_well, text in one.look(options):
+            if not is_well:
+                bad.add(one.name)
+            yield Finding(one.name, is_well, text)

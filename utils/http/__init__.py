@@ -1,0 +1,1 @@
+"""HTTP for all apps: errors, JSON, pagination, idempotency, health."""

@@ -1,0 +1,27 @@
+"""The view of ``/metrics``, for Prometheus."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from NoteAssist_AI.monitoring import exporter
+from utils.http.errors import not_found_response, problem_response
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The numbers of web's processes and of the site, for who has ``METRICS_TOKEN``; without one there is no page."""
+    if not settings.METRICS_TOKEN:
+        return not_found_response(request)
+    scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not constant_time_compare(token.strip(), settings.METRICS_TOKEN):
+        return problem_response(
+            request,
+            status=401,
+            code="not_authenticated",
+            detail="Send METRICS_TOKEN as a bearer token.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return HttpResponse(
+        exporter.document(with_site=True), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"}
+    )

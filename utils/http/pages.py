@@ -1,0 +1,58 @@
+"""Pages below ``/s/``, for people who have nothing but a link: HTML for every status, strict, without scripts."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+
+PREFIX = "/s/"
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+_TEXTS = {
+    404: ("Nothing is here", "The link may have expired, or its owner has taken it back."),
+    413: ("Too long", "What was sent is too long."),
+    429: ("A little slower, please", "There were too many requests. Try again in a moment."),
+    503: ("Not now", "This page cannot be shown at the moment. Try again soon."),
+}
+
+
+def is_shared_page(request: HttpRequest) -> bool:
+    return request.path.startswith(PREFIX)
+
+
+def page(request: HttpRequest, template: str, context: Mapping[str, Any], **options: Any) -> HttpResponse:
+    """Render a page; ``options`` are those of ``HttpResponse``."""
+    html = render_to_string(template, dict(context), request=request)
+    headers = {**HEADERS, **options.pop("headers", {})}
+    response = HttpResponse(html, headers=headers, **options)
+    response.is_page = True  # type: ignore[attr-defined]
+    return response
+
+
+def error_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """The page of an answer that is an error in another format. It says nothing that differs between two links."""
+    status = response.status_code
+    title, text = _TEXTS.get(status, (HTTPStatus(status).phrase, "This request cannot be answered."))
+    kept = {name: response[name] for name in ("Retry-After", "Allow") if name in response}
+    return page(
+        request,
+        "utils/page_error.html",
+        {"title": title, "text": text},
+        status=status,
+        headers={"Cache-Control": "no-store", **kept},
+    )

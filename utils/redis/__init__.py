@@ -1,0 +1,1 @@
+"""Redis: the client, Lua scripts, pub/sub, and messages to the broker."""

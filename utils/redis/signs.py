@@ -1,0 +1,48 @@
+"""Signs of life in Redis: of workers, and of beat."""
+
+import time
+from contextlib import suppress
+
+from utils.redis.client import RedisUnavailable, redis_guard
+
+WORKERS_KEY = "workers:alive"
+WORKER_SILENCE_SECONDS = 30
+"""Workers tell of themselves every two seconds; after this long one is taken for gone."""
+BEAT_KEY = "beat:last-run"
+BEAT_SILENCE_SECONDS = 60
+"""Beat sends something every three seconds."""
+_BEAT_KEPT_SECONDS = 30 * 24 * 3600
+
+
+def record_worker_heartbeat(name: str) -> None:
+    """Note that a worker process is there. Without Redis nobody can be told, and readiness says so."""
+    with suppress(RedisUnavailable), redis_guard() as client:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.zadd(WORKERS_KEY, {name: time.time()})
+        pipeline.zremrangebyscore(WORKERS_KEY, "-inf", time.time() - WORKER_SILENCE_SECONDS)
+        pipeline.expire(WORKERS_KEY, WORKER_SILENCE_SECONDS)
+        pipeline.execute()
+
+
+def forget_worker(name: str) -> None:
+    """Note that a worker takes no more. Without Redis its silence will tell."""
+    with suppress(RedisUnavailable), redis_guard() as client:
+        client.zrem(WORKERS_KEY, name)
+
+
+def workers_alive() -> int:
+    """Raises ``RedisUnavailable``."""
+    with redis_guard() as client:
+        return int(client.zcount(WORKERS_KEY, time.time() - WORKER_SILENCE_SECONDS, "+inf"))
+
+
+def record_beat_run() -> None:
+    with suppress(RedisUnavailable), redis_guard() as client:
+        client.set(BEAT_KEY, time.time(), ex=_BEAT_KEPT_SECONDS)
+
+
+def beat_last_run() -> float | None:
+    """When beat last sent a task, in seconds since 1970; None if nobody knows. Raises ``RedisUnavailable``."""
+    with redis_guard() as client:
+        found = client.get(BEAT_KEY)
+    return None if found is None else float(found)

@@ -1,0 +1,1 @@
+"""Long responses: server-sent events and downloads."""
