@@ -1,18 +1,21 @@
-"""Accounts as operators see them. What ends sessions or tokens goes through the services, as everywhere."""
+"""The admin of accounts. Changes that end sessions or tokens go through the services, as everywhere else."""
 
 from collections.abc import Iterable
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth import logout
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.forms import NewUserForm, OperatorPasswordForm, UserForm
-from accounts.models import PasswordReset, Session, User
+from accounts.models import PasswordReset, SecondFactor, Session, User
 from accounts.services import deletion, sessions, users
+from NoteAssist_AI.monitoring import audit
 from utils.admin import ReadOnlyAdmin
+from utils.http.client_address import client_address
 
 # Staff may do everything: there are no groups.
 admin.site.unregister(Group)
@@ -51,15 +54,21 @@ class UserAdmin(DjangoUserAdmin):
         )
 
     def get_deleted_objects(self, objs: Iterable[User], request: HttpRequest) -> tuple[list[str], dict, set, list]:
-        # Django would load everything that goes, to list it.
-        doomed = [f"{user}, with everything of theirs" for user in objs]
-        return doomed, {User._meta.verbose_name_plural: len(doomed)}, set(), []
+        # Django would load every related row to list it.
+        descriptions = [f"{user}, with all their data" for user in objs]
+        return descriptions, {User._meta.verbose_name_plural: len(descriptions)}, set(), []
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        deletion.delete_account(user_id=obj.pk)
+        self._delete(request, [obj.pk])
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user_id in list(queryset.values_list("pk", flat=True)):
+        self._delete(request, list(queryset.values_list("pk", flat=True)))
+
+    @staticmethod
+    def _delete(request: HttpRequest, user_ids: list[int]) -> None:
+        if request.user.pk in user_ids:
+            logout(request)  # the session is deleted with its user, and could not be saved after this request
+        for user_id in user_ids:
             deletion.delete_account(user_id=user_id)
 
 
@@ -72,11 +81,21 @@ class SessionAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Revoke the selected sessions", permissions=["view"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
-        revoked = sum(
-            sessions.revoke(session_id=session_id, user_id=user_id)
-            for session_id, user_id in list(queryset.values_list("pk", "user_id"))
-        )
+        revoked = 0
+        for session_id, user_id in list(queryset.values_list("pk", "user_id")):
+            if sessions.revoke(session_id=session_id, user_id=user_id):
+                audit.record("session_revoked", "by_operator", user_id=user_id, address=client_address(request))
+                revoked += 1
         self.message_user(request, f"{revoked} sessions were revoked.")
+
+
+@admin.register(SecondFactor)
+class SecondFactorAdmin(ReadOnlyAdmin):
+    long_columns = ("seed", "recovery_codes")
+    list_display = ["id", "user", "enrolled_at"]
+    list_select_related = ["user"]
+    search_fields = ["user__email__startswith"]
+    exclude = ["seed", "recovery_codes"]
 
 
 @admin.register(PasswordReset)

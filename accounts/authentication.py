@@ -1,80 +1,62 @@
-"""Who asks: a bearer token checked in this process, and its session checked in Redis."""
+"""Authentication: the bearer token is verified in this process, its session is checked in Redis."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NoReturn
 
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from accounts import state
+from accounts import session_state
 from accounts.models import User
 from accounts.tokens import AccessClaims, InvalidToken, read_access
-from utils.admission import Admission, Subject, admit
-from utils.pages import FastRead, asked_with, fast_read_of, read_scopes
-from utils.redis import RedisUnavailable
-from utils.requests import ReadRequest
-from utils.throttling import Limit, limits_of, local_counters
+from utils.admission.gate import Admission, Subject, admit
+from utils.admission.throttling import Limit, limits_of, local_counters, scopes_of
+from utils.http.query import unknown_parameters
+from utils.page_cache.fast_reads import ReadSpec, admission_arguments, read_spec_of
+from utils.redis.client import RedisUnavailable
 
-ATTEMPT = "noteassist.attempt"
-"""Where in a request's ``META`` its :class:`Attempt` is, if there was one."""
+ADMISSION = "noteassist.admission"
+"""The key of ``request.META`` that holds the admission of a request which was admitted before Django handled it."""
 _LOADED_FIELDS = ["id", "is_active", "is_staff", "token_version"]
 
 
-@dataclass
-class Attempt:
-    """What was found out about a request before Django began."""
-
-    admission: Admission | None = None
-    failure: Exception | None = None
-
-    def raise_failure(self) -> NoReturn:
-        """And forget it: its traceback leads back here, which would keep the whole request until a collection."""
-        assert self.failure is not None
-        failure, self.failure = self.failure, None
-        try:
-            raise failure
-        finally:
-            del failure
-
-
 class SessionJWTAuthentication(BaseAuthentication):
-    """Access tokens of this service in the ``Authorization: Bearer`` header.
+    """Authenticates by an access token in the ``Authorization: Bearer`` header.
 
-    ``request.user`` holds only what the session's state tells; other fields are deferred. The request's admission (its
-    limits and its cached page, from the same round trip) is left on the Django request as ``admission``.
+    ``request.user`` has only the fields of ``_LOADED_FIELDS``; the others are deferred. The request's admission (limits
+    and cached page, from the same round trip) is stored on the Django request as ``admission``.
     """
+
+    CHALLENGE = "Bearer"
 
     def authenticate(self, request: Request) -> tuple[User, AccessClaims] | None:
         plain_request = request._request
-        attempt: Attempt = plain_request.META.get(ATTEMPT, Attempt())
-        admission = attempt.admission
-        if admission is not None:
-            plain_request.admission = admission  # type: ignore[attr-defined]
-        if attempt.failure is not None:
-            attempt.raise_failure()
         claims = self.read_claims(request)
         if claims is None:
             return None
+        plain_request.user_id = claims.user_id  # type: ignore[attr-defined]  # for the request's log line
+        admission: Admission | None = plain_request.META.get(ADMISSION)
         if admission is None:
             view = (request.parser_context or {}).get("view")
-            action = getattr(view, "action", None)
-            read = fast_read_of(view, action, request)
-            admission = admit_request(claims, plain_request, read, limits_of(read_scopes(view, action, request)))
-            plain_request.admission = admission  # type: ignore[attr-defined]
+            spec = read_spec_of(view, getattr(view, "action", None)) if request.method in ("GET", "HEAD") else None
+            # A HEAD counts against the same limits as its GET, but no page is looked up for it.
+            # Nor for parameters that the view does not read and will refuse: they would name pages without end.
+            looked_up = spec if request.method == "GET" and not unknown_parameters(request, view) else None
+            admission = admit_request(claims, plain_request, looked_up, limits_of(scopes_of(view, spec)))
+        plain_request.admission = admission  # type: ignore[attr-defined]
         user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, admission.is_staff, claims.token_version])
         return user, claims
 
     def read_claims(self, request: Request) -> AccessClaims | None:
-        """What the request's credential says, verified; None if it has none. Raises ``InvalidToken``."""
+        """The verified claims of the request's credential; None if it has none. Raises ``InvalidToken``."""
         return read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
 
     def authenticate_header(self, request: Request) -> str:
-        return "Bearer"
+        return self.CHALLENGE
 
 
 def claims_of(request: Request) -> AccessClaims:
-    """What a signed-in request showed."""
+    """The claims of an authenticated request."""
     assert isinstance(request.auth, AccessClaims)
     return request.auth
 
@@ -91,31 +73,31 @@ def read_bearer(header: str) -> AccessClaims | None:
 
 
 def admit_request(
-    claims: AccessClaims, request: ReadRequest, read: FastRead | None, limits: Sequence[Limit]
+    claims: AccessClaims, request: HttpRequest, spec: ReadSpec | None, limits: Sequence[Limit]
 ) -> Admission:
-    """Check that the session stands, count the request, and ask for what its read needs of Redis.
+    """Check the session, count the request against ``limits`` and look up what its read needs in Redis.
 
-    With Redis unreachable the session is read from the database, this process counts, and there is no page.
-    Raises ``InvalidToken``.
+    If Redis is unavailable, the session is read from the database, requests are counted in this process, and there is
+    no cached page. Raises ``InvalidToken``.
     """
     subject = Subject(claims.user_id, claims.session_id, claims.token_version)
-    asked = asked_with(read, request, claims.user_id)
+    looked_up = admission_arguments(spec, request, subject)
     try:
-        admission = admit(subject, limits=limits, **asked)
+        admission = admit(subject, limits=limits, **looked_up)
         if admission.verdict == "unknown":
-            admission = admit(subject, limits=limits, staff_as_read=_read_state(subject), **asked)
+            admission = admit(subject, limits=limits, staff_as_read=_read_state(subject), **looked_up)
     except RedisUnavailable:
         is_staff = _read_state(subject)
         denied, usage = local_counters.count(subject.user_id, limits)
         return Admission("admitted", is_staff=is_staff, denied=denied, usage=usage)
     if admission.verdict != "admitted":
-        # Refused, or marked as out of date between the two steps.
+        # Refused, or revoked between the two calls of admit().
         raise InvalidToken
     return admission
 
 
 def _read_state(subject: Subject) -> bool:
-    is_staff = state.read_state(subject)
+    is_staff = session_state.read(subject)
     if is_staff is None:
         raise InvalidToken
     return is_staff

@@ -1,4 +1,4 @@
-"""Signing in to the admin."""
+"""Authentication for the admin."""
 
 from typing import Any
 
@@ -6,15 +6,16 @@ from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
-from accounts.login_throttle import count_attempt
+from accounts.audit import WAS_THROTTLED
+from accounts.login_throttle import count_login_attempt
 from accounts.models import User, normalize_email
 from accounts.services import passwords
-from accounts.services.equal_work import TooManyChecks
-from utils.exceptions import TooManyRequests
+from accounts.services.constant_time_login import TooManyChecks
+from utils.http.errors import TooManyRequests
 
 
 class ThrottledModelBackend(ModelBackend):
-    """Django's own backend with the limits and the checks of the API's login, so that guessing has no side door."""
+    """Django's backend with the limits and checks of the API's login, so that guessing is no easier in the admin."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
@@ -23,7 +24,9 @@ class ThrottledModelBackend(ModelBackend):
             return None
         try:
             if request is not None:
-                count_attempt(request, kind="email", name=normalize_email(username))
+                count_login_attempt(request, kind="email", name=normalize_email(username))
             return passwords.authenticate(email=username, password=password)
         except (TooManyRequests, TooManyChecks) as error:
-            raise PermissionDenied from error  # Django then asks no further and shows its usual refusal
+            if request is not None:
+                request.META[WAS_THROTTLED] = True
+            raise PermissionDenied from error  # Django then tries no other backend and shows its usual error

@@ -1,8 +1,9 @@
-"""Forms of the admin that set passwords or addresses."""
+"""Forms of the admin that set passwords or email addresses."""
 
 from typing import Any
 
 from django import forms
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.admin.forms import AdminPasswordChangeForm as DjangoOwnPasswordForm
 from django.contrib.auth.forms import (
     AdminPasswordChangeForm,
@@ -11,6 +12,7 @@ from django.contrib.auth.forms import (
     UserChangeForm,
 )
 
+from accounts.audit import no_operator
 from accounts.models import User, normalize_email, validate_new_email
 from accounts.services import users
 
@@ -28,19 +30,39 @@ class EndsSessions(SetPasswordMixin):
 
 
 class OperatorPasswordForm(EndsSessions, AdminPasswordChangeForm):
-    """An operator sets somebody's password."""
+    """An operator sets another user's password."""
 
 
 class OwnPasswordForm(EndsSessions, DjangoOwnPasswordForm):
     """An operator changes their own password."""
 
 
+class OperatorLoginForm(AdminAuthenticationForm):
+    """The admin's login. A student's right password is refused, and told to the audit log."""
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        try:
+            super().confirm_login_allowed(user)
+        except forms.ValidationError:
+            no_operator(self.request, user)
+            raise
+
+
+class SecondFactorForm(forms.Form):
+    """A code of an authenticator app, or a recovery code."""
+
+    code = forms.CharField(
+        max_length=40,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "autofocus": True, "spellcheck": "false"}),
+    )
+
+
 class NormalEmail(forms.ModelForm):
-    """Mixin: addresses are compared and stored in their one spelling."""
+    """Mixin: email addresses are compared and stored in normal form."""
 
     def clean_email(self) -> str:
         email = normalize_email(self.cleaned_data["email"])
-        if "email" in self.changed_data:
+        if email != self.instance.email:
             validate_new_email(email)
         return email
 

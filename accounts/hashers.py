@@ -1,4 +1,4 @@
-"""How passwords are stored."""
+"""Password hashing."""
 
 import re
 
@@ -16,15 +16,15 @@ class Argon2idHasher(Argon2PasswordHasher):
 
 _COST = f"m={Argon2idHasher.memory_cost},t={Argon2idHasher.time_cost},p={Argon2idHasher.parallelism}"
 CURRENT_KIND = f"argon2$argon2id$v={ARGON2_VERSION}${_COST}"
-"""How every new hash begins."""
+"""The prefix of every new hash."""
 
 _HASH = re.compile(r"(argon2\$argon2(?:i|d|id)\$v=\d+\$m=\d+,t=\d+,p=\d+|pbkdf2_sha256\$\d+)\$[^$]+\$[^$]+")
 
 
 def kind_of(encoded: str) -> str | None:
-    """Algorithm and cost of a stored hash, as it begins: what decides how long it takes to check.
+    """The prefix of a stored hash: algorithm and cost, which determine how long checking it takes.
 
-    None for what no password fits.
+    None for a hash that no password matches.
     """
     found = _HASH.fullmatch(encoded)
     return found[1] if found else None

@@ -1,15 +1,16 @@
-"""Limits of guessing: attempts are counted by account and address, and each limit that is hit shuts for longer.
+"""Limits against password guessing, by account and address, with lockouts that grow longer.
 
-The scope ``login`` gives the number of attempts that an account has from one address, and its window. An address has
-five times as many for all accounts together, an account ten times as many from all addresses together. Hitting a limit
-shuts for one window, hitting it again within the hour for two, then four, up to a quarter of an hour, which makes
-guessing hopeless. Attempts made while it is shut neither count nor prolong it.
+The throttle scope ``login`` sets how many login attempts an account has from one address in one window. An address has
+five times as many for all accounts together, an account ten times as many from all addresses together. Exceeding a
+limit locks it for one window; exceeding it again within the hour locks it for two windows, then four, up to 15 minutes.
+Attempts made during a lockout are not counted and do not extend it.
 
-So nobody shuts an account for others than themselves, unless from ten addresses, and those who signed in from an
-address within a month are not shut out there by what comes from elsewhere.
+An attacker therefore needs ten addresses to lock an account for its owner. An address from which the owner signed in
+within the last 30 days is exempt from the limit over all addresses.
 
-Refresh tokens cannot be guessed. Their exchange has a limit by address, wide enough for the many who may share one, and
-hitting it shuts for one window only.
+Refresh tokens cannot be guessed. Their exchange has one limit by address, high enough for many users who share one
+address, and its lockouts last one window only. All other public requests together have the same, counted before their
+bodies are read.
 """
 
 from collections.abc import Sequence
@@ -22,25 +23,28 @@ from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
-from utils import throttling
-from utils.admission import Admission
-from utils.client_address import client_address
-from utils.redis import RedisUnavailable, redis_guard
-from utils.redis_scripts import Script
-from utils.throttling import Limit, Usage
+from utils.admission import throttling
+from utils.admission.gate import Admission
+from utils.admission.throttling import Limit, LimitUsage
+from utils.http.client_address import client_address
+from utils.redis.client import RedisUnavailable, redis_guard
+from utils.redis.scripts import Script
 
 ADDRESS_FACTOR = 5
 ACCOUNT_FACTOR = 10
 REFRESH_FACTOR = 60
-"""A session is refreshed once in a quarter of an hour: at 10 a minute for an account, 9,000 may share an address."""
-MAX_SHUT_SECONDS = 15 * 60
+"""A session is refreshed every 15 minutes: at 10 login attempts a minute, 9,000 sessions may share one address."""
+MAX_LOCKOUT_SECONDS = 15 * 60
 STRIKES_SECONDS = 3600
-KNOWN_SECONDS = 30 * 24 * 3600
+KNOWN_ADDRESS_SECONDS = 30 * 24 * 3600
 
-Kind = Literal["email", "reset", "user", "token"]
-"""What is attempted, each counted apart: a login or registration, a reset, a user's own password, a mailed code."""
+Kind = Literal["email", "reset", "user", "token", "factor", "share"]
+"""Each kind is counted separately: a login or registration, a password reset, the user's own password, a mailed code,
+an operator's second factor, the password of a shared note.
+"""
 
-# Three keys for each limit: shut, attempts, strikes. If one more is named and exists, the last limit does not hold.
+# Each limit has three keys: shut (its lockout), attempts, strikes (how often it was exceeded). An extra key at the end,
+# if it exists, disables the last limit.
 _COUNT = Script(
     """
 local max_shut_ms, strikes_seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -71,10 +75,10 @@ return answer
 )
 
 
-def count_attempt(request: HttpRequest | Request, *, kind: Kind, name: object) -> None:
-    """Count an attempt at an account, by its email or another name of it, from the request's address.
+def count_login_attempt(request: HttpRequest | Request, *, kind: Kind, name: object) -> None:
+    """Count an attempt to guess a secret of the account ``name`` from the request's address.
 
-    Leaves where the client stands on the request, for the ``RateLimit-*`` headers. Raises ``TooManyRequests``.
+    Stores the usage of the limits on the request, for the ``RateLimit-*`` headers. Raises ``TooManyRequests``.
     """
     limits = throttling.limits_of(["login"])
     if not limits:
@@ -84,29 +88,38 @@ def count_attempt(request: HttpRequest | Request, *, kind: Kind, name: object) -
     network = _network(client_address(request))
     counted = [(f"{account}@{network}", limit)]
     if network:
-        counted.append((f"address:{network}", replace(limit, count=limit.count * ADDRESS_FACTOR)))
-        counted.append((account, replace(limit, count=limit.count * ACCOUNT_FACTOR)))
-    _tell(request, *_count(counted, known_keys=[_known_key(name, network)]))
+        counted.append((f"address:{network}", replace(limit, count=limit.count * ADDRESS_FACTOR, name="login-address")))
+        counted.append((account, replace(limit, count=limit.count * ACCOUNT_FACTOR, name="login-account")))
+    _store_usage(request, *_count(counted, known_keys=[_known_address_key(name, network)]))
 
 
 def remember_address(request: HttpRequest | Request, *, email: str) -> None:
-    """Somebody signed in from the request's address: others' attempts at their account no longer shut them out here."""
+    """Exempt the request's address from the account's limit over all addresses. Call after a successful login."""
     if network := _network(client_address(request)):
         with suppress(RedisUnavailable), redis_guard() as client:
-            client.set(_known_key(email, network), 1, ex=KNOWN_SECONDS)
+            client.set(_known_address_key(email, network), 1, ex=KNOWN_ADDRESS_SECONDS)
 
 
 def count_refresh(request: HttpRequest | Request) -> None:
-    """Count an exchange of a refresh token at the request's address. Otherwise like :func:`count_attempt`."""
+    """Count an exchange of a refresh token at the request's address. Otherwise like :func:`count_login_attempt`."""
+    _count_at_address(request, "refresh")
+
+
+def count_by_address(request: HttpRequest | Request) -> None:
+    """Count a request of nobody known before its body is read. Otherwise like :func:`count_refresh`."""
+    _count_at_address(request, "public")
+
+
+def _count_at_address(request: HttpRequest | Request, kind: Literal["refresh", "public"]) -> None:
     limits = throttling.limits_of(["login"])
     network = _network(client_address(request))
     if not limits or not network:
         return
-    limit = replace(limits[0], count=limits[0].count * REFRESH_FACTOR)
-    _tell(request, *_count([(f"refresh:{network}", limit)], max_shut_seconds=0))
+    limit = replace(limits[0], count=limits[0].count * REFRESH_FACTOR, name=f"{kind}-address")
+    _store_usage(request, *_count([(f"{kind}:{network}", limit)], max_lockout_seconds=0))
 
 
-def _tell(request: HttpRequest | Request, denied: Usage | None, usage: list[Usage]) -> None:
+def _store_usage(request: HttpRequest | Request, denied: LimitUsage | None, usage: list[LimitUsage]) -> None:
     plain_request = request._request if isinstance(request, Request) else request
     plain_request.admission = Admission("admitted", denied=denied, usage=usage)  # type: ignore[attr-defined]
     if denied is not None:
@@ -114,34 +127,37 @@ def _tell(request: HttpRequest | Request, denied: Usage | None, usage: list[Usag
 
 
 def _count(
-    counted: Sequence[tuple[str, Limit]], *, known_keys: Sequence[str] = (), max_shut_seconds: int = MAX_SHUT_SECONDS
-) -> tuple[Usage | None, list[Usage]]:
+    counted: Sequence[tuple[str, Limit]],
+    *,
+    known_keys: Sequence[str] = (),
+    max_lockout_seconds: int = MAX_LOCKOUT_SECONDS,
+) -> tuple[LimitUsage | None, list[LimitUsage]]:
     parts = [f"login:{part}:{subject}" for subject, _ in counted for part in ("shut", "attempts", "strikes")]
     try:
         with redis_guard() as client:
-            answers = _COUNT.run(
+            replies = _COUNT.run(
                 client,
                 keys=[*parts, *known_keys],
                 args=[
-                    max_shut_seconds * 1000,
+                    max_lockout_seconds * 1000,
                     STRIKES_SECONDS,
                     *(value for _, limit in counted for value in (limit.count, limit.seconds * 1000)),
                 ],
             )
     except RedisUnavailable:
-        return _count_here(counted)
+        return _count_locally(counted)
     usage, denials = [], []
-    for (_, limit), (used, shut_ms, reset_ms) in zip(counted, answers, strict=False):
-        if shut_ms:
-            denials.append(Usage(limit, limit.count, shut_ms))
+    for (_, limit), (used, lockout_ms, reset_ms) in zip(counted, replies, strict=False):
+        if lockout_ms:
+            denials.append(LimitUsage(limit, limit.count, lockout_ms))
             usage.append(denials[-1])
         else:
-            usage.append(Usage(limit, used, reset_ms))
+            usage.append(LimitUsage(limit, used, reset_ms))
     return max(denials, key=lambda denial: denial.reset_ms, default=None), usage
 
 
-def _count_here(counted: Sequence[tuple[str, Limit]]) -> tuple[Usage | None, list[Usage]]:
-    """With Redis unreachable each process counts for itself, in plain windows."""
+def _count_locally(counted: Sequence[tuple[str, Limit]]) -> tuple[LimitUsage | None, list[LimitUsage]]:
+    """Count in this process's memory while Redis is unavailable, in fixed windows without lockouts."""
     usage = []
     for subject, limit in counted:
         denied, used = throttling.local_counters.count(subject, [limit])
@@ -151,17 +167,17 @@ def _count_here(counted: Sequence[tuple[str, Limit]]) -> tuple[Usage | None, lis
     return None, usage
 
 
-def _known_key(name: object, network: str) -> str:
+def _known_address_key(name: object, network: str) -> str:
     return f"login:known:{_digest(str(name))}@{network}"
 
 
 def _digest(account: str) -> str:
-    """Redis need not know who tries to sign in."""
+    """A keyed hash, so that Redis holds no email addresses."""
     return salted_hmac("accounts.login-throttle", account, algorithm="sha256").hexdigest()[:32]
 
 
 def _network(address: str) -> str:
-    """What one subscriber has: an IPv4 address, or the 64 bits of an IPv6 prefix. Empty if the server knows none."""
+    """The network of one subscriber: an IPv4 address, or an IPv6 /64 prefix. Empty if the address is unknown."""
     if address and isinstance(ip_address(address), IPv6Address):
         return str(ip_network(f"{address}/64", strict=False).network_address)
     return address

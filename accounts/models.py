@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Lower, Now
@@ -22,37 +23,56 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Create an operator. Raises ``ValidationError`` for an address that a new account may not have."""
+        validate_new_email(normalize_email(email))
         return self.create_user(email, password, is_staff=True, **fields)
 
     def get_by_natural_key(self, email: str | None) -> "User":
         return self.get(email=normalize_email(email or ""))
 
 
+PRIVATE_DOMAINS = frozenset(
+    ("arpa", "internal", "intranet", "invalid", "local", "localdomain", "localhost", "onion", "private")
+)
+"""Top-level names that lead nowhere or into a machine's own network: RFC 2606, 6761, 6762, 7686, 8375, ICANN's list.
+
+Not in it: ``lan``, ``home`` and ``corp``, where a server at home or in a company has its users, and the names for
+examples and tests, which lead nowhere and are in everybody's tests.
+"""
+
+
 def normalize_email(email: str) -> str:
-    """The one spelling under which an address is stored and looked up."""
+    """The normal form in which an email address is stored and looked up."""
     return email.strip().lower()
 
 
 def validate_new_email(email: str) -> None:
-    """Raise ``ValidationError`` unless the address is ASCII.
+    """Raise ``ValidationError`` unless the address is ASCII and its domain a public name.
 
-    Others may be none that mail can be sent to, and PostgreSQL lower-cases some of them in another way.
+    Mail may not reach other addresses, and PostgreSQL lower-cases some of them differently from Python. An IP address
+    or a private name could make the mail server connect to a machine of its own network.
     """
     if not email.isascii():
-        raise ValidationError("Use ASCII characters only; a domain of others has a form in ASCII (xn--…).", "invalid")
+        raise ValidationError("Use ASCII characters only. Write an international domain as xn--….", "invalid")
+    domain = email.rpartition("@")[2]
+    if domain.startswith("[") or "." not in domain or domain.rpartition(".")[2] in PRIVATE_DOMAINS:
+        raise ValidationError(
+            "Use an address that mail on the Internet reaches: no IP address, no private name such as .local.",
+            "private_domain",
+        )
 
 
 HAS_OUTDATED_HASH = ~models.Q(password__startswith=f"{CURRENT_KIND}$") & ~models.Q(password__startswith="!")
-"""Users whose password is stored by another kind of hash than new ones."""
+"""Users whose password hash has another algorithm or cost than new hashes."""
 
 
 class User(AbstractBaseUser):
     """A student, or with ``is_staff`` an operator, who may do everything in the admin.
 
-    ``token_version`` is part of every access token and of the admin's cookie: raising it ends them all.
+    ``token_version`` is part of every access token and of the admin's session cookie: raising it invalidates them all.
     """
 
-    last_login = None  # sessions tell it, without a write to this row at each login
+    last_login = None  # Session.created_at has it, without a write to this row at each login
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)
@@ -75,7 +95,10 @@ class User(AbstractBaseUser):
         return self.email
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Whether it is theirs. Django's would also write a new hash, over a password that was changed meanwhile."""
+        """Whether the password is correct.
+
+        Django's method would also upgrade the hash, and could overwrite a password that was changed concurrently.
+        """
         return check_password(raw_password, self.password)
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
@@ -93,7 +116,7 @@ class User(AbstractBaseUser):
 
 
 class Session(models.Model):
-    """One login on one device. Its refresh token is derived from the row; one ``generation`` of it is live."""
+    """One login on one device. Its refresh token is derived from the row; only the current ``generation`` is valid."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
     generation = models.PositiveIntegerField(default=1)
@@ -116,10 +139,28 @@ class Session(models.Model):
         return f"session {self.pk}"
 
 
+class SecondFactor(models.Model):
+    """An operator's second factor for the admin. Their authenticator app's secret is an HMAC of ``seed``.
+
+    No code of the time step ``last_step``, or an earlier one, is accepted again. ``recovery_codes`` are the SHA-256 of
+    those that are not used.
+    """
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="second_factor")
+    seed = models.CharField(max_length=32)
+    last_step = models.BigIntegerField()
+    recovery_codes = ArrayField(models.CharField(max_length=64))
+    enrolled_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"second factor {self.pk}"
+
+
 class PasswordReset(models.Model):
     """A request to choose a new password. The mail's token is an HMAC, so the database holds no secret.
 
-    Until ``claimed_until`` its user is sent no other mail; ``mailed_at`` is when the mail server had taken this one.
+    No other reset mail is sent to the user before ``claimed_until``. ``mailed_at``: when the mail server accepted this
+    one.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="password_resets")

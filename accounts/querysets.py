@@ -1,4 +1,4 @@
-"""How sessions and password resets are looked up."""
+"""Querysets of sessions and password resets."""
 
 from datetime import timedelta
 from typing import Self
@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 RESET_LIFETIME = timedelta(hours=1)
 MAIL_INTERVAL = timedelta(minutes=1)
-"""A user is sent no second reset mail within this time."""
-SENDING = timedelta(minutes=5)
-"""Longer than a mail takes whose server answers each of some twenty steps just within ``EMAIL_TIMEOUT``."""
+"""The shortest time between two reset mails to one user."""
+SEND_TIMEOUT = timedelta(minutes=5)
+"""Longer than the slowest successful send: about twenty SMTP steps of just under ``EMAIL_TIMEOUT`` each."""
 
 
 class SessionQuerySet(models.QuerySet):
@@ -24,13 +24,18 @@ class SessionQuerySet(models.QuerySet):
 
 class PasswordResetQuerySet(models.QuerySet):
     def live(self) -> Self:
-        """Resets whose mail still opens the account: unused, an hour old at most, and the user's newest."""
+        """Resets whose token is still valid: unused, at most an hour old, and the user's newest."""
         newer = self.model._default_manager.filter(user=models.OuterRef("user"), pk__gt=models.OuterRef("pk"))
         return self.filter(
             ~models.Exists(newer), used_at=None, created_at__gt=Now() - RESET_LIFETIME, user__is_active=True
         )
 
     def due(self) -> Self:
-        """Live resets whose mail is not out, and of whose user none is being sent or was a moment ago."""
+        """Live resets whose mail is not sent, of users to whom no mail is being sent or was sent just before."""
         claimed = self.model._default_manager.filter(user=models.OuterRef("user"), claimed_until__gt=Now())
         return self.live().filter(~models.Exists(claimed), mailed_at=None)
+
+    def unsent(self) -> Self:
+        """Resets that ended without a mail: no server accepted this one's mail, nor that of a newer one."""
+        newer = self.model._default_manager.filter(user=models.OuterRef("user"), pk__gt=models.OuterRef("pk"))
+        return self.filter(~models.Exists(newer), mailed_at=None, used_at=None, user__is_active=True)

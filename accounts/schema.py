@@ -1,4 +1,4 @@
-"""How the API's description tells of signing in. Imported when the application is ready: being defined registers it."""
+"""The authentication schemes in the OpenAPI schema. Defining the classes registers them, so importing is enough."""
 
 from typing import Any
 
@@ -11,12 +11,22 @@ class BearerToken(OpenApiAuthenticationExtension):
     name = "accessToken"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The `access` token of `register`, `login` or `refreshTokens`. Lives for 15 minutes.",
+        }
 
 
 class StreamTicket(OpenApiAuthenticationExtension):
-    target_class = "accounts.stream_access.TicketAuthentication"
+    target_class = "accounts.views.streams.TicketAuthentication"
     name = "streamTicket"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "apiKey", "in": "query", "name": "ticket"}
+        return {
+            "type": "apiKey",
+            "in": "query",
+            "name": "ticket",
+            "description": "The ticket of `createStreamTicket`, for clients that can send no headers.",
+        }

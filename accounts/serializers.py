@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from accounts.models import Session, User, normalize_email, validate_new_email
 from accounts.services.passwords import MAX_LENGTH as PASSWORD_MAX_LENGTH
-from utils.serializers import OnlyText, StrictCharField, StrictSerializer
+from utils.http.serializers import OnlyText, StrictCharField, StrictSerializer
 
 _CONTROLS = ("Cc", "Zl", "Zp")
 
@@ -45,13 +45,14 @@ class NameField(StrictCharField):
 
     def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
-        if any(unicodedata.category(character) in _CONTROLS for character in name):
+        is_short = self.max_length is not None and len(name) <= self.max_length  # else it is refused for that
+        if is_short and any(unicodedata.category(character) in _CONTROLS for character in name):
             self.fail("control_character")
         return name
 
 
 class UserSerializer(serializers.ModelSerializer):
-    """What a user sees of themselves."""
+    """The signed-in user."""
 
     class Meta:
         model = User
@@ -60,52 +61,68 @@ class UserSerializer(serializers.ModelSerializer):
 
 
 class ProfileSerializer(StrictSerializer):
-    """What users may change of themselves."""
+    """What may be changed of a profile."""
 
     name = NameField()
 
 
 class RegistrationSerializer(StrictSerializer):
+    """A new account."""
+
     email = EmailField(validators=[validate_new_email])
     name = NameField(default="")
     password = PasswordField()
 
 
 class LoginSerializer(StrictSerializer):
+    """Who signs in."""
+
     email = EmailField()
     password = PasswordField()
 
 
 class RefreshSerializer(StrictSerializer):
+    """The refresh token of the last pair."""
+
     refresh = StrictCharField(max_length=1024)
 
 
 class PasswordChangeSerializer(StrictSerializer):
+    """The present password and the next one."""
+
     old_password = PasswordField()
     new_password = PasswordField()
 
 
 class PasswordResetSerializer(StrictSerializer):
+    """Whose password is forgotten."""
+
     email = EmailField()
 
 
 class PasswordResetConfirmSerializer(StrictSerializer):
+    """The mail's code and the next password."""
+
     token = StrictCharField(max_length=200)
     new_password = PasswordField()
 
 
 class PasswordSerializer(StrictSerializer):
+    """The password, asked for again."""
+
     password = PasswordField()
 
 
 class TokenPairSerializer(serializers.Serializer):
-    """``access`` goes into the ``Authorization`` header; ``refresh`` is good for one new pair."""
+    """`access` is sent as `Authorization: Bearer …`; `refresh` is good for one exchange."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
 
 
 class SignedInSerializer(serializers.Serializer):
+    """The tokens of a new session, and whose it is."""
+
     access = serializers.CharField(source="tokens.access")
     refresh = serializers.CharField(source="tokens.refresh")
     user = UserSerializer()

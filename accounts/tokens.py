@@ -1,12 +1,12 @@
-"""The three kinds of JWT, all HS256 under ``JWT_SIGNING_KEY``, and none passes for another.
+"""The three kinds of JWT, all HS256 with ``JWT_SIGNING_KEY``; none is accepted in place of another.
 
-An access token has the claims ``u`` (user), ``v`` (token version), ``s`` (session) and ``exp``, and no others. A
-stream ticket has the same and the audience ``stream``; it may stand in a URL, where others may see it. A refresh token
-has ``s``, ``g`` (generation), ``exp`` and the audience ``refresh``; its session's row alone gives it back, byte for
-byte, so no token is ever stored.
+An access token has exactly the claims ``u`` (user), ``v`` (token version), ``s`` (session) and ``exp``. A stream ticket
+has the same claims and the audience ``stream``; it is sent in a URL, which may be logged. A refresh token has ``s``,
+``g`` (generation), ``exp`` and the audience ``refresh``; it is derived from its session's row, byte for byte, so no
+token is stored.
 
-simplejwt's token backend signs and verifies. Its ``Token`` classes are not used: they insist on ``jti``, ``iat`` and
-``token_type``, which would double an access token that is sent with every request.
+simplejwt's token backend signs and verifies. Its ``Token`` classes are not used: they require ``jti``, ``iat`` and
+``token_type``, which would double the length of an access token that is sent with every request.
 """
 
 import time
@@ -21,20 +21,20 @@ from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError
 from rest_framework_simplejwt.settings import api_settings
 
-from utils.exceptions import ApplicationError
+from utils.http.errors import ApplicationError
 
 ACCESS_LIFETIME: timedelta = api_settings.ACCESS_TOKEN_LIFETIME
 REFRESH_LIFETIME: timedelta = api_settings.REFRESH_TOKEN_LIFETIME
 TICKET_LIFETIME = timedelta(minutes=15)
 
 _MAX_LENGTH = 512
-_REMEMBERED = 16_384  # about 6 MB, one token for each of 10,000 users and their renewed ones
+_CACHED_TOKENS = 16_384  # about 6 MB; enough for the current tokens of 10,000 users and renewed ones
 _REFRESH_AUDIENCE = "refresh"
 _STREAM_AUDIENCE = "stream"
 
 
 class InvalidToken(ApplicationError):
-    """The token is none of ours, altered, expired, revoked or of the other kind. The answer is the same for all."""
+    """The token is foreign, altered, expired, revoked or of another kind. The response does not say which."""
 
     code = "token_invalid"
     status_code = HTTPStatus.UNAUTHORIZED
@@ -46,7 +46,7 @@ class InvalidToken(ApplicationError):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """Who a verified access token or ticket speaks for. ``expires_at`` in seconds since 1970."""
+    """The claims of a verified access token or ticket. ``expires_at`` is in seconds since 1970."""
 
     user_id: int
     token_version: int
@@ -56,7 +56,7 @@ class AccessClaims:
 
 @dataclass(frozen=True, slots=True)
 class RefreshClaims:
-    """Which generation of which session a verified refresh token is."""
+    """The claims of a verified refresh token."""
 
     session_id: int
     generation: int
@@ -91,9 +91,9 @@ def issue_access(
 
 
 def read_access(token: str) -> AccessClaims:
-    """Verify an access token; a token seen before costs a look-up.
+    """Verify an access token; verified tokens are cached.
 
-    Says nothing about whether its session still stands. Raises ``InvalidToken``.
+    Does not check whether its session is still live. Raises ``InvalidToken``.
     """
     claims = _verify_access(token)
     if claims.expires_at <= time.time():
@@ -101,9 +101,9 @@ def read_access(token: str) -> AccessClaims:
     return claims
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHED_TOKENS)
 def _verify_access(token: str) -> AccessClaims:
-    # Only successes are remembered; whether they have expired since is the caller's question.
+    # Only valid tokens are cached; the caller checks whether they have expired since.
     return _access_claims(_decode(_access_backend, token, {"u", "v", "s", "exp"}))
 
 
@@ -114,7 +114,7 @@ def _access_claims(claims: dict[str, Any]) -> AccessClaims:
 
 
 def issue_ticket(*, user_id: int, token_version: int, session_id: int, lifetime: timedelta = TICKET_LIFETIME) -> str:
-    """Sign a ticket that opens this user's event streams, and nothing else, as long as the session lives."""
+    """Sign a ticket that gives access to this user's event streams only, while the session is live."""
     expires_at = datetime.now(UTC) + lifetime
     return _ticket_backend.encode(
         {"u": user_id, "v": token_version, "s": session_id, "exp": int(expires_at.timestamp())}
@@ -127,12 +127,12 @@ def read_ticket(ticket: str) -> AccessClaims:
 
 
 def issue_refresh(*, session_id: int, generation: int, expires_at: datetime) -> str:
-    """Sign the refresh token that this state of a session's row stands for."""
+    """Sign the refresh token of this generation of a session."""
     return _refresh_backend.encode({"s": session_id, "g": generation, "exp": int(expires_at.timestamp())})
 
 
 def read_refresh(token: str) -> RefreshClaims:
-    """Verify a refresh token; only the session's row tells whether it is the current one. Raises ``InvalidToken``."""
+    """Verify a refresh token, but not whether it is the session's current one. Raises ``InvalidToken``."""
     claims = _decode(_refresh_backend, token, {"s", "g", "exp", "aud"})
     return RefreshClaims(session_id=claims["s"], generation=claims["g"])
 

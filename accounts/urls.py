@@ -1,10 +1,9 @@
-"""Paths of accounts, below ``/api/``."""
+"""URL paths of accounts, below ``/api/``."""
 
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from accounts import views
-from accounts.tickets import StreamTicketView
 
 router = SimpleRouter(use_regex_path=False)
 router.register("auth/sessions", views.SessionViewSet, basename="session")
@@ -15,7 +14,7 @@ urlpatterns = [
     path("auth/refresh/", views.RefreshView.as_view(), name="refresh"),
     path("auth/logout/", views.LogoutView.as_view(), name="logout"),
     path("auth/logout-all/", views.LogoutAllView.as_view(), name="logout-all"),
-    path("auth/stream-ticket/", StreamTicketView.as_view(), name="stream-ticket"),
+    path("auth/stream-ticket/", views.StreamTicketView.as_view(), name="stream-ticket"),
     path("auth/password/change/", views.PasswordChangeView.as_view(), name="password-change"),
     path("auth/password/reset/", views.PasswordResetView.as_view(), name="password-reset"),
     path("auth/password/reset/confirm/", views.PasswordResetConfirmView.as_view(), name="password-reset-confirm"),

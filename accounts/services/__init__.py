@@ -1,1 +1,1 @@
-"""Every write to accounts: signing in, sessions, passwords, profiles, and leaving with one's data."""
+"""All writes to accounts: login, sessions, passwords, profiles, deletion; and the export of a user's data."""

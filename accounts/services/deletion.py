@@ -1,9 +1,8 @@
-"""Leaving: everything of a user goes, in the database and in Redis."""
+"""Account deletion: removes all data of a user from the database and from Redis."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-from uuid import UUID
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
@@ -11,22 +10,19 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.backends.cached_db import SessionStore
 from django.contrib.sessions.models import Session as AdminSession
-from django.db.models import QuerySet
 from redis import Redis
 
-from accounts.models import PasswordReset, Session, User
+from accounts.models import User
 from accounts.services import passwords
 from accounts.services.sessions import end_all_sessions
-from ai_tasks import progress
-from ai_tasks.models import AITask
-from notes.models import Chapter, Note, NoteVersion, Topic
-from notifications import inbox, quarantine
-from notifications.models import Notification
-from utils.batching import batch_query
-from utils.caching import changing_pages_of, dirty_key, token_key
-from utils.models import IdempotencyRecord
-from utils.redis import RedisUnavailable, redis_guard
-from utils.throttling import limits_of
+from utils.admission.throttling import limits_of
+from utils.database.batching import batch_query, deleted_batches
+from utils.page_cache.invalidation import changing_pages_of
+from utils.page_cache.keys import pattern_of_pages, token_key, writers_key
+from utils.page_cache.lookup import drop_pages_of
+from utils.personal_data import parts
+from utils.redis.client import RedisUnavailable, redis_guard
+from utils.streaming.user_events import user_events_key
 
 logger = logging.getLogger(__name__)
 
@@ -34,90 +30,65 @@ BATCH = 500
 
 
 def delete_my_account(*, user_id: int, password: str) -> None:
-    """Delete the signed-in user with everything of theirs. Raises ``WrongPassword``."""
+    """Delete the signed-in user and all their data. Raises ``WrongPassword``."""
     passwords.confirm(user_id=user_id, password=password, field="password")
     delete_account(user_id=user_id)
 
 
 def delete_account(*, user_id: int) -> None:
-    """Delete a user with everything of theirs, in bounded batches, leaves first.
+    """Delete a user and all their data in bounded batches, referencing rows before referenced ones.
 
-    Their tokens end first, so nothing new comes in meanwhile. Cut off half-way, what is left belongs to a user who can
-    sign in and delete it again. A worker that is busy with one of their AI tasks finds its row gone and stops.
+    The user's tokens are revoked first, so that no new data is written meanwhile. If the deletion is interrupted, the
+    user can sign in and delete the rest. A worker that runs one of their AI tasks finds its row gone and stops.
     Raises ``User.DoesNotExist``.
     """
     end_all_sessions(user_id=user_id)
-    unfinished = AITask.objects.filter(user_id=user_id, status__in=AITask.UNFINISHED)
-    unfinished_ids = list(unfinished.values_list("pk", flat=True))
-    for queryset in _belongings(user_id):
-        for ids in _delete_in_batches(user_id, queryset):
-            if queryset.model is AITask:
-                _unlink(key for task_id in ids for key in (progress.live_key(task_id), progress.events_key(task_id)))
+    registered = list(reversed(parts()))  # referencing rows first
+    finish = [part.prepare_deletion(user_id) for part in registered if part.prepare_deletion is not None]
+    for rows in (rows for part in registered for rows in part.rows(user_id)):
+        for ids in deleted_batches(rows.queryset, batch_size=BATCH, transaction_of=partial(changing_pages_of, user_id)):
+            _unlink(rows.redis_keys(ids))
     _delete_admin_sessions(user_id)
     with changing_pages_of(user_id):
-        # Waits for writers that were let in before; what they wrote goes by the cascade.
+        # Waits for writers that were admitted before the revocation; the cascade deletes what they wrote.
         user = User.objects.select_for_update().get(pk=user_id)
         user.delete()
-        # What operators did to the account stays on record, without the address that it had.
+        # The admin's log of changes to the account is kept, without its email address.
         about_users = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User))
         about_users.filter(object_id=str(user_id)).update(object_repr="")
-    _forget_in_redis(user_id, unfinished_ids)
-
-
-def _belongings(user_id: int) -> list[QuerySet[Any]]:
-    """Everything that may be numerous, each before what it points to."""
-    return [
-        Notification.objects.filter(user_id=user_id),
-        IdempotencyRecord.objects.filter(user_id=user_id),
-        AITask.objects.filter(user_id=user_id),
-        NoteVersion.objects.filter(note__user_id=user_id),
-        Topic.objects.filter(chapter__note__user_id=user_id),
-        Chapter.objects.filter(note__user_id=user_id),
-        Note.objects.filter(user_id=user_id),
-        PasswordReset.objects.filter(user_id=user_id),
-        Session.objects.filter(user_id=user_id),
-    ]
-
-
-def _delete_in_batches(user_id: int, queryset: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Delete the rows in transactions of at most ``BATCH``, without loading their text; yield the ids that went."""
-    while ids := list(queryset.order_by("pk").values_list("pk", flat=True)[:BATCH]):
-        with changing_pages_of(user_id):
-            queryset.model._default_manager.filter(pk__in=ids).only("pk").delete()
-        yield ids
+    _delete_redis_keys(user_id, finish)
 
 
 def _delete_admin_sessions(user_id: int) -> None:
-    """Only operators have any, so they are few, and only their text tells whose they are."""
-    for some in batch_query(AdminSession.objects.all(), batch_size=BATCH):
-        for session in some:
+    """Scan all admin sessions: there are few, as only operators have any, and the user id is in their encoded data."""
+    for batch in batch_query(AdminSession.objects.all(), batch_size=BATCH):
+        for session in batch:
             if session.get_decoded().get(SESSION_KEY) == str(user_id):
-                SessionStore(session.session_key).delete()  # the cached copy, too
+                SessionStore(session.session_key).delete()  # also deletes the cached copy
 
 
-def _forget_in_redis(user_id: int, unfinished_ids: Sequence[UUID]) -> None:
-    """Remove what Redis holds under the user's id; the marks against their tokens stand until they expire."""
+def _delete_redis_keys(user_id: int, finish: Iterable[Callable[[], None]]) -> None:
+    """Delete the user's keys in Redis, but for the revocation markers of their tokens, which expire."""
     scopes: dict[str, str | None] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
     try:
         with redis_guard() as client:
-            progress.silence(unfinished_ids)
-            quarantine.forget(user_id)
+            for finish_part in finish:
+                finish_part()
             client.unlink(
-                inbox.entries_key(user_id),
-                inbox.order_key(user_id),
-                inbox.readers_key(user_id),
-                progress.user_events_key(user_id),
+                *(key for part in parts() for key in part.redis_keys(user_id)),
+                user_events_key(user_id),
                 token_key(user_id),
-                dirty_key(user_id),
+                writers_key(user_id),
                 *(limit.key(user_id) for limit in limits_of(scopes)),
             )
-            # Rendered pages expire within minutes; leaving is the one time they are worth a walk over all keys.
-            _unlink_found(client, f"page:*:{user_id}:*")
+            drop_pages_of(user_id)
+            # What the release before stored is found by a scan over all keys only, which a deletion is worth.
+            _unlink_matching(client, pattern_of_pages(user_id))
     except RedisUnavailable:
-        logger.warning("User %d was deleted while Redis was unreachable; what it holds of them expires.", user_id)
+        logger.warning("User %d was deleted while Redis was unreachable; their keys in Redis will expire.", user_id)
 
 
-def _unlink_found(client: Redis, pattern: str) -> None:
+def _unlink_matching(client: Redis, pattern: str) -> None:
     cursor = 0
     while True:
         cursor, keys = client.scan(cursor, match=pattern, count=BATCH)
@@ -128,8 +99,10 @@ def _unlink_found(client: Redis, pattern: str) -> None:
 
 
 def _unlink(keys: Iterable[str]) -> None:
+    if not (unwanted := list(keys)):
+        return
     try:
         with redis_guard() as client:
-            client.unlink(*keys)
+            client.unlink(*unwanted)
     except RedisUnavailable:
-        return  # every one of them expires
+        return  # all of these keys expire

@@ -1,4 +1,4 @@
-"""Forgotten passwords: a row for each request, a mail that workers send once, a token that only the row gives back."""
+"""Password resets: a row for each request, a mail that workers send once, and a token derived from the row."""
 
 import logging
 import smtplib
@@ -17,20 +17,20 @@ from django.template.loader import render_to_string
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from accounts.models import PasswordReset, User, normalize_email
-from accounts.querysets import MAIL_INTERVAL, RESET_LIFETIME, SENDING
+from accounts.querysets import MAIL_INTERVAL, RESET_LIFETIME, SEND_TIMEOUT
 from accounts.services import passwords
-from accounts.services.steady_time import wait_out
-from utils.exceptions import ApplicationError
-from utils.messaging import publish
+from accounts.services.constant_time_response import pad_response_time
+from utils.http.errors import ApplicationError
+from utils.redis.broker import publish
 
 logger = logging.getLogger(__name__)
 
 SEND_TASK = "accounts.send_password_reset"
 _DUE_LIMIT = 500
-_NOBODY = 0
+_NO_RESET_ID = 0
 
-# One statement, so that an address without an account takes the same path. A request that comes right after another
-# leaves that one's mail good.
+# One statement, so that an address without an account takes the same code path. A request right after another one makes
+# no new row, so that the first mail stays valid.
 _REQUEST = """
 INSERT INTO accounts_passwordreset (user_id, created_at)
 SELECT id, now()
@@ -55,19 +55,19 @@ class InvalidResetToken(ApplicationError):
 
 
 def request_reset(*, email: str) -> None:
-    """Have a reset mail sent if an active user has this address. Takes the same time if not, and tells nobody."""
+    """Queue a reset mail if an active user has this address. Takes the same time, and returns the same, if none has."""
     started = time.monotonic()
     params: dict[str, Any] = {"email": normalize_email(email), "interval": MAIL_INTERVAL}
     with connection.cursor() as cursor:
         cursor.execute(_REQUEST, params)
         row = cursor.fetchone()
-    reset_id = row[0] if row else _NOBODY
+    reset_id = row[0] if row else _NO_RESET_ID
     transaction.on_commit(partial(publish, SEND_TASK, reset_id), robust=True)
-    wait_out(started)
+    pad_response_time(started)
 
 
-def confirm_reset(*, token: str, new_password: str) -> None:
-    """Set a new password by a mail's token; every session ends.
+def confirm_reset(*, token: str, new_password: str) -> int:
+    """Set a new password by a reset mail's token, and return whose it is; all sessions end.
 
     Raises ``InvalidResetToken``, ``UnacceptablePassword``.
     """
@@ -75,36 +75,42 @@ def confirm_reset(*, token: str, new_password: str) -> None:
     passwords.require_acceptable(password=new_password, user=reset.user, field="new_password")
     encoded = make_password(new_password)
     with transaction.atomic():
-        # The user's row is locked first, as everywhere, and the token is spent last but under that lock.
+        # The user's row is locked first, as everywhere; the token is used under that lock.
         _lock_user(reset.user_id)
         if not PasswordReset.objects.live().filter(pk=reset.pk).update(used_at=Now()):
             raise InvalidResetToken
         passwords.replace(user_id=reset.user_id, encoded=encoded)
+    return reset.user_id
 
 
 def send_mail(reset_id: int) -> bool:
-    """Send the mail of one request unless that is done, under way or pointless; whether it was sent.
+    """Send a reset's mail, unless it was sent, is being sent or its token is invalid; return whether it was sent.
 
-    Safe to call any number of times: the row is claimed under its user's lock for as long as a send may take. The claim
-    ends ``MAIL_INTERVAL`` after the send; then a mail that its server did not take is due again.
+    Safe to call any number of times: the row is claimed, under its user's lock, for the longest time that a send may
+    take. The claim ends ``MAIL_INTERVAL`` after the send; a mail that could not be made or sent is then due again,
+    until its token expires. ``sessions.purge_expired`` reports mails that were never sent.
     """
     reset = PasswordReset.objects.select_related("user").filter(pk=reset_id).first()
     if reset is None:
         return False
     with transaction.atomic():
         _lock_user(reset.user_id)
-        if not PasswordReset.objects.due().filter(pk=reset_id).update(claimed_until=Now() + SENDING):
+        if not PasswordReset.objects.due().filter(pk=reset_id).update(claimed_until=Now() + SEND_TIMEOUT):
             return False
     try:
         sanitize_address(reset.user.email, settings.DEFAULT_CHARSET)
     except ValueError:
-        logger.warning("The mail of password reset %d has an address that no server can take.", reset_id)
+        logger.error("Password reset %d is given up: no mail server can take its address.", reset_id)
         PasswordReset.objects.filter(pk=reset_id).update(used_at=Now())
         return False
     try:
         _message(reset).send()
-    except (smtplib.SMTPException, OSError) as error:
-        logger.warning("The mail of password reset %d was not sent: %s", reset_id, type(error).__name__)
+    except (smtplib.SMTPException, OSError, ValueError) as error:  # the last: a mail that cannot be made
+        logger.error(
+            "The mail of password reset %d was not sent (%s). It is tried each minute until its token expires.",
+            reset_id,
+            type(error).__name__,
+        )
         PasswordReset.objects.filter(pk=reset_id).update(claimed_until=Now() + MAIL_INTERVAL)
         return False
     PasswordReset.objects.filter(pk=reset_id).update(mailed_at=Now(), claimed_until=Now() + MAIL_INTERVAL)
@@ -112,7 +118,7 @@ def send_mail(reset_id: int) -> bool:
 
 
 def publish_due() -> int:
-    """Queue the mails that nobody sent, such as those asked for while the broker was away; return how many."""
+    """Queue mails that were not sent, such as those requested while the broker was unavailable; return how many."""
     due = list(PasswordReset.objects.due().order_by("pk").values_list("pk", flat=True)[:_DUE_LIMIT])
     return sum(publish(SEND_TASK, reset_id) for reset_id in due)
 
@@ -127,7 +133,7 @@ def _lock_user(user_id: int) -> None:
 
 
 def _signature(reset: PasswordReset) -> str:
-    # With the address that it was sent to: who reads there may no longer be the user.
+    # The address is part of the signature: after a change of address, whoever reads the old one must not use the token.
     row = f"{reset.pk}:{reset.user_id}:{reset.created_at.isoformat()}:{reset.user.email}"
     return salted_hmac("accounts.password-reset", row, algorithm="sha256").hexdigest()
 
@@ -143,7 +149,8 @@ def _find(token: str) -> PasswordReset:
 
 
 def _message(reset: PasswordReset) -> EmailMultiAlternatives:
-    # Without the user's name: whoever registers somebody else's address chooses it, and would write in our mail.
+    # Without the user's name: someone who registers another person's address chooses the name, and could put text into
+    # our mail.
     context = {"token": token_of(reset), "minutes": int(RESET_LIFETIME.total_seconds() // 60)}
     message = EmailMultiAlternatives(
         subject="Choose a new password for NoteAssist AI",

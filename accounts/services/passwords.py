@@ -9,15 +9,15 @@ from django.db import transaction
 
 from accounts.hashers import CURRENT_KIND, kind_of
 from accounts.models import User, normalize_email
-from accounts.services import equal_work
+from accounts.services import constant_time_login
 from accounts.services.sessions import Device, SessionNotOpened, TokenPair, end_all_sessions, open_session
-from utils.exceptions import ApplicationError, InvalidRequest
+from utils.http.errors import ApplicationError, InvalidRequest
 
 MAX_LENGTH = 1024
 
 
 class WrongPassword(ApplicationError):
-    """The signed-in user's own password, asked for once more, is another one."""
+    """The signed-in user did not confirm the request with their current password."""
 
     code = "wrong_password"
     status_code = HTTPStatus.BAD_REQUEST
@@ -40,26 +40,26 @@ class UnacceptablePassword(InvalidRequest):
 
 
 def authenticate(*, email: str, password: str) -> User | None:
-    """The active user with this address and this password, whose outdated hash is replaced.
+    """Return the active user with this email and password, or None; an outdated hash is upgraded.
 
-    Whatever is wrong, finding nobody takes the same work. Raises ``TooManyChecks``.
+    A failure takes the same work, whatever its reason. Raises ``TooManyChecks``.
     """
     user = User.objects.filter(email=normalize_email(email)).first()
     encoded = user.password if user is not None else UNUSABLE_PASSWORD_PREFIX
     kind = kind_of(encoded)
     is_outdated = kind not in (None, CURRENT_KIND)
-    may_enter = user is not None and user.is_active
-    # Our own kind comes first, whatever is stored: who is turned away then has done the same as everybody. For a
-    # password that nobody can enter, Django hashes for nothing.
+    may_sign_in = user is not None and user.is_active
+    # A hash of the current kind is always checked first, so that a request refused by TooManyChecks has done the same
+    # work as any other. For an unusable password Django checks a dummy hash.
     is_correct, _ = verify_password(password, UNUSABLE_PASSWORD_PREFIX if is_outdated else encoded)
-    if not is_correct or not may_enter:
-        kinds = equal_work.outdated_kinds() | ({kind} if kind and is_outdated else set())
+    if not is_correct or not may_sign_in:
+        kinds = constant_time_login.outdated_hash_kinds() | ({kind} if kind and is_outdated else set())
         if kinds:
-            with equal_work.turn():
+            with constant_time_login.checking_outdated_hashes():
                 if is_outdated:
                     is_correct, _ = verify_password(password, encoded)
-                equal_work.spend(password, kinds, done=kind)
-    if user is None or not may_enter or not is_correct:
+                constant_time_login.check_dummy_hashes(password, kinds, done=kind)
+    if user is None or not may_sign_in or not is_correct:
         return None
     if is_outdated:
         upgrade(user=user, password=password)
@@ -67,14 +67,14 @@ def authenticate(*, email: str, password: str) -> User | None:
 
 
 def upgrade(*, user: User, password: str) -> None:
-    """Store a password that was just found right by the preferred hasher, unless it was changed meanwhile."""
+    """Hash a verified password with the current hasher and store it, unless the password was changed meanwhile."""
     encoded = make_password(password)
     if User.objects.filter(pk=user.pk, password=user.password).update(password=encoded):
         user.password = encoded
 
 
 def require_acceptable(*, password: str, user: User, field: str) -> None:
-    """Raise ``UnacceptablePassword``, pointing at ``field``, unless the password keeps every rule."""
+    """Raise ``UnacceptablePassword``, pointing at ``field``, unless the password passes every validator."""
     try:
         validate_password(password, user)
     except ValidationError as error:
@@ -82,7 +82,7 @@ def require_acceptable(*, password: str, user: User, field: str) -> None:
 
 
 def confirm(*, user_id: int, password: str, field: str) -> User:
-    """Return the signed-in user if the password is theirs. Raises ``WrongPassword`` at ``field``."""
+    """Return the signed-in user if the password is correct. Raises ``WrongPassword``, pointing at ``field``."""
     user = User.objects.filter(pk=user_id, is_active=True).first()
     if user is None or not verify_password(password, user.password)[0]:
         raise WrongPassword(field)
@@ -90,7 +90,7 @@ def confirm(*, user_id: int, password: str, field: str) -> User:
 
 
 def change(*, user_id: int, old_password: str, new_password: str, device: Device) -> TokenPair:
-    """Replace the user's own password: every session ends, and a new one begins on this device.
+    """Change the user's own password: all sessions end, and a new one begins on this device.
 
     Raises ``WrongPassword``, ``UnacceptablePassword``.
     """
@@ -108,6 +108,6 @@ def change(*, user_id: int, old_password: str, new_password: str, device: Device
 
 
 def replace(*, user_id: int, encoded: str) -> None:
-    """Store a password by its hash, whatever the old one was; every session ends. Inside the caller's transaction."""
+    """Store a password hash without checking the old password; all sessions end. Call it inside a transaction."""
     User.objects.filter(pk=user_id).update(password=encoded)
     end_all_sessions(user_id=user_id)

@@ -1,4 +1,4 @@
-"""Sessions: one for each login on each device, renewed by refresh tokens that only their rows can give back."""
+"""Sessions: one for each login on each device, renewed by refresh tokens that are derived from their rows."""
 
 import logging
 from collections.abc import Iterable
@@ -11,20 +11,23 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from accounts import state
+from accounts import session_state
 from accounts.models import PasswordReset, Session, User
 from accounts.querysets import RESET_LIFETIME
 from accounts.tokens import REFRESH_LIFETIME, InvalidToken, issue_access, issue_refresh, read_refresh
+from NoteAssist_AI.monitoring import audit
+from utils.database.batching import delete_in_batches
 
 logger = logging.getLogger(__name__)
 
 RETRY_WINDOW = timedelta(seconds=10)
-"""How long the previous refresh token still works: its answer may have been lost on the way to the client."""
+"""How long the previous refresh token still works, as its response may not have reached the client."""
+MAX_AGE = timedelta(days=90)
+"""How long a session may be renewed after its sign-in. Then the user signs in again."""
 PURGE_BATCH = 1000
-_PURGE_BATCHES = 100
 
-# The user's row is share-locked, so a session begins either before a change of password, which then revokes it, or
-# after it, when the version that the caller has checked a password against is gone.
+# The user's row is share-locked. So a session begins either before a change of password, which then revokes it, or
+# after it; then the token version is not the one that the caller checked the password at, and no row is inserted.
 _OPEN = """
 INSERT INTO accounts_session (user_id, generation, user_agent, ip, rotated_at, created_at, expires_at)
 SELECT id, 1, %(user_agent)s::varchar, %(ip)s::inet, now(), now(), now() + %(lifetime)s::interval
@@ -34,16 +37,20 @@ SELECT id, 1, %(user_agent)s::varchar, %(ip)s::inet, now(), now(), now() + %(lif
 RETURNING id, generation, rotated_at, expires_at
 """
 
-# One statement for both the current generation, which is replaced, and its retry, which finds it replaced already: of
-# requests that come together the first rotates, and the others see its row once it is committed.
+# One statement handles both the current generation, which it replaces, and a retry, which finds it replaced already. Of
+# concurrent requests the first rotates; the others read its row once it is committed.
 _ROTATE = """
 UPDATE accounts_session AS session
    SET generation = %(generation)s + 1,
        rotated_at = CASE WHEN generation = %(generation)s THEN now() ELSE rotated_at END,
-       expires_at = CASE WHEN generation = %(generation)s THEN now() + %(lifetime)s::interval ELSE expires_at END
+       expires_at = CASE
+           WHEN generation = %(generation)s
+           THEN LEAST(now() + %(lifetime)s::interval, created_at + %(max_age)s::interval)
+           ELSE expires_at
+       END
   FROM accounts_user AS owner
  WHERE session.id = %(session)s AND owner.id = session.user_id AND owner.is_active
-   AND revoked_at IS NULL AND expires_at > now()
+   AND revoked_at IS NULL AND expires_at > now() AND created_at > now() - %(max_age)s::interval
    AND (generation = %(generation)s
         OR (generation = %(generation)s + 1 AND rotated_at > now() - %(retry_window)s::interval))
 RETURNING session.id, generation, rotated_at, expires_at, owner.id, token_version
@@ -52,7 +59,7 @@ RETURNING session.id, generation, rotated_at, expires_at, owner.id, token_versio
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a session is used from, as far as the request tells."""
+    """The device that a session is used from, as far as the request's headers show it."""
 
     user_agent: str = ""
     address: str = ""
@@ -65,7 +72,7 @@ class TokenPair:
 
 
 class SessionNotOpened(Exception):
-    """The user was disabled, deleted or given another password while the request was under way."""
+    """The user was disabled or deleted, or the password was changed, during the request."""
 
 
 def open_session(*, user_id: int, token_version: int, device: Device) -> TokenPair:
@@ -86,10 +93,10 @@ def open_session(*, user_id: int, token_version: int, device: Device) -> TokenPa
 
 
 def refresh(*, token: str) -> TokenPair:
-    """Exchange a session's refresh token for its next pair.
+    """Exchange a session's refresh token for its next token pair.
 
-    The previous token gets the current pair again for ``RETRY_WINDOW``. Any other token of the session means that two
-    parties hold it, and revokes the session. Raises ``InvalidToken``.
+    For ``RETRY_WINDOW`` the previous token returns the current pair again. Any other token of the session shows that it
+    was copied, and revokes the session. Raises ``InvalidToken``.
     """
     claims = read_refresh(token)
     row = _fetch_row(
@@ -98,6 +105,7 @@ def refresh(*, token: str) -> TokenPair:
             "session": claims.session_id,
             "generation": claims.generation,
             "lifetime": REFRESH_LIFETIME,
+            "max_age": MAX_AGE,
             "retry_window": RETRY_WINDOW,
         },
     )
@@ -109,7 +117,7 @@ def refresh(*, token: str) -> TokenPair:
 
 
 def revoke(*, session_id: int, user_id: int) -> bool:
-    """End one session of the user; False if there is no such live session of theirs."""
+    """End one session of the user; False if the user has no such live session."""
     revoked = Session.objects.owned_by(user_id).filter(pk=session_id, revoked_at=None, expires_at__gt=Now())
     if not revoked.update(revoked_at=Now()):
         return False
@@ -120,7 +128,7 @@ def revoke(*, session_id: int, user_id: int) -> bool:
 def end_all_sessions(*, user_id: int) -> int:
     """Revoke all of the user's sessions, access tokens and password resets; return their new token version.
 
-    Opens a transaction, or joins the caller's: what justifies this must commit together with it.
+    Opens a transaction, or joins the caller's, so that the change which requires this commits together with it.
     """
     with transaction.atomic():
         version = raise_token_version(user_id=user_id)
@@ -130,40 +138,36 @@ def end_all_sessions(*, user_id: int) -> int:
 
 
 def raise_token_version(*, user_id: int) -> int:
-    """End the user's access tokens, which their sessions may renew; return the new version."""
+    """Invalidate the user's access tokens, which their sessions may renew; return the new version."""
     with transaction.atomic():
         User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
         version = User.objects.values_list("token_version", flat=True).get(pk=user_id)
-        transaction.on_commit(partial(state.token_version_raised, user_id, version), robust=True)
+        transaction.on_commit(partial(session_state.mark_token_version_raised, user_id, version), robust=True)
     return version
 
 
 def purge_expired() -> int:
-    """Delete sessions and password resets that have expired, in bounded batches; return how many rows went."""
+    """Delete expired sessions and password resets in bounded batches; return the number of deleted rows."""
     expired_resets = PasswordReset.objects.filter(created_at__lt=Now() - RESET_LIFETIME)
-    return _purge(Session.objects.filter(expires_at__lt=Now())) + _purge(expired_resets)
-
-
-def _purge(expired: Any) -> int:
-    purged = 0
-    for _ in range(_PURGE_BATCHES):
-        batch = list(expired.values_list("pk", flat=True)[:PURGE_BATCH])
-        purged += expired.model.objects.filter(pk__in=batch).delete()[0]
-        if len(batch) < PURGE_BATCH:
-            break
-    return purged
+    unsent = list(expired_resets.unsent().order_by("pk").values_list("pk", flat=True)[:PURGE_BATCH])
+    if unsent:
+        logger.error("No mail could be sent for %d password resets, which have ended: %s", len(unsent), unsent[:20])
+    expired_sessions = Session.objects.filter(expires_at__lt=Now())
+    return sum(delete_in_batches(rows, batch_size=PURGE_BATCH) for rows in (expired_sessions, expired_resets))
 
 
 def _revoke_replayed(session_id: int, generation: int) -> None:
-    # The current generation gets here when its user is disabled: nothing of it has leaked.
+    # The current generation fails only when the session ended or its user is disabled: that is no sign of a copy.
     replayed = Session.objects.filter(pk=session_id, revoked_at=None).exclude(generation=generation)
     if replayed.update(revoked_at=Now()):
-        logger.warning("A used refresh token of session %d came back; the session is revoked.", session_id)
+        logger.warning("A refresh token of session %d was used twice; the session is revoked.", session_id)
+        user_id = Session.objects.filter(pk=session_id).values_list("user_id", flat=True).first()
+        audit.record("session_revoked", "refresh_token_replayed", user_id=user_id)
         _mark_revoked([session_id])
 
 
 def _mark_revoked(session_ids: Iterable[int]) -> None:
-    transaction.on_commit(partial(state.session_revoked, session_ids), robust=True)
+    transaction.on_commit(partial(session_state.mark_revoked, session_ids), robust=True)
 
 
 def _fetch_row(sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:
@@ -181,7 +185,7 @@ def _pair(
     user_id: int,
     token_version: int,
 ) -> TokenPair:
-    """The pair that a session's row stands for: the same one as often as it is asked for."""
+    """The token pair of a session's row; the same row always gives the same pair."""
     return TokenPair(
         access=issue_access(user_id=user_id, token_version=token_version, session_id=session_id, issued_at=rotated_at),
         refresh=issue_refresh(session_id=session_id, generation=generation, expires_at=expires_at),

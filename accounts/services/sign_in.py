@@ -1,4 +1,4 @@
-"""Coming in: registering and logging in."""
+"""Registration and login."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,11 +10,11 @@ from django.db import IntegrityError, transaction
 from accounts.models import User, normalize_email
 from accounts.services import passwords
 from accounts.services.sessions import Device, SessionNotOpened, TokenPair, open_session
-from utils.exceptions import ApplicationError
+from utils.http.errors import ApplicationError
 
 
 class InvalidCredentials(ApplicationError):
-    """No active user has this address and this password; which of the three it is, nobody is told."""
+    """No active user has this email and password. The response does not say which of them is wrong."""
 
     code = "invalid_credentials"
     status_code = HTTPStatus.UNAUTHORIZED
@@ -56,9 +56,9 @@ def register(*, email: str, name: str, password: str, device: Device) -> SignedI
 
 
 def log_in(*, email: str, password: str, device: Device) -> SignedIn:
-    """Begin a session: one read and one write, or two of each if the stored password is out of date.
+    """Begin a session: one read and one write, or two of each if the stored hash is outdated.
 
-    Raises ``InvalidCredentials``, after the same work whatever is wrong, and ``TooManyChecks``.
+    Raises ``InvalidCredentials``, after the same work whatever the reason, and ``TooManyChecks``.
     """
     user = passwords.authenticate(email=email, password=password)
     if user is None:

@@ -1,4 +1,4 @@
-"""What users and operators change about an account."""
+"""Changes of an account by its user or by operators."""
 
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
@@ -6,7 +6,8 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import passwords
 from accounts.services.sessions import raise_token_version
-from utils.caching import changing_pages_of
+from NoteAssist_AI.monitoring import audit
+from utils.page_cache.invalidation import changing_pages_of
 
 
 def rename(*, user_id: int, name: str) -> None:
@@ -17,9 +18,9 @@ def rename(*, user_id: int, name: str) -> None:
 
 
 def change_account(*, user_id: int, email: str, name: str, is_active: bool, is_staff: bool) -> None:
-    """Change an account as an operator; a change of what it may do ends its access tokens at once.
+    """Change an account as an operator; a change of its permissions invalidates its access tokens at once.
 
-    Sessions stay, so a user who is made active again need not sign in. Raises ``User.DoesNotExist``.
+    Sessions are kept, so a reactivated user need not sign in again. Raises ``User.DoesNotExist``.
     """
     with changing_pages_of(user_id):
         before = User.objects.select_for_update(no_key=True).only("is_active", "is_staff").get(pk=user_id)
@@ -29,7 +30,8 @@ def change_account(*, user_id: int, email: str, name: str, is_active: bool, is_s
 
 
 def set_password(*, user_id: int, password: str | None) -> None:
-    """Set a password as an operator, or with None one that nobody can enter; every session ends."""
+    """Set a password as an operator, or make it unusable with None; all sessions end."""
     encoded = make_password(password)
     with transaction.atomic():
         passwords.replace(user_id=user_id, encoded=encoded)
+    audit.record("password_change", "by_operator", user_id=user_id)

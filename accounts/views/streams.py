@@ -1,12 +1,11 @@
-"""Who may open an event stream: the base of the views that answer with one."""
+"""The base of views that respond with an event stream: authentication, limits and the end of a stream's session."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import starmap
 from typing import Any
 
 from django.http import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -14,17 +13,19 @@ from rest_framework.views import APIView
 from accounts.authentication import SessionJWTAuthentication, claims_of
 from accounts.models import Session
 from accounts.tokens import AccessClaims, read_ticket
-from utils.admission import Subject
-from utils.ended_rows import EndedRows
-from utils.sse import MEDIA_TYPE
-from utils.sse_clients import StreamClient
+from utils.admission.gate import Subject
+from utils.streaming.clients import StreamClient, TooManyStreams
+from utils.streaming.liveness import LivenessPoller
+from utils.streaming.sse import MEDIA_TYPE, InvalidLastEventId
 
-OPENING_AT_ONCE = 16
+_EVENT_ID = {"type": "string", "pattern": "^[0-9]{1,19}-([0-9]{1,19}|end)$"}
+MAX_OPENING = 16
 ACCESS_CHECK_SECONDS = 30
-"""How often rows are asked whether sessions still stand. No mark of Redis is needed for it, which may be missing."""
+"""How often the sessions of open streams are checked in the database, as a revocation marker in Redis may be missing.
+"""
 
-# When a process has been restarted all its clients come at once. Those that wait here need no connection yet.
-_doors = threading.BoundedSemaphore(OPENING_AT_ONCE)
+# After a restart of the process all its clients reconnect at once. Waiting here they hold no database connection yet.
+_opening_slots = threading.BoundedSemaphore(MAX_OPENING)
 
 
 class TicketAuthentication(SessionJWTAuthentication):
@@ -41,9 +42,11 @@ class StreamView(APIView):
     http_method_names = ["get", "options"]  # no HEAD, whose answer would never end
     authentication_classes = (SessionJWTAuthentication, TicketAuthentication)
     throttle_scopes = ("poll",)
+    query_parameters = {"get": ("ticket", "last_event_id")}
+    errors = {"get": (InvalidLastEventId, TooManyStreams)}
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        with _doors:
+        with _opening_slots:
             return super().dispatch(request, *args, **kwargs)
 
 
@@ -52,11 +55,11 @@ def _live(subjects: list[Subject]) -> Iterator[Subject]:
     return starmap(Subject, live.values_list("user_id", "pk", "user__token_version"))
 
 
-ended_sessions = EndedRows(_live, seconds=ACCESS_CHECK_SECONDS)
+ended_sessions = LivenessPoller(_live, seconds=ACCESS_CHECK_SECONDS)
 
 
 def client_of(request: Request) -> StreamClient:
-    """Take a place for the stream's reader, until what they showed expires or its session ends.
+    """Reserve a stream slot for the client, until its credential expires or its session ends.
 
     Raises ``TooManyStreams``.
     """
@@ -66,17 +69,20 @@ def client_of(request: Request) -> StreamClient:
     return StreamClient(request._request, subject, expires_at=claims.expires_at, ended_sessions=ended_sessions)
 
 
-def stream_schema(*, operation_id: str) -> Callable[[Any], Any]:
-    """Describe a stream to clients: what it takes, and that it answers with events."""
-    last_event_id = "Go on after this event. The header wins."
+def stream_schema(*, operation_id: str, data: Any, events: Mapping[str, str]) -> Callable[[Any], Any]:
+    """Describe a stream to clients: what it takes, and the events that it answers with, by name and schema."""
+    told = "\n".join(f"- `{name}`: `{schema}`" for name, schema in events.items())
+    last_event_id = "Go on after the event with this id. The header wins."
     return extend_schema(
         operation_id=operation_id,
         parameters=[
-            OpenApiParameter("last_event_id", str, description=last_event_id),
-            OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER, description=last_event_id),
+            OpenApiParameter("last_event_id", _EVENT_ID, description=last_event_id),
+            OpenApiParameter("Last-Event-ID", _EVENT_ID, OpenApiParameter.HEADER, description=last_event_id),
         ],
         responses={
-            (200, MEDIA_TYPE): OpenApiResponse(OpenApiTypes.STR, "Server-sent events."),
+            (200, MEDIA_TYPE): OpenApiResponse(
+                data, f"Server-sent events. The schema is that of an event's data.\n\n{told}"
+            ),
             204: OpenApiResponse(description="There will be no more events."),
         },
     )

@@ -11,14 +11,20 @@ from accounts.tokens import TICKET_LIFETIME, issue_ticket
 
 
 class StreamTicketSerializer(serializers.Serializer):
+    """Opens event streams as `?ticket=`."""
+
     ticket = serializers.CharField()
     expires_in = serializers.IntegerField(help_text="Seconds.")
 
 
 class StreamTicketView(APIView):
-    @extend_schema(operation_id="auth_stream_ticket", request=None, responses=StreamTicketSerializer)
+    @extend_schema(operation_id="createStreamTicket", request=None, responses=StreamTicketSerializer)
     def post(self, request: Request) -> Response:
-        """Get a ticket, which opens one's event streams as `?ticket=` until it expires or the session ends."""
+        """Get a ticket for event streams.
+
+        A browser's `EventSource` sends no headers. A ticket in `?ticket=` opens your event streams instead of an
+        access token, as often as wanted, until it expires or the session ends. It is good for nothing else.
+        """
         claims = claims_of(request)
         ticket = issue_ticket(user_id=claims.user_id, token_version=claims.token_version, session_id=claims.session_id)
         return Response(

@@ -1,0 +1,71 @@
+"""Which requests leave a line in the audit log, and what it says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from accounts.models import User
+from NoteAssist_AI.monitoring import audit
+from utils.http.client_address import client_address
+from utils.http.errors import ApplicationError, TooManyRequests
+
+THROTTLED = "throttled"
+WAS_THROTTLED = "noteassist.login-throttled"
+"""A key of ``request.META``: the backend of the admin tells by it why nobody was found."""
+
+
+class Attempt:
+    """What is found out on the way."""
+
+    def __init__(self, user_id: int | None) -> None:
+        self.user_id = user_id
+
+
+@contextmanager
+def audited(
+    request: Request, what: str, *, email: str = "", user_id: int | None = None, failures_only: bool = False
+) -> Iterator[Attempt]:
+    """Log what is tried inside and its outcome, also that of an error, which passes on."""
+    attempt = Attempt(user_id)
+    try:
+        yield attempt
+    except ApplicationError as error:
+        outcome = THROTTLED if isinstance(error, TooManyRequests) else error.code
+        _record(request, what, outcome, attempt, email)
+        raise
+    if not failures_only:
+        _record(request, what, "ok", attempt, email)
+
+
+def _record(request: Request, what: str, outcome: str, attempt: Attempt, email: str) -> None:
+    known = attempt.user_id is not None
+    audit.record(what, outcome, user_id=attempt.user_id, email="" if known else email, address=client_address(request))
+
+
+@receiver(user_logged_in)
+def _admin_login(request: HttpRequest, user: User, **_kwargs: Any) -> None:
+    audit.record("admin_sign_in", "ok", user_id=user.pk, address=client_address(request))
+
+
+@receiver(user_login_failed)
+def _failed_admin_login(credentials: dict[str, Any], request: HttpRequest | None = None, **_kwargs: Any) -> None:
+    if request is not None:
+        outcome = THROTTLED if WAS_THROTTLED in request.META else "invalid_credentials"
+        email = str(credentials.get("username") or "")
+        audit.record("admin_sign_in", outcome, email=email, address=client_address(request))
+
+
+def second_factor(request: HttpRequest, outcome: str) -> None:
+    """An operator whose password was right gave a second factor."""
+    audit.record("admin_second_factor", outcome, user_id=request.user.pk, address=client_address(request))
+
+
+def no_operator(request: HttpRequest | None, user: User) -> None:
+    """Somebody gave the right password in the admin, and may not enter it."""
+    address = "" if request is None else client_address(request)
+    audit.record("admin_sign_in", "no_operator", user_id=user.pk, address=address)
