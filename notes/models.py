@@ -1,25 +1,42 @@
-"""Notes and what they consist of: a note has chapters, a chapter has topics."""
+"""Notes and their parts: a note has chapters, a chapter has topics."""
+
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorCombinable, SearchVectorField
 from django.db import models
-from django.db.models import Deferrable, F, Func, Q, Value
+from django.db.models import Deferrable, F, Func, Q, TextField, Value
 from django.db.models.functions import Left, Now
 
-from notes.querysets import ChapterQuerySet, NoteQuerySet, NoteVersionQuerySet, TopicQuerySet
-from notes.search import SEARCH_CONFIG, without_tags
+from notes.derived import TitleKeyField, WordsField, words_of_chapter, words_of_note, words_of_topic
+from notes.querysets import (
+    AttachmentQuerySet,
+    ChapterQuerySet,
+    NoteQuerySet,
+    NoteVersionQuerySet,
+    ShareQuerySet,
+    TopicQuerySet,
+)
+from notes.search.conditions import OLD_CONFIG
+from notes.title_order import title_key
 
 TITLE_MAX_LENGTH = 300
 TEXT_MAX_BYTES = 100_000
+NOTE_MAX_BYTES = 5 * 1024 * 1024
+"""Of everything in a note: see ``notes.sizes``."""
 TAGS_MAX = 20
 TAG_MAX_LENGTH = 50
 SOURCES_MAX = 50
+CODE_LANGUAGE = r"[\w+#.\-/* ]{0,30}"
+"""What the name of one matches as a whole."""
+FILE_NAME_MAX_LENGTH = 150
+SLUG_MAX_LENGTH = 32
 
 
 class TagVector(SearchVectorCombinable, Func):
-    """Each tag as one lexeme, spelled as it is (no generated column takes ``array_to_string``: it is not immutable)."""
+    """Each tag as one unstemmed lexeme. (``array_to_string`` is not immutable, so generated columns refuse it.)"""
 
     function = "array_to_tsvector"
     output_field = SearchVectorField()
@@ -30,13 +47,15 @@ class Weighted(SearchVectorCombinable, Func):
     output_field = SearchVectorField()
 
 
-def _words(source: str, weight: str) -> SearchVector:
-    # Bounded: a vector of more than 1 MB is an error of Postgres.
-    return SearchVector(without_tags(Left(source, TEXT_MAX_BYTES)), weight=weight, config=SEARCH_CONFIG)
+def _words_before(source: str, weight: str) -> SearchVector:
+    """What earlier releases find a row by. Rows without ``words`` are still found by it; the next release drops it."""
+    # PostgreSQL drops <int> as a tag, and the text after <script>.
+    text = Func(Left(source, TEXT_MAX_BYTES), Value("<>"), Value("  "), function="translate", output_field=TextField())
+    return SearchVector(text, weight=weight, config=OLD_CONFIG)
 
 
 class Note(models.Model):
-    """A student's note. ``version`` rises with every write to the note or anything in it: it is the note's ETag."""
+    """A student's note. ``version`` rises with every write to the note or its parts, and is the note's ETag."""
 
     class Status(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -52,8 +71,11 @@ class Note(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    size_bytes = models.BigIntegerField(null=True, editable=False)  # None: not counted yet
+    words = WordsField(null=True, derive=lambda note: words_of_note(note.user_id, title=note.title, tags=note.tags))
+    title_key = TitleKeyField(derive=lambda note: title_key(note.title))
     search = models.GeneratedField(
-        expression=_words("title", "A") + Weighted(TagVector("tags"), Value("A")),
+        expression=_words_before("title", "A") + Weighted(TagVector("tags"), Value("A")),
         output_field=SearchVectorField(),
         db_persist=True,
     )
@@ -64,7 +86,7 @@ class Note(models.Model):
         indexes = [
             models.Index(fields=["user", "-updated_at"], name="note_user_updated_idx"),
             models.Index(fields=["user", "status"], name="note_user_status_idx"),
-            # One for each ordering of the list, so that a page is read off the index (backwards for the other sign).
+            # One for each ordering of the list, so that a page is an index scan (backward for the opposite direction).
             models.Index(
                 "user",
                 F("updated_at").desc(),
@@ -79,8 +101,10 @@ class Note(models.Model):
                 name="note_live_created_idx",
                 condition=Q(deleted_at=None),
             ),
+            models.Index("user", "title_key", "id", name="note_live_title_key_idx", condition=Q(deleted_at=None)),
+            # Of the release before, which orders by the title itself; the next release drops it.
             models.Index("user", "title", "id", name="note_live_title_idx", condition=Q(deleted_at=None)),
-            # And one for the notes of a status, however few of a user's many they are.
+            # One for the status filter, for users with few notes of that status among many.
             models.Index(
                 "user",
                 "status",
@@ -92,6 +116,8 @@ class Note(models.Model):
             models.Index(fields=["deleted_at"], name="note_trash_idx", condition=Q(deleted_at__isnull=False)),
             GinIndex(fields=["tags"], name="note_tags_idx"),
             GinIndex(fields=["search"], name="note_search_idx"),
+            GinIndex(fields=["words"], name="note_words_idx"),
+            models.Index(fields=["user"], name="note_without_words_idx", condition=Q(words=None)),
         ]
 
     def __str__(self) -> str:
@@ -99,12 +125,15 @@ class Note(models.Model):
 
 
 class Chapter(models.Model):
-    """A part of a note; ``order`` runs from 0 without gaps."""
+    """A part of a note. ``order`` counts from 0 without gaps."""
 
     note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="chapters", db_index=False)
     title = models.CharField(max_length=TITLE_MAX_LENGTH)
     order = models.PositiveIntegerField()
-    search = models.GeneratedField(expression=_words("title", "B"), output_field=SearchVectorField(), db_persist=True)
+    words = WordsField(null=True, derive=lambda chapter: words_of_chapter(chapter.note.user_id, title=chapter.title))
+    search = models.GeneratedField(
+        expression=_words_before("title", "B"), output_field=SearchVectorField(), db_persist=True
+    )
 
     objects = ChapterQuerySet.as_manager()
 
@@ -115,14 +144,17 @@ class Chapter(models.Model):
                 fields=["note", "order"], name="chapter_order_unique", deferrable=Deferrable.DEFERRED
             )
         ]
-        indexes = [GinIndex(fields=["search"], name="chapter_search_idx")]
+        indexes = [
+            GinIndex(fields=["search"], name="chapter_search_idx"),
+            GinIndex(fields=["words"], name="chapter_words_idx"),
+        ]
 
     def __str__(self) -> str:
         return self.title
 
 
 class Topic(models.Model):
-    """A part of a chapter, and what AI is asked about; ``order`` runs from 0 without gaps."""
+    """A part of a chapter, and the subject of AI requests. ``order`` counts from 0 without gaps."""
 
     chapter = models.ForeignKey(Chapter, on_delete=models.CASCADE, related_name="topics", db_index=False)
     title = models.CharField(max_length=TITLE_MAX_LENGTH)
@@ -131,8 +163,16 @@ class Topic(models.Model):
     code = models.TextField(blank=True)
     code_language = models.CharField(max_length=30, blank=True)
     sources = models.JSONField(default=list, blank=True)
+    words = WordsField(
+        null=True,
+        derive=lambda topic: words_of_topic(
+            topic.chapter.note.user_id, title=topic.title, explanation=topic.explanation, code=topic.code
+        ),
+    )
+    # See notes.blocks.stored. None: not yet, for topics from before there were blocks.
+    blocks = models.TextField(null=True, editable=False)  # noqa: DJ001
     search = models.GeneratedField(
-        expression=_words("title", "B") + _words("explanation", "C") + _words("code", "D"),
+        expression=_words_before("title", "B") + _words_before("explanation", "C") + _words_before("code", "D"),
         output_field=SearchVectorField(),
         db_persist=True,
     )
@@ -146,14 +186,17 @@ class Topic(models.Model):
                 fields=["chapter", "order"], name="topic_order_unique", deferrable=Deferrable.DEFERRED
             )
         ]
-        indexes = [GinIndex(fields=["search"], name="topic_search_idx")]
+        indexes = [
+            GinIndex(fields=["search"], name="topic_search_idx"),
+            GinIndex(fields=["words"], name="topic_words_idx"),
+        ]
 
     def __str__(self) -> str:
         return self.title
 
 
 class NoteVersion(models.Model):
-    """What a note was before a change, and what kind of change that was. Never changed once written."""
+    """A snapshot of a note before a change, and the kind of change. Immutable."""
 
     class Reason(models.TextChoices):
         EDIT = "edit", "Edit"
@@ -163,6 +206,7 @@ class NoteVersion(models.Model):
     note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="versions", db_index=False)
     version = models.PositiveIntegerField()
     snapshot = models.JSONField()
+    kept_topics = ArrayField(models.BigIntegerField(), db_default=[], default=list)  # all that the snapshot is made of
     reason = models.CharField(max_length=10, choices=Reason)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -173,3 +217,112 @@ class NoteVersion(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.version} of note {self.note_id}"
+
+
+class Attachment(models.Model):
+    """An image or a PDF of a note, or of cards. Texts name it by its path. Immutable.
+
+    ``file`` is its name in the storage (``utils.storage``). Copies of an attachment have the same file, which is
+    deleted after the last of them: a trigger of the table marks it.
+    """
+
+    class ContentType(models.TextChoices):
+        PNG = "image/png", "PNG"
+        JPEG = "image/jpeg", "JPEG"
+        GIF = "image/gif", "GIF"
+        WEBP = "image/webp", "WebP"
+        PDF = "application/pdf", "PDF"
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # None: of cards, which belong to no note.
+    note = models.ForeignKey(Note, null=True, on_delete=models.CASCADE, related_name="attachments", db_index=False)
+    name = models.CharField(max_length=FILE_NAME_MAX_LENGTH)
+    content_type = models.CharField(max_length=30, choices=ContentType)
+    size = models.PositiveIntegerField()
+    file = models.CharField(max_length=100, db_index=True)
+    created_at = models.DateTimeField(db_default=Now())
+    unnamed_since = models.DateTimeField(db_default=Now(), null=True)  # None: a text named it when it was looked at
+    checked_at = models.DateTimeField(db_default=Now(), db_index=True)
+
+    objects = AttachmentQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index("note", F("created_at").desc(), F("id").desc(), name="attachment_note_created_idx")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def path(self) -> str:
+        """How texts name it."""
+        return f"/api/attachments/{self.pk}/"
+
+
+class Share(models.Model):
+    """A link by which everybody who has it reads a note. Revoking it deletes the row."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="shares", db_index=False)
+    slug = models.CharField(max_length=SLUG_MAX_LENGTH, unique=True)
+    password = models.CharField(max_length=128, blank=True)  # its hash; empty: none
+    expires_at = models.DateTimeField(null=True)
+    views = models.PositiveBigIntegerField(default=0, db_default=0)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ShareQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index("note", F("created_at").desc(), F("id").desc(), name="share_note_created_idx")]
+
+    def __str__(self) -> str:
+        return f"share {self.pk} of note {self.note_id}"
+
+
+class NoteLink(models.Model):
+    """A link of a topic to another note: see ``notes.services.links``."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
+    topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="links", db_index=False)
+    target = models.TextField()
+    """As it is written: ``Note`` or ``Note#Topic``."""
+    key = models.TextField(db_collation="C")
+    """What the linked note's ``title_key`` begins with."""
+    # None: the note of that title, if there is one.
+    meant = models.ForeignKey(Note, null=True, on_delete=models.SET_NULL, related_name="backlinks")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["topic", "target"], name="note_link_unique")]
+        indexes = [models.Index(fields=["user", "key"], name="note_link_key_idx")]
+
+    def __str__(self) -> str:
+        return f"[[{self.target}]]"
+
+
+class KeptTopic(models.Model):
+    """What a topic said in one or more kept versions of its note: see ``notes.snapshots``. Immutable."""
+
+    note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="+")
+    topic = models.BigIntegerField()  # the topic's id, which may be deleted by now
+    digest = models.CharField(max_length=32)
+    base = models.BigIntegerField(null=True)  # another kept topic's id; no foreign key, as both go at once
+    content = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"topic {self.topic} of note {self.note_id}"
+
+
+class StorageUse(models.Model):
+    """How much a user keeps, in bytes: notes, those in the trash included, and attachments. None: not counted yet.
+
+    It is no column of the user, as every write would then lock the user's row.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    size_bytes = models.BigIntegerField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"storage of user {self.user_id}"
+
+
+from notes.transfers import ImportedFile, NoteExport, NoteImport, NoteSource  # noqa: E402, F401  # models of this app

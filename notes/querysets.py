@@ -1,30 +1,42 @@
-"""The SQL ideas of notes: chainable, never evaluated here.
+"""Querysets of notes, chapters, topics and versions: chainable, never evaluated here.
 
-Nothing here loads the search vectors, which are as long as the texts.
+None of them loads the search vectors, which are as long as the texts.
 """
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from django.apps import apps
 from django.contrib.postgres.aggregates import StringAgg
-from django.contrib.postgres.search import SearchHeadline, SearchQuery, SearchRank, SearchVector
+from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.search import SearchQuery, SearchRank, SearchVectorField
 from django.db import models
-from django.db.models import Count, Exists, F, OuterRef, Prefetch, Q, Subquery, Value
-from django.db.models.functions import Coalesce, Concat
+from django.db.models import Count, F, Max, OuterRef, Prefetch, Q, Subquery, Value, Window
+from django.db.models.functions import Coalesce, Concat, Left, Now
+from django.db.models.lookups import GreaterThan
 
-from notes.search import (
-    MARK_START,
-    MARK_STOP,
-    SEARCH_CONFIG,
-    Concatenation,
-    SearchTerms,
-    any_word,
-    every_word,
-    snippet_source,
-)
+from notes.contents import CHAPTER_SHOWN, NOTE_SHOWN, TOPIC_KEPT, TOPIC_SHOWN
+from notes.search import conditions
+from notes.search.query import SearchTerms
 
 CHAPTER_SEPARATOR = " · "
+NOTE_ORDERINGS = ("-updated_at", "updated_at", "-created_at", "created_at", "title", "-title")
+SEARCH_RESULTS_MAX = 20
+RANKED_MAX = 1_000
+"""How many matches are ranked and counted: the newest."""
+RANKED_MAX_OF_MANY = 200
+"""How many are ranked if they are found by walking, as a search has more than ``FEW_FOR_RANKING``."""
+SNIPPET_SOURCE_LENGTH = 10_000
+"""How many characters of a text a snippet is made from."""
+
+
+def note_ordering(filters: Mapping[str, Any]) -> tuple[str, str]:
+    """The ordering of a list of notes; it ends in a unique column. Raises ``ValueError`` for an unknown ordering."""
+    ordering = filters.get("ordering") or NOTE_ORDERINGS[0]
+    if ordering not in NOTE_ORDERINGS:
+        raise ValueError(f"Notes cannot be ordered by {ordering!r}.")
+    # Titles are ordered by a key of their own, so a cursor of earlier releases is none of this list.
+    return ordering.replace("title", "title_key"), "-id" if ordering.startswith("-") else "id"
 
 
 class NoteQuerySet(models.QuerySet):
@@ -32,7 +44,7 @@ class NoteQuerySet(models.QuerySet):
         return self.filter(user_id=user_id)
 
     def live(self) -> Self:
-        """Not in the trash."""
+        """Notes that are not in the trash."""
         return self.filter(deleted_at=None)
 
     def trashed(self) -> Self:
@@ -42,39 +54,80 @@ class NoteQuerySet(models.QuerySet):
         """Notes that have all of the tags."""
         return self.filter(tags__contains=list(tags))
 
-    def matching(self, terms: SearchTerms) -> Self:
-        """Notes in which each word is found somewhere."""
-        return self.filter(every_word(terms, _anywhere_in_note, tags="tags")) if terms.words else self
+    def matching(self, terms: SearchTerms, *, among: str | None = None) -> Self:
+        """Notes that have every word somewhere. ``among``: see ``conditions.every_among``."""
+        if terms.is_nothing:
+            return self.none()
+        every = conditions.every(terms, conditions.anywhere_in_note)
+        return self.filter(conditions.of_note(terms), conditions.every_among(among, every, terms))
+
+    def titled(self, terms: SearchTerms, *, among: str | None = None) -> Self:
+        """Notes that have every word in their title, tags and chapters' titles."""
+        every = conditions.every(terms, conditions.in_titles_of_note)
+        return self.filter(conditions.of_note(terms), conditions.every_among(among, every, terms))
+
+    def newest(self, count: int = RANKED_MAX) -> Self:
+        """The newest matches: as many as are ranked or counted, and one more that tells that there are more."""
+        return self.order_by("-updated_at", "-id")[: count + 1]
+
+    def titled_by_key(self, key: Any) -> Self:
+        """Notes whose titles have this ``link_key``: a text, or an expression."""
+        beyond = Concat(key, Value("\x04")) if hasattr(key, "resolve_expression") else f"{key}\x04"
+        return self.filter(title_key__gte=key, title_key__lt=beyond)
+
+    def filtered(self, filters: Mapping[str, Any]) -> Self:
+        """The rows of a list. ``filters``: see ``QueryOptimizer.get_notes_for_list``; ``search`` is ``SearchTerms``."""
+        notes = self.trashed() if filters.get("trash") else self.live()
+        if status := filters.get("status"):
+            notes = notes.filter(status=status)
+        if tags := filters.get("tags"):
+            notes = notes.tagged(tags)
+        if terms := filters.get("search"):
+            notes = notes.matching(terms)
+        return notes.for_list().order_by(*note_ordering(filters))
+
+    def in_reading_order(self) -> Self:
+        """Joined with chapters and topics, one row for each topic; use it with ``values()``."""
+        return self.order_by("chapters__order", "chapters__topics__order")
 
     def scalars(self) -> Self:
-        """Load the note's own columns."""
-        return self.only("id", "title", "status", "tags", "version", "created_at", "updated_at")
+        """Load the note's own columns, and what a page's cursor may be made of."""
+        return self.only(*NOTE_SHOWN, "title_key")
 
     def for_list(self) -> Self:
-        """Load what a row of the list shows."""
+        """Load the fields of a row of the list."""
         return self.scalars().annotate(
             chapter_count=_count(_chapters().filter(note=OuterRef("pk")), by="note"),
             topic_count=_count(_topics().filter(chapter__note=OuterRef("pk")), by="chapter__note"),
         )
 
     def for_detail(self) -> Self:
-        """Load a row with all chapters and topics: three queries, however many there are."""
-        topics = Prefetch("topics", queryset=_topics().contents())
-        chapters = Prefetch("chapters", queryset=_chapters().titles().prefetch_related(topics))
-        return self.scalars().prefetch_related(chapters)
+        """Load notes with all chapters and topics: three queries, however many there are."""
+        return self._with_contents(_topics().contents())
 
-    def ranked(self, terms: SearchTerms) -> Self:
-        """Notes in whose title, tags and chapters' titles each word is found, the best first, each with a headline."""
-        if not terms.words:
-            return self.none()
-        query = any_word(terms.words)
-        vector = Concatenation(F("search"), SearchVector("chapter_titles", weight="B", config=SEARCH_CONFIG))
+    def for_snapshot(self) -> Self:
+        """Load what a version keeps: as :meth:`for_detail`, and the topics' blocks."""
+        return self._with_contents(_topics().only("chapter_id", "id", "order", *TOPIC_KEPT).order_by("order"))
+
+    def _with_contents(self, topics: models.QuerySet) -> Self:
+        chapters = _chapters().titles().prefetch_related(Prefetch("topics", queryset=topics))
+        return self.scalars().prefetch_related(Prefetch("chapters", queryset=chapters))
+
+    def ranked(self, terms: SearchTerms, *, are_many: bool = False) -> Self:
+        """The best of these notes, with ``rank``, ``capped`` and the ``text`` of a snippet.
+
+        ``capped``: whether there are more of them than are compared.
+        """
+        rank: Any = Value(0.0)
+        if terms.wanted:
+            query = conditions.AnyOf(terms.wanted)
+            chapters = _chapters().filter(note=OuterRef("pk")).order_by().values("note")
+            best = chapters.annotate(best=Max(SearchRank(F("words"), query))).values("best")
+            rank = Coalesce(SearchRank(F("words"), query), _old_rank(terms)) + Coalesce(Subquery(best), 0.0)
         return (
-            self.filter(every_word(terms, _in_titles_of_note, tags="tags"))
-            .alias(chapter_titles=Coalesce(Subquery(_titles_of_chapters()), Value(""), output_field=models.TextField()))
-            .annotate(rank=SearchRank(vector, query), headline=_headline(F("chapter_titles"), query))
+            self.annotate(rank=rank, capped=_are_more(are_many), text=Subquery(_titles_of_chapters()))
             .only("id", "title")
-            .order_by("-rank", "-updated_at", "-id")
+            .order_by("-rank", "-updated_at", "-id")[:SEARCH_RESULTS_MAX]
         )
 
 
@@ -84,10 +137,10 @@ class ChapterQuerySet(models.QuerySet):
         return self.filter(note__user_id=user_id, note__deleted_at=None)
 
     def titles(self) -> Self:
-        return self.only("id", "note_id", "title", "order").order_by("order")
+        return self.only("note_id", *CHAPTER_SHOWN).order_by("order")
 
     def for_api(self) -> Self:
-        """Load what the API shows of a chapter, its note's version included."""
+        """Load the fields that the API shows, including the note's version."""
         return self.titles().annotate(version=F("note__version"))
 
 
@@ -97,32 +150,53 @@ class TopicQuerySet(models.QuerySet):
         return self.filter(chapter__note__user_id=user_id, chapter__note__deleted_at=None)
 
     def contents(self) -> Self:
-        return self.only(
-            "id", "chapter_id", "title", "order", "explanation", "code", "code_language", "sources"
-        ).order_by("order")
+        return self.only("chapter_id", *TOPIC_SHOWN).order_by("order")
 
     def for_api(self) -> Self:
-        """Load what the API shows of a topic, its note's version included, and which note that is."""
+        """Load the fields that the API shows, including the note's id and version."""
         return self.contents().annotate(note_id=F("chapter__note_id"), version=F("chapter__note__version"))
 
-    def ranked(self, terms: SearchTerms) -> Self:
-        """Topics that have a word themselves and every word together with the titles above them, the best first."""
-        if not terms.words:
+    def matching(self, terms: SearchTerms, *, among: str | None = None) -> Self:
+        """Topics that have one word themselves, and with their note's and chapter's titles every word.
+
+        ``among``: see ``conditions.every_among``.
+        """
+        if not terms.wanted:
             return self.none()
-        query = any_word(terms.words)
-        context = Concatenation(F("search"), F("chapter__search"), F("chapter__note__search"))
-        text = Concat("explanation", Value("\n"), "code", output_field=models.TextField())
+        # A single word that a topic has itself need not be looked for in the titles.
+        every = Q() if terms.is_one_word else conditions.every(terms, conditions.around_topic)
+        note, path = "chapter__note__", "pk" if len(terms.wanted) == 1 else "chapter__note_id"
+        every = conditions.every_among(among, conditions.in_topic(terms) & every, terms, path=path, note=note)
+        return self.filter(conditions.of_note(terms, path=note), every)
+
+    def newest(self) -> Self:
+        return self.order_by("-chapter__note__updated_at", "-id")[: RANKED_MAX + 1]
+
+    def walked(self, notes: NoteQuerySet) -> models.QuerySet[Any, Any]:
+        """The ids of the newest of these topics, found by walking the notes, as ``pk``.
+
+        As an array for each note, as PostgreSQL would begin a join by reading all topics.
+        """
+        topics = ArraySubquery(self.filter(chapter__note=OuterRef("pk")).order_by().values("pk"))
+        walked = notes.order_by("-updated_at", "-id").annotate(topic=Unnest(topics))
+        return walked.values("topic")[: RANKED_MAX_OF_MANY + 1]
+
+    def ranked(self, terms: SearchTerms, *, are_many: bool = False) -> Self:
+        """The best of these topics, with ``rank``, ``capped``, ``text`` and ``note_id``: see notes."""
+        if not terms.wanted:
+            return self.none()
+        context = Concatenation(F("words"), F("chapter__words"), F("chapter__note__words"))
+        text = Left(Concat("explanation", Value("\n"), "code", output_field=models.TextField()), SNIPPET_SOURCE_LENGTH)
         return (
-            self.filter(search=query)
-            .alias(context=context)
-            .filter(every_word(terms, lambda word: Q(context=word), tags="chapter__note__tags"))
-            .annotate(
-                rank=SearchRank(F("context"), query),
-                headline=_headline(text, query),
+            self.annotate(
+                rank=Coalesce(SearchRank(context, conditions.AnyOf(terms.wanted)), _old_rank(terms)),
+                capped=_are_more(are_many),
+                # A subquery, as PostgreSQL runs it for the rows that are shown only.
+                text=Subquery(_topics().filter(pk=OuterRef("pk")).values(shown=text)),
                 note_id=F("chapter__note_id"),
             )
             .only("id", "chapter_id", "title")
-            .order_by("-rank", "-chapter__note__updated_at", "-id")
+            .order_by("-rank", "-chapter__note__updated_at", "-id")[:SEARCH_RESULTS_MAX]
         )
 
 
@@ -131,8 +205,29 @@ class NoteVersionQuerySet(models.QuerySet):
         return self.filter(note__user_id=user_id, note__deleted_at=None)
 
     def for_list(self) -> Self:
-        """Everything but the snapshots, which are as long as the notes; the newest first."""
-        return self.defer("snapshot").order_by("-version")
+        """All fields but the snapshots, which are as long as the notes; newest first."""
+        return self.defer("snapshot", "kept_topics").order_by("-version")
+
+
+class AttachmentQuerySet(models.QuerySet):
+    def owned_by(self, user_id: int) -> Self:
+        """Attachments of the user's notes outside the trash."""
+        return self.filter(user_id=user_id, note__deleted_at=None)
+
+    def of_living_user(self, user_id: int) -> Self:
+        """The same, and none if the account was deactivated: for links that need no sign-in."""
+        return self.owned_by(user_id).filter(user__is_active=True)
+
+
+class ShareQuerySet(models.QuerySet):
+    def owned_by(self, user_id: int) -> Self:
+        """Shares of the user's notes outside the trash, those that have expired included."""
+        return self.filter(note__user_id=user_id, note__deleted_at=None)
+
+    def open(self) -> Self:
+        """Shares that show something: not expired, of a note outside the trash, whose owner is active."""
+        not_expired = Q(expires_at=None) | Q(expires_at__gt=Now())
+        return self.filter(not_expired, note__deleted_at=None, note__user__is_active=True)
 
 
 def _chapters() -> ChapterQuerySet:
@@ -144,8 +239,12 @@ def _topics() -> TopicQuerySet:
 
 
 def _count(rows: models.QuerySet, *, by: str) -> Coalesce:
-    """Count the rows of a correlated query. A join would multiply chapters by topics."""
+    """Count the rows of a correlated subquery. A join would multiply chapters by topics."""
     return Coalesce(Subquery(rows.order_by().values(by).annotate(count=Count("*")).values("count")), 0)
+
+
+def _are_more(are_many: bool) -> GreaterThan:
+    return GreaterThan(Window(Count("*")), RANKED_MAX_OF_MANY if are_many else RANKED_MAX)
 
 
 def _titles_of_chapters() -> models.QuerySet:
@@ -153,21 +252,23 @@ def _titles_of_chapters() -> models.QuerySet:
     return titles.annotate(text=StringAgg("title", CHAPTER_SEPARATOR, order_by="order")).values("text")
 
 
-def _in_titles_of_note(word: SearchQuery) -> Q:
-    return Q(search=word) | Q(Exists(_chapters().filter(note=OuterRef("pk"), search=word)))
+class Unnest(models.Func):
+    function = "unnest"
+    set_returning = True
+    output_field = models.BigIntegerField()
 
 
-def _anywhere_in_note(word: SearchQuery) -> Q:
-    return _in_titles_of_note(word) | Q(Exists(_topics().filter(chapter__note=OuterRef("pk"), search=word)))
+class Concatenation(models.Func):
+    """Several search vectors joined to one."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " || "
+    output_field = SearchVectorField()
 
 
-def _headline(text: models.F | models.Func, query: SearchQuery) -> SearchHeadline:
-    return SearchHeadline(
-        snippet_source(text),
-        query,
-        config=SEARCH_CONFIG,
-        start_sel=MARK_START,
-        stop_sel=MARK_STOP,
-        max_words=35,
-        min_words=15,
-    )
+def _old_rank(terms: SearchTerms) -> Coalesce:
+    """By the vector of earlier releases, which has no words in common with today's."""
+    query = SearchQuery(terms.wanted_words[0], config=conditions.OLD_CONFIG)
+    for words in terms.wanted_words[1:]:
+        query |= SearchQuery(words, config=conditions.OLD_CONFIG)
+    return Coalesce(SearchRank(F("search"), query), 0.0)

@@ -1,100 +1,250 @@
-"""The hot reads of notes as rows: what the serializers show, at a fraction of their cost.
+"""The most frequent reads of notes, as dictionaries: the output of the serializers at a fraction of their cost.
 
-The querysets are ``QueryOptimizer``'s own; ``utils.compiled_reads`` runs them. Tests hold both ways to the same
-answers.
+The querysets are those of ``QueryOptimizer``, run by ``utils.database.compiled_queries``. Tests compare the results
+with the serializers' output.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib.auth import get_user_model
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.http import QueryDict
 
-from notes.models import Note
-from notes.search import SearchTerms
-from utils.compiled_reads import Row, read_rows
-from utils.exceptions import Unavailable
-from utils.pagination import LookAheadCursorPagination
-from utils.query_optimization import QueryOptimizer, UserKey
+from notes.contents import (
+    CHAPTER_SHOWN,
+    CHAPTER_WRITTEN,
+    NOTE_SHOWN,
+    NOTE_WRITTEN,
+    TOPIC_SHOWN,
+    TOPIC_WRITTEN,
+    written_fields,
+)
+from notes.models import Note, NoteLink, Topic
+from notes.querysets import RANKED_MAX, RANKED_MAX_OF_MANY, NoteQuerySet, note_ordering
+from notes.search import conditions
+from notes.search.query import SearchTerms
+from notes.wiki_links import link_key
+from utils.database.compiled_queries import Build, Row, read_rows
+from utils.http.errors import Unavailable
+from utils.http.pagination import LookAheadCursorPagination, PageTemplate
 
-SCALARS = ("id", "title", "status", "tags", "version", "created_at", "updated_at")
-LIST_FIELDS = (*SCALARS, "chapter_count", "topic_count")
-_CHAPTER_COLUMNS = {f"chapters__{name}": name for name in ("id", "title", "order")}
-_TOPIC_COLUMNS = {
-    f"chapters__topics__{name}": name
-    for name in ("id", "title", "order", "explanation", "code", "code_language", "sources")
-}
-_TRIES = 5
-"""A note's row and its contents are read one after the other: again, if somebody wrote to the note in between."""
+LIST_FIELDS = (*NOTE_SHOWN, "chapter_count", "topic_count")
+_CHAPTER_COLUMNS = {f"chapters__{name}": name for name in CHAPTER_SHOWN}
+_TOPIC_COLUMNS = {f"chapters__topics__{name}": name for name in TOPIC_SHOWN}
+_RANKED = ("id", "title", "rank", "capped", "text")
+_MAX_TRIES = 5
+"""A note and its contents are read by two queries, and read again if the note was written to in between."""
 
 
 def list_page(
     paginator: LookAheadCursorPagination, path: str, query: QueryDict, *, user_id: int, filters: Mapping[str, Any]
 ) -> list[Row]:
-    """A page of the user's notes as ``NoteListSerializer`` shows them: one query.
+    """A page of the user's notes as ``NoteListSerializer`` renders them: one query.
 
-    ``filters`` are those of ``QueryOptimizer.get_notes_for_list``.
+    ``filters``: see ``QueryOptimizer.get_notes_for_list``.
     """
-    paginator.read_request(path, query, QueryOptimizer.note_ordering(filters), Note)
-    wanted = {name: value for name, value in filters.items() if value and name not in ("ordering", "search")}
-    trash = wanted.pop("trash", False)
-    terms = SearchTerms.parse(filters["search"]) if filters.get("search") else None
-    searched = terms._asdict() if terms and terms.words else {}
+    paginator.read_request(path, query, note_ordering(filters), Note)
+    values = {name: filters[name] for name in ("status", "tags") if filters.get(name)}
+    terms = SearchTerms.parse(filters["search"], user_id=user_id) if filters.get("search") else None
+    if terms and terms.is_nothing:
+        return paginator.take([])
+    values |= terms.parameters() if terms else {}
+    build = partial(_list, paginator.template, bool(filters.get("trash")))
+    rows = paginator.take(read_rows(build, user_id=user_id, position=paginator.position, **values))
+    # The paginator keeps the key for its cursors; nobody else sees it.
+    return [_without_key(row) for row in rows] if "title_key" in paginator.ordering[0] else rows
 
-    def build(user_id: int, position: list[Any], **values: Any) -> QuerySet[Note, Any]:
-        search = SearchTerms(*(values.pop(name) for name in searched)) if searched else None
-        notes = QueryOptimizer.get_notes_for_list(UserKey(user_id), {**filters, **values, "search": search})
-        return paginator.narrow(notes.values(*LIST_FIELDS), position)
 
-    shape = ("notes", trash, *sorted(wanted), *searched, *paginator.shape)
-    values = {"user_id": user_id, "position": paginator.position, **wanted, **searched}
-    return paginator.take(read_rows(shape, build, **values))
+def _without_key(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "title_key"}
+
+
+def _list(
+    page: PageTemplate, is_trash: bool, user_id: int, position: Sequence[Any], **values: Any
+) -> QuerySet[Note, Any]:
+    parameters = {name: values.pop(name) for name in SearchTerms._fields if name in values}
+    filters = {**values, "trash": is_trash, "ordering": page.ordering[0].replace("title_key", "title")}
+    fields = (*LIST_FIELDS, "title_key") if "title_key" in page.ordering[0] else LIST_FIELDS
+    terms = SearchTerms(**parameters) if parameters else None
+    if terms:
+        filters["search"] = terms
+
+    def branch(*condition: Any) -> QuerySet[Note, Any]:
+        notes = Note.objects.owned_by(user_id).filter(*condition).filtered(filters)
+        return page.narrow(notes.values(*fields), position)
+
+    if terms is None or not terms.wanted:
+        return branch()
+    # In one statement, as a list is one query: one of the two branches does not run.
+    few = conditions.few(terms.wanted, user_id, kind="anywhere", at_most=conditions.FEW_FOR_PAGE)
+    return page.join(branch(conditions.is_among("pk", few)), branch(conditions.are_many(few)))
 
 
 def search(terms: SearchTerms, *, user_id: int) -> tuple[list[Row], list[Row]]:
-    """The notes and the topics that fit best, each the best first, with ``rank`` and ``headline``: two queries."""
-    return (
-        _ranked("ranked notes", QueryOptimizer.search_notes, ("id", "title"), terms, user_id),
-        _ranked(
-            "ranked topics", QueryOptimizer.search_topics, ("id", "title", "chapter_id", "note_id"), terms, user_id
-        ),
-    )
+    """The best matching notes and topics, each best first: three queries.
+
+    With ``rank``, ``capped`` (whether there are more than were compared) and the ``text`` of a snippet.
+    """
+    if terms.is_nothing or terms.is_empty:
+        return [], []
+    values = {"user_id": user_id, **terms.parameters()}
+    if not terms.wanted:
+        return read_rows(_ranked_notes, **values), []
+    few = _few(terms, user_id, "titled", "topics")
+    return _found(_ranked_notes, few["titled"], values), _found(_ranked_topics, few["topics"], values)
 
 
-def _ranked(
-    shape: str, find: Callable[..., QuerySet[Any]], columns: Sequence[str], terms: SearchTerms, user_id: int
-) -> list[Row]:
-    def build(user_id: int, **values: Any) -> QuerySet[Any, Any]:
-        return find(UserKey(user_id), SearchTerms(**values)).values(*columns, "rank", "headline")
+def facets(terms: SearchTerms, *, user_id: int) -> list[Row]:
+    """The tags and the status of the newest notes that have every word somewhere: two queries."""
+    if terms.is_nothing or terms.is_empty:
+        return []
+    values = {"user_id": user_id, **terms.parameters()}
+    if not terms.wanted:
+        return read_rows(_facets, **values)
+    few = _few(terms, user_id, "anywhere")
+    return _found(_facets, few["anywhere"], values)
 
-    return read_rows(shape, build, user_id=user_id, **terms._asdict()) if terms.words else []
+
+def _few(terms: SearchTerms, user_id: int, *kinds: str) -> Row:
+    """The ids of what may match, as text; None if they are many. One query."""
+    build = partial(_few_of_user, conditions.FEW_FOR_RANKING, *kinds)
+    return read_rows(build, user_id=user_id, wanted=terms.wanted)[0]
+
+
+def _few_of_user(at_most: int, *kinds: str, user_id: int, wanted: Sequence[str]) -> QuerySet[Any, Any]:
+    few = {kind: conditions.few(wanted, user_id, kind=kind, at_most=at_most) for kind in kinds}
+    ids = {kind: Cast(array, TextField()) for kind, array in few.items()}
+    return get_user_model().objects.filter(pk=user_id).values(**ids)
+
+
+def _found(build: Build, few: str | None, values: Mapping[str, Any]) -> list[Row]:
+    """Start from the ids that may match, or walk the notes if these are many (None)."""
+    if few is None:
+        return read_rows(partial(build, are_many=True), **values)
+    return read_rows(build, few=few, **values)
+
+
+def _ranked_notes(
+    user_id: int, few: str | None = None, *, are_many: bool = False, **parameters: Any
+) -> QuerySet[Note, Any]:
+    terms = SearchTerms(**parameters)
+    newest = _live_notes(user_id).titled(terms, among=few).newest(RANKED_MAX_OF_MANY if are_many else RANKED_MAX)
+    return Note.objects.filter(pk__in=newest.values("pk")).ranked(terms, are_many=are_many).values(*_RANKED)
+
+
+def _ranked_topics(
+    user_id: int, few: str | None = None, *, are_many: bool = False, **parameters: Any
+) -> QuerySet[Topic, Any]:
+    terms = SearchTerms(**parameters)
+    newest: Any
+    if are_many:
+        newest = Topic.objects.matching(terms).walked(_live_notes(user_id).filter(conditions.of_note(terms)))
+    else:
+        newest = Topic.objects.owned_by(user_id).matching(terms, among=few).newest().values("pk")
+    ranked = Topic.objects.filter(pk__in=newest).ranked(terms, are_many=are_many)
+    return ranked.values(*_RANKED, "chapter_id", "note_id")
+
+
+def _facets(user_id: int, few: str | None = None, *, are_many: bool = False, **parameters: Any) -> QuerySet[Note, Any]:
+    newest = _live_notes(user_id).matching(SearchTerms(**parameters), among=few).newest()
+    return Note.objects.filter(pk__in=newest.values("pk")).values("tags", "status")
 
 
 def detail(note_id: int, *, user_id: int) -> Row:
-    """The note with all its chapters and topics as ``NoteDetailSerializer`` shows it: two queries.
+    """The note with all its chapters and topics as ``NoteDetailSerializer`` renders it: two queries.
 
-    Raises ``Note.DoesNotExist``, and ``Unavailable`` if it is written to again and again meanwhile.
+    Raises ``Note.DoesNotExist``, and ``Unavailable`` if every try is overtaken by a write.
     """
-    for _ in range(_TRIES):
-        notes = read_rows("note", _note, note_id=note_id, user_id=user_id)
+    for _ in range(_MAX_TRIES):
+        notes = read_rows(_note, note_id=note_id, user_id=user_id)
         if not notes:
             raise Note.DoesNotExist
-        contents = read_rows("contents of a note", _contents, note_id=note_id)
+        contents = read_rows(_contents, note_id=note_id)
         if contents and contents[0]["version"] == notes[0]["version"]:
             return _as_shown(notes[0], contents)
     raise Unavailable(retry_after=1)
 
 
+def tree(note_id: int, *, user_id: int) -> dict[str, Any]:
+    """What the user has written in a note: its fields, and chapters with topics in their order. Three queries.
+
+    Raises ``Note.DoesNotExist``.
+    """
+    note = _live_notes(user_id).for_detail().get(pk=note_id)
+    return {
+        **written_fields(note, NOTE_WRITTEN),
+        "chapters": [
+            {
+                **written_fields(chapter, CHAPTER_WRITTEN),
+                "topics": [written_fields(topic, TOPIC_WRITTEN) for topic in chapter.topics.all()],
+            }
+            for chapter in note.chapters.all()
+        ],
+    }
+
+
+def backlinks(note_id: int, *, user_id: int) -> QuerySet[NoteLink, Any]:
+    """The links to a note of the user's, as rows; two queries before them. Raises ``Note.DoesNotExist``."""
+    note = _live_notes(user_id).only("title", "updated_at").get(pk=note_id)
+    key = link_key(note.title)
+    newer = _live_notes(user_id).titled_by_key(key).filter(updated_at__gt=note.updated_at).exclude(pk=note_id)
+    meant = Q(meant=note_id) if newer.exists() else Q(meant=note_id) | Q(meant=None, key=key)
+    return (
+        _links(user_id)
+        .filter(meant)
+        .values(
+            "id",
+            "topic_id",
+            "target",
+            note_id=F("topic__chapter__note_id"),
+            title=F("topic__chapter__note__title"),
+            explanation=F("topic__explanation"),
+            blocks=F("topic__blocks"),
+        )
+    )
+
+
+def broken_links(user_id: int) -> QuerySet[NoteLink, Any]:
+    """The links of the user's that lead to no note outside the trash, as rows."""
+    by_title = _live_notes(user_id).titled_by_key(OuterRef("key"))
+    broken = Q(meant__deleted_at__isnull=False) | (Q(meant=None) & ~Exists(by_title))
+    return _links(user_id).filter(broken).values("id", "target", "topic_id", note_id=F("topic__chapter__note_id"))
+
+
+def _links(user_id: int) -> QuerySet[NoteLink]:
+    return NoteLink.objects.filter(user_id=user_id, topic__chapter__note__deleted_at=None).order_by("id")
+
+
 def _note(note_id: int, user_id: int) -> QuerySet[Note, Any]:
-    return QueryOptimizer.get_note(note_id, UserKey(user_id)).values(*SCALARS)
+    return _live_notes(user_id).filter(pk=note_id).values(*NOTE_SHOWN)
+
+
+def _live_notes(user_id: int) -> NoteQuerySet:
+    return Note.objects.owned_by(user_id).live()
 
 
 def _contents(note_id: int) -> QuerySet[Note, Any]:
-    return QueryOptimizer.get_note_contents(note_id).values("version", *_CHAPTER_COLUMNS, *_TOPIC_COLUMNS)
+    return Note.objects.filter(pk=note_id).in_reading_order().values("version", *_CHAPTER_COLUMNS, *_TOPIC_COLUMNS)
+
+
+def topic_blocks(topic_id: int, *, user_id: int) -> Row:
+    """What a topic's blocks are read from: one query. Raises ``Topic.DoesNotExist``."""
+    rows = read_rows(_topic_blocks, topic_id=topic_id, user_id=user_id)
+    if not rows:
+        raise Topic.DoesNotExist
+    return rows[0]
+
+
+def _topic_blocks(topic_id: int, user_id: int) -> QuerySet[Topic, Any]:
+    topics = Topic.objects.owned_by(user_id).filter(pk=topic_id)
+    return topics.values("explanation", "blocks", "chapter__note_id", "chapter__note__version")
 
 
 def _as_shown(note: Row, contents: Sequence[Row]) -> Row:
-    """A row of contents is a topic with its chapter, a chapter without topics, or nothing but the version."""
+    """Nest the rows of the join. A row has a topic and its chapter, a chapter without topics, or only the version."""
     chapters: dict[int, Row] = {}
     topic_count = 0
     for row in contents:

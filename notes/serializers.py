@@ -1,37 +1,55 @@
 """Notes as JSON, and what clients may write of them."""
 
-from collections.abc import Iterable
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
+from notes.blocks.splitting import Kind
+from notes.blocks.stored import ID_LENGTH, decode
+from notes.contents import CHAPTER_SHOWN, NOTE_SHOWN, NOTE_WRITTEN, TOPIC_SHOWN
 from notes.fields import (
     CodeLanguageField,
     LongTextField,
     SearchParameter,
+    TagField,
     TagsField,
     TagsParameter,
     TitleField,
     WebAddressField,
 )
-from notes.models import SOURCES_MAX, Chapter, Note, NoteVersion, Topic
-from notes.search import to_html
-from notes.services import CHAPTERS_MAX, TOPICS_MAX
-from utils.compiled_reads import Row
-from utils.query_optimization import NOTE_ORDERINGS
-from utils.serializers import BoundedListSerializer, StrictIntegerField, StrictSerializer
+from notes.models import SOURCES_MAX, Chapter, Note, Topic
+from notes.querysets import NOTE_ORDERINGS
+from notes.services import BLOCKS_MAX, BULK_MAX, CHAPTERS_MAX, TOPICS_MAX
+from notes.templates import TEMPLATES
+from notes.wiki_links import targets_in
+from utils.database.compiled_queries import Row
+from utils.http.serializers import (
+    BoundedListSerializer,
+    StrictCharField,
+    StrictIntegerField,
+    StrictSerializer,
+    too_many,
+)
+
+PARTS_MAX = 1_000
+"""Chapters and topics of a note that is created by one request: more may be added by others. 10,000 took 1.7 s."""
+
 
 # --- What clients write -----------------------------------------------------------------------------------------------
 
 
 class SourceSerializer(StrictSerializer):
+    """Where a topic has something from."""
+
     title = TitleField()
     url = WebAddressField()
 
 
 class TopicWriteSerializer(StrictSerializer):
-    """All that a topic says. With PUT and POST, what is not sent is empty."""
+    """All that a topic says. In a PUT and a POST what is left out is empty."""
 
     title = TitleField()
     explanation = LongTextField(default="")
@@ -41,25 +59,35 @@ class TopicWriteSerializer(StrictSerializer):
 
 
 class TopicCreateSerializer(TopicWriteSerializer):
+    """A new topic, and the chapter that it goes to."""
+
     chapter = StrictIntegerField()
     order = StrictIntegerField(required=False, min_value=0)
 
 
 class TopicMoveSerializer(StrictSerializer):
+    """Where a topic goes: a place in its chapter, or in the one that is named."""
+
     order = StrictIntegerField(min_value=0)
     chapter = StrictIntegerField(required=False)
 
 
 class ChapterWriteSerializer(StrictSerializer):
+    """All that a chapter has of its own."""
+
     title = TitleField()
 
 
 class ChapterCreateSerializer(ChapterWriteSerializer):
+    """A new chapter, and the note that it goes to."""
+
     note = StrictIntegerField()
     order = StrictIntegerField(required=False, min_value=0)
 
 
 class ChapterMoveSerializer(StrictSerializer):
+    """Where a chapter goes: a place in its note, or in the one that is named."""
+
     order = StrictIntegerField(min_value=0)
     note = StrictIntegerField(required=False)
 
@@ -79,7 +107,74 @@ class NoteWriteSerializer(StrictSerializer):
 
 
 class NoteCreateSerializer(NoteWriteSerializer):
+    """A new note, perhaps with chapters and topics: those that are sent, or those of a template."""
+
+    title = TitleField(required=False, help_text="Required without a template.")
+    template = serializers.ChoiceField(
+        choices=list(TEMPLATES), required=False, help_text="Of those that `listNoteTemplates` shows."
+    )
     chapters = BoundedListSerializer(child=NewChapterSerializer(), max_length=CHAPTERS_MAX, default=list)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Chapters and topics are counted before any of them is looked at, as each takes its time."""
+        chapters = data.get("chapters") if isinstance(data, Mapping) else None
+        if isinstance(chapters, list):
+            topics = (chapter.get("topics") for chapter in chapters if isinstance(chapter, Mapping))
+            parts = len(chapters) + sum(len(some) for some in topics if isinstance(some, list))
+            if parts > PARTS_MAX:
+                raise serializers.ValidationError({"chapters": too_many(PARTS_MAX).detail})
+        return super().to_internal_value(data)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Put what the template has in its place."""
+        template = attrs.pop("template", None)
+        if template is None:
+            if "title" not in attrs:
+                raise serializers.ValidationError(
+                    {"title": self.fields["title"].error_messages["required"]}, "required"
+                )
+            return attrs
+        if attrs["chapters"]:
+            raise serializers.ValidationError({"chapters": "A template has chapters of its own."}, "invalid")
+        return {**attrs, **TEMPLATES[template].note(attrs.get("title"))}
+
+
+class BulkSerializer(StrictSerializer):
+    """One change to many notes."""
+
+    ids = serializers.ListField(
+        child=StrictIntegerField(), allow_empty=False, max_length=BULK_MAX, help_text="None of them twice."
+    )
+    action = serializers.ChoiceField(choices=["tag", "untag", "status", "trash", "restore"])
+    value = StrictCharField(
+        required=False, help_text="The tag to add or to remove, or the status; of other actions there is none."
+    )
+
+    def validate_ids(self, ids: list[int]) -> list[int]:
+        if len(set(ids)) < len(ids):
+            raise serializers.ValidationError("Each id may be named once.", code="duplicate")
+        return ids
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        field = {"tag": TagField(), "untag": TagField(), "status": NoteWriteSerializer().fields["status"]}.get(
+            attrs["action"]
+        )
+        if field is None and "value" in attrs:
+            raise serializers.ValidationError({"value": ErrorDetail("This action has no value.", code="unknown_field")})
+        if field is not None:
+            if "value" not in attrs:
+                raise serializers.ValidationError({"value": ErrorDetail("This action needs a value.", code="required")})
+            try:
+                attrs["value"] = field.run_validation(attrs["value"])
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"value": error.detail}) from error
+        return attrs
+
+
+class EmptyTrashSerializer(StrictSerializer):
+    """How many notes are in the trash, as the client knows it."""
+
+    count = StrictIntegerField(min_value=0)
 
 
 # --- What clients ask for ---------------------------------------------------------------------------------------------
@@ -91,7 +186,8 @@ class NoteFilterSerializer(serializers.Serializer):
     search = SearchParameter(
         required=False,
         allow_blank=True,
-        help_text="Every word must be in the note: its titles, tags, explanations or code.",
+        help_text="Every word must be in the note: its titles, tags, explanations or code. The last word may be the "
+        'beginning of one. `"a phrase"`, `-word`, `tag:name` and `status:draft` are understood.',
     )
     ordering = serializers.ChoiceField(choices=NOTE_ORDERINGS, required=False)
     trash = serializers.BooleanField(required=False, help_text="The notes in the trash instead of all others.")
@@ -105,8 +201,23 @@ class TopicFilterSerializer(serializers.Serializer):
     chapter = serializers.IntegerField()
 
 
+class BlockFilterSerializer(serializers.Serializer):
+    cursor = serializers.CharField(
+        required=False,
+        max_length=ID_LENGTH,
+        help_text="Where the page begins. Take it from `next`, with all else of it.",
+    )
+    page_size = serializers.IntegerField(required=False, min_value=1, max_value=BLOCKS_MAX, default=BLOCKS_MAX)
+
+
 class SearchSerializer(serializers.Serializer):
-    q = SearchParameter()
+    q = SearchParameter(
+        help_text="Every word must be found. The last word may be the beginning of one. "
+        '`"a phrase"`, `-word`, `tag:name` and `status:draft` are understood.'
+    )
+    facets = serializers.BooleanField(
+        required=False, help_text="Count the tags and statuses of the notes that have every word."
+    )
 
 
 # --- What clients read ------------------------------------------------------------------------------------------------
@@ -117,45 +228,43 @@ class NoteSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Note
-        fields = [
-            "id",
-            "title",
-            "status",
-            "tags",
-            "chapter_count",
-            "topic_count",
-            "version",
-            "created_at",
-            "updated_at",
-        ]
+        fields = ["id", *NOTE_WRITTEN, "chapter_count", "topic_count", *NOTE_SHOWN[4:]]
         read_only_fields = fields
 
 
+@extend_schema_serializer(component_name="NoteSummary")
 class NoteListSerializer(NoteSerializer):
+    """A note without what is in it."""
+
     chapter_count = serializers.IntegerField()
     topic_count = serializers.IntegerField()
 
 
 class TopicInNoteSerializer(serializers.ModelSerializer):
+    """A topic, as its note shows it."""
+
     sources = SourceSerializer(many=True)
 
     class Meta:
         model = Topic
-        fields = ["id", "title", "order", "explanation", "code", "code_language", "sources"]
+        fields = [*TOPIC_SHOWN]
         read_only_fields = fields
 
 
 class ChapterInNoteSerializer(serializers.ModelSerializer):
+    """A chapter with its topics, as its note shows it."""
+
     topics = TopicInNoteSerializer(many=True)
 
     class Meta:
         model = Chapter
-        fields = ["id", "title", "order", "topics"]
+        fields = [*CHAPTER_SHOWN, "topics"]
         read_only_fields = fields
 
 
+@extend_schema_serializer(component_name="Note")
 class NoteDetailSerializer(NoteSerializer):
-    """A note with everything in it; takes one whose chapters and topics are prefetched."""
+    """A note with everything in it."""
 
     chapter_count = serializers.SerializerMethodField()
     topic_count = serializers.SerializerMethodField()
@@ -173,91 +282,92 @@ class NoteDetailSerializer(NoteSerializer):
 
 
 class ChapterSerializer(serializers.ModelSerializer):
-    """A chapter without its topics. ``version`` is its note's."""
+    """A chapter without its topics. `version` is its note's."""
 
     note = serializers.IntegerField(source="note_id")
     version = serializers.IntegerField()
 
     class Meta:
         model = Chapter
-        fields = ["id", "note", "title", "order", "version"]
+        fields = ["id", "note", *CHAPTER_SHOWN[1:], "version"]
         read_only_fields = fields
 
 
 class TopicSerializer(TopicInNoteSerializer):
-    """``version`` is the note's."""
+    """A topic. `version` is its note's."""
 
     chapter = serializers.IntegerField(source="chapter_id")
     version = serializers.IntegerField()
 
     class Meta(TopicInNoteSerializer.Meta):
-        fields = [
-            "id",
-            "chapter",
-            "title",
-            "order",
-            "explanation",
-            "code",
-            "code_language",
-            "sources",
-            "version",
-        ]
+        fields = ["id", "chapter", *TOPIC_SHOWN[1:], "version"]
         read_only_fields = fields
 
 
-class NoteVersionListSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = NoteVersion
-        fields = ["version", "reason", "created_at"]
-        read_only_fields = fields
+class BulkResultSerializer(serializers.Serializer):
+    """How many notes were not so before."""
+
+    changed = serializers.IntegerField()
 
 
-class NoteVersionSerializer(NoteVersionListSerializer):
-    """``snapshot``: the whole note as it was: title, status, tags, and chapters with their topics."""
+class BlockSerializer(serializers.Serializer):
+    """A part of a topic's explanation. The texts of all blocks, joined in their order, are the explanation."""
 
-    snapshot = serializers.DictField()
+    id = serializers.CharField(help_text="Stays the same when the block is edited or moved. At most 24 characters.")
+    order = serializers.IntegerField(min_value=0)
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    text = serializers.CharField(help_text="With the blank lines that follow it.")
+    hash = serializers.CharField(help_text="Of the exact text, whichever way its lines end.")
 
-    class Meta(NoteVersionListSerializer.Meta):
-        fields = [*NoteVersionListSerializer.Meta.fields, "snapshot"]
-        read_only_fields = fields
+
+class BlockPageSerializer(serializers.Serializer):
+    """A page of a topic's blocks."""
+
+    next = serializers.CharField(allow_null=True, help_text="Relative link to the next page.")
+    results = BlockSerializer(many=True)
+
+
+class TemplateSerializer(serializers.Serializer):
+    """A template. A note made of it is an ordinary one."""
+
+    id = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+
+
+class OutlineEntrySerializer(serializers.Serializer):
+    """A chapter, a topic in it, or a heading in what the topic says. A heading has no `id`."""
+
+    type = serializers.ChoiceField(choices=["chapter", "topic", "heading"])
+    id = serializers.IntegerField(allow_null=True)
+    title = serializers.CharField()
+    level = serializers.IntegerField(help_text="1 for a chapter, 2 for a topic; of a heading the number of `#`.")
+    children = serializers.ListField(child=serializers.DictField(), help_text="Entries like this one.")
+
+
+class BacklinkSerializer(serializers.Serializer):
+    """A topic that links to the note, with the note that it is in."""
+
+    note_id = serializers.IntegerField()
+    title = serializers.CharField()
+    topic_id = serializers.IntegerField()
+    block_id = serializers.SerializerMethodField(help_text="The block with the link; null until the topic has blocks.")
+
+    def get_block_id(self, link: Row) -> str | None:
+        blocks = decode(link["blocks"], link["explanation"]) or ()
+        return next((block.id for block in blocks if link["target"] in targets_in(block.text)), None)
+
+
+class BrokenLinkSerializer(serializers.Serializer):
+    """A link to a note that does not exist, and where it stands."""
+
+    note_id = serializers.IntegerField()
+    topic_id = serializers.IntegerField()
+    target = serializers.CharField()
 
 
 class TagSerializer(serializers.Serializer):
+    """A tag, and how many notes have it."""
+
     tag = serializers.CharField()
     count = serializers.IntegerField()
-
-
-class SearchResultSerializer(serializers.Serializer):
-    """A note or a topic; a note's result has no ``chapter_id`` and no ``topic_id``."""
-
-    type = serializers.ChoiceField(choices=["note", "topic"])
-    note_id = serializers.IntegerField()
-    chapter_id = serializers.IntegerField(required=False)
-    topic_id = serializers.IntegerField(required=False)
-    title = serializers.CharField()
-    snippet = serializers.CharField(help_text="HTML: everything escaped, matches in `<mark>`.")
-    rank = serializers.FloatField()
-
-
-class SearchResultsSerializer(serializers.Serializer):
-    results = SearchResultSerializer(many=True)
-
-
-def search_results(notes: Iterable[Row], topics: Iterable[Row], *, at_most: int) -> list[dict[str, Any]]:
-    """Ranked notes and topics, each with ``rank`` and ``headline``, as one list, the best first."""
-    found = [{"type": "note", "note_id": note["id"], **_shown(note)} for note in notes]
-    found += [
-        {
-            "type": "topic",
-            "note_id": topic["note_id"],
-            "chapter_id": topic["chapter_id"],
-            "topic_id": topic["id"],
-            **_shown(topic),
-        }
-        for topic in topics
-    ]
-    return sorted(found, key=itemgetter("rank"), reverse=True)[:at_most]
-
-
-def _shown(row: Row) -> Row:
-    return {"title": row["title"], "snippet": to_html(row["headline"]), "rank": row["rank"]}

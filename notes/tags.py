@@ -1,14 +1,15 @@
-"""The one spelling of a tag."""
+"""Normalization of tags."""
 
 import unicodedata
 from collections.abc import Iterable
 
 from notes.models import TAG_MAX_LENGTH, TAGS_MAX
 from notes.text import fold
+from notes.visible import is_visible
 
 
 class InvalidTag(ValueError):
-    """Why a text is no tag, or a list no list of tags; ``code`` is for programs."""
+    """A text is no valid tag, or a list has too many; ``code`` and ``detail`` say why."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -16,20 +17,35 @@ class InvalidTag(ValueError):
         self.detail = detail
 
 
+_LONGEST_SPELLING = 10 * TAG_MAX_LENGTH
+"""Composed characters may be sent as several; folding two megabytes takes a quarter of a second."""
+
+
 def normalize_tag(text: str) -> str:
-    """Fold one tag. Raises :class:`InvalidTag` where nothing is left, or something that no tag may hold."""
+    """Normalize one tag. Raises :class:`InvalidTag` if it is blank, too long or has a forbidden character."""
+    if len(text) > _LONGEST_SPELLING:
+        raise _too_long()
     tag = fold(text)
-    if not tag:
+    if not is_visible(tag):
         raise InvalidTag("blank", "A tag may not be blank.")
     if len(tag) > TAG_MAX_LENGTH:
-        raise InvalidTag("max_length", f"A tag has at most {TAG_MAX_LENGTH} characters.")
+        raise _too_long()
     if any(character == "," or unicodedata.category(character) == "Cc" for character in tag):
         raise InvalidTag("invalid", "A tag has neither commas nor control characters.")
     return tag
 
 
+def refolded(tags: Iterable[str]) -> list[str]:
+    """Tags that were stored by an earlier release, in today's spelling; those that read alike are one."""
+    return list(dict.fromkeys(tag for tag in map(fold, tags) if is_visible(tag)))
+
+
+def _too_long() -> InvalidTag:
+    return InvalidTag("max_length", f"A tag has at most {TAG_MAX_LENGTH} characters.")
+
+
 def distinct_tags(tags: Iterable[str]) -> list[str]:
-    """Drop repeated tags, keeping the order given. Raises :class:`InvalidTag` where too many are left."""
+    """Remove duplicate tags, keeping the order. Raises :class:`InvalidTag` if too many are left."""
     distinct = list(dict.fromkeys(tags))
     if len(distinct) > TAGS_MAX:
         raise InvalidTag("too_many", f"A note has at most {TAGS_MAX} tags.")

@@ -1,32 +1,51 @@
-"""Writes to chapters. Each answers with the chapter as the API shows it."""
+"""Writes to chapters. Each returns the chapter as the API shows it."""
 
-from notes.models import Chapter
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import JSONObject
+
+from notes.derived import words_of_chapter
+from notes.models import Chapter, Note, Topic
+from notes.services.blocks import removed_blocks
+from notes.services.budgets import charge_notes
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
-from notes.services.positions import CHAPTERS, close_gap, make_room, place, shift
-from utils.caching import changing_pages_of
+from notes.services.positions import CHAPTERS, check_order, close_gap, make_room, shift
+from notes.sizes import size_of_chapter, size_of_title, stored_chapter_size, text_size
+from utils.page_cache.invalidation import changing_pages_of
 
 
 def create_chapter(
     *, user_id: int, note_id: int, title: str, order: int | None = None, if_match: NoteStates = None
 ) -> Chapter:
-    """Add a chapter: at the end, or at ``order``, where the later ones make room.
+    """Add a chapter: at the end, or at ``order``; the chapters after it are shifted.
 
-    Raises ``Note.DoesNotExist``, ``NoteChanged``, ``OrderOutOfRange`` and ``TooManyChildren``.
+    Raises ``Note.DoesNotExist``, ``NoteChanged``, ``OrderOutOfRange``, ``TooManyChildren`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
         begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
         order = make_room(Chapter.objects.filter(note_id=note_id), order, CHAPTERS)
-        chapter = Chapter.objects.create(note_id=note_id, title=title, order=order)
+        chapter = Chapter.objects.create(note=Note(pk=note_id, user_id=user_id), title=title, order=order)
+        charge_notes(user_id=user_id, growth={note_id: text_size(title)})
         return Chapter.objects.for_api().get(pk=chapter.pk)
 
 
 def update_chapter(*, user_id: int, chapter_id: int, title: str | None = None, if_match: NoteStates = None) -> Chapter:
-    """Rename a chapter. Raises ``Chapter.DoesNotExist``, ``NoteChanged`` and ``MovedMeanwhile``."""
+    """Rename a chapter. The title that it has, or none, leaves it as it is.
+
+    Raises ``Chapter.DoesNotExist``, ``NoteChanged``, ``MovedMeanwhile`` and ``OverBudget``.
+    """
     with changing_pages_of(user_id):
         note_id = note_of_chapter(chapter_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
-        if title is not None and not Chapter.objects.filter(pk=chapter_id, note_id=note_id).update(title=title):
-            raise MovedMeanwhile
+        changes = {} if title is None else {"title": title}
+        mine = Chapter.objects.filter(pk=chapter_id, note_id=note_id)
+        is_so = Exists(mine.filter(**changes))
+        if begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match), unless=is_so):
+            before = size_of_title(chapter_id)
+            derived = {} if title is None else {"words": words_of_chapter(user_id, title=title)}
+            if not mine.update(**changes, **derived):
+                raise MovedMeanwhile
+            if title is not None:
+                charge_notes(user_id=user_id, growth={note_id: text_size(title) - before})
         return Chapter.objects.for_api().get(pk=chapter_id)
 
 
@@ -35,9 +54,15 @@ def delete_chapter(*, user_id: int, chapter_id: int, if_match: NoteStates = None
     with changing_pages_of(user_id):
         note_id = note_of_chapter(chapter_id, user_id)
         begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
-        order = _order_now(chapter_id, note_id)
-        Chapter.objects.filter(pk=chapter_id).only("pk").delete()  # only: deleting loads the row
+        order = _current_order(chapter_id, note_id)
+        topics = Topic.objects.filter(chapter=OuterRef("pk")).values_list(JSONObject(id="pk", blocks="blocks"))
+        [(freed, gone)] = Chapter.objects.filter(pk=chapter_id).values_list(
+            stored_chapter_size(), ArraySubquery(topics)
+        )
+        Chapter.objects.filter(pk=chapter_id).only("pk").delete()  # only(), as deleting loads the row
+        removed_blocks({topic["id"]: topic["blocks"] for topic in gone}).tell()
         close_gap(Chapter.objects.filter(note_id=note_id), order)
+        charge_notes(user_id=user_id, growth={note_id: -freed})
 
 
 def move_chapter(
@@ -48,33 +73,41 @@ def move_chapter(
     note_id: int | None = None,
     if_match: NoteStates = None,
 ) -> Chapter:
-    """Move a chapter to a place in its note, or in another of the user's notes.
+    """Move a chapter to another position in its note, or to another of the user's notes.
 
-    ``if_match`` is about the note that the chapter is in. Raises ``Chapter.DoesNotExist``, ``Note.DoesNotExist``,
-    ``NoteChanged``, ``OrderOutOfRange``, ``TooManyChildren`` and ``MovedMeanwhile``.
+    The place that it has leaves all as it is. ``if_match`` refers to the note that the chapter is in.
+
+    Raises ``Chapter.DoesNotExist``, ``Note.DoesNotExist``, ``NoteChanged``, ``OrderOutOfRange``, ``TooManyChildren``,
+    ``MovedMeanwhile`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
         source_id = note_of_chapter(chapter_id, user_id)
         target_id = source_id if note_id is None else note_id
-        begin_edits(user_id=user_id, notes={target_id: None, source_id: versions_of(source_id, if_match)})
-        old = _order_now(chapter_id, source_id)
+        expected = versions_of(source_id, if_match)
         siblings = Chapter.objects.filter(note_id=target_id)
         if target_id == source_id:
-            shift(siblings, pk=chapter_id, old=old, new=place(order, last=siblings.count() - 1))
+            is_there = Exists(siblings.filter(pk=chapter_id, order=order))
+            if begin_edit(user_id=user_id, note_id=source_id, if_match=expected, unless=is_there):
+                old = _current_order(chapter_id, source_id)
+                shift(siblings, pk=chapter_id, old=old, new=check_order(order, last=siblings.count() - 1))
         else:
+            begin_edits(user_id=user_id, notes={target_id: None, source_id: expected})
+            old = _current_order(chapter_id, source_id)
             order = make_room(siblings, order, CHAPTERS)
             Chapter.objects.filter(pk=chapter_id).update(note_id=target_id, order=order)
             close_gap(Chapter.objects.filter(note_id=source_id), old)
+            size = size_of_chapter(chapter_id)
+            charge_notes(user_id=user_id, growth={source_id: -size, target_id: size})
         return Chapter.objects.for_api().get(pk=chapter_id)
 
 
 def note_of_chapter(chapter_id: int, user_id: int) -> int:
-    """Find the note to claim. Raises ``Chapter.DoesNotExist``."""
+    """The id of the chapter's note, which is to be claimed. Raises ``Chapter.DoesNotExist``."""
     return Chapter.objects.owned_by(user_id).values_list("note_id", flat=True).get(pk=chapter_id)
 
 
-def _order_now(chapter_id: int, note_id: int) -> int:
-    """The chapter's place, now that the note is held that it was found in."""
+def _current_order(chapter_id: int, note_id: int) -> int:
+    """The chapter's ``order``, read after its note is claimed. Raises ``MovedMeanwhile`` if it left the note."""
     order = Chapter.objects.filter(pk=chapter_id, note_id=note_id).values_list("order", flat=True).first()
     if order is None:
         raise MovedMeanwhile

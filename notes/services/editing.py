@@ -1,52 +1,56 @@
-"""How every write in a note begins: the note is claimed, and what it was before is kept.
+"""The start of every write to a note: the note is claimed, and its previous state is kept as a version.
 
-The claim raises the note's version by one conditional UPDATE, so it is also a lock until COMMIT: whatever is read in
-the note after it stays as it was read. Writes to two notes claim them in the order of their ids.
+The claim raises the note's version by one conditional UPDATE. It also locks the note until COMMIT, so that whatever is
+read after it cannot change. A write to two notes claims them in the order of their ids.
 
-What is kept: the state before an answer of AI is applied or a version is restored, always; the state before an edit, if
-none was kept in the last ten minutes. Of each note the last fifty.
+A version is always kept before an AI answer is applied or a version is restored; before an edit, if none was kept in
+the last ten minutes. A note from before there were budgets may be too large for a version: none is kept of it then.
+Edits may make it smaller, and nothing else may change it.
 """
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from notes.models import Note, NoteVersion
-from utils.compiled_reads import read_rows
-from utils.exceptions import Conflict, PreconditionFailed
+from notes.models import NOTE_MAX_BYTES, Note, NoteVersion
+from notes.services.budgets import NoteTooLarge, count_note
+from notes.services.keeping import keep_version
+from utils.database.compiled_queries import Row, read_rows
+from utils.http.errors import Conflict, PreconditionFailed
 
 KEEPING_INTERVAL = timedelta(minutes=10)
-VERSIONS_KEPT = 50
+LARGEST_KEPT = 32 * 1024 * 1024
+"""The size of a note beyond which no version of it is kept, as one takes several times that much memory."""
 
 Versions = Collection[int] | None
-"""Versions one of which a note must have to be written to; None for any."""
+"""The versions of the note at which a write is allowed; None for any."""
 
 
 class NoteState(NamedTuple):
-    """A note at one of its versions: what a chapter or topic was read in, since it may move to another note."""
+    """A note at one version. For a chapter or topic the note matters, too, as it may be moved to another one."""
 
     note_id: int
     version: int
 
 
 NoteStates = Collection[NoteState] | None
-"""States one of which the note of a chapter or topic must be in for it to be written to; None for any."""
+"""The states of its note at which a write to a chapter or topic is allowed; None for any."""
 
 
 class NoteChanged(PreconditionFailed):
-    """The note's version is none of those that the writer expected. Tells ``current_version``."""
+    """The note's version is not among the expected ones. The response has ``current_version``."""
 
     detail = "The note has changed since you read it."
 
 
 class MovedMeanwhile(Conflict):
-    """A chapter or topic left its place between being found and its note being claimed. Another try finds out."""
+    """A chapter or topic was moved or deleted after its note was looked up and before the note was claimed."""
 
     code = "moved_meanwhile"
-    detail = "It was moved or deleted at the same moment. Try again."
+    detail = "It was moved or deleted at the same time. Try again."
 
 
 def begin_edit(
@@ -55,66 +59,47 @@ def begin_edit(
     note_id: int,
     if_match: Versions = None,
     reason: NoteVersion.Reason = NoteVersion.Reason.EDIT,
-) -> None:
-    """Claim the user's note for one write in the caller's transaction, and keep what it is now if that is due.
+    unless: Q | Exists | None = None,
+) -> Row | None:
+    """Claim the user's note for one write in the caller's transaction, and keep its state as a version if that is due.
 
-    Raises ``Note.DoesNotExist`` (also for a note in the trash) and :class:`NoteChanged`.
+    Returns the note's ``title``, ``tags`` and ``size_bytes`` before the write. ``unless`` is a condition under which
+    the write would change nothing. Then the note keeps its version, and the answer is None: there is nothing to write.
+
+    Raises ``Note.DoesNotExist`` (also for a note in the trash), :class:`NoteChanged`, and ``NoteTooLarge`` if a version
+    must be kept of a note that is too large for one.
     """
     mine = Note.objects.owned_by(user_id).live().filter(pk=note_id)
     expected = mine if if_match is None else mine.filter(version__in=if_match)
-    if not expected.update(version=F("version") + 1, updated_at=Now()):
+    to_change = expected if unless is None else expected.filter(~unless)
+    if not to_change.update(version=F("version") + 1, updated_at=Now()):
+        if unless is not None and expected.filter(unless).exists():
+            return None
         raise NoteChanged(current_version=mine.values_list("version", flat=True).get())
-    [claimed] = read_rows("claimed note", _claimed, note_id=note_id)
-    if reason != NoteVersion.Reason.EDIT or not claimed["is_kept"]:
-        _keep(note_id=note_id, version=claimed["version"] - 1, reason=reason)
+    [claimed] = read_rows(_claimed, note_id=note_id)
+    if claimed["size_bytes"] is None:
+        count_note(note_id)
+        [claimed] = read_rows(_claimed, note_id=note_id)
+    is_too_large = claimed["size_bytes"] > LARGEST_KEPT
+    if reason != NoteVersion.Reason.EDIT and is_too_large:
+        raise NoteTooLarge(used=claimed["size_bytes"], limit=NOTE_MAX_BYTES)
+    if reason != NoteVersion.Reason.EDIT or not (claimed["is_kept"] or is_too_large):
+        keep_version(note_id=note_id, version=claimed["version"] - 1, reason=reason)
+    return claimed
 
 
 def _claimed(note_id: int) -> QuerySet[Note, Any]:
-    """The note's version, and whether what it was has been kept lately."""
+    """The note as it is to be changed, and whether a version was kept within ``KEEPING_INTERVAL``."""
     kept_lately = NoteVersion.objects.filter(note=OuterRef("pk"), created_at__gt=Now() - KEEPING_INTERVAL)
-    return Note.objects.filter(pk=note_id).values("version", is_kept=Exists(kept_lately))
+    return Note.objects.filter(pk=note_id).values("version", "title", "tags", "size_bytes", is_kept=Exists(kept_lately))
 
 
 def versions_of(note_id: int, states: NoteStates) -> Versions:
-    """The versions of this note among the states: one that was seen of another note is none of them."""
+    """The versions of this note among the states; those of other notes are left out."""
     return None if states is None else [state.version for state in states if state.note_id == note_id]
 
 
 def begin_edits(*, user_id: int, notes: Mapping[int, Versions]) -> None:
-    """Claim several of the user's notes, each with its ``if_match``, so that no two writers wait for each other."""
+    """Claim several of the user's notes, each with its ``if_match``, in an order that prevents deadlocks."""
     for note_id in sorted(notes):
         begin_edit(user_id=user_id, note_id=note_id, if_match=notes[note_id])
-
-
-def _keep(*, note_id: int, version: int, reason: NoteVersion.Reason) -> None:
-    note = Note.objects.for_detail().get(pk=note_id)
-    NoteVersion.objects.create(note_id=note_id, version=version, reason=reason, snapshot=_snapshot(note))
-    kept = NoteVersion.objects.filter(note_id=note_id).order_by("-version")
-    NoteVersion.objects.filter(pk__in=kept.values("pk")[VERSIONS_KEPT:]).delete()
-
-
-def _snapshot(note: Note) -> dict[str, Any]:
-    """The whole note as JSON, with the ids that a restoration gives back."""
-    return {
-        "title": note.title,
-        "status": note.status,
-        "tags": note.tags,
-        "chapters": [
-            {
-                "id": chapter.pk,
-                "title": chapter.title,
-                "topics": [
-                    {
-                        "id": topic.pk,
-                        "title": topic.title,
-                        "explanation": topic.explanation,
-                        "code": topic.code,
-                        "code_language": topic.code_language,
-                        "sources": topic.sources,
-                    }
-                    for topic in chapter.topics.all()
-                ],
-            }
-            for chapter in note.chapters.all()
-        ],
-    }

@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from notes import reads
+from notes.derived import indexed_note
 from notes.models import Chapter, Note, Topic
+from notes.services.blocks import blocks_for_new
+from notes.services.budgets import change_note, charge_user, check_new_note
 from notes.services.editing import NoteChanged, Versions, begin_edit
-from utils.caching import changing_pages_of
-from utils.compiled_reads import Row
+from notes.services.links import add_links, keep_links
+from notes.sizes import note_size, text_size
+from utils.database.compiled_queries import Row
+from utils.page_cache.invalidation import changing_pages_of
 
 
 class TopicData(TypedDict):
@@ -37,32 +42,39 @@ class NoteData(TypedDict):
 
 
 def create_note(*, user_id: int, data: NoteData) -> Row:
-    """Create a note with its chapters and topics; the note as ``notes.reads.detail`` shows it."""
+    """Create a note with its chapters and topics; return it as ``notes.reads.detail`` does. Raises ``OverBudget``."""
     with changing_pages_of(user_id):
         (note_id,) = _insert(user_id, [data])
         return reads.detail(note_id, user_id=user_id)
 
 
 def import_notes(*, user_id: int, notes: Sequence[NoteData]) -> int:
-    """Create many notes at once, in as many statements as one takes; how many."""
+    """Create many notes, in as many statements as one note takes; return how many. Raises ``OverBudget``."""
     with changing_pages_of(user_id):
         return len(_insert(user_id, notes))
 
 
 def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_match: Versions = None) -> Row:
-    """Change ``title``, ``status`` or ``tags``; the note as ``notes.reads.detail`` shows it.
+    """Change ``title``, ``status`` or ``tags``; return the note as ``notes.reads.detail`` does.
 
-    Raises ``Note.DoesNotExist`` and :class:`NoteChanged`.
+    Values that the note has already leave it as it is. Raises ``Note.DoesNotExist``, :class:`NoteChanged` and
+    ``OverBudget``.
     """
     with changing_pages_of(user_id):
-        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
-        if changes:
-            Note.objects.filter(pk=note_id).update(**changes)
+        is_so = Q(pk=note_id, **changes)
+        if before := begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, unless=is_so):
+            title, tags = changes.get("title", before["title"]), changes.get("tags", before["tags"])
+            grown = text_size(title, *tags) - text_size(before["title"], *before["tags"])
+            derived = indexed_note(user_id, title=title, tags=tags)
+            if title != before["title"]:
+                keep_links(user_id=user_id, note_id=note_id, title=before["title"])
+            change_note(note_id=note_id, grown=grown, **derived, **changes)
+            charge_user(user_id=user_id, grown=grown)
         return reads.detail(note_id, user_id=user_id)
 
 
 def delete_note(*, user_id: int, note_id: int, if_match: Versions = None) -> None:
-    """Put a note into the trash. Raises ``Note.DoesNotExist`` and :class:`NoteChanged`."""
+    """Move a note to the trash. Raises ``Note.DoesNotExist`` and :class:`NoteChanged`."""
     with changing_pages_of(user_id):
         mine = Note.objects.owned_by(user_id).live().filter(pk=note_id)
         expected = mine if if_match is None else mine.filter(version__in=if_match)
@@ -71,7 +83,10 @@ def delete_note(*, user_id: int, note_id: int, if_match: Versions = None) -> Non
 
 
 def restore_note(*, user_id: int, note_id: int) -> Row:
-    """Take a note out of the trash, and show it; one that is not in it stays as it is. Raises ``Note.DoesNotExist``."""
+    """Take a note out of the trash and return it; one that is not in the trash is unchanged.
+
+    Raises ``Note.DoesNotExist``.
+    """
     with changing_pages_of(user_id):
         trashed = Note.objects.owned_by(user_id).filter(pk=note_id).trashed()
         trashed.update(deleted_at=None, updated_at=Now(), version=F("version") + 1)
@@ -79,9 +94,12 @@ def restore_note(*, user_id: int, note_id: int) -> Row:
 
 
 def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
-    """Three statements, however many notes, chapters and topics there are."""
+    """Four statements, five with links, however many notes, chapters and topics there are. Raises ``OverBudget``."""
+    sizes = [note_size(**data) for data in notes]
+    check_new_note(max(sizes, default=0))
     rows = Note.objects.bulk_create(
-        Note(user_id=user_id, **{name: value for name, value in data.items() if name != "chapters"}) for data in notes
+        Note(user_id=user_id, size_bytes=size, **{name: value for name, value in data.items() if name != "chapters"})
+        for data, size in zip(notes, sizes, strict=True)
     )
     chapters = [
         (Chapter(note=row, title=chapter["title"], order=order), chapter)
@@ -89,9 +107,11 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
         for order, chapter in enumerate(data.get("chapters", ()))
     ]
     Chapter.objects.bulk_create(chapter for chapter, _ in chapters)
-    Topic.objects.bulk_create(
-        Topic(chapter=chapter, order=order, **topic)
+    topics = Topic.objects.bulk_create(
+        Topic(chapter=chapter, order=order, blocks=blocks_for_new(topic.get("explanation", "")), **topic)
         for chapter, data in chapters
         for order, topic in enumerate(data.get("topics", ()))
     )
+    add_links(user_id=user_id, texts={topic.pk: topic.explanation for topic in topics})
+    charge_user(user_id=user_id, grown=sum(sizes))
     return [row.pk for row in rows]

@@ -1,6 +1,7 @@
-"""Places among siblings: ``order`` runs from 0 without gaps.
+"""Positions of siblings: ``order`` counts from 0 without gaps.
 
-Each change is one UPDATE. The caller holds the note. Uniqueness is checked at COMMIT: siblings may collide on the way.
+Each change is one UPDATE. The caller has claimed the note. Uniqueness is checked at COMMIT, as orders may collide
+temporarily.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import TypeVar
 
 from django.db.models import Case, F, Model, QuerySet, Value, When
 
-from utils.exceptions import InvalidRequest
+from utils.http.errors import InvalidRequest
 
 CHAPTERS_MAX = 100
 TOPICS_MAX = 100
@@ -18,7 +19,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """A kind of children, and how many of them one parent may have."""
+    """A type of children, and the maximum number of them in one parent."""
 
     name: str
     parent: str
@@ -37,21 +38,22 @@ class OrderOutOfRange(InvalidRequest):
 
 class TooManyChildren(InvalidRequest):
     code = "too_many"
+    detail = "There are as many of them as there may be."
 
     def __init__(self, children: Children) -> None:
         detail = f"A {children.parent} has at most {children.maximum} {children.name}."
         super().__init__(detail, errors=[{"pointer": f"/{children.parent}", "code": self.code, "detail": detail}])
 
 
-def place(order: int, *, last: int) -> int:
-    """The place that is asked for. Raises :class:`OrderOutOfRange`."""
+def check_order(order: int, *, last: int) -> int:
+    """Return the order if it is from 0 to ``last``. Raises :class:`OrderOutOfRange`."""
     if not 0 <= order <= last:
         raise OrderOutOfRange(last)
     return order
 
 
 def make_room(siblings: QuerySet[ModelT], order: int | None, children: Children) -> int:
-    """Free a place for one more among the siblings, the last one if ``order`` is None; the place.
+    """Free a position for one more sibling, the last one if ``order`` is None; return its order.
 
     Raises :class:`TooManyChildren` and :class:`OrderOutOfRange`.
     """
@@ -60,7 +62,7 @@ def make_room(siblings: QuerySet[ModelT], order: int | None, children: Children)
         raise TooManyChildren(children)
     if order is None:
         return count
-    siblings.filter(order__gte=place(order, last=count)).update(order=F("order") + 1)
+    siblings.filter(order__gte=check_order(order, last=count)).update(order=F("order") + 1)
     return order
 
 
@@ -69,7 +71,7 @@ def close_gap(siblings: QuerySet[ModelT], order: int) -> None:
 
 
 def shift(siblings: QuerySet[ModelT], *, pk: int, old: int, new: int) -> None:
-    """Move one of the siblings to another place; those between make room."""
+    """Move one of the siblings to another position; those in between are shifted by one."""
     step = 1 if new < old else -1
     siblings.filter(order__range=sorted((old, new))).update(
         order=Case(When(pk=pk, then=Value(new)), default=F("order") + step)

@@ -1,71 +1,178 @@
-"""Going back to what a note was."""
+"""Restoring versions of notes."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from django.db import connection
 from django.db.models import Manager, Model
 
 from notes import reads
+from notes.blocks.changes import BlockChanges
+from notes.blocks.stored import decode, edited_blocks, encode, ids_of
+from notes.contents import CHAPTER_WRITTEN, NOTE_WRITTEN, TOPIC_KEPT, TOPIC_WRITTEN, fields_of_snapshot
+from notes.derived import words_of_note
+from notes.markdown.trees import NoteTree
 from notes.models import Chapter, Note, NoteVersion, Topic
+from notes.services.budgets import charge_notes
 from notes.services.editing import Versions, begin_edit
-from utils.caching import changing_pages_of
-from utils.compiled_reads import Row
-
-_TOPIC_FIELDS = ("title", "explanation", "code", "code_language", "sources")
+from notes.services.links import keep_links, write_links
+from notes.sizes import stored_size
+from notes.snapshots import whole_snapshot
+from notes.tags import refolded
+from notes.title_order import title_key
+from utils.database.compiled_queries import Row
+from utils.page_cache.invalidation import changing_pages_of
 
 ModelT = TypeVar("ModelT", bound=Model)
 
 
 def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versions = None) -> Row:
-    """Make a note what it was at a kept version; the note as ``notes.reads.detail`` shows it.
+    """Restore a note to a kept version; return it as ``notes.reads.detail`` does.
 
-    What it is now is kept first, so a restoration can be undone. Chapters and topics that are still in the note keep
-    their ids, so that links and AI tasks still lead to them; the others come back as new ones.
+    The current state is kept first, so that a restore can be undone. Chapters and topics that are still in the note
+    keep their ids, so that links and AI tasks still refer to them. Topics that were deleted come back with their ids,
+    all topics with those of their blocks; deleted chapters, and topics that are in another note now, get new ones.
 
-    Raises ``NoteVersion.DoesNotExist`` (also where there is no such note) and ``NoteChanged``.
+    Raises ``NoteVersion.DoesNotExist`` (also if there is no such note), ``NoteChanged`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
-        # Read first: keeping what the note is now adds a version, and may drop this one as the oldest.
-        snapshot = NoteVersion.objects.owned_by(user_id).get(note=note_id, version=version).snapshot
-        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, reason=NoteVersion.Reason.RESTORE)
-        Note.objects.filter(pk=note_id).update(
-            title=snapshot["title"], status=snapshot["status"], tags=snapshot["tags"]
-        )
-        _restore_contents(note_id, snapshot["chapters"])
+        # Read before the edit begins: that adds a version, and may delete this one as the oldest.
+        kept = NoteVersion.objects.owned_by(user_id).get(note=note_id, version=version)
+        snapshot = whole_snapshot(kept)
+        claimed = begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, reason=NoteVersion.Reason.RESTORE)
+        assert claimed is not None  # without ``unless`` there is always something to write
+        fields = fields_of_snapshot(snapshot, NOTE_WRITTEN)
+        # Tags of an old version may read alike.
+        now = {
+            "title": claimed["title"],
+            **fields,
+            "tags": refolded(fields["tags"] if "tags" in fields else claimed["tags"]),
+        }
+        words = words_of_note(user_id, **now)  # all that is in the note gets its own, too
+        derived = {"words": words, "title_key": title_key(now["title"])}
+        Note.objects.filter(pk=note_id).update(**now, **derived)
+        _restore_contents(Note(pk=note_id, user_id=user_id), snapshot["chapters"])
+        before, after = Note.objects.filter(pk=note_id).values_list("size_bytes", stored_size()).get()
+        charge_notes(user_id=user_id, growth={note_id: after - before})
         return reads.detail(note_id, user_id=user_id)
 
 
-def _restore_contents(note_id: int, contents: Sequence[dict[str, Any]]) -> None:
-    """Write what was there, then delete all else: a topic may have been moved out of a chapter that goes."""
-    here = set(Chapter.objects.filter(note_id=note_id).values_list("pk", flat=True))
+def replace_note(*, user_id: int, note_id: int, tree: NoteTree, if_match: Versions) -> int:
+    """Write a tree over a note, which keeps what it was as a version; return the note's new version.
+
+    Chapters and topics that the tree names by ids of this note, or else by their titles, keep their ids. Raises
+    ``Note.DoesNotExist``, ``NoteChanged`` and ``OverBudget``.
+    """
+    with changing_pages_of(user_id):
+        claimed = begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
+        assert claimed is not None  # without ``unless`` there is always something to write
+        data = tree.as_data()
+        fields = fields_of_snapshot(data, NOTE_WRITTEN)
+        if fields["title"] != claimed["title"]:
+            keep_links(user_id=user_id, note_id=note_id, title=claimed["title"])
+        words = words_of_note(user_id, **fields)  # all that is in the note gets its own, too
+        derived = {"words": words, "title_key": title_key(fields["title"])}
+        Note.objects.filter(pk=note_id).update(**fields, **derived)
+        note = Note(pk=note_id, user_id=user_id)
+        _restore_contents(note, _with_ids(note_id, tree, data["chapters"]))
+        before, after = Note.objects.filter(pk=note_id).values_list("size_bytes", stored_size()).get()
+        charge_notes(user_id=user_id, growth={note_id: after - before})
+        return Note.objects.values_list("version", flat=True).get(pk=note_id)
+
+
+def _with_ids(note_id: int, tree: NoteTree, chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The chapters as a snapshot has them. No id is used twice, and none that is not this note's."""
+    note = Note.objects.for_detail().get(pk=note_id)
+    free_chapters = {chapter.pk: chapter.title for chapter in note.chapters.all()}
+    free_topics = {topic.pk: topic.title for chapter in note.chapters.all() for topic in chapter.topics.all()}
+    # Those that are named come first, so that no title takes their ids.
+    chapter_ids = [_named(chapter.id, free_chapters) for chapter in tree.chapters]
+    topic_ids = [[_named(topic.id, free_topics) for topic in chapter.topics] for chapter in tree.chapters]
+    return [
+        {
+            **data,
+            "id": chapter_id or _titled(data["title"], free_chapters),
+            "topics": [
+                {**topic, "id": topic_id or _titled(topic["title"], free_topics)}
+                for topic, topic_id in zip(data["topics"], ids, strict=True)
+            ],
+        }
+        for data, chapter_id, ids in zip(chapters, chapter_ids, topic_ids, strict=True)
+    ]
+
+
+def _named(row_id: int | None, free: dict[int, str]) -> int | None:
+    if row_id is None or row_id not in free:
+        return None
+    del free[row_id]
+    return row_id
+
+
+def _titled(title: str, free: dict[int, str]) -> int | None:
+    return _named(next((row_id for row_id, of_row in free.items() if of_row == title), None), free)
+
+
+def _restore_contents(note: Note, contents: Sequence[dict[str, Any]]) -> None:
+    """Write the snapshot's rows, then delete the others: a topic may have been moved out of a chapter to delete."""
+    existing = set(Chapter.objects.filter(note=note).values_list("pk", flat=True))
     chapters = [
-        Chapter(pk=_kept(data["id"], here), note_id=note_id, title=data["title"], order=order)
+        Chapter(pk=_kept(data["id"], existing), note=note, order=order, **fields_of_snapshot(data, CHAPTER_WRITTEN))
         for order, data in enumerate(contents)
     ]
-    _write(Chapter.objects, chapters, fields=["title", "order"])
+    _write(Chapter.objects, chapters, fields=["order", "words", *CHAPTER_WRITTEN])
 
-    here = set(Topic.objects.filter(chapter__note_id=note_id).values_list("pk", flat=True))
-    topics = [
-        Topic(
-            pk=_kept(topic["id"], here),
-            chapter=chapter,
-            order=order,
-            **{field: topic[field] for field in _TOPIC_FIELDS},
-        )
-        for chapter, data in zip(chapters, contents, strict=True)
-        for order, topic in enumerate(data["topics"])
-    ]
-    _write(Topic.objects, topics, fields=["chapter", "order", *_TOPIC_FIELDS])
+    now = {row["pk"]: row for row in Topic.objects.filter(chapter__note=note).values("pk", "explanation", "blocks")}
+    ids = [topic["id"] for data in contents for topic in data["topics"]]
+    gone = [topic_id for topic_id in ids if topic_id is not None and topic_id not in now]
+    elsewhere = _topics_elsewhere(note.user_id, gone)
+    changes = BlockChanges()
+    topics = []
+    for chapter, data in zip(chapters, contents, strict=True):
+        for order, kept in enumerate(data["topics"]):
+            is_copy = kept["id"] is None or kept["id"] in elsewhere
+            before = now.get(kept["id"])
+            old = (decode(before["blocks"], before["explanation"]) if before else None) or []
+            blocks = None if is_copy else decode(kept.get("blocks"), kept["explanation"])
+            if blocks is None:
+                blocks = edited_blocks(old, kept["explanation"])
+            topic = Topic(
+                pk=None if is_copy else kept["id"],
+                chapter=chapter,
+                order=order,
+                **fields_of_snapshot(kept, TOPIC_WRITTEN),
+                blocks=encode(blocks),
+            )
+            topics.append(topic)
+            if not is_copy:
+                changes.add(kept["id"], old, blocks, are_new=False)
+    _write(Topic.objects, topics, fields=["chapter", "order", "words", *TOPIC_KEPT])
+    restored = {topic.pk for topic in topics}
+    for pk, row in now.items():
+        if pk not in restored:
+            changes.remove(pk, ids_of(row["blocks"]))
+    write_links(user_id=note.user_id, texts={topic.pk: topic.explanation for topic in topics})
 
-    # Deleting loads the rows, hence only().
-    gone_topics = Topic.objects.filter(chapter__note_id=note_id).exclude(pk__in=[topic.pk for topic in topics])
-    gone_topics.only("pk").delete()
-    gone_chapters = Chapter.objects.filter(note_id=note_id).exclude(pk__in=[chapter.pk for chapter in chapters])
-    gone_chapters.only("pk").delete()
+    # only(), as deleting loads the rows.
+    other_topics = Topic.objects.filter(chapter__note=note).exclude(pk__in=[topic.pk for topic in topics])
+    other_topics.only("pk").delete()
+    other_chapters = Chapter.objects.filter(note=note).exclude(pk__in=[chapter.pk for chapter in chapters])
+    other_chapters.only("pk").delete()
+    changes.tell()
 
 
-def _kept(pk: int, here: set[int]) -> int | None:
-    return pk if pk in here else None
+def _topics_elsewhere(user_id: int, topic_ids: Sequence[int]) -> set[int]:
+    """Which of these topics, none of them in this note, are in another one: what is restored of them is a copy.
+
+    The others were deleted, and come back with their ids and those of their blocks. The lock is held until COMMIT, so
+    that two restorations of one user at once do not bring the same topic back into two notes.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notes.restore_version {user_id}"])
+    return set(Topic.objects.filter(pk__in=topic_ids).values_list("pk", flat=True))
+
+
+def _kept(pk: int | None, existing: set[int]) -> int | None:
+    return pk if pk in existing else None
 
 
 def _write(manager: Manager[ModelT], rows: Sequence[ModelT], *, fields: Sequence[str]) -> None:

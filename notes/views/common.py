@@ -1,41 +1,57 @@
-"""What the views of notes have in common."""
+"""Helpers of the views of notes."""
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.http import QueryDict
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers, status, viewsets
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from notes.services import NoteState
-from utils.pages import FastRead, FastReads, opaque_tags
+from notes.models import NoteLink
+from notes.services import AccountFull, NoteState, NoteTooLarge
+from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, opaque_etags
 
 ID_PATTERN = "[0-9]{1,19}"
-"""Digits that Python converts at once and that may be an id; anything longer matches no path."""
+"""The digits of any possible id, few enough for a fast conversion; a longer number matches no path."""
 
-IF_MATCH = OpenApiParameter("If-Match", str, OpenApiParameter.HEADER, description="The note's version, quoted.")
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description='The `ETag` of what you have, which is the note\'s version, quoted: `"3"`. If the note has changed '
+    "since, nothing is written and the answer is a 412 with `current_version`.",
+)
 IF_MATCH_IN_NOTE = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description='The id and the version of the note that it is in, quoted: `"12-3"`.',
+    description='The `ETag` of what you have: the id and the version of the note that it is in, quoted: `"12-3"`. If '
+    "the note has changed since, nothing is written and the answer is a 412 with `current_version`.",
 )
-IDEMPOTENCY_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The tag of what is shown, for `If-Match`."
+)
+LOCATION = OpenApiParameter(
+    "Location", str, OpenApiParameter.HEADER, response=[201], description="Where it is, as a relative link."
+)
+
+OVER_BUDGET = (NoteTooLarge, AccountFull)
+"""How a write that makes a note larger may fail."""
 
 _VERSION = re.compile("[0-9]{1,10}")
 _STATE = re.compile("([0-9]{1,19})-([0-9]{1,10})")
 
 
-class NotePages(FastReads):
+class NotePages(FastReadMixin):
     """Lists and details of notes, and of what is in them, are pages."""
 
-    fast_reads = {
-        "list": FastRead(ttl=settings.CACHE_TTL_LIST),
-        "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST, has_query=False),
+    read_specs = {
+        "list": ReadSpec(ttl=settings.CACHE_TTL_LIST),
+        "retrieve": ReadSpec(ttl=settings.CACHE_TTL_LIST),
     }
 
 
@@ -45,54 +61,47 @@ def paginated(view: viewsets.GenericViewSet) -> Response:
     return view.get_paginated_response(view.get_serializer(page, many=True).data)
 
 
+def link_page(
+    view: viewsets.GenericViewSet, rows: QuerySet[NoteLink, Any], serializer: type[serializers.Serializer]
+) -> Response:
+    """A page of links."""
+    return view.get_paginated_response(serializer(view.paginate_queryset(rows), many=True).data)
+
+
 def expected_versions(request: Request) -> list[int] | None:
-    """The versions that ``If-Match`` names; None if any will do. A tag that is no version matches none."""
-    tags = _expected_tags(request)
-    return None if tags is None else [int(tag) for tag in tags if _VERSION.fullmatch(tag)]
+    """The versions in ``If-Match``; None if any is accepted. An ETag that is no version matches none."""
+    etags = _expected_etags(request)
+    return None if etags is None else [int(etag) for etag in etags if _VERSION.fullmatch(etag)]
 
 
 def expected_states(request: Request) -> list[NoteState] | None:
-    """The states of a note that ``If-Match`` names, for a part of it; None if any will do."""
-    tags = _expected_tags(request)
-    if tags is None:
+    """The note states in ``If-Match``, for a part of a note; None if any is accepted."""
+    etags = _expected_etags(request)
+    if etags is None:
         return None
-    return [NoteState(int(found[1]), int(found[2])) for tag in tags if (found := _STATE.fullmatch(tag))]
+    return [NoteState(int(found[1]), int(found[2])) for etag in etags if (found := _STATE.fullmatch(etag))]
 
 
-def _expected_tags(request: Request) -> Sequence[str] | None:
+def _expected_etags(request: Request) -> Sequence[str] | None:
     header = request.headers.get("If-Match")
     if header is None:
         return None
-    tags = opaque_tags(header)
-    return None if "*" in tags else tags
-
-
-def read_body(serializer_class: type[serializers.Serializer], request: Request, **options: Any) -> Any:
-    """The body, checked. Raises ``ValidationError``."""
-    body = serializer_class(data=request.data, **options)
-    body.is_valid(raise_exception=True)
-    return body.validated_data
-
-
-def read_query(serializer_class: type[serializers.Serializer], query: QueryDict) -> dict[str, Any]:
-    """The query's parameters, checked; of a repeated one the last. Raises ``ValidationError``."""
-    checked = serializer_class(data=query.dict())
-    checked.is_valid(raise_exception=True)
-    return checked.validated_data
+    etags = opaque_etags(header)
+    return None if "*" in etags else etags
 
 
 def versioned(data: dict[str, Any]) -> Response:
-    """An answer whose ETag is the version of the note that it shows."""
+    """A response that shows a note: its ETag is the note's version."""
     return Response(data, headers={"ETag": f'"{data["version"]}"'})
 
 
 def versioned_in_note(data: dict[str, Any], note_id: int) -> Response:
-    """An answer that shows a part of a note: its ETag names the note, too, as parts move between notes."""
+    """A response that shows a part of a note: its ETag has the note's id, too, as parts can move between notes."""
     return Response(data, headers={"ETag": f'"{note_id}-{data["version"]}"'})
 
 
 def created(response: Response, *, path: str) -> Response:
-    """The same as the answer to a request that made something, which is found at ``path``."""
+    """Turn the response into a 201 for a resource created at ``path``."""
     response.status_code = status.HTTP_201_CREATED
     response["Location"] = path
     return response

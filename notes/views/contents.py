@@ -3,8 +3,13 @@
 ``If-Match`` and ETags are about the note that they are in, and its version.
 """
 
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -13,6 +18,8 @@ from rest_framework.response import Response
 from notes import services
 from notes.models import Chapter, Topic
 from notes.serializers import (
+    BlockFilterSerializer,
+    BlockPageSerializer,
     ChapterCreateSerializer,
     ChapterFilterSerializer,
     ChapterMoveSerializer,
@@ -25,21 +32,35 @@ from notes.serializers import (
     TopicWriteSerializer,
 )
 from notes.views.common import (
+    ETAG,
     ID_PATTERN,
-    IDEMPOTENCY_KEY,
     IF_MATCH_IN_NOTE,
+    LOCATION,
+    OVER_BUDGET,
     NotePages,
     created,
     expected_states,
     paginated,
-    read_body,
-    read_query,
     versioned_in_note,
 )
-from utils.idempotency import idempotent
-from utils.pages import fast_read
+from utils.http.errors import NotFound
+from utils.http.idempotency import IDEMPOTENCY_KEY, idempotent
+from utils.http.pagination import InvalidCursor
+from utils.http.query import names_of
+from utils.http.rendering import Rendered, render
+from utils.http.requests import read_body, read_query, user_id_of
+from utils.page_cache.fast_reads import ReadSpec, cached_page
 from utils.query_optimization import QueryOptimizer
-from utils.requests import user_id_of
+
+ERRORS = {
+    "list": (NotFound,),
+    "create": (NotFound, services.MovedMeanwhile, services.TooManyChildren, *OVER_BUDGET),
+    "update": (services.MovedMeanwhile, *OVER_BUDGET),
+    "partial_update": (services.MovedMeanwhile, *OVER_BUDGET),
+    "destroy": (services.MovedMeanwhile,),
+    "move": (services.MovedMeanwhile, services.TooManyChildren, services.NoteTooLarge),
+}
+"""What else than the usual may be wrong: the parent is named in the query or the body."""
 
 
 class ChapterViewSet(NotePages, viewsets.GenericViewSet):
@@ -47,60 +68,93 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
 
     lookup_value_regex = ID_PATTERN
     serializer_class = ChapterSerializer
+    errors = ERRORS
+    query_parameters = {"list": names_of(ChapterFilterSerializer, paginated=True)}
 
     def get_queryset(self) -> QuerySet[Chapter]:
         query = read_query(ChapterFilterSerializer, self.request.query_params)
         return QueryOptimizer.get_chapters_optimized(query["note"], self.request.user)
 
-    @extend_schema(parameters=[ChapterFilterSerializer])
-    @fast_read
+    @extend_schema(operation_id="listChapters", parameters=[ChapterFilterSerializer])
+    @cached_page
     def list(self, request: Request) -> Response:
-        """List a note's chapters in their order."""
+        """List a note's chapters.
+
+        In their order, without their topics.
+        """
         response = paginated(self)
         if not response.data["results"]:
             query = read_query(ChapterFilterSerializer, request.query_params)
             QueryOptimizer.require_note(query["note"], request.user)
         return response
 
-    @fast_read
+    @extend_schema(operation_id="getChapter")
+    @cached_page
     def retrieve(self, request: Request, pk: str) -> Response:
-        """Show a chapter."""
+        """Show a chapter.
+
+        Without its topics; `getNote` shows those. Its `ETag` names its note and the note's version.
+        """
         return _chapter(QueryOptimizer.get_chapter_detail(int(pk), request.user))
 
-    @extend_schema(request=ChapterCreateSerializer, parameters=[IDEMPOTENCY_KEY, IF_MATCH_IN_NOTE])
+    @extend_schema(
+        operation_id="createChapter",
+        request=ChapterCreateSerializer,
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH_IN_NOTE, ETAG, LOCATION],
+    )
     @idempotent
     def create(self, request: Request) -> Response:
-        """Add a chapter to a note: at the end, or at `order`."""
+        """Add a chapter to a note.
+
+        At the end, or at `order`, where the later ones make room.
+        """
         body = read_body(ChapterCreateSerializer, request)
         chapter = services.create_chapter(
             user_id=user_id_of(request), note_id=body.pop("note"), if_match=expected_states(request), **body
         )
         return created(_chapter(chapter), path=f"/api/chapters/{chapter.pk}/")
 
-    @extend_schema(request=ChapterWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="replaceChapter", request=ChapterWriteSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
-        """Rename a chapter."""
+        """Replace a chapter.
+
+        Its title is all that it has of its own. A title that it has already leaves the note at its version.
+        """
         body = read_body(ChapterWriteSerializer, request, partial=partial)
         chapter = services.update_chapter(
             user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_states(request), **body
         )
         return _chapter(chapter)
 
-    @extend_schema(request=ChapterWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="updateChapter", request=ChapterWriteSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Rename a chapter."""
+        """Rename a chapter.
+
+        A title that it has already, or none, leaves the note at its version.
+        """
         return self.update(request, pk, partial=True)
 
-    @extend_schema(parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(
+        operation_id="deleteChapter",
+        parameters=[IF_MATCH_IN_NOTE],
+        responses={204: OpenApiResponse(description="The chapter is gone.")},
+    )
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a chapter with its topics."""
+        """Delete a chapter.
+
+        With its topics. The note's other chapters close the gap; the note before is kept as a version.
+        """
         services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=ChapterMoveSerializer, parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="moveChapter", request=ChapterMoveSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str) -> Response:
-        """Move a chapter to another place in its note, or in another note."""
+        """Move a chapter.
+
+        To another place in its note, or in another of your notes. Those between make room. The place that it
+        has already leaves the note at its version.
+        """
         body = read_body(ChapterMoveSerializer, request)
         chapter = services.move_chapter(
             user_id=user_id_of(request),
@@ -112,20 +166,54 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         return _chapter(chapter)
 
 
+def render_blocks(request: HttpRequest, user_id: int, pk: str) -> Rendered:
+    query = read_query(BlockFilterSerializer, request.GET)
+    found = services.get_blocks(user_id=user_id, topic_id=int(pk))
+    start = 0
+    if after := query.get("cursor"):
+        start = next((order for order, block in enumerate(found.blocks, 1) if block.id == after), 0)
+        if not start:
+            raise InvalidCursor
+    stop = start + query["page_size"]
+    page: dict[str, Any] = {
+        "next": None,
+        "results": [
+            {"id": block.id, "order": order, "kind": block.kind, "text": block.text, "hash": block.hash}
+            for order, block in enumerate(found.blocks[start:stop], start)
+        ],
+    }
+    if stop < len(found.blocks):
+        others = [(name, value) for name, value in request.GET.items() if name != "cursor"]
+        page["next"] = f"{request.path}?{urlencode([*others, ('cursor', found.blocks[stop - 1].id)])}"
+    return render(page, version=f"{found.note_id}-{found.version}")
+
+
 class TopicViewSet(NotePages, viewsets.GenericViewSet):
     """Topics, with all that they say."""
 
     lookup_value_regex = ID_PATTERN
     serializer_class = TopicSerializer
+    errors = ERRORS
+    query_parameters = {
+        "list": names_of(TopicFilterSerializer, paginated=True),
+        "blocks": names_of(BlockFilterSerializer),
+    }
+    read_specs = {
+        **NotePages.read_specs,
+        "blocks": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_blocks),
+    }
 
     def get_queryset(self) -> QuerySet[Topic]:
         query = read_query(TopicFilterSerializer, self.request.query_params)
         return QueryOptimizer.get_topics_optimized(query["chapter"], self.request.user)
 
-    @extend_schema(parameters=[TopicFilterSerializer])
-    @fast_read
+    @extend_schema(operation_id="listTopics", parameters=[TopicFilterSerializer])
+    @cached_page
     def list(self, request: Request) -> Response:
-        """List a chapter's topics in their order."""
+        """List a chapter's topics.
+
+        In their order, with what they say.
+        """
         response = paginated(self)
         if not response.data["results"]:
             QueryOptimizer.require_chapter(
@@ -133,15 +221,37 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
             )
         return response
 
-    @fast_read
+    @extend_schema(operation_id="getTopic")
+    @cached_page
     def retrieve(self, request: Request, pk: str) -> Response:
-        """Show a topic."""
+        """Show a topic.
+
+        With what it says. Its `ETag` names its note and the note's version.
+        """
         return _topic(QueryOptimizer.get_topic_detail(int(pk), request.user))
 
-    @extend_schema(request=TopicCreateSerializer, parameters=[IDEMPOTENCY_KEY, IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="listBlocks", parameters=[BlockFilterSerializer], responses=BlockPageSerializer)
+    @action(detail=True, methods=["get"], pagination_class=None)
+    @cached_page
+    def blocks(self, request: Request, pk: str) -> Rendered:
+        """List the blocks of a topic's explanation.
+
+        Headings, paragraphs, lists and so on, with ids that stay when a block is edited or moved. Its `ETag` names
+        the topic's note and the note's version.
+        """
+        return render_blocks(request._request, user_id_of(request), pk)
+
+    @extend_schema(
+        operation_id="createTopic",
+        request=TopicCreateSerializer,
+        parameters=[IDEMPOTENCY_KEY, IF_MATCH_IN_NOTE, ETAG, LOCATION],
+    )
     @idempotent
     def create(self, request: Request) -> Response:
-        """Add a topic to a chapter: at the end, or at `order`."""
+        """Add a topic to a chapter.
+
+        At the end, or at `order`, where the later ones make room.
+        """
         body = read_body(TopicCreateSerializer, request)
         topic = services.create_topic(
             user_id=user_id_of(request),
@@ -152,9 +262,12 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
         )
         return created(_topic(topic), path=f"/api/topics/{topic.pk}/")
 
-    @extend_schema(request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="replaceTopic", request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
-        """Write what a topic says; PUT empties what is not sent."""
+        """Replace what a topic says.
+
+        A field that is left out becomes empty. Values that it has already leave the note at its version.
+        """
         topic = services.update_topic(
             user_id=user_id_of(request),
             topic_id=int(pk),
@@ -163,21 +276,35 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
         )
         return _topic(topic)
 
-    @extend_schema(request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="updateTopic", request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change some of what a topic says."""
+        """Change some of what a topic says.
+
+        What is left out stays as it is. Values that it has already leave the note at its version.
+        """
         return self.update(request, pk, partial=True)
 
-    @extend_schema(parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(
+        operation_id="deleteTopic",
+        parameters=[IF_MATCH_IN_NOTE],
+        responses={204: OpenApiResponse(description="The topic is gone.")},
+    )
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a topic."""
+        """Delete a topic.
+
+        The chapter's other topics close the gap; the note before is kept as a version.
+        """
         services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=TopicMoveSerializer, parameters=[IF_MATCH_IN_NOTE])
+    @extend_schema(operation_id="moveTopic", request=TopicMoveSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: str) -> Response:
-        """Move a topic to another place in its chapter, or in another chapter of any of the user's notes."""
+        """Move a topic.
+
+        To another place in its chapter, or in a chapter of any of your notes. Those between make room. The
+        place that it has already leaves the note at its version.
+        """
         body = read_body(TopicMoveSerializer, request)
         topic = services.move_topic(
             user_id=user_id_of(request),

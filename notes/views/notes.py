@@ -2,89 +2,135 @@
 
 from django.conf import settings
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from notes import reads, services
+from notes.contents import shown_of_snapshot
+from notes.differences import differences
 from notes.models import Note, NoteVersion
+from notes.outline import outline_of
 from notes.serializers import (
+    BacklinkSerializer,
+    BulkResultSerializer,
+    BulkSerializer,
+    EmptyTrashSerializer,
     NoteCreateSerializer,
     NoteDetailSerializer,
     NoteFilterSerializer,
     NoteListSerializer,
-    NoteVersionListSerializer,
-    NoteVersionSerializer,
     NoteWriteSerializer,
+    OutlineEntrySerializer,
+    TemplateSerializer,
 )
+from notes.snapshots import whole_snapshot
+from notes.templates import TEMPLATES
+from notes.version_serializers import AgainstSerializer, NoteVersionListSerializer, NoteVersionSerializer
 from notes.views.common import (
+    ETAG,
     ID_PATTERN,
-    IDEMPOTENCY_KEY,
     IF_MATCH,
+    LOCATION,
+    OVER_BUDGET,
     created,
     expected_versions,
+    link_page,
     paginated,
-    read_body,
-    read_query,
     versioned,
 )
-from utils.idempotency import idempotent
-from utils.pages import FastRead, FastReads, fast_read
-from utils.pagination import LookAheadCursorPagination
+from utils.http.errors import NotFound
+from utils.http.idempotency import IDEMPOTENCY_KEY, idempotent
+from utils.http.pagination import PAGE_PARAMETERS, ForwardCursorPagination, LookAheadCursorPagination
+from utils.http.query import names_of
+from utils.http.rendering import Rendered, render, render_versioned
+from utils.http.requests import read_body, read_query, user_id_of
+from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, cached_page
 from utils.query_optimization import QueryOptimizer
-from utils.rendering import Rendered, render, render_versioned
-from utils.requests import ReadRequest, user_id_of
 
 
-def render_list(request: ReadRequest, user_id: int) -> Rendered:
+def render_list(request: HttpRequest, user_id: int) -> Rendered:
     filters = read_query(NoteFilterSerializer, request.GET) if request.GET else {}
     paginator = LookAheadCursorPagination()
     rows = reads.list_page(paginator, request.path, request.GET, user_id=user_id, filters=filters)
     return render(paginator.get_page(rows))
 
 
-def render_detail(request: ReadRequest, user_id: int, pk: str) -> Rendered:
+def render_detail(request: HttpRequest, user_id: int, pk: str) -> Rendered:
     return render_versioned(reads.detail(int(pk), user_id=user_id))
 
 
-class NoteViewSet(FastReads, viewsets.GenericViewSet):
+class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     """Notes, and those in the trash."""
 
     lookup_value_regex = ID_PATTERN
     serializer_class = NoteListSerializer
-    fast_reads = {
-        "list": FastRead(ttl=settings.CACHE_TTL_LIST, renderer=render_list),
-        "retrieve": FastRead(ttl=settings.CACHE_TTL_LIST, has_query=False, renderer=render_detail),
+    query_parameters = {"list": names_of(NoteFilterSerializer, paginated=True), "backlinks": PAGE_PARAMETERS}
+    errors = {
+        "create": OVER_BUDGET,
+        "update": OVER_BUDGET,
+        "partial_update": OVER_BUDGET,
+        "bulk": (NotFound, *OVER_BUDGET),
+        "trash": (services.TrashChanged,),
+    }
+    delete_bodies = {"trash": EmptyTrashSerializer}
+    read_specs = {
+        "list": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_list),
+        "retrieve": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_detail),
     }
 
     def get_queryset(self) -> QuerySet[Note]:
         filters = read_query(NoteFilterSerializer, self.request.query_params)
         return QueryOptimizer.get_notes_for_list(self.request.user, filters)
 
-    @extend_schema(parameters=[NoteFilterSerializer])
-    @fast_read
+    @extend_schema(operation_id="listNotes", parameters=[NoteFilterSerializer])
+    @cached_page
     def list(self, request: Request) -> Rendered:
-        """List notes, without what is in them."""
+        """List notes.
+
+        Without their chapters; the one changed last comes first, or as `ordering` says. Filters may be combined.
+        """
         return render_list(request._request, user_id_of(request))
 
-    @extend_schema(responses=NoteDetailSerializer)
-    @fast_read
+    @extend_schema(operation_id="getNote", responses=NoteDetailSerializer)
+    @cached_page
     def retrieve(self, request: Request, pk: str) -> Rendered:
-        """Show a note with all its chapters and topics. Its ETag is its version."""
+        """Show a note.
+
+        With all its chapters and topics in their order. Its `ETag` is its version.
+        """
         return render_detail(request._request, user_id_of(request), pk)
 
-    @extend_schema(request=NoteCreateSerializer, responses={201: NoteDetailSerializer}, parameters=[IDEMPOTENCY_KEY])
+    @extend_schema(
+        operation_id="createNote",
+        request=NoteCreateSerializer,
+        responses={201: NoteDetailSerializer},
+        parameters=[IDEMPOTENCY_KEY, ETAG, LOCATION],
+    )
     @idempotent
     def create(self, request: Request) -> Response:
-        """Create a note, with the chapters and topics that are sent along."""
+        """Create a note.
+
+        Chapters and topics that are sent along are created with it: all, or, if one is wrong, nothing.
+        """
         note = services.create_note(user_id=user_id_of(request), data=read_body(NoteCreateSerializer, request))
         return created(versioned(note), path=f"/api/notes/{note['id']}/")
 
-    @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
+    @extend_schema(
+        operation_id="replaceNote",
+        request=NoteWriteSerializer,
+        responses=NoteDetailSerializer,
+        parameters=[IF_MATCH, ETAG],
+    )
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
-        """Write a note's own fields; PUT resets those that are not sent."""
+        """Replace a note's own fields.
+
+        A field that is left out gets its default. Chapters have addresses of their own and stay as they are. Values
+        that the note has already leave it at its version.
+        """
         note = services.update_note(
             user_id=user_id_of(request),
             note_id=int(pk),
@@ -93,22 +139,92 @@ class NoteViewSet(FastReads, viewsets.GenericViewSet):
         )
         return versioned(note)
 
-    @extend_schema(request=NoteWriteSerializer, responses=NoteDetailSerializer, parameters=[IF_MATCH])
+    @extend_schema(
+        operation_id="updateNote",
+        request=NoteWriteSerializer,
+        responses=NoteDetailSerializer,
+        parameters=[IF_MATCH, ETAG],
+    )
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change some of a note's own fields."""
+        """Change some of a note's own fields.
+
+        What is left out stays as it is. Values that the note has already leave it at its version.
+        """
         return self.update(request, pk, partial=True)
 
-    @extend_schema(parameters=[IF_MATCH])
+    @extend_schema(
+        operation_id="deleteNote",
+        parameters=[IF_MATCH],
+        responses={204: OpenApiResponse(description="The note is in the trash.")},
+    )
     def destroy(self, request: Request, pk: str) -> Response:
-        """Put a note into the trash."""
+        """Put a note into the trash.
+
+        It is no longer listed or found, and can be restored.
+        """
         services.delete_note(user_id=user_id_of(request), note_id=int(pk), if_match=expected_versions(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(request=None, responses=NoteDetailSerializer)
+    @extend_schema(operation_id="listNoteTemplates", responses=TemplateSerializer(many=True))
+    @action(detail=False, pagination_class=None)
+    def templates(self, request: Request) -> Response:
+        """List templates.
+
+        A note is made of one by `createNote` with `template`.
+        """
+        return Response(TemplateSerializer(TEMPLATES.values(), many=True).data)
+
+    @extend_schema(operation_id="getNoteOutline", responses=OutlineEntrySerializer(many=True))
+    @action(detail=True, pagination_class=None)
+    def outline(self, request: Request, pk: str) -> Response:
+        """Show a note's outline.
+
+        Its chapters, their topics, and the Markdown headings in these, each with what stands under it.
+        """
+        return Response(outline_of(reads.detail(int(pk), user_id=user_id_of(request))))
+
+    @extend_schema(operation_id="listBacklinks", responses=BacklinkSerializer(many=True))
+    @action(detail=True, pagination_class=ForwardCursorPagination)
+    def backlinks(self, request: Request, pk: str) -> Response:
+        """List the links to a note.
+
+        Topics of notes outside the trash that have `[[its title]]` in their explanation, or had it when the note was
+        called so.
+        """
+        return link_page(self, reads.backlinks(int(pk), user_id=user_id_of(request)), BacklinkSerializer)
+
+    @extend_schema(operation_id="restoreNote", request=None, responses=NoteDetailSerializer, parameters=[ETAG])
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: str) -> Response:
-        """Take a note out of the trash."""
+        """Take a note out of the trash.
+
+        A note that is not in the trash stays as it is.
+        """
         return versioned(services.restore_note(user_id=user_id_of(request), note_id=int(pk)))
+
+    @extend_schema(operation_id="changeNotes", request=BulkSerializer, responses=BulkResultSerializer)
+    @action(detail=False, methods=["post"])
+    def bulk(self, request: Request) -> Response:
+        """Change many notes.
+
+        Tag or untag them, set their status, put them into the trash or take them out of it: all of them, or, if one
+        is not found, none. Notes that are so already keep their version; of the others no version is kept.
+        """
+        body = read_body(BulkSerializer, request)
+        return Response({"changed": services.change_notes(user_id=user_id_of(request), **body)})
+
+    @extend_schema(
+        operation_id="emptyTrash",
+        responses={204: OpenApiResponse(description="The trash is empty.")},
+    )
+    @action(detail=False, methods=["delete"])
+    def trash(self, request: Request) -> Response:
+        """Empty the trash.
+
+        All notes in it are deleted for good, if they are as many as `count`.
+        """
+        services.empty_trash(user_id=user_id_of(request), count=read_body(EmptyTrashSerializer, request)["count"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class NoteVersionViewSet(viewsets.GenericViewSet):
@@ -117,27 +233,50 @@ class NoteVersionViewSet(viewsets.GenericViewSet):
     lookup_field = "version"
     lookup_value_regex = ID_PATTERN
     serializer_class = NoteVersionListSerializer
+    query_parameters = {"list": PAGE_PARAMETERS, "retrieve": names_of(AgainstSerializer)}
+    errors = {"restore": OVER_BUDGET}
 
     def get_queryset(self) -> QuerySet[NoteVersion]:
         return QueryOptimizer.get_versions_for_list(int(self.kwargs["note_pk"]), self.request.user)
 
+    @extend_schema(operation_id="listNoteVersions")
     def list(self, request: Request, note_pk: str) -> Response:
-        """List the kept versions, the newest first."""
+        """List a note's kept versions.
+
+        What the note was before its last changes, the newest first, without the contents.
+        """
         response = paginated(self)
         if not response.data["results"]:
             QueryOptimizer.require_note(int(note_pk), request.user)
         return response
 
-    @extend_schema(responses=NoteVersionSerializer)
+    @extend_schema(operation_id="getNoteVersion", parameters=[AgainstSerializer], responses=NoteVersionSerializer)
     def retrieve(self, request: Request, note_pk: str, version: str) -> Response:
-        """Show a version with the whole note as it was."""
-        found = QueryOptimizer.get_version_detail(int(note_pk), int(version), request.user)
-        return Response(NoteVersionSerializer(found).data)
+        """Show a kept version.
 
-    @extend_schema(request=None, responses=NoteDetailSerializer, parameters=[IF_MATCH])
+        With the whole note as it was then; with `against`, also with what differs: `before` is what `against` names,
+        `after` this version.
+        """
+        note_id = int(note_pk)
+        against = read_query(AgainstSerializer, request.query_params).get("against")
+        found = QueryOptimizer.get_version_detail(note_id, int(version), request.user)
+        after = whole_snapshot(found)
+        shown = {**NoteVersionListSerializer(found).data, "snapshot": shown_of_snapshot(after)}
+        if against:
+            other = None if against == "current" else int(against)
+            before = QueryOptimizer.get_snapshot(note_id, other, request.user)
+            shown["diff"] = differences(before, after, note_id=note_id)
+        return Response(shown)
+
+    @extend_schema(
+        operation_id="restoreNoteVersion", request=None, responses=NoteDetailSerializer, parameters=[IF_MATCH, ETAG]
+    )
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, note_pk: str, version: str) -> Response:
-        """Make the note what it was. What it is now is kept as a version, too."""
+        """Make a note what it was.
+
+        What it is now is kept as a version first, so this can be undone in the same way.
+        """
         note = services.restore_version(
             user_id=user_id_of(request),
             note_id=int(note_pk),

@@ -1,5 +1,6 @@
 """Ways to find notes: their tags, and what they say."""
 
+from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
 from rest_framework.request import Request
@@ -7,13 +8,16 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from notes import reads
-from notes.search import SearchTerms
-from notes.serializers import SearchResultsSerializer, SearchSerializer, TagSerializer, search_results
-from notes.views.common import NotePages, read_query
-from utils.pages import FastRead, FastReads, fast_read
-from utils.query_optimization import SEARCH_RESULTS_MAX, QueryOptimizer
-from utils.rendering import Rendered, render
-from utils.requests import ReadRequest, user_id_of
+from notes.search.query import SearchTerms, parse
+from notes.search_serializers import SearchResultsSerializer, search_facets, search_results
+from notes.serializers import BrokenLinkSerializer, SearchSerializer, TagSerializer
+from notes.views.common import NotePages, link_page
+from utils.http.pagination import PAGE_PARAMETERS, ForwardCursorPagination
+from utils.http.query import names_of
+from utils.http.rendering import Rendered, render
+from utils.http.requests import read_query, user_id_of
+from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, cached_page
+from utils.query_optimization import QueryOptimizer
 
 
 class TagViewSet(NotePages, viewsets.GenericViewSet):
@@ -22,25 +26,54 @@ class TagViewSet(NotePages, viewsets.GenericViewSet):
     pagination_class = None
     serializer_class = TagSerializer
 
-    @fast_read
+    @extend_schema(operation_id="listTags")
+    @cached_page
     def list(self, request: Request) -> Response:
-        """List the tags that are in use, the most used first."""
+        """List your tags.
+
+        Those of notes that are not in the trash, the most used first.
+        """
         return Response(list(QueryOptimizer.get_tags(request.user)))
 
 
-def render_search(request: ReadRequest, user_id: int) -> Rendered:
-    terms = SearchTerms.parse(read_query(SearchSerializer, request.GET)["q"])
-    notes, topics = reads.search(terms, user_id=user_id)
-    return render({"results": search_results(notes, topics, at_most=SEARCH_RESULTS_MAX)})
+class BrokenLinkViewSet(viewsets.GenericViewSet):
+    """Links that lead nowhere."""
+
+    serializer_class = BrokenLinkSerializer
+    pagination_class = ForwardCursorPagination
+    query_parameters = {"list": PAGE_PARAMETERS}
+
+    @extend_schema(operation_id="listBrokenLinks")
+    def list(self, request: Request) -> Response:
+        """List broken links.
+
+        `[[links]]` in notes outside the trash to which no note of that title is found, or whose note is in the trash.
+        """
+        return link_page(self, reads.broken_links(user_id_of(request)), BrokenLinkSerializer)
 
 
-class SearchView(FastReads, APIView):
+def render_search(request: HttpRequest, user_id: int) -> Rendered:
+    asked = read_query(SearchSerializer, request.GET)
+    query = parse(asked["q"])
+    terms = SearchTerms.of(query, user_id=user_id)
+    answer = search_results(query, *reads.search(terms, user_id=user_id))
+    if asked.get("facets"):
+        answer["facets"] = search_facets(reads.facets(terms, user_id=user_id))
+    return render(answer)
+
+
+class SearchView(FastReadMixin, APIView):
     """Full-text search."""
 
-    fast_reads = {"get": FastRead(renderer=render_search)}
+    query_parameters = {"get": names_of(SearchSerializer)}
+    read_specs = {"get": ReadSpec(renderer=render_search)}
 
-    @extend_schema(parameters=[SearchSerializer], responses=SearchResultsSerializer)
-    @fast_read
+    @extend_schema(operation_id="search", parameters=[SearchSerializer], responses=SearchResultsSerializer)
+    @cached_page
     def get(self, request: Request) -> Rendered:
-        """Find the notes and topics that fit best."""
+        """Search your notes.
+
+        Finds the notes and topics that have every word, the best first, each with a snippet that marks the words. Of
+        many matches the newest are compared: at most 1,000.
+        """
         return render_search(request._request, user_id_of(request))

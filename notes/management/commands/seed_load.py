@@ -1,4 +1,4 @@
-"""Fill the database with users and notes to measure on, and sign these users in."""
+"""Fill the database with users and notes for load tests, and write access tokens of these users."""
 
 import os
 import random
@@ -19,11 +19,13 @@ from tqdm import tqdm
 
 from accounts.models import Session, User
 from accounts.tokens import REFRESH_LIFETIME, issue_access
+from notes.derived import words_of_chapter, words_of_note, words_of_topic
 from notes.models import Chapter, Note, Topic
+from notes.title_order import title_key
 
 LOAD_PASSWORD = "load-password"
-ROWS_PER_TRANSACTION = 10_000  # well below the time-out of a statement: indexing the texts takes most of the time
-FIRST_MOMENT = datetime(2026, 1, 1, 8, 0, 0, 123456, tzinfo=UTC)
+ROWS_PER_TRANSACTION = 10_000  # well below the statement time-out: indexing the texts takes most of the time
+FIRST_TIMESTAMP = datetime(2026, 1, 1, 8, 0, 0, 123456, tzinfo=UTC)
 TIME_BETWEEN_NOTES = timedelta(minutes=37)
 STATUSES = (Note.Status.PUBLISHED, Note.Status.PUBLISHED, Note.Status.DRAFT, Note.Status.ARCHIVED)
 SUBJECTS = (
@@ -73,7 +75,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.IS_PRODUCTION:
-            raise CommandError("Everybody knows the password of load users: seed_load is refused in production.")
+            raise CommandError("The password of load users is public, so seed_load is refused in production.")
         new_users = create_users(options["users"])
         contents = Contents(notes=options["notes"], chapters=options["chapters"], topics=options["topics"])
         progress = tqdm(total=len(new_users), desc="Writing", unit="user", disable=options["verbosity"] == 0)
@@ -94,14 +96,14 @@ def email_of(number: int) -> str:
 
 
 def create_users(count: int) -> list[tuple[int, int]]:
-    """Create those of the first ``count`` load users who are missing; their numbers and ids."""
+    """Create those of the first ``count`` load users who are missing; return their numbers and ids."""
     password = make_password(LOAD_PASSWORD, salt="the-same-for-every-load-user")  # hashing one takes 20 ms
     numbers = {email_of(number): number for number in range(1, count + 1)}
     with transaction.atomic():
         known = set(User.objects.filter(email__in=numbers).values_list("email", flat=True))
         users = User.objects.bulk_create(
             (
-                User(email=email, name=f"Load User {number}", password=password, date_joined=FIRST_MOMENT)
+                User(email=email, name=f"Load User {number}", password=password, date_joined=FIRST_TIMESTAMP)
                 for email, number in numbers.items()
                 if email not in known
             ),
@@ -111,7 +113,7 @@ def create_users(count: int) -> list[tuple[int, int]]:
 
 
 def sign_in(count: int, *, lifetime: timedelta) -> Iterator[str]:
-    """Begin a session of each of the first ``count`` load users; an access token of each, user by user."""
+    """Begin a session for each of the first ``count`` load users; yield an access token for each, in order."""
     now = timezone.now()
     users = User.objects.filter(email__in=[email_of(number) for number in range(1, count + 1)])
     by_email = {user.email: user for user in users.only("email", "token_version")}
@@ -131,20 +133,20 @@ def sign_in(count: int, *, lifetime: timedelta) -> Iterator[str]:
 
 
 def write_tokens(path: Path, tokens: Iterable[str]) -> None:
-    """Write them to a file that only its owner may read: each opens an account."""
+    """Write the tokens to a file that only its owner may read, as each gives access to an account."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.writelines(f"{token}\n" for token in tokens)
 
 
 class Contents:
-    """What every load user is given: as many notes, chapters and topics, with texts that depend on numbers alone."""
+    """Generates the notes of load users: the same number for each, with texts derived from numbers only."""
 
     def __init__(self, *, notes: int, chapters: int, topics: int) -> None:
         self.notes = range(notes)
         self.chapters = range(chapters)
         self.topics = range(topics)
-        dice = random.Random(0)
-        self.paragraphs = [" ".join(dice.choices(WORDS, k=dice.randint(40, 80))) + "." for _ in range(PARAGRAPHS)]
+        rng = random.Random(0)
+        self.paragraphs = [" ".join(rng.choices(WORDS, k=rng.randint(40, 80))) + "." for _ in range(PARAGRAPHS)]
 
     @property
     def users_per_transaction(self) -> int:
@@ -152,50 +154,61 @@ class Contents:
         return max(1, ROWS_PER_TRANSACTION // max(1, len(self.notes) * rows_of_note))
 
     def write(self, users: Sequence[tuple[int, int]]) -> None:
-        """Write everything of these users (number, id) by COPY, in one transaction."""
+        """Write all notes of these users (number, id) by COPY, in one transaction."""
         with transaction.atomic():
-            places = list(product(users, self.notes))
-            notes = list(zip(new_ids(Note, len(places)), places, strict=True))
+            numbered = list(product(users, self.notes))
+            notes = list(zip(new_ids(Note, len(numbered)), numbered, strict=True))
             copy(
                 Note,
-                ("id", "user", "title", "status", "tags", "version", "created_at", "updated_at"),
+                ("id", "user", "title", "status", "tags", "version", "created_at", "updated_at", "words", "title_key"),
                 (self._note(note_id, *user, number) for note_id, (user, number) in notes),
             )
             parts = list(product(notes, self.chapters))
             chapters = list(zip(new_ids(Chapter, len(parts)), parts, strict=True))
             copy(
                 Chapter,
-                ("id", "note", "title", "order"),
-                ((chapter_id, note_id, f"Part {order + 1}", order) for chapter_id, ((note_id, _), order) in chapters),
+                ("id", "note", "title", "order", "words"),
+                (
+                    self._chapter(chapter_id, note_id, user_id, order)
+                    for chapter_id, ((note_id, ((_, user_id), _)), order) in chapters
+                ),
             )
             copy(
                 Topic,
-                ("chapter", "title", "order", "explanation", "code", "code_language", "sources"),
+                ("chapter", "title", "order", "explanation", "code", "code_language", "sources", "words"),
                 (
-                    self._topic(chapter_id, chapter + user_number * 31 + note, order)
-                    for chapter_id, ((_, ((user_number, _), note)), chapter) in chapters
+                    self._topic(chapter_id, chapter + user_number * 31 + note, user_id, order)
+                    for chapter_id, ((_, ((user_number, user_id), note)), chapter) in chapters
                     for order in self.topics
                 ),
             )
 
     def _note(self, note_id: int, user_number: int, user_id: int, number: int) -> Row:
-        moment = FIRST_MOMENT + number * TIME_BETWEEN_NOTES + timedelta(seconds=user_number)
+        timestamp = FIRST_TIMESTAMP + number * TIME_BETWEEN_NOTES + timedelta(seconds=user_number)
         mixed = user_number * 31 + number
         subject, other = SUBJECTS[mixed % len(SUBJECTS)], SUBJECTS[(mixed * 7 + 3) % len(SUBJECTS)]
         title = f"{subject.title()} and {other}, lesson {number + 1}"
         status = STATUSES[mixed % len(STATUSES)].value
-        return note_id, user_id, title, status, list(dict.fromkeys((subject, other))), 1, moment, moment
+        tags = list(dict.fromkeys((subject, other)))
+        words = words_of_note(user_id, title=title, tags=tags)
+        return note_id, user_id, title, status, tags, 1, timestamp, timestamp, words, title_key(title)
 
-    def _topic(self, chapter_id: int, mixed: int, order: int) -> Row:
+    def _chapter(self, chapter_id: int, note_id: int, user_id: int, order: int) -> Row:
+        title = f"Part {order + 1}"
+        return chapter_id, note_id, title, order, words_of_chapter(user_id, title=title)
+
+    def _topic(self, chapter_id: int, mixed: int, user_id: int, order: int) -> Row:
         mixed += order * 17
         explanation = self.paragraphs[mixed % PARAGRAPHS]
         subject = SUBJECTS[mixed % len(SUBJECTS)]
         sources = Jsonb([{"title": f"More on {subject}", "url": f"https://example.com/{subject}"}])
-        return chapter_id, f"{subject.title()}, {order + 1}", order, explanation, CODE, "python", sources
+        title = f"{subject.title()}, {order + 1}"
+        words = words_of_topic(user_id, title=title, explanation=explanation, code=CODE)
+        return chapter_id, title, order, explanation, CODE, "python", sources, words
 
 
 def new_ids(model: type[models.Model], count: int) -> list[int]:
-    """Ids for rows that are about to be copied, from the table's own sequence."""
+    """Ids for rows that are about to be copied, from the table's sequence."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s::int)",
@@ -205,7 +218,7 @@ def new_ids(model: type[models.Model], count: int) -> list[int]:
 
 
 def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Row]) -> None:
-    """Insert rows by COPY; the columns' defaults fill what is not among ``fields``."""
+    """Insert rows by COPY; columns not in ``fields`` get their defaults."""
     column_of = {field.name: str(field.column) for field in model._meta.concrete_fields}
     columns = ", ".join(connection.ops.quote_name(column_of[name]) for name in fields)
     table = connection.ops.quote_name(model._meta.db_table)
@@ -215,7 +228,7 @@ def copy(model: type[models.Model], fields: Sequence[str], rows: Iterable[Row]) 
 
 
 def analyze(*tables: type[models.Model]) -> None:
-    """Tell the planner what is there now, or its first plans would be made for empty tables."""
+    """Update the planner's statistics, or its first plans would be made for empty tables."""
     with connection.cursor() as cursor:
         for model in tables:
             cursor.execute(f"ANALYZE {connection.ops.quote_name(model._meta.db_table)}")

@@ -1,4 +1,4 @@
-"""Fill the page cache with what users read first when they come back."""
+"""Fill the page cache with the pages that returning users request first."""
 
 from argparse import ArgumentParser
 from datetime import timedelta
@@ -13,15 +13,14 @@ from django.urls import resolve, reverse
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
-from tqdm import tqdm
 
-from accounts import state
+from accounts import session_state
 from accounts.models import Session, User
 from accounts.tokens import AccessClaims
 from notes.models import Note
-from utils.admission import Subject, admit
-from utils.pages import asked_with, fast_read_of
-from utils.redis import RedisUnavailable
+from utils.admission.gate import Subject, admit
+from utils.page_cache.fast_reads import admission_arguments, read_spec_of
+from utils.redis.client import RedisUnavailable
 
 FIRST_PAGES = ("me", "note-list")
 
@@ -43,7 +42,7 @@ class Command(BaseCommand):
         subjects = recently_active(days=options["days"], limit=options["limit"])
         pages = 0
         try:
-            for subject in tqdm(subjects, desc="Warming", unit="user", disable=options["verbosity"] == 0):
+            for subject in subjects:
                 pages += warm(subject)
         except RedisUnavailable as error:
             self.stderr.write(f"Redis does not answer ({error}): the caches will fill as users come.")
@@ -51,7 +50,7 @@ class Command(BaseCommand):
 
 
 def recently_active(*, days: int, limit: int) -> list[Subject]:
-    """The latest session of each user who is signed in and came, or changed a note, in the last days."""
+    """The latest session of each signed-in user who refreshed it, or changed a note, in the last ``days``."""
     since = timezone.now() - timedelta(days=days)
     later = Session.objects.live().filter(user=OuterRef("user"), rotated_at__gt=OuterRef("rotated_at"))
     changed_note = Note.objects.filter(user=OuterRef("user"), updated_at__gte=since)
@@ -65,14 +64,14 @@ def recently_active(*, days: int, limit: int) -> list[Subject]:
 
 
 def warm(subject: Subject) -> int:
-    """Render the user's first pages under the keys that their first request will look at; how many were missing.
+    """Render the user's first pages into the page cache; return how many were missing.
 
     Raises ``RedisUnavailable``.
     """
     if admit(subject).verdict == "unknown":
-        is_staff = state.read_state(subject)
+        is_staff = session_state.read(subject)
         if is_staff is None:
-            return 0  # signed out a moment ago
+            return 0  # signed out meanwhile
         admit(subject, staff_as_read=is_staff)
     return sum(_render(reverse(name), subject) for name in FIRST_PAGES)
 
@@ -88,15 +87,15 @@ def _render(path: str, subject: Subject) -> bool:
 
 
 class OnBehalf(BaseAuthentication):
-    """Signs a request in as a session's user, without counting it against the user's limits."""
+    """Authenticates a request as a session's user, without counting it against the user's limits."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
 
     def authenticate(self, request: Request) -> tuple[User, AccessClaims]:
         view, subject = request.parser_context["view"], self.subject
-        asked = asked_with(fast_read_of(view, view.action, request), request, subject.user_id)
-        request._request.admission = admit(subject, **asked)  # type: ignore[attr-defined]
-        # No token stands behind these claims, so they have no time left.
+        looked_up = admission_arguments(read_spec_of(view, view.action), request, subject)
+        request._request.admission = admit(subject, **looked_up)  # type: ignore[attr-defined]
+        # There is no token behind these claims, so they are expired already.
         claims = AccessClaims(subject.user_id, subject.token_version, subject.session_id, expires_at=0)
         return User(pk=subject.user_id), claims

@@ -1,0 +1,203 @@
+"""Archives that somebody sent: what is in them, read within bounds.
+
+An archive with an unsafe entry is refused as a whole, before anything of it is read.
+"""
+
+import lzma
+import stat
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from tempfile import TemporaryFile
+from typing import IO
+
+ENTRIES_MAX = 5000
+UNPACKED_MAX = 500 * 1024 * 1024
+RATIO_MAX = 100
+SMALL = 1024 * 1024
+"""Bytes up to which an entry may be packed as tightly as it likes."""
+_PIECE = 1024 * 1024
+_UTF_8_NAME = 0x800
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,  # a password is asked for
+    NotImplementedError,
+    EOFError,
+    OSError,
+    ValueError,
+)
+
+
+class UnsafeArchive(ValueError):
+    """An entry would leave the archive's folder, is no plain file, or unpacks to too much."""
+
+
+class UnreadableArchive(ValueError):
+    """The file is no such archive, or a damaged one."""
+
+
+class UnreadableEntry(ValueError):
+    """One entry is damaged or encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in an archive. ``name`` is its path there, in NFC, with ``/`` between folders."""
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+    def read(self, at_most: int) -> bytes:
+        """Its content, cut after ``at_most`` bytes. Raises :class:`UnreadableEntry`."""
+        try:
+            with self.open() as file:
+                return file.read(at_most)
+        except _DAMAGED as error:
+            raise UnreadableEntry("This entry is damaged, encrypted or packed in an unknown way.") from error
+
+
+class _Bounds:
+    """What all archives of one upload may unpack to together."""
+
+    def __init__(self) -> None:
+        self._entries = 0
+        self._bytes = 0
+
+    def add(self, size: int, packed: int) -> None:
+        self._entries += 1
+        self._bytes += size
+        if self._entries > ENTRIES_MAX:
+            raise UnsafeArchive(f"The archive has more than {ENTRIES_MAX} entries.")
+        if self._bytes > UNPACKED_MAX:
+            raise UnsafeArchive(f"The archive unpacks to more than {UNPACKED_MAX} bytes.")
+        if size > SMALL and size > RATIO_MAX * max(1, packed):
+            raise UnsafeArchive(f"An entry of the archive unpacks to more than {RATIO_MAX} times its size.")
+
+
+@contextmanager
+def opened_zip(file: IO[bytes]) -> Iterator[list[Entry]]:
+    """The files in a zip, and in zips that lie in it (Notion makes such), in the order of their names.
+
+    Raises :class:`UnsafeArchive` and :class:`UnreadableArchive`.
+    """
+    with ExitStack() as files:
+        bounds = _Bounds()
+        entries = []
+        for entry in _of_zip(files, bounds, file):
+            if entry.name.lower().endswith(".zip"):
+                entries += _of_zip(files, bounds, files.enter_context(_unpacked(entry)))
+            else:
+                entries.append(entry)
+        yield _sorted(entries)
+
+
+@contextmanager
+def opened_tar(file: IO[bytes]) -> Iterator[list[Entry]]:
+    """The files in a tar that is not compressed. Raises :class:`UnsafeArchive` and :class:`UnreadableArchive`."""
+    bounds = _Bounds()
+    entries = []
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                name = _safe_name(_readable(member.name))
+                if not (member.isfile() or member.isdir()) or member.issparse():
+                    raise UnsafeArchive("The archive has an entry that is neither a file nor a folder.")
+                bounds.add(member.size, member.size)
+                if name and member.isfile():
+                    entries.append(Entry(name, member.size, lambda member=member: _tar_file(archive, member)))  # type: ignore[misc]
+            yield _sorted(entries)
+    except tarfile.TarError as error:
+        raise UnreadableArchive("This is no archive that can be read.") from error
+
+
+def _tar_file(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(member)
+    if file is None:
+        raise OSError("no file")
+    return file
+
+
+def _of_zip(files: ExitStack, bounds: _Bounds, file: IO[bytes]) -> list[Entry]:
+    try:
+        archive = files.enter_context(zipfile.ZipFile(file))
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise UnreadableArchive("This is no zip that can be read.") from error
+    entries = []
+    for info in archive.infolist():
+        name = _safe_name(_name(info))
+        mode = info.external_attr >> 16
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise UnsafeArchive("The archive has an entry that is neither a file nor a folder.")
+        bounds.add(info.file_size, info.compress_size)
+        if name and not info.is_dir():
+            entries.append(Entry(name, info.file_size, lambda info=info: archive.open(info)))  # type: ignore[misc]
+    return entries
+
+
+@contextmanager
+def _unpacked(entry: Entry) -> Iterator[IO[bytes]]:
+    with TemporaryFile() as file:
+        try:
+            with entry.open() as source:
+                while piece := source.read(_PIECE):
+                    file.write(piece)
+        except _DAMAGED as error:
+            raise UnreadableArchive("An archive in the archive cannot be read.") from error
+        file.seek(0)
+        yield file
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """Many programs write UTF-8 without saying so, which Python reads as the code page of 1981."""
+    if info.flag_bits & _UTF_8_NAME:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode()
+    except UnicodeError:
+        return info.filename
+
+
+def _readable(name: str) -> str:
+    """The name of an entry of a tar, where bytes that are no UTF-8 stand as halves of characters."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _safe_name(name: str) -> str:
+    """The name with ``/`` between folders, in NFC. Raises :class:`UnsafeArchive` if it leads out of the archive."""
+    normal = unicodedata.normalize("NFC", name.replace("\\", "/"))
+    parts = PurePosixPath(normal).parts
+    if normal.startswith("/") or ".." in parts or "\0" in normal or (parts and parts[0][1:2] == ":"):
+        raise UnsafeArchive("The archive has an entry whose name leads out of it.")
+    return "/".join(parts)
+
+
+def _sorted(entries: list[Entry]) -> list[Entry]:
+    """By name; of several with one name the later ones get numbers, which no other entry has."""
+    taken = {entry.name for entry in entries}
+    counts: dict[str, int] = {}
+    found = []
+    for entry in entries:
+        name = entry.name
+        count = counts[name] = counts.get(name, 0) + 1
+        if count > 1:
+            while (numbered := _numbered(name, count)) in taken:
+                count += 1
+            counts[name] = count
+            taken.add(numbered)
+            name = numbered
+        found.append(Entry(name, entry.size, entry.open))
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _numbered(name: str, number: int) -> str:
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem} ({number}){path.suffix}"))

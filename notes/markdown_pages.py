@@ -1,0 +1,103 @@
+"""Markdown as HTML for a page of ours: a fixed set of tags, nothing that loads from elsewhere, bounded time.
+
+``comrak`` takes linear time on any text and shows HTML in it as text; ``nh3`` lets nothing through but what is listed.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from html import escape, unescape
+from secrets import token_hex
+from typing import Any
+
+import comrak
+import nh3
+
+from notes.mathml import Formulas
+from notes.models import Attachment
+
+DEPTH_MAX = 50
+"""Of tags in tags. What is deeper is shown as text: browsers and ``nh3`` take quadratic time for it."""
+HEADINGS_BELOW = 3
+"""The page, its chapters and topics have the first levels."""
+
+_TAGS = {
+    "a", "blockquote", "br", "code", "del", "em", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "strong",
+    "table", "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}}
+_NESTING = re.compile(r"<(/?)(?:blockquote|ol|ul|li|em|strong|del|a|table)\b")
+_HEADING = re.compile(r"<(/?)h([1-6])>")
+# As comrak writes them; all other angle brackets are escaped.
+_IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
+_ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F-]{36})/")
+_FORMULA = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
+_ELSEWHERE = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
+
+Address = Callable[[str], str | None]
+"""Where an attachment is read, by its id in lower case; None if the page has none of this id."""
+
+
+def _options() -> dict[str, Any]:
+    extensions, rendering = comrak.ExtensionOptions(), comrak.RenderOptions()
+    extensions.table = extensions.strikethrough = extensions.autolink = extensions.math_dollars = True
+    rendering.escape = True
+    return {"extension_options": extensions, "render_options": rendering}
+
+
+_OPTIONS = _options()
+
+
+def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: Formulas) -> str:
+    """Render a text; ``kinds`` are the content types of attachments by their ids. The answer is safe HTML."""
+    html = comrak.render_markdown(text, **_OPTIONS)
+    if _depth(html) > DEPTH_MAX:
+        return f"<pre>{escape(text)}</pre>"
+    html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + HEADINGS_BELOW)}>", html)
+    html = _IMAGE.sub(lambda found: _image(found, kinds), html)
+    # What stands for formulas meanwhile: no text can know it.
+    place, held = token_hex(8), []
+
+    def hold(found: re.Match[str]) -> str:
+        held.append(formulas.html(unescape(found[2]), is_block=found[1] == "display"))
+        return f"{place}-{len(held) - 1}-"
+
+    html = _FORMULA.sub(hold, html)
+
+    def attribute(tag: str, name: str, value: str) -> str | None:
+        if name not in ("href", "src"):
+            return value
+        if attachment := _ATTACHMENT.fullmatch(value):
+            return address(attachment[1].lower())
+        return value if name == "href" and _ELSEWHERE.match(value) else None
+
+    clean = nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=attribute,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="nofollow noopener noreferrer",
+    )
+    # In a tag, as in what an image is called, a formula would be no text.
+    return re.sub(
+        rf'(<(?:[^>"]|"[^"]*")*>)|{place}-([0-9]+)-',
+        lambda found: re.sub(f"{place}-[0-9]+-", "", found[1]) if found[1] else held[int(found[2])],
+        clean,
+    )
+
+
+def _image(found: re.Match[str], kinds: Mapping[str, str]) -> str:
+    """An image of the note; a link to what is none, or is elsewhere, so that nothing is loaded from there."""
+    source, text = found[1], found[2]
+    attachment = _ATTACHMENT.fullmatch(source)
+    if attachment and kinds.get(attachment[1].lower()) != Attachment.ContentType.PDF:
+        return f'<img src="{source}" alt="{text}">'
+    return f'<a href="{source}">{text or source}</a>'
+
+
+def _depth(html: str) -> int:
+    depth = deepest = 0
+    for found in _NESTING.finditer(html):
+        depth += -1 if found[1] else 1
+        deepest = max(deepest, depth)
+    return deepest

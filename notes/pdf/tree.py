@@ -1,0 +1,202 @@
+"""Markdown as data for the template: nested dictionaries with a kind ``t``."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import pyromark
+
+from notes.pdf.formulas import translate
+
+OPTIONS = (
+    pyromark.Options.ENABLE_TABLES
+    | pyromark.Options.ENABLE_FOOTNOTES
+    | pyromark.Options.ENABLE_STRIKETHROUGH
+    | pyromark.Options.ENABLE_TASKLISTS
+    | pyromark.Options.ENABLE_MATH
+)
+NESTING_MAX = 8
+"""Deeper parts stand at this depth: the template's calls are limited."""
+WORD_MAX = 40
+"""A longer word may be broken, so that it does not leave the page."""
+_PART_OF_WORD = 10
+URL_MAX = 2000
+_LONG_WORD = re.compile(rf"[!-\u024f]{{{WORD_MAX + 1},}}")
+_INLINE = {"Emphasis": "em", "Strong": "strong", "Strikethrough": "del", "Superscript": "sup", "Subscript": "sub"}
+_NESTED_BLOCKS = ("quote", "list", "definition")
+_NESTED_INLINES = (*_INLINE.values(), "link", "image")
+
+Node = dict[str, Any]
+
+
+def blocks_of(markdown: str) -> list[Node]:
+    """The blocks of a text."""
+    return _Reader(markdown).read()
+
+
+def text_node(text: str) -> Node:
+    return {"t": "text", "v": breakable(text)}
+
+
+def breakable(text: str) -> str:
+    """The text with places in its longest words at which a line may end."""
+    return _LONG_WORD.sub(lambda found: "\u200b".join(_pieces(found[0], _PART_OF_WORD)), printable(text))
+
+
+def printable(text: str) -> str:
+    """Without characters that have no shape and no meaning on paper."""
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cn", "Co"))
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether the text's first letter is of a script that is read so."""
+    for character in text:
+        match unicodedata.bidirectional(character):
+            case "R" | "AL":
+                return True
+            case "L":
+                return False
+    return False
+
+
+def _pieces(text: str, length: int) -> Iterator[str]:
+    for start in range(0, len(text), length):
+        yield text[start : start + length]
+
+
+class _Reader:
+    """Builds the tree from the parser's events; ``_open`` holds what is not closed yet."""
+
+    def __init__(self, markdown: str) -> None:
+        self._events = pyromark.events(markdown, options=OPTIONS)
+        self._root: Node = {"t": "root", "c": []}
+        self._open: list[Node] = [self._root]
+
+    def read(self) -> list[Node]:
+        event: Any
+        for event in self._events:
+            match event:
+                case "SoftBreak":
+                    self._add({"t": "text", "v": " "})
+                case "HardBreak":
+                    self._add({"t": "br"})
+                case "Rule":
+                    self._add({"t": "rule"})
+                case {"Start": start}:
+                    self._start(start)
+                case {"End": _}:
+                    self._end()
+                case {"Text": text}:
+                    self._text(text)
+                case {"Code": text}:
+                    self._add({"t": "code", "v": breakable(text)})
+                case {"InlineMath": text}:
+                    self._add({"t": "math", "m": translate(text), "v": breakable(text)})
+                case {"DisplayMath": text}:
+                    self._add({"t": "display", "m": translate(text), "v": breakable(text)})
+                case {"Html": text} | {"InlineHtml": text}:
+                    self._text(text)
+                case {"FootnoteReference": name}:
+                    self._add({"t": "note", "v": name})
+                case {"TaskListMarker": done}:
+                    self._add({"t": "task", "v": "☑" if done else "☐"})
+        return self._root["c"]
+
+    def _start(self, start: Any) -> None:
+        details: Any
+        kind, details = (start, None) if isinstance(start, str) else next(iter(start.items()))
+        match kind:
+            case "Paragraph" | "HtmlBlock":
+                node: Node = {"t": "p"}
+            case "Heading":
+                node = {"t": "heading", "level": int(details["level"][1])}
+            case "BlockQuote":
+                node = {"t": "quote"}
+            case "CodeBlock":
+                info = details.get("Fenced", "") if isinstance(details, dict) else ""
+                node = {"t": "block_code", "lang": info.split()[0][:30] if info.split() else "", "v": ""}
+            case "List":
+                node = {"t": "list", "start": details}
+            case "Table":
+                node = {"t": "table", "align": [str(one).lower() for one in details]}
+            case "FootnoteDefinition":
+                node = {"t": "definition", "v": details}
+            case "Link":
+                url = details["dest_url"]
+                is_safe = url.startswith(("https://", "http://", "mailto:")) and len(url) <= URL_MAX
+                node = {"t": "link", "url": url if is_safe else "", "v": breakable(url)}
+            case "Image":
+                node = {"t": "image", "v": breakable(details["dest_url"])}
+            case _:
+                node = {"t": _INLINE.get(kind, kind.lower())}
+        node["c"] = []
+        self._open.append(node)
+
+    def _end(self) -> None:
+        node = self._open.pop()
+        if self._is_too_deep(node):
+            self._open[-1]["c"].extend(_contents(node))
+            return
+        if node["t"] == "definition":
+            _number(node)
+        for part in _parted(node):
+            self._add(part)
+
+    def _is_too_deep(self, node: Node) -> bool:
+        kinds = next((kinds for kinds in (_NESTED_BLOCKS, _NESTED_INLINES) if node["t"] in kinds), ())
+        return sum(parent["t"] in kinds for parent in self._open) >= NESTING_MAX
+
+    def _add(self, node: Node) -> None:
+        if node["t"] in ("p", "heading") and is_right_to_left(_plain(node)):
+            node["rtl"] = True
+        self._open[-1]["c"].append(node)
+
+    def _text(self, text: str) -> None:
+        top = self._open[-1]
+        if top["t"] == "block_code":
+            top["v"] += _with_breaks(text)
+        else:
+            self._add(text_node(text))
+
+
+def _contents(node: Node) -> list[Node]:
+    """What is in it; of a list what is in its items."""
+    if node["t"] == "list":
+        return [part for item in node["c"] for part in item["c"]]
+    return node["c"]
+
+
+def _parted(node: Node) -> Iterator[Node]:
+    """A paragraph without the formulas that stand on lines of their own, and those."""
+    if node["t"] != "p" or not any(child["t"] == "display" for child in node["c"]):
+        yield node
+        return
+    for is_display, children in groupby(node["c"], key=lambda child: child["t"] == "display"):
+        if is_display:
+            yield from children
+        else:
+            yield {"t": "p", "c": list(children)}
+
+
+def _number(definition: Node) -> None:
+    """Put a footnote's number at the beginning of its text."""
+    if not definition["c"] or definition["c"][0]["t"] != "p":
+        definition["c"].insert(0, {"t": "p", "c": []})
+    definition["c"][0]["c"][:0] = [{"t": "note", "v": definition["v"]}, {"t": "text", "v": " "}]
+
+
+def code_node(text: str, language: str) -> Node:
+    """A topic's code."""
+    return {"t": "block_code", "lang": language.lower(), "v": _with_breaks(text), "c": []}
+
+
+def _with_breaks(code: str) -> str:
+    return breakable(code.replace("\t", "    "))
+
+
+def _plain(node: Node) -> str:
+    if node["t"] == "text":
+        return node["v"]
+    return "".join(_plain(child) for child in node.get("c", ()))[:200]

@@ -1,0 +1,210 @@
+"""Search terms as conditions on notes, chapters and topics.
+
+A word may be found in two ways, and the number of its matches decides which is cheap. If there are few, the index names
+them. If there are many, notes are walked in the wanted order, and enough are found soon. Both ways check every term.
+
+A row that has no vector yet (``words`` is NULL) is found by the vector of earlier releases.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.search import SearchQuery, SearchVectorExact
+from django.db import models
+from django.db.models import F, Func, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
+
+from notes.search.query import SearchTerms
+
+FEW_FOR_PAGE = 1_000
+FEW_FOR_RANKING = 2_500
+"""How many matches of a word are few. A page is found by walking sooner than 1,000 matches are read."""
+OLD_CONFIG = "english"
+
+
+class Query(Func):
+    """A tsquery, given as PostgreSQL writes it."""
+
+    template = "(%(expressions)s)::tsquery"
+    output_field = models.TextField()
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Value(text))
+
+
+class AnyOf(Func):
+    """A tsquery that asks for at least one of several."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " || "
+    output_field = models.TextField()
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__(*map(Query, texts))
+
+
+class Has(Func):
+    """Whether a row has what a query asks for, checked row by row: no index can answer it.
+
+    By the second condition if the first one is unknown, as the row has no vector yet.
+    """
+
+    function = "COALESCE"
+    output_field = models.BooleanField()
+    conditional = True
+
+
+class InIndex(Func):
+    """Whether a vector has what a query asks for, as the index knows it."""
+
+    template = "(%(expressions)s)"
+    arg_joiner = " @@ "
+    output_field = models.BooleanField()
+    conditional = True
+
+
+class _IsAnyOf(Func):
+    # Without the cast PostgreSQL would take the subquery for one that yields a row for each id.
+    template = "(%(expressions)s::bigint[]))"
+    arg_joiner = " = ANY ("
+    output_field = models.BooleanField()
+    conditional = True
+
+
+class _IfFew(Subquery):
+    """The ids that a query yields as an array; NULL if there are more than ``at_most``."""
+
+    template = (
+        "(SELECT CASE WHEN count(*) <= %(at_most)s THEN coalesce(array_agg(hits.hit), '{}') END "
+        "FROM (%(subquery)s) AS hits)"
+    )
+    output_field = ArrayField(models.BigIntegerField())
+
+    def __init__(self, rows: Any, *, at_most: int) -> None:
+        super().__init__(rows[: at_most + 1], at_most=at_most)
+
+
+def _rows(model: str) -> Any:
+    return apps.get_model("notes", model).objects.order_by()
+
+
+def _has(term: str, words: str, *, path: str = "") -> Q:
+    """The rows at the lookup path ``path`` that have a term themselves."""
+    found_before: Any = SearchVectorExact(F(f"{path}search"), SearchQuery(words, config=OLD_CONFIG))
+    return Q(Has(InIndex(F(f"{path}words"), Query(term)), found_before))
+
+
+def _note_has(term: str, words: str, *, path: str = "") -> Q:
+    """As :func:`_has`, for notes: the vectors of earlier releases did not have their tags."""
+    return _has(term, words, path=path) | Q(**{f"{path}words": None, f"{path}tags__contains": [words]})
+
+
+def _exist(rows: Any) -> Q:
+    # A scalar subquery, as PostgreSQL may answer EXISTS by reading all rows of all notes first.
+    return Q(IsNull(Subquery(rows.values("pk")[:1]), False))
+
+
+def in_titles_of_note(term: str, words: str) -> Q:
+    """The notes that have a term in their title, tags or chapters' titles."""
+    chapters = _rows("Chapter").filter(_has(term, words), note=OuterRef("pk"))
+    return _note_has(term, words) | _exist(chapters)
+
+
+def anywhere_in_note(term: str, words: str) -> Q:
+    topics = _rows("Topic").filter(_has(term, words), chapter__note=OuterRef("pk"))
+    return in_titles_of_note(term, words) | _exist(topics)
+
+
+def around_topic(term: str, words: str) -> Q:
+    """The topics that have a term themselves, or in the titles above them."""
+    note = _note_has(term, words, path="chapter__note__")
+    return _has(term, words) | _has(term, words, path="chapter__") | note
+
+
+def in_topic(terms: SearchTerms) -> Q:
+    """The topics that have at least one of the terms themselves."""
+    condition = Q()
+    for term, words in zip(terms.wanted, terms.wanted_words, strict=True):
+        condition |= _has(term, words)
+    return condition
+
+
+def every(terms: SearchTerms, found: Callable[[str, str], Q]) -> Q:
+    """The rows in which every wanted term is ``found`` and no unwanted one is."""
+    condition = Q()
+    for term, words in zip(terms.wanted, terms.wanted_words, strict=True):
+        condition &= found(term, words)
+    for term, words in zip(terms.unwanted, terms.unwanted_words, strict=True):
+        condition &= ~found(term, words)
+    return condition
+
+
+def of_note(terms: SearchTerms, *, path: str = "") -> Q:
+    """What a search says of notes themselves: tags and status."""
+    condition = Q()
+    if terms.tags:
+        condition &= Q(**{f"{path}tags__contains": terms.tags})
+    for tag in terms.unwanted_tags:
+        condition &= ~Q(**{f"{path}tags__contains": [tag]})
+    for status in terms.statuses:
+        condition &= Q(**{f"{path}status": status})
+    for status in terms.unwanted_statuses:
+        condition &= ~Q(**{f"{path}status": status})
+    return condition
+
+
+def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
+    """The ids of what may match, as an array: of the first term that few rows have; NULL if there is none such.
+
+    ``wanted``: the terms' tsqueries. ``kind``: ``anywhere`` in a note, or ``titled``, for ids of notes; ``topics`` that
+    have a term themselves, for their ids, or those of their notes if there are several terms.
+    """
+    if kind == "topics" and len(wanted) == 1:
+        return _IfFew(_topics_with(wanted[0], user_id), at_most=at_most)
+    titles_only = kind == "titled"
+    arrays = [_IfFew(_notes_with(term, user_id, titles_only=titles_only), at_most=at_most) for term in wanted]
+    return arrays[0] if len(arrays) == 1 else Coalesce(*arrays)
+
+
+def every_among(ids: str | None, every: Q, terms: SearchTerms, *, path: str = "pk", note: str = "") -> Q:
+    """The rows for which ``every`` holds; with ``ids``, as :func:`few` gives them, only of these.
+
+    What the index found for a single word is not checked again, unless its note has no vector yet.
+    """
+    if ids is None:
+        return every
+    among = Q(is_among(path, Value(ids)))
+    return among & (Q(**{f"{note}words__isnull": False}) | every) if terms.is_one_word else among & every
+
+
+def is_among(path: str, ids: Any) -> _IsAnyOf:
+    return _IsAnyOf(F(path), ids)
+
+
+def are_many(ids: Any) -> Q:
+    return Q(IsNull(ids, True))
+
+
+def _topics_with(term: str, user_id: int) -> Any:
+    """The topics with the term themselves, and those that may have it, as their notes have no vector yet."""
+    topics = _rows("Topic").filter(InIndex(F("words"), Query(term))).values(hit=F("pk"))
+    without_words = _rows("Topic").filter(chapter__note__words=None, chapter__note__user_id=user_id)
+    return topics.union(without_words.values(hit=F("pk")), all=True)
+
+
+def _notes_with(term: str, user_id: int, *, titles_only: bool) -> Any:
+    """The notes with the term somewhere, and those that may have it, as they have no vector yet."""
+    has_term = InIndex(F("words"), Query(term))
+    found = [
+        _rows("Chapter").filter(has_term).values(hit=F("note_id")),
+        _rows("Note").filter(words=None, user_id=user_id).values(hit=F("pk")),
+    ]
+    if not titles_only:
+        # Not a join, which PostgreSQL may begin by reading all chapters.
+        note_id = _rows("Chapter").filter(pk=OuterRef("chapter_id")).values("note_id")
+        found.append(_rows("Topic").filter(has_term).values(hit=Subquery(note_id)))
+    notes = _rows("Note").filter(has_term).values(hit=F("pk"))
+    return notes.union(*found, all=True)

@@ -1,0 +1,95 @@
+"""What a row is found by: a search vector made of its texts when they are written.
+
+Each lexeme begins with its user, so that a search reads the index entries of that user's words and nobody else's.
+Positions keep the order of the words, for phrases. PostgreSQL allows 16,383 of them in a vector, 255 of one lexeme, and
+1 MB of lexemes: a text that has more is marked by a lexeme of its own, and phrases in it are found by their words.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from notes.search.words import chunks_in, lexemes_of, stems
+
+POSITION_MAX = 16_383
+PLACES_MAX = 255
+LEXEME_BYTES_MAX = 900_000
+TOO_LONG = "~"
+"""The lexeme of vectors that do not have every position of every word."""
+GAP = 20
+"""Between texts, so that no phrase begins in one and ends in the next."""
+
+_ENTRY_BYTES = 8
+"""Of each lexeme besides its characters: the position, how many there are, and alignment."""
+
+
+class Part(NamedTuple):
+    """A text of a row, and how much a match in it weighs: A most, D least."""
+
+    text: str
+    weight: str
+    first: int = 1
+    """The position of its first word, unless the part before reaches as far."""
+
+
+def lexeme_prefix(user_id: int) -> str:
+    return f"{user_id:x}:"
+
+
+def vector_of(user_id: int, parts: Iterable[Part]) -> str:
+    """The search vector of a user's texts, as PostgreSQL reads it: ``'2a:loop':1A,5C '2a:python':2A``.
+
+    Takes time linear in the length of the texts.
+    """
+    places: dict[str, str] = {}
+    room = LEXEME_BYTES_MAX
+    position = 0
+    is_too_long = False
+    own_bytes = len(lexeme_prefix(user_id)) + _ENTRY_BYTES
+    for text, weight, first in parts:
+        position = max(position + GAP, first)
+        found, position = _placed(unicodedata.normalize("NFC", text), position)
+        _add_stems(found)
+        is_too_long = is_too_long or position > POSITION_MAX
+        separator = f"{weight},"
+        for lexeme, numbers in found.items():
+            if len(numbers) > PLACES_MAX:
+                is_too_long = True
+                numbers = numbers[:PLACES_MAX]
+            known = places.get(lexeme)
+            room -= 2 * len(numbers) + (0 if known else len(lexeme.encode()) + own_bytes)
+            if room < 0:
+                is_too_long = True
+                continue
+            numbered = f"{separator.join(map(str, numbers))}{weight}"
+            places[lexeme] = f"{known},{numbered}" if known else numbered
+    if is_too_long:
+        places[TOO_LONG] = str(POSITION_MAX)
+    prefix = lexeme_prefix(user_id)
+    return " ".join([f"'{prefix}{lexeme}':{numbered}" for lexeme, numbered in places.items()])
+
+
+def _placed(text: str, position: int) -> tuple[dict[str, list[int]], int]:
+    """Each lexeme's positions, and the position after the last."""
+    found: dict[str, list[int]] = {}
+    places_of: dict[str, list[int]] = {}  # of chunks that are one lexeme, as most are
+    for chunk in chunks_in(text):
+        places = places_of.get(chunk)
+        if places is None:
+            placed, width = lexemes_of(chunk)
+            if len(placed) != 1:
+                for offset, lexeme in placed:
+                    found.setdefault(lexeme, []).append(min(position + offset, POSITION_MAX))
+                position += width
+                continue
+            places = places_of[chunk] = found.setdefault(placed[0][1], [])
+        places.append(position if position < POSITION_MAX else POSITION_MAX)
+        position += 1
+    return found, position
+
+
+def _add_stems(found: dict[str, list[int]]) -> None:
+    words = list(found)
+    for word, stem in zip(words, stems(words), strict=True):
+        if stem != word and stem not in found:
+            found[stem] = found[word]

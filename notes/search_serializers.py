@@ -1,0 +1,82 @@
+"""Search results and facets as JSON."""
+
+from collections import Counter
+from collections.abc import Sequence
+from operator import itemgetter
+
+from rest_framework import serializers
+
+from notes.models import Note
+from notes.querysets import RANKED_MAX, SEARCH_RESULTS_MAX
+from notes.search.query import Query
+from notes.search.snippets import snippet
+from notes.serializers import TagSerializer
+from utils.database.compiled_queries import Row
+
+FACET_TAGS_MAX = 50
+
+
+class SearchResultSerializer(serializers.Serializer):
+    """A note or a topic that was found. A note's result has no `chapter_id` and no `topic_id`."""
+
+    type = serializers.ChoiceField(choices=["note", "topic"])
+    note_id = serializers.IntegerField()
+    chapter_id = serializers.IntegerField(required=False)
+    topic_id = serializers.IntegerField(required=False)
+    title = serializers.CharField()
+    snippet = serializers.CharField(help_text="HTML: everything escaped, matches in `<mark>`.")
+    rank = serializers.FloatField()
+
+
+class StatusCountsSerializer(serializers.Serializer):
+    """How many of the notes are in each status."""
+
+    draft = serializers.IntegerField()
+    published = serializers.IntegerField()
+    archived = serializers.IntegerField()
+
+
+class FacetsSerializer(serializers.Serializer):
+    """What the notes have in common that have every word somewhere: at most 1,000 of them are counted."""
+
+    tags = TagSerializer(many=True, help_text="The 50 most used.")
+    statuses = StatusCountsSerializer()
+    capped = serializers.BooleanField(help_text="There are more; only the newest were counted.")
+
+
+class SearchResultsSerializer(serializers.Serializer):
+    """What was found, the best first. `facets` are there if they were asked for."""
+
+    results = SearchResultSerializer(many=True)
+    capped = serializers.BooleanField(help_text="There are more matches; only the newest were compared.")
+    facets = FacetsSerializer(required=False)
+
+
+def search_results(query: Query, notes: Sequence[Row], topics: Sequence[Row]) -> Row:
+    """Merge ranked notes and topics, as ``notes.reads.search`` returns them, into one list, best first."""
+    best = sorted([*notes, *topics], key=itemgetter("rank"), reverse=True)[:SEARCH_RESULTS_MAX]
+    is_capped = any(rows and rows[0]["capped"] for rows in (notes, topics))
+    return {"results": [{**_ids(row), **_shown(row, query)} for row in best], "capped": is_capped}
+
+
+def _ids(row: Row) -> Row:
+    if "chapter_id" not in row:
+        return {"type": "note", "note_id": row["id"]}
+    return {"type": "topic", "note_id": row["note_id"], "chapter_id": row["chapter_id"], "topic_id": row["id"]}
+
+
+def _shown(row: Row, query: Query) -> Row:
+    return {"title": row["title"], "snippet": snippet(row["text"] or "", query.wanted), "rank": row["rank"]}
+
+
+def search_facets(notes: Sequence[Row]) -> Row:
+    """Count tags and statuses of notes, as ``notes.reads.facets`` returns them."""
+    counted = notes[:RANKED_MAX]
+    tags = Counter(tag for note in counted for tag in note["tags"])
+    statuses = Counter(note["status"] for note in counted)
+    most_used = sorted(tags.items(), key=lambda entry: (-entry[1], entry[0]))[:FACET_TAGS_MAX]
+    return {
+        "tags": [{"tag": tag, "count": count} for tag, count in most_used],
+        "statuses": {status: statuses[status] for status in Note.Status.values},
+        "capped": len(notes) > RANKED_MAX,
+    }

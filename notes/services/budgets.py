@@ -1,0 +1,128 @@
+"""The byte budgets of notes and users: what may be written, and how much there is.
+
+Each note knows its size, and each user has a row with the size of all that they keep. Both change by what a write adds
+or takes away, so that its cost does not grow with the note. A size that is not known yet (None) is counted when it is
+first needed, and never taken for 0.
+
+A note's size is changed under its lock. The user's row is the last lock that a write takes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import F, Sum, Value
+from django.db.models.functions import Coalesce, Greatest
+
+from notes.models import NOTE_MAX_BYTES, Attachment, Note, StorageUse
+from notes.sizes import stored_size
+from utils.http.errors import ApplicationError
+
+
+class OverBudget(ApplicationError):
+    """A write would exceed a budget. The response has ``limit``, ``used`` and ``left``, in bytes."""
+
+    status_code = 413
+
+    def __init__(self, *, used: int, limit: int) -> None:
+        super().__init__(limit=limit, used=used, left=max(0, limit - used))
+
+
+class NoteTooLarge(OverBudget):
+    code = "note_too_large"
+    detail = "The note would be too large. Move some of it to another note."
+
+
+class AccountFull(OverBudget):
+    code = "account_full"
+    detail = "Your account has no room for this. Delete something first."
+
+
+def count_note(note_id: int) -> None:
+    """Count a note whose size is not known. Call under the note's lock and before the note is changed."""
+    Note.objects.filter(pk=note_id).update(size_bytes=stored_size())
+
+
+def charge_notes(*, user_id: int, growth: Mapping[int, int]) -> None:
+    """Record by how many bytes these notes of one user grow (or shrink, below 0) in this transaction.
+
+    Call it last, with the notes claimed by ``begin_edit``. Raises :class:`NoteTooLarge` and :class:`AccountFull`. A
+    note or account that is over its budget already may be written to, as long as it does not grow.
+    """
+    for note_id, grown in growth.items():
+        if grown:
+            change_note(note_id=note_id, grown=grown)
+    charge_user(user_id=user_id, grown=sum(growth.values()))
+
+
+def change_note(*, note_id: int, grown: int, **changes: Any) -> None:
+    """Change a claimed note's own fields, by which it grows. Raises :class:`NoteTooLarge`."""
+    notes = Note.objects.filter(pk=note_id)
+    fitting = notes if grown <= 0 else notes.filter(size_bytes__lte=NOTE_MAX_BYTES - grown)
+    if not fitting.update(size_bytes=Greatest(F("size_bytes") + grown, Value(0)), **changes):
+        used = notes.values_list("size_bytes", flat=True).get()
+        raise NoteTooLarge(used=used or 0, limit=NOTE_MAX_BYTES)
+
+
+def check_new_note(size: int) -> None:
+    """Raises :class:`NoteTooLarge`."""
+    if size > NOTE_MAX_BYTES:
+        raise NoteTooLarge(used=0, limit=NOTE_MAX_BYTES)
+
+
+def charge_user(*, user_id: int, grown: int) -> None:
+    """Record by how many bytes all that a user keeps grows in this transaction; the last lock that a write takes.
+
+    The sizes of the user's notes are up to date. Raises :class:`AccountFull`.
+    """
+    if not grown:
+        return
+    limit = settings.NOTES_BYTES_PER_USER
+    if _grow_known_total(user_id, grown, at_most=limit if grown > 0 else None):
+        return
+    used = locked_use(user_id)
+    if used is None:
+        used = count_user(user_id) - grown
+    else:
+        _grow_known_total(user_id, grown, at_most=None)
+    if grown > 0 and used + grown > limit:
+        raise AccountFull(used=used, limit=limit)
+
+
+def require_room(*, user_id: int, size: int) -> None:
+    """Refuse early what ``charge_user`` would refuse. Raises :class:`AccountFull`."""
+    used = StorageUse.objects.filter(pk=user_id).values_list("size_bytes", flat=True).first() or 0
+    if used + size > settings.NOTES_BYTES_PER_USER:
+        raise AccountFull(used=used, limit=settings.NOTES_BYTES_PER_USER)
+
+
+def _grow_known_total(user_id: int, grown: int, *, at_most: int | None) -> bool:
+    """Whether the user's total was known and, with this growth, not above ``at_most``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # Never below 0, even if a process of the release before has written without counting.
+            "UPDATE notes_storageuse SET size_bytes = greatest(size_bytes + %s, 0) "
+            "WHERE user_id = %s AND size_bytes IS NOT NULL AND (%s::bigint IS NULL OR size_bytes + %s <= %s)",
+            [grown, user_id, at_most, grown, at_most],
+        )
+        return cursor.rowcount == 1
+
+
+def locked_use(user_id: int) -> int | None:
+    """The recorded size of all that a user keeps, locked until the transaction ends; None if it is not known."""
+    StorageUse.objects.bulk_create([StorageUse(user_id=user_id)], ignore_conflicts=True)
+    return StorageUse.objects.select_for_update(no_key=True).get(pk=user_id).size_bytes
+
+
+def count_user(user_id: int) -> int:
+    """Count all that a user keeps, record it and return it. The caller holds ``locked_use``.
+
+    What else than notes will count towards the user's total is added here, and charged by ``charge_user``.
+    """
+    size = Coalesce("size_bytes", stored_size())
+    notes = Note.objects.owned_by(user_id).aggregate(total=Sum(size))["total"] or 0
+    attachments = Attachment.objects.filter(user_id=user_id).aggregate(total=Sum("size"))["total"] or 0
+    total = notes + attachments
+    StorageUse.objects.filter(pk=user_id).update(size_bytes=total)
+    return total

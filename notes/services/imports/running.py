@@ -1,0 +1,287 @@
+"""Carrying out an import: each file in a transaction of its own, so that a new worker goes on where one was lost."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import PurePosixPath
+from tempfile import TemporaryFile
+from typing import IO
+from uuid import UUID
+
+from django.db import transaction
+
+from notes.importers import CannotImport, FileReport, ImportContext, SourceFile, importer_for, turn
+from notes.markdown import joplin
+from notes.markdown.archives import Entry, UnreadableArchive, UnreadableEntry, UnsafeArchive, opened_tar, opened_zip
+from notes.markdown.foreign_files import title_in
+from notes.markdown.links import Index
+from notes.services import background_jobs
+from notes.services.background_jobs import end, renew
+from notes.services.budgets import OverBudget
+from notes.services.imports.formats import import_joplin_note, read_text, remember_file
+from notes.transfers import ImportedFile, JobStatus, NoteImport
+from utils import storage
+from utils.page_cache.invalidation import changing_pages_of
+
+logger = logging.getLogger(__name__)
+
+NAME_SHOWN_MAX = 500
+_RENEWED_EVERY = 50
+_PIECE = 1024 * 1024
+_NOT_IMPORTED = "Files of this kind are not imported."
+_ATTACHED = "It is an attachment of the notes that show it."
+_HIDDEN = ("__MACOSX",)
+_OF_OUR_EXPORT = "trash/"
+_EXPORTED_ATTACHMENTS = "attachments/"
+
+
+class _Stopped(Exception):  # nothing is wrong
+    """The import was cancelled, or another worker has it."""
+
+
+def carry_out_import(import_id: UUID) -> None:
+    """Import what is left of the job's files. Does nothing if another worker does, or nothing is left."""
+    job = background_jobs.claim(NoteImport, import_id)
+    if job is None:
+        return
+    try:
+        with _sent_file(job) as content, _opened(job, content) as files:
+            _import_files(job, files)
+    except _Stopped:
+        return
+    except UnsafeArchive as error:
+        end(job, JobStatus.FAILED, code="unsafe_archive", detail=str(error))
+    except UnreadableArchive as error:
+        end(job, JobStatus.FAILED, code="unreadable_archive", detail=str(error))
+    except storage.FileMissing:
+        end(job, JobStatus.FAILED, code="file_missing", detail="The file that was sent is not there any more.")
+    except storage.StorageUnavailable:
+        background_jobs.release(job)
+    except Exception:
+        end(job, JobStatus.FAILED, code="internal_error", detail="Something went wrong on our side.")
+        raise
+    else:
+        end(job, JobStatus.SUCCEEDED)
+
+
+@contextmanager
+def _sent_file(job: NoteImport) -> Iterator[IO[bytes]]:
+    """The file on this machine's disk: an archive is read here and there."""
+    with TemporaryFile() as local:
+        with storage.read(job.file) as stored:
+            while piece := stored.read(_PIECE):
+                local.write(piece)
+        local.seek(0)
+        yield local
+
+
+@contextmanager
+def _opened(job: NoteImport, content: IO[bytes]) -> Iterator["_Files"]:
+    match PurePosixPath(job.name).suffix.lower():
+        case ".zip":
+            with opened_zip(content) as entries:
+                yield _PlainFiles(entries)
+        case ".jex":
+            with opened_tar(content) as entries:
+                yield _JoplinFiles(entries)
+        case _:
+            yield _PlainFiles([_single(job, content)])
+
+
+def _single(job: NoteImport, content: IO[bytes]) -> Entry:
+    size = content.seek(0, 2)
+
+    def open_again() -> IO[bytes]:
+        content.seek(0)
+        return _Unclosed(content)  # type: ignore[return-value]  # all that is called is read()
+
+    return Entry(job.name, size, open_again)
+
+
+class _Unclosed:
+    """A file that stays open at the end of a ``with``."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = file.read
+
+    def __enter__(self) -> "_Unclosed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Files:
+    """The files of an import in their order. What is known of all of them is read first, by ``look_at``."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = [entry for entry in entries if not _is_hidden(entry.name)]
+        self.index = Index()
+        self.others: dict[str, SourceFile] = {}
+
+    def look_at(self, entry: Entry) -> None:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Called when all entries were looked at. Files that notes may show come after the notes."""
+        self.entries.sort(key=lambda entry: (entry.name in self.others, turn(entry.name)))
+
+    def run(self, context: ImportContext, entry: Entry) -> FileReport:
+        raise NotImplementedError
+
+    def remember(self, context: ImportContext, entry: Entry, note_id: int) -> None:
+        """Called instead of ``run`` for a file that another worker has imported, with its note."""
+
+    def name(self, entry: Entry) -> str:
+        return entry.name
+
+
+class _PlainFiles(_Files):
+    def look_at(self, entry: Entry) -> None:
+        importer = importer_for(entry.name)
+        if importer is None:
+            self.index.add_other(entry.name)
+            self.others[entry.name] = _source(entry)
+        elif importer.name == "markdown":
+            try:
+                text, _ = read_text(_source(entry))
+            except (CannotImport, UnreadableEntry):
+                return  # told when its turn comes
+            self.index.add_note(entry.name, title_in(text, path=entry.name))
+
+    def run(self, context: ImportContext, entry: Entry) -> FileReport:
+        importer = importer_for(entry.name)
+        if importer is None:
+            return _report_of_other(context, entry.name)
+        if entry.name.startswith(_OF_OUR_EXPORT):
+            return FileReport("skipped", warnings=["It was in the trash."])
+        return importer.run(context, _source(entry))
+
+    def remember(self, context: ImportContext, entry: Entry, note_id: int) -> None:
+        remember_file(context, _source(entry), note_id)
+
+
+class _JoplinFiles(_Files):
+    def __init__(self, entries: list[Entry]) -> None:
+        super().__init__(entries)
+        self._notebook = joplin.Notebook()
+        self._notes: dict[str, joplin.Item] = {}
+        self._resources: dict[str, str] = {}
+        """Names of files, by their ids."""
+
+    def look_at(self, entry: Entry) -> None:
+        if not joplin.is_item(entry.name):
+            return
+        try:
+            text, _ = read_text(_source(entry))
+        except (CannotImport, UnreadableEntry):
+            return
+        item = joplin.parse(text)
+        if item is None:
+            return
+        if item.kind == joplin.NOTE:
+            # The text is read again when its turn comes.
+            self._notes[entry.name] = replace(item, body="")
+            self.index.add_note(entry.name, item.title, f":/{item.properties['id']}")
+        else:
+            self._notebook.add(item)
+            if item.kind == joplin.RESOURCE:
+                path = f":/{item.properties['id']}"
+                self.index.add_other(path)
+                self._resources[item.properties["id"]] = item.title
+
+    def start(self) -> None:
+        """Only notes, and resources, are files to a person; what tells of them is none."""
+        others = [entry for entry in self.entries if entry.name not in self._notes and not joplin.is_item(entry.name)]
+        notes = [entry for entry in self.entries if entry.name in self._notes]
+        self.entries = notes + others
+        for entry in others:
+            resource_id = PurePosixPath(entry.name).stem
+            if resource_id in self._resources:
+                name = self._resources[resource_id] or entry.name
+                self.others[f":/{resource_id}"] = SourceFile(name, entry.name, entry.read)
+
+    def run(self, context: ImportContext, entry: Entry) -> FileReport:
+        if entry.name not in self._notes:
+            return _report_of_other(context, f":/{PurePosixPath(entry.name).stem}")
+        text, warnings = read_text(_source(entry))
+        item = joplin.parse(text)
+        if item is None:
+            raise CannotImport("This is no note of Joplin.")
+        tags = self._notebook.names_of_tags(item.properties["id"])
+        return import_joplin_note(context, _source(entry), item, tags, warnings)
+
+    def name(self, entry: Entry) -> str:
+        return self._notebook.path(self._notes[entry.name]) if entry.name in self._notes else entry.name
+
+
+def _import_files(job: NoteImport, files: _Files) -> None:
+    for number, entry in enumerate(files.entries):
+        if number % _RENEWED_EVERY == 0 and not renew(job):
+            raise _Stopped
+        files.look_at(entry)
+    files.start()
+    done = dict(job.files.values_list("position", "note_id"))
+    NoteImport.objects.filter(pk=job.pk, attempt=job.attempt).update(total=len(files.entries))
+    exported = {PurePosixPath(name).stem: name for name in files.others if name.startswith(_EXPORTED_ATTACHMENTS)}
+    context = ImportContext(job.user_id, job.dry_run, files.index, files.others, exported)
+    for position, entry in enumerate(files.entries):
+        if position not in done:
+            _import_file(job, context, files, position, entry)
+        elif (note_id := done[position]) is not None:
+            files.remember(context, entry, note_id)
+
+
+def _import_file(job: NoteImport, context: ImportContext, files: _Files, position: int, entry: Entry) -> None:
+    """One file, and what became of it, in one transaction. Raises :class:`_Stopped`."""
+    with transaction.atomic():
+        if not renew(job):  # it also locks the job: a cancel waits for this file
+            raise _Stopped
+        try:
+            with changing_pages_of(job.user_id):
+                report = files.run(context, entry)
+                if job.dry_run:
+                    raise _Undone(report)
+        except _Undone as undone:
+            report = undone.report
+            if report.outcome in ("created", "conflict"):
+                report.note_id = None
+        except (CannotImport, UnreadableEntry) as error:
+            report = FileReport("failed", warnings=[str(error)])
+        except (UnsafeArchive, UnreadableArchive) as error:
+            if len(files.entries) == 1:
+                raise  # it is what was sent
+            report = FileReport("failed", warnings=[str(error)])
+        except OverBudget as error:
+            report = FileReport("failed", warnings=[error.detail])
+        ImportedFile.objects.create(
+            note_import=job,
+            position=position,
+            name=files.name(entry)[:NAME_SHOWN_MAX],
+            outcome=report.outcome,
+            note_id=report.note_id,
+            warnings=list(dict.fromkeys(report.warnings))[:50],
+        )
+
+
+class _Undone(Exception):  # nothing is wrong
+    """Undoes what a dry run has written."""
+
+    def __init__(self, report: FileReport) -> None:
+        super().__init__()
+        self.report = report
+
+
+def _report_of_other(context: ImportContext, path: str) -> FileReport:
+    """What became of a file that is no note."""
+    return FileReport("skipped", warnings=[_ATTACHED if path in context.attached else _NOT_IMPORTED])
+
+
+def _source(entry: Entry) -> SourceFile:
+    return SourceFile(entry.name, entry.name, entry.read)
+
+
+def _is_hidden(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return any(part.startswith(".") or part in _HIDDEN for part in parts)

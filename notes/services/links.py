@@ -1,0 +1,55 @@
+"""The links of topics, kept as rows that say which note is meant.
+
+A link has no note of its own at first: it means the note of that title, of several the one changed last. When that note
+is renamed the link keeps it, and nothing is rewritten. Topics without links cost no statement.
+"""
+
+from collections.abc import Mapping
+
+from django.db import connection
+
+from notes.models import Note, NoteLink
+from notes.wiki_links import has_links, link_key, links_in
+
+
+def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = None) -> None:
+    """Record the links of topics, by their ids, whose explanations are these now: at most two statements.
+
+    ``before`` is what a topic said before; None if that is unknown.
+    """
+    found = [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
+    if before is None or has_links(before):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM notes_notelink WHERE topic_id = ANY(%s::bigint[]) AND (topic_id, target) NOT IN "
+                "(SELECT * FROM unnest(%s::bigint[], %s::text[]))",
+                [list(texts), [topic_id for topic_id, _ in found], [link.target for _, link in found]],
+            )
+    _insert(user_id, found)
+
+
+def add_links(*, user_id: int, texts: Mapping[int, str]) -> None:
+    """Record the links of new topics: at most one statement."""
+    _insert(user_id, [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)])
+
+
+def _insert(user_id: int, found: list) -> None:  # type: ignore[type-arg]
+    if found:
+        NoteLink.objects.bulk_create(
+            (
+                NoteLink(user_id=user_id, topic_id=topic_id, target=link.target, key=link.key)
+                for topic_id, link in found
+            ),
+            ignore_conflicts=True,
+        )
+
+
+def keep_links(*, user_id: int, note_id: int, title: str) -> None:
+    """Let the links to a note mean it for good, as it is losing this title: one statement.
+
+    Links that mean another note of the same title are left as they are.
+    """
+    key = link_key(title)
+    others = Note.objects.owned_by(user_id).live().titled_by_key(key).exclude(pk=note_id)
+    if not others.exists():
+        NoteLink.objects.filter(user_id=user_id, key=key, meant=None).update(meant=note_id)

@@ -1,0 +1,78 @@
+"""The order of titles: a key whose bytes sort as people sort titles.
+
+PostgreSQL's own collations by language need ICU, which not every PostgreSQL has. A key has three levels, as Unicode's
+collation algorithm has (UTS #10): letters without accents and case, with numbers by their value; then accents; then
+case. So ``note 2`` comes before ``note 10``, and ä between a and b. Scripts follow each other in Unicode's order.
+"""
+
+# ruff: noqa: RUF001  # letters that look like others have places of their own
+
+import re
+import unicodedata
+
+PRIMARY_MAX_BYTES = 1_000
+ACCENTS_MAX_BYTES = 200
+CASE_MAX_BYTES = 100
+
+_LEVEL, _NO_ACCENT, _LOWER, _UPPER = "\x01", "\x02", "\x02", "\x03"
+_PARTS = re.compile(r"(?P<number>\d+)|(?P<space>\s+)|(?P<other>[^\d\s])", re.DOTALL)
+_NEXT = "\U0010fffd"
+_LETTERS = {
+    "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
+    # Of Ukrainian and Belarusian, which Unicode lists after the letters that they stand among.
+    "ґ": f"г{_NEXT}", "є": f"е{_NEXT}", "і": f"и{_NEXT}", "ї": f"и{_NEXT}{_NEXT}", "ў": f"у{_NEXT}",
+}  # fmt: skip
+_UNDIVIDED = frozenset("йЙ")
+"""A letter of its own, not one with an accent."""
+
+
+def title_key(title: str) -> str:
+    """The key of a title: at most 1.4 kB, to be compared byte by byte (``COLLATE "C"``), never empty."""
+    primary: list[str] = []
+    accents: list[str] = []
+    case: list[str] = []
+    for found in _PARTS.finditer(" ".join(unicodedata.normalize("NFKC", title).split())):
+        if found.lastgroup == "number":
+            digits = "".join(str(unicodedata.digit(digit)) for digit in found[0]).lstrip("0") or "0"
+            primary.append(f"{len(digits):03}{digits}")
+        elif found.lastgroup == "space":
+            primary.append(" ")
+        else:
+            _add(found[0], primary, accents, case)
+    levels = (
+        (primary, "", PRIMARY_MAX_BYTES),
+        (accents, _NO_ACCENT, ACCENTS_MAX_BYTES),
+        (case, _LOWER, CASE_MAX_BYTES),
+    )
+    return _LEVEL.join(_cut("".join(level).rstrip(usual), limit) for level, usual, limit in levels)
+
+
+def _add(character: str, primary: list[str], accents: list[str], case: list[str]) -> None:
+    category = unicodedata.category(character)
+    if category in ("Cf", "Cc"):
+        return
+    if category[0] == "M":
+        accents.append(character)
+        return
+    if not character.isalnum():
+        primary.append(f"!{character}")  # before numbers and letters
+        return
+    whole = unicodedata.normalize("NFD", character) if character not in _UNDIVIDED else character
+    base, marks = whole[0], whole[1:]
+    if not marks or unicodedata.combining(marks[0]):
+        folded = base.casefold()
+    else:  # Hangul: the parts of a syllable are in order
+        folded, marks = whole, ""
+    folded = "".join(_LETTERS.get(letter, letter) for letter in folded)
+    primary.append(_hiragana(folded))
+    accents.append((marks if folded == base.casefold() else f"{marks}\x03") + _NO_ACCENT)
+    case.append(_UPPER if base != base.lower() else _LOWER)
+
+
+def _hiragana(letter: str) -> str:
+    """Katakana sorts with hiragana."""
+    return chr(ord(letter) - 0x60) if len(letter) == 1 and "\u30a1" <= letter <= "\u30f6" else letter
+
+
+def _cut(text: str, limit: int) -> str:
+    return text.encode()[:limit].decode(errors="ignore")

@@ -1,0 +1,90 @@
+"""Kept versions of notes as JSON, and what differs between them."""
+
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from notes.models import Note, NoteVersion
+from notes.serializers import SourceSerializer
+
+
+@extend_schema_field({})
+class AnyJSONField(serializers.JSONField):
+    """Any JSON value."""
+
+
+class AgainstSerializer(serializers.Serializer):
+    against = serializers.RegexField(
+        r"^(?:current|[0-9]{1,10})\Z", required=False, help_text="Another kept version, or `current`."
+    )
+
+
+class SnapshotTopicSerializer(serializers.Serializer):
+    """A topic, as it was."""
+
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+    explanation = serializers.CharField()
+    code = serializers.CharField()
+    code_language = serializers.CharField()
+    sources = SourceSerializer(many=True)
+
+
+class SnapshotChapterSerializer(serializers.Serializer):
+    """A chapter with its topics, as it was."""
+
+    id = serializers.IntegerField()
+    title = serializers.CharField()
+    topics = SnapshotTopicSerializer(many=True)
+
+
+class SnapshotSerializer(serializers.Serializer):
+    """A whole note, as it was. Restored, its chapters and topics get their ids back as far as they are still there."""
+
+    title = serializers.CharField()
+    status = serializers.ChoiceField(choices=Note.Status.choices)
+    tags = serializers.ListField(child=serializers.CharField())
+    chapters = SnapshotChapterSerializer(many=True)
+
+
+class DifferenceSerializer(serializers.Serializer):
+    """What differs between two versions in one field, chapter, topic or block."""
+
+    field = serializers.ChoiceField(choices=["title", "status", "tags", "chapter", "topic", "code", "block"])
+    id = AnyJSONField(help_text="Of the note, the chapter or the topic, a number; of the block, a text.")
+    op = serializers.ChoiceField(choices=["insert", "delete", "replace", "move"])
+    before = AnyJSONField(help_text="The text before, or, of a move, the place; null of an insert.")
+    after = AnyJSONField(help_text="The text after, or, of a move, the place; null of a delete.")
+    words = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="Of a replaced text: pairs of `equal`, `delete` or `insert` and a piece of it.",
+    )
+    topic_id = serializers.IntegerField(required=False, help_text="The topic of a block.")
+    sources = serializers.ListField(
+        child=SourceSerializer(many=True), required=False, help_text="Of a topic, before and after, if they differ."
+    )
+    code_language = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Of code, before and after, if they differ."
+    )
+
+
+@extend_schema_serializer(component_name="NoteVersionSummary")
+class NoteVersionListSerializer(serializers.ModelSerializer):
+    """When a version was kept, and before what."""
+
+    class Meta:
+        model = NoteVersion
+        fields = ["version", "reason", "created_at"]
+        read_only_fields = fields
+
+
+@extend_schema_serializer(component_name="NoteVersion")
+class NoteVersionSerializer(NoteVersionListSerializer):
+    """A version with the whole note as it was."""
+
+    snapshot = SnapshotSerializer()
+    diff = DifferenceSerializer(many=True, required=False, help_text="Only with `against`.")
+
+    class Meta(NoteVersionListSerializer.Meta):
+        fields = [*NoteVersionListSerializer.Meta.fields, "snapshot", "diff"]
+        read_only_fields = fields

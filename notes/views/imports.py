@@ -1,0 +1,92 @@
+"""Importing files as notes."""
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from notes.services import imports
+from notes.services.imports import AlreadyFinished, TooManyImports
+from notes.transfer_serializers import ImportSerializer, NoteImportSerializer
+from utils.http.idempotency import IDEMPOTENCY_KEY, answer_once
+from utils.http.requests import read_body, user_id_of
+from utils.query_optimization import QueryOptimizer
+from utils.storage import StorageNotConfigured, StorageUnavailable, require_storage
+from utils.streaming.uploads import TooManyUploads, UploadParser, UploadTooSlow, comparable, upload_slot
+
+LOCATION = OpenApiParameter(
+    "Location", str, OpenApiParameter.HEADER, response=[202], description="Where it is, as a relative link."
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After", int, OpenApiParameter.HEADER, response=[202], description="Seconds until it is worth a look."
+)
+
+
+class NoteImportViewSet(viewsets.GenericViewSet):
+    """Imports of files, carried out in the background."""
+
+    lookup_value_converter = "uuid"
+    serializer_class = NoteImportSerializer
+    parser_classes = (UploadParser,)
+    errors = {"create": (TooManyImports, UploadTooSlow, TooManyUploads, StorageNotConfigured, StorageUnavailable)}
+
+    @extend_schema(
+        operation_id="importNotes",
+        request={"multipart/form-data": ImportSerializer},
+        responses={202: OpenApiResponse(NoteImportSerializer, "Accepted: a worker will import it.")},
+        parameters=[IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER],
+    )
+    def create(self, request: Request) -> Response | HttpResponse:
+        """Import a file.
+
+        Markdown of this or another program, text, a Word document, or an archive of such. With `dry_run` the report
+        says what would become of each file, and nothing is written. The same file again makes nothing twice.
+        """
+        user_id = user_id_of(request)
+        require_storage()
+        imports.require_room(user_id)
+        with upload_slot(user_id):
+            body = read_body(ImportSerializer, request)
+            with body["file"] as file, imports.stored_upload(file) as upload:
+                return answer_once(
+                    request,
+                    lambda: comparable(body),
+                    lambda: _accept(user_id, name=file.name, upload=upload, dry_run=body["dry_run"]),
+                )
+
+    @extend_schema(operation_id="getImport")
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        """Show an import.
+
+        How far it is, and what became of each file so far.
+        """
+        return Response(NoteImportSerializer(QueryOptimizer.get_import(pk, request.user)).data)
+
+
+class CancelImportView(APIView):
+    """The end of an import that nobody wants any more."""
+
+    errors = {"post": (AlreadyFinished,)}
+
+    @extend_schema(operation_id="cancelImport", request=None, responses={202: NoteImportSerializer})
+    def post(self, request: Request, pk: UUID) -> Response:
+        """Cancel an import.
+
+        Notes that it has made stay: the report names them. One that has ended is a 409.
+        """
+        imports.cancel_import(user_id=user_id_of(request), import_id=pk)
+        found = QueryOptimizer.get_import(pk, request.user)
+        return Response(NoteImportSerializer(found).data, status=status.HTTP_202_ACCEPTED)
+
+
+def _accept(user_id: int, *, name: str, upload: imports.Upload, dry_run: bool) -> Response:
+    job = imports.submit_import(user_id=user_id, name=name, upload=upload, dry_run=dry_run)
+    return Response(
+        NoteImportSerializer(job).data,
+        status=status.HTTP_202_ACCEPTED,
+        headers={"Location": f"/api/notes/imports/{job.pk}/", "Retry-After": "1"},
+    )

@@ -1,0 +1,48 @@
+"""Links between notes, as they stand in explanations: ``[[Note]]``, ``[[Note#Topic]]``, ``[[Note|shown text]]``."""
+
+import re
+from typing import NamedTuple
+
+from notes.title_order import title_key
+
+LINKS_MAX = 500
+"""Of one topic; more are text."""
+
+_CODE = re.compile(
+    r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)|(?<!`)(`+)(?!`)[^\n]{1,500}?(?<!`)\2(?!`)", re.DOTALL | re.MULTILINE
+)
+_LINK = re.compile(r"\[\[([^\[\]\n#|]{1,300})(#[^\[\]\n|]{1,300})?(?:\|[^\[\]\n]{0,300})?\]\]")
+
+
+class WikiLink(NamedTuple):
+    target: str
+    """As it is written, without what is shown instead."""
+    key: str
+    """What the linked note's ``title_key`` begins with."""
+
+
+def link_key(title: str) -> str:
+    """What the keys of titles begin with that differ by case only."""
+    letters, accents, _ = title_key(title).split("\x01")
+    return f"{letters}\x01{accents}\x01"
+
+
+def has_links(*texts: str) -> bool:
+    return any("[[" in text for text in texts)
+
+
+def targets_in(text: str) -> set[str]:
+    return {link.target for link in links_in(text)}
+
+
+def links_in(text: str) -> list[WikiLink]:
+    """The links of a text, each once, in their order. What stands in code is none."""
+    if not has_links(text):
+        return []
+    found: dict[str, WikiLink] = {}
+    for link in _LINK.finditer(_CODE.sub(" ", text)):
+        title = link[1].strip()
+        target = f"{title}{(link[2] or '').rstrip()}"
+        if title and len(found) < LINKS_MAX:
+            found.setdefault(target, WikiLink(target, link_key(title)))
+    return list(found.values())
