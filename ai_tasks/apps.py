@@ -3,3 +3,25 @@ from django.apps import AppConfig
 
 class AITasksConfig(AppConfig):
     name = "ai_tasks"
+
+    def ready(self) -> None:
+        from django.conf import settings
+
+        from ai_tasks import (
+            outages,
+            schema,  # noqa: F401  # registers how the API's description tells of tasks
+            site_metrics,
+        )
+        from ai_tasks.models import AITask
+        from NoteAssist_AI import env
+        from NoteAssist_AI.ai_settings import DEFAULT
+        from NoteAssist_AI.monitoring import exporter
+        from utils.http.health import report_in_readiness
+
+        known = AITask.RequestType.values
+        for name in sorted(settings.AI_MODELS.keys() - {DEFAULT, *known}):
+            env.refuse(f"AI_MODELS.{name}", f"{DEFAULT} or a request type: {', '.join(known)}")
+        env.exit_if_wrong()
+        report_in_readiness("queue_age_seconds", AITask.objects.queue_age_seconds)
+        report_in_readiness("ai_providers", outages.standing_of_all, is_well=outages.is_one_well)
+        exporter.site.readers.append(site_metrics.read)

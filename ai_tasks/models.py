@@ -1,13 +1,18 @@
-"""The durable row of an AI request. Only ``ai_tasks.ledger`` changes its state."""
+"""The rows of AI requests, of what they propose, of what is known of providers, and of what a day costs.
+
+Only ``ai_tasks.ledger`` changes the state of a request, and ``ai_tasks.proposals`` that of a proposal.
+"""
 
 import uuid
+from typing import Literal
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from ai_tasks.querysets import AITaskQuerySet
+from ai_tasks.money import DECIMAL_PLACES, MAX_DIGITS, ZERO
+from ai_tasks.querysets import AITaskQuerySet, ProposalQuerySet
 from notes.models import Topic
 
 MESSAGE_MAX_LENGTH = 300
@@ -15,9 +20,9 @@ PROGRESS_DONE = 100
 
 
 class AITask(models.Model):
-    """One AI request of one user, from acceptance to its answer.
+    """One AI request of one user, from its acceptance to its answer.
 
-    ``attempt`` is the fence: it rises with every claim, and a worker's writes name the attempt that it holds.
+    ``attempt`` is the fence: it rises with every claim, and a worker's writes take effect only for its own attempt.
     """
 
     class RequestType(models.TextChoices):
@@ -25,6 +30,8 @@ class AITask(models.Model):
         IMPROVE_EXPLANATION = "improve_explanation", "Improve an explanation"
         SUMMARIZE = "summarize", "Summarize"
         GENERATE_CODE = "generate_code", "Generate code"
+        MAKE_CARDS = "make_cards", "Make cards"
+        ASK = "ask", "Ask my notes"
 
     class Status(models.TextChoices):
         QUEUED = "queued", "Queued"
@@ -46,6 +53,10 @@ class AITask(models.Model):
     request_data = models.JSONField()
     topic = models.ForeignKey(Topic, on_delete=models.SET_NULL, null=True, blank=True, related_name="ai_tasks")
     apply = models.BooleanField(default=False)
+    proposes = models.BooleanField(default=False, db_default=False)
+    """``apply: "propose"``: the answer becomes a proposal. ``apply`` is false then."""
+    base = models.JSONField(null=True, blank=True, editable=False)
+    """Of a task that proposes: what its topic said when it was asked. See ``ai_tasks.proposals.making``."""
     source_hash = models.CharField(max_length=64, blank=True)
     fingerprint = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001  # null: never coalesced
     request_hash = models.CharField(max_length=64, blank=True)
@@ -54,7 +65,7 @@ class AITask(models.Model):
     progress = models.PositiveSmallIntegerField(default=0)
     message = models.CharField(max_length=MESSAGE_MAX_LENGTH, blank=True)
     result = models.JSONField(null=True, blank=True)
-    applicable = models.BooleanField(default=True)  # false: the result only says that there is no answer
+    applicable = models.BooleanField(default=True)  # false: the result must replace no text; see is_applicable
     error_code = models.CharField(max_length=50, blank=True)
     error_detail = models.CharField(max_length=MESSAGE_MAX_LENGTH, blank=True)
 
@@ -63,6 +74,12 @@ class AITask(models.Model):
     input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     usage_estimated = models.BooleanField(default=False)
+    cost = models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES, null=True, blank=True)
+    """US dollars, of all attempts; null: no model with a price was asked."""
+    reserved = models.DecimalField(
+        max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES, default=ZERO, db_default=ZERO, editable=False
+    )
+    """US dollars: the most that the attempt can cost which is running or to come."""
     cached = models.BooleanField(default=False)
     billed = models.BooleanField(default=True)  # counts against the hourly limit
     retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries")
@@ -72,6 +89,7 @@ class AITask(models.Model):
     lost_leases = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
+    waiting_since = models.DateTimeField(null=True, blank=True)  # for a provider that is out
     published_at = models.DateTimeField(null=True, blank=True)
     applied_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -107,5 +125,97 @@ class AITask(models.Model):
         return f"{self.request_type} {self.pk}"
 
     @property
+    def asked_to_apply(self) -> bool | Literal["propose"]:
+        """``apply`` as it was sent."""
+        return "propose" if self.proposes else self.apply
+
+    @property
+    def is_applicable(self) -> bool:
+        """Whether the result may replace a text: that of a task that did not succeed may not."""
+        return self.applicable and self.status == self.Status.SUCCEEDED
+
+    @property
     def is_terminal(self) -> bool:
         return self.status in self.TERMINAL
+
+
+class Proposal(models.Model):
+    """What the answer of one task would change in a field of its topic, for the user to decide about.
+
+    ``hunks`` and ``layout`` are read and written together: see ``notes.blocks.hunks``.
+    """
+
+    class Field(models.TextChoices):
+        EXPLANATION = "explanation", "Explanation"
+        CODE = "code", "Code"
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        RESOLVED = "resolved", "Resolved"
+        SUPERSEDED = "superseded", "Superseded"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    task = models.OneToOneField(AITask, on_delete=models.CASCADE, related_name="proposal")
+    # Neither has a constraint: the task's row keeps both from being another's. A deleted topic costs no statement, and
+    # one that a restored version brings back has its proposals again.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
+    )
+    topic = models.ForeignKey(
+        Topic, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="proposals"
+    )
+    field = models.CharField(max_length=20, choices=Field)
+    base_version = models.PositiveIntegerField()
+    """The version of the note whose text was asked about."""
+    base_hash = models.CharField(max_length=64)
+    code_language = models.CharField(max_length=30, blank=True)
+    """What the code is in, if that is the field."""
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    hunks = models.JSONField()
+    layout = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = ProposalQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["topic", "field"], name="proposal_open_unique", condition=Q(status="open"))
+        ]
+        indexes = [models.Index("user", F("created_at").desc(), F("id").desc(), name="proposal_user_created_idx")]
+
+    def __str__(self) -> str:
+        return f"proposal for the {self.field} of topic {self.topic_id}"
+
+
+class ProviderState(models.Model):
+    """What all workers know of one provider. It is out from ``out_since`` on; null: it is asked as usual.
+
+    While it is out nobody asks it but one task at a time: the probe, by its id and attempt.
+    """
+
+    name = models.CharField(max_length=50, primary_key=True)
+    failures = models.PositiveSmallIntegerField(default=0)  # one after the other
+    failed_task = models.UUIDField(null=True)
+    out_since = models.DateTimeField(null=True)
+    error_code = models.CharField(max_length=50, blank=True)
+    error_detail = models.CharField(max_length=MESSAGE_MAX_LENGTH, blank=True)
+    failed_probes = models.PositiveSmallIntegerField(default=0)
+    next_probe_at = models.DateTimeField(null=True)
+    probe_task = models.UUIDField(null=True)
+    probe_attempt = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SpendingDay(models.Model):
+    """What the whole site's tasks of one day (UTC, of their acceptance) cost and have reserved, in US dollars.
+
+    A trigger of the tasks' table keeps it, so that it is their sum whatever changes them.
+    """
+
+    day = models.DateField(primary_key=True)
+    amount = models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES)
+
+    def __str__(self) -> str:
+        return str(self.day)

@@ -1,11 +1,11 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from ai_tasks.events import TaskEventsView
-from ai_tasks.views import AITaskViewSet, RequestTypesView, UsageView
+from ai_tasks.views import AITaskViewSet, ProposalViewSet, RequestTypesView, TaskEventsView, UsageView
 
 router = SimpleRouter(use_regex_path=False)
 router.register("ai/tasks", AITaskViewSet, basename="ai-task")
+router.register("proposals", ProposalViewSet, basename="proposal")
 
 urlpatterns = [
     path("ai/request-types/", RequestTypesView.as_view(), name="ai-request-types"),

@@ -1,8 +1,7 @@
-"""A worker process at work: claimed attempts, a thread that renews their leases and one that tells what they write, and
-an orderly end.
+"""A worker process: runs attempts, with one thread that renews their leases and one that publishes their text.
 
-AI calls wait, so a worker runs many of them in threads. Threads cannot be killed; deadline, lease and fence take the
-place of hard limits, and every attempt looks up between two chunks of its answer whether it may go on.
+AI calls are mostly waiting, so a worker runs many of them in threads. Threads cannot be killed. Instead there are a
+deadline, a lease and a fence, and every attempt checks between two chunks of its answer whether it may continue.
 """
 
 import logging
@@ -15,24 +14,28 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError, connection
 
-from ai_tasks import ledger
+from ai_tasks import ledger, outages
+from ai_tasks.in_turn import Asked, ProvidersOut, run
 from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
 from ai_tasks.models import MESSAGE_MAX_LENGTH
-from ai_tasks.progress import Delta, report_deltas, report_progress
-from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
-from ai_tasks.runner import Answer, Job, run
-from utils.redis import RedisUnavailable
+from ai_tasks.progress import Delta, report_deltas, report_progress, report_restart
+from ai_tasks.providers.errors import ProviderError, ProviderUnavailable, UnusableAnswer
+from ai_tasks.runner import Answer, Job
+from NoteAssist_AI.monitoring.context import log_fields
+from NoteAssist_AI.postgresql.plans import OutdatedPlan
+from utils.database.failures import is_lasting
+from utils.redis.client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
-"""Leases are renewed this often. A cancel is heard so, too, and is to be confirmed within 2 s of the next chunk."""
+"""How often leases are renewed. That also detects cancels, which are confirmed within 2 s and the next chunk."""
 PROGRESS_SECONDS = 0.5
-"""How far attempts are is recorded this often, for all that got further in one statement."""
+"""How often progress is recorded, in one statement for all attempts that made some."""
 DELTA_SECONDS = 0.1
-"""Text is told this often, that of all attempts together: so the cost does not grow with each."""
+"""How often text is published, batched for all attempts, so that the cost does not grow with their number."""
 RECORD_RETRY_SECONDS = 1.0
 
 
@@ -44,24 +47,29 @@ class StopReason(StrEnum):
 
 
 class Stopped(BaseException):
-    """Ends a call from within. No ``Exception``, so that no provider's error handling takes it for one of its own."""
+    """Stops a call. Not an ``Exception``, so that no provider's error handling catches it."""
 
     def __init__(self, reason: StopReason) -> None:
         self.reason = reason
         super().__init__(reason)
 
 
+class CannotRecord(Exception):
+    """PostgreSQL refuses the answer, and will again: the task must not be run again for it."""
+
+
 class RunningAttempt:
-    """The observer of one call: carries its progress out and the order to stop in."""
+    """The observer of one call: reports its progress and stops it on request."""
 
     def __init__(self, attempt: Attempt, has_text: threading.Event) -> None:
         self.attempt = attempt
         self.deadline = time.monotonic() + settings.AI_TIMEOUT_SECONDS
         self.stop_reason: StopReason | None = None
+        self.asked: Asked | None = None
         self.step = STARTING
         self.recorded_step = self.step
-        self.telling = threading.Lock()
-        """Held from taking text until it was told, so that it is told in its order."""
+        self.publishing = threading.Lock()
+        """Held from taking text until it is published, so that text is published in order."""
         self._has_text = has_text
         self._text: deque[str] = deque()
         self._characters_taken = 0
@@ -71,8 +79,8 @@ class RunningAttempt:
         return self.attempt.task_id, self.attempt.number
 
     def progress(self, percent: int, message: str) -> None:
-        self.tell_text()
-        message = message[:MESSAGE_MAX_LENGTH]  # it may quote a title that is as long by itself
+        self.publish_text()
+        message = message[:MESSAGE_MAX_LENGTH]  # it may contain a title of that length
         if percent >= self.step.percent:
             self.step = Step(percent, message)
         try:
@@ -84,11 +92,22 @@ class RunningAttempt:
                 message=message,
             )
         except RedisUnavailable:
-            return  # who polls learns it from the row
+            return  # polling clients read it from the row
 
     def delta(self, text: str) -> None:
         self._text.append(text)
         self._has_text.set()
+
+    def restart(self) -> None:
+        with self.publishing:
+            self._text.clear()
+            if not self._characters_taken:
+                return  # none of it was published
+            self._characters_taken = 0
+            try:
+                report_restart(self.attempt.task_id, user_id=self.attempt.user_id, attempt=self.attempt.number)
+            except RedisUnavailable:
+                return  # the event stream sends the whole answer from the row at the end
 
     def check(self) -> None:
         if self.stop_reason is not None:
@@ -96,15 +115,15 @@ class RunningAttempt:
         if time.monotonic() > self.deadline:
             raise Stopped(StopReason.DEADLINE)
 
-    def tell_text(self) -> None:
-        """Tell watchers what was written since they were told last."""
-        with self.telling:
-            _tell(self.take_text())
+    def publish_text(self) -> None:
+        """Publish the text that was written since the last publication."""
+        with self.publishing:
+            _publish(self.take_text())
 
     def take_text(self) -> list[Delta]:
-        """What was written since text was taken last: at most one piece. For who holds ``telling``."""
+        """The text since the last call, as at most one delta. The caller holds ``publishing``."""
         pieces = []
-        while self._text:  # the call goes on writing meanwhile
+        while self._text:  # the call's thread appends meanwhile
             pieces.append(self._text.popleft())
         if not pieces:
             return []
@@ -113,26 +132,26 @@ class RunningAttempt:
         return [Delta(self.attempt.task_id, self.attempt.user_id, self.attempt.number, offset, text)]
 
 
-def _tell(deltas: list[Delta]) -> None:
+def _publish(deltas: list[Delta]) -> None:
     if not deltas:
         return
     try:
         report_deltas(deltas)
     except RedisUnavailable:
-        return  # whoever reads the stream later gets the whole answer from the row
+        return  # the event stream sends the whole answer from the row at the end
 
 
-def _repeat(turn: Callable[[], None]) -> None:
-    """Take one turn after another, for ever: all attempts of the process depend on it, whatever went wrong with one."""
+def _repeat(step: Callable[[], None]) -> None:
+    """Call ``step`` forever. Errors are logged and do not end the thread, as all attempts of the process need it."""
     while True:
         try:
-            turn()
+            step()
         except Exception:
-            logger.exception("A turn of the thread %s failed", threading.current_thread().name)
+            logger.exception("A step of the thread %s failed", threading.current_thread().name)
 
 
 class Worker:
-    """The attempts of this process and the threads that keep their leases and tell what they write."""
+    """The attempts of this process, and the threads that renew their leases and publish their text."""
 
     def __init__(self) -> None:
         self._running: dict[tuple[UUID, int], RunningAttempt] = {}
@@ -147,85 +166,131 @@ class Worker:
         return self._release_at is not None
 
     def execute(self, task_id: UUID) -> None:
-        """Claim a task and carry it as far as it will go. A task that is not there to be claimed is nobody's error."""
-        attempt = ledger.claim(task_id)
+        """Claim a task and run it. A task that cannot be claimed is ignored."""
+        try:
+            attempt = ledger.claim(task_id)
+        except OutdatedPlan:  # nothing has happened; the sweep would send the task again after a minute
+            attempt = ledger.claim(task_id)
         if attempt is None:
             return
         running = RunningAttempt(attempt, self._has_text)
         with self._lock:
             self._running[running.key] = running
             self._ensure_thread("lease-heartbeat", self._beat)
-            self._ensure_thread("text-teller", self._tell_texts)
+            self._ensure_thread("text-publisher", self._publish_texts)
         try:
-            self._carry_out(running)
+            with log_fields(task_id=str(task_id), attempt=attempt.number, user_id=attempt.user_id):
+                self._carry_out(running)
         except FenceLost:
-            logger.info("Attempt %d of task %s was overtaken", attempt.number, task_id)
+            logger.info("Attempt %d of task %s has lost its fence", attempt.number, task_id)
         finally:
             with self._lock:
                 del self._running[running.key]
             connection.close()
 
     def stop_soon(self, grace_seconds: float) -> None:
-        """Claim nothing more; after the grace time give back what is still running."""
-        self._release_at = time.monotonic() + grace_seconds
+        """Claim no more tasks; after the grace time, counted from the first call, release those still running."""
+        if self._release_at is None:
+            self._release_at = time.monotonic() + grace_seconds
 
     def _carry_out(self, running: RunningAttempt) -> None:
         attempt = running.attempt
         running.progress(1, "Asking the AI")
-        connection.close()  # back to the pool: a call takes seconds, a transaction must not
+        connection.close()  # back to the pool, as a call takes seconds
         answer = None
         try:
-            answer = run(Job(attempt.user_id, attempt.request_type, attempt.request_data), running)
-            running.tell_text()
-            self._record(running, answer)
+            job = Job(attempt.user_id, attempt.request_type, attempt.request_data, attempt.topic_id)
+            answer = run(job, running)
+            running.publish_text()
+            self._record_answer(attempt, answer)
+            if running.asked and running.asked.was_failing:
+                outages.record_success(running.asked.name, was_probe=running.asked.is_probe)
+        except ProvidersOut as error:
+            self._record(ledger.wait_for_outage, attempt, code=error.code, detail=error.detail, usage=error.usage)
         except ProviderUnavailable as error:
-            ledger.wait_for_provider(
-                attempt, code=error.code, detail=error.detail, retry_after=error.retry_after, usage=error.usage
-            )
+            code, detail, usage = error.code, error.detail, error.usage
+            after = error.retry_after
+            self._record(ledger.wait_for_provider, attempt, code=code, detail=detail, usage=usage, retry_after=after)
+        except UnusableAnswer as error:
+            running.publish_text()
+            code, detail, usage = error.code, error.detail, error.usage
+            self._record(ledger.fail, attempt, code=code, detail=detail, usage=usage, result=error.result)
         except ProviderError as error:
-            ledger.fail(attempt, code=error.code, detail=error.detail, usage=error.usage)
+            self._record(ledger.fail, attempt, code=error.code, detail=error.detail, usage=error.usage)
         except Stopped as stopped:
-            self._stop(attempt, stopped.reason)
+            self._stop(running, stopped.reason)
         except (FenceLost, OperationalError, InterfaceError):
-            raise  # the task is another's; or the database is away, and the task is claimed again after its lease
+            raise  # another worker has the task, or the database is unavailable: the sweep requeues it after its lease
         except Exception:
-            # Whatever a handler, a provider or its answer did wrong, the task must end, and its user must hear of it.
+            # Whatever error a handler or a provider caused, the task must end and its user must be notified.
             logger.exception("Task %s failed unexpectedly", attempt.task_id)
-            ledger.fail(attempt, code="internal_error", detail="Something went wrong on our side.", usage=answer)
+            detail = "Something went wrong on our side."
+            self._record(ledger.fail, attempt, code="internal_error", detail=detail, usage=answer, was_free=False)
 
-    def _stop(self, attempt: Attempt, reason: StopReason) -> None:
+    def _stop(self, running: RunningAttempt, reason: StopReason) -> None:
+        attempt = running.attempt
         match reason:
             case StopReason.CANCELLED:
                 ledger.stop_cancelled(attempt)
             case StopReason.SHUTDOWN:
                 ledger.release([attempt])
             case StopReason.DEADLINE:
-                detail = "The AI provider took too long."
-                ledger.wait_for_provider(attempt, code="provider_timeout", detail=detail, retry_after=None)
+                self._put_off_the_slow(running)
             case StopReason.FENCE_LOST:
                 raise FenceLost
 
-    def _record(self, running: RunningAttempt, answer: Answer) -> None:
-        """Record the answer, trying again while the lease may hold: it was paid for."""
+    def _record_answer(self, attempt: Attempt, answer: Answer) -> None:
+        """Record an answer, and write it to its topic. If that alone cannot be done, the answer is kept."""
+        try:
+            self._record(ledger.succeed, attempt, answer)
+        except FenceLost:
+            raise
+        except Exception:
+            logger.exception("The answer of task %s was not recorded: trying without its topic", attempt.task_id)
+            connection.close()
+            self._record(ledger.succeed, attempt, answer, may_apply=False)
+
+    @staticmethod
+    def _put_off_the_slow(running: RunningAttempt) -> None:
+        attempt, asked = running.attempt, running.asked
+        error = ProviderUnavailable("provider_timeout", "The AI provider took too long.")
+        is_out = False
+        if asked:
+            standing = outages.record_failure(asked.name, attempt.task_id, error, was_probe=asked.is_probe)
+            is_out = standing != "well"
+        if is_out:
+            ledger.wait_for_outage(attempt, code=error.code, detail=error.detail, was_free=False)
+        else:
+            ledger.wait_for_provider(attempt, code=error.code, detail=error.detail, retry_after=None, was_free=False)
+
+    def _record(self, record: Callable[..., object], *arguments: object, **options: object) -> None:
+        """Call ``record``; retry while the lease may be valid, as the answer was paid for.
+
+        Every error of the database may be over soon, as one of a table that is being changed, but those about the data.
+        """
         until = time.monotonic() + settings.AI_LEASE_SECONDS
         while True:
             try:
-                ledger.succeed(running.attempt, answer)
-            except (OperationalError, InterfaceError):
+                record(*arguments, **options)
+            except (DataError, IntegrityError):
+                raise
+            except Error as error:
                 connection.close()
+                if is_lasting(error):
+                    raise CannotRecord from error
                 if time.monotonic() > until:
                     raise
                 time.sleep(RECORD_RETRY_SECONDS)
             else:
                 return
 
-    def _ensure_thread(self, name: str, turn: Callable[[], None]) -> None:
+    def _ensure_thread(self, name: str, step: Callable[[], None]) -> None:
         thread = self._threads.get(name)
         if thread is None or not thread.is_alive():
-            self._threads[name] = threading.Thread(target=_repeat, args=(turn,), name=name, daemon=True)
+            self._threads[name] = threading.Thread(target=_repeat, args=(step,), name=name, daemon=True)
             self._threads[name].start()
 
-    def _tell_texts(self) -> None:
+    def _publish_texts(self) -> None:
         self._has_text.wait()
         time.sleep(DELTA_SECONDS)
         self._has_text.clear()
@@ -234,10 +299,10 @@ class Worker:
         with ExitStack() as held:
             deltas = []
             for running in attempts:
-                if running.telling.acquire(blocking=False):  # else it is telling by itself
-                    held.callback(running.telling.release)
+                if running.publishing.acquire(blocking=False):  # else its own thread is publishing
+                    held.callback(running.publishing.release)
                     deltas += running.take_text()
-            _tell(deltas)
+            _publish(deltas)
 
     def _beat(self) -> None:
         time.sleep(PROGRESS_SECONDS)

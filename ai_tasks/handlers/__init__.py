@@ -1,5 +1,9 @@
-"""The request types, one module each. A new one is a module, a prompt, a line here and a choice of ``AITask``."""
+"""The request types, one module each. A new one is a module, a prompt, a line here and a choice of ``AITask``.
 
+One that writes what an app above this one has is that app's, which registers it in its ``AppConfig.ready``.
+"""
+
+from ai_tasks.handlers.ask import Ask
 from ai_tasks.handlers.base import Handler
 from ai_tasks.handlers.generate_code import GenerateCode
 from ai_tasks.handlers.generate_explanation import GenerateExplanation
@@ -8,5 +12,16 @@ from ai_tasks.handlers.summarize import Summarize
 
 HANDLERS: dict[str, Handler] = {
     handler.request_type: handler
-    for handler in (GenerateExplanation(), ImproveExplanation(), Summarize(), GenerateCode())
+    for handler in (
+        GenerateExplanation(),
+        ImproveExplanation(),
+        Summarize(),
+        GenerateCode(),
+        Ask(),
+    )
 }
+
+
+def register(handler: Handler) -> None:
+    """Add the request type of an app above this one."""
+    HANDLERS[handler.request_type] = handler

@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Literal, TypedDict
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from ai_tasks.handlers.fences import unfenced
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer, Source
 from notes.models import TEXT_MAX_BYTES, TITLE_MAX_LENGTH, Topic
-from utils.exceptions import FieldError, InvalidRequest, pointer_to
-from utils.serializers import UNKNOWN_FIELDS_SHOWN
+from utils.http.errors import FieldError, InvalidRequest, pointer_to
+from utils.http.serializers import UNKNOWN_FIELDS_SHOWN
 
 CONTEXT_MAX_LENGTH = 10_000
 INSTRUCTIONS_MAX_LENGTH = 2_000
@@ -62,16 +63,22 @@ class Handler(ABC):
 
     ``schema`` is the JSON Schema (2020-12) of ``request_data`` as clients send it; ``from_topic`` names the field that
     a topic fills, and that nothing can be done without. ``quotes_notes_offline``: without a model the answer
-    rests on the user's notes, too.
+    rests on the user's notes, too. ``is_reused``: an equal request of the next hour is answered from this answer.
+    ``response_format`` is what a model is asked to write in place of prose; what it writes is then not shown as it
+    comes. ``gathered_bytes`` is the most that ``gather`` adds to the prompt. ``needs_topic``: the request names one.
     """
 
     request_type: ClassVar[str]
     properties: ClassVar[dict[str, dict[str, Any]]]
     required: ClassVar[tuple[str, ...]] = ()
-    defaults: ClassVar[dict[str, str]] = {}
-    from_topic: ClassVar[Literal["topic", "content"]]
+    defaults: ClassVar[dict[str, Any]] = {}
+    from_topic: ClassVar[Literal["topic", "content"] | None]
     applies_to: ClassVar[Literal["explanation", "code"] | None]
     quotes_notes_offline: ClassVar[bool] = False
+    is_reused: ClassVar[bool] = True
+    response_format: ClassVar[dict[str, Any] | None] = None
+    gathered_bytes: ClassVar[int] = 0
+    needs_topic: ClassVar[bool] = False
     prompt: ClassVar[Prompt]
 
     @property
@@ -99,14 +106,17 @@ class Handler(ABC):
     def validate(self, data: object) -> dict[str, Any]:
         """The data with trimmed texts and filled defaults. Raises ``InvalidRequestData``."""
         if not isinstance(data, dict):
-            raise InvalidRequestData(errors=[_error(POINTER, "invalid", "Expected an object.")])
+            raise InvalidRequestData(errors=[field_error(POINTER, "invalid", "Expected an object.")])
         data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
         errors = [error for found in self._validator.iter_errors(data) for error in _field_errors(found)]
         if not errors:
-            errors = [error for name, text in data.items() for error in _text_errors(f"{POINTER}/{name}", text)]
+            errors = [error for pointer, value in _values_in(data, POINTER) for error in _value_errors(pointer, value)]
         if errors:
             raise InvalidRequestData(errors=sorted(errors, key=itemgetter("pointer")))
         return {**self.defaults, **data}
+
+    def check_owner(self, data: dict[str, Any], *, user_id: int) -> None:  # noqa: B027  # most name nothing
+        """Raise ``NotFound`` for what the validated data names and the user does not have."""
 
     def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
         """Fill from ``topic`` what the validated data leaves out.
@@ -114,20 +124,31 @@ class Handler(ABC):
         Raises ``InvalidRequestData`` if that is still missing.
         """
         name = self.from_topic
-        if name in data:
+        if name is None or name in data:
             return data
         text = "" if topic is None else (topic.title if name == "topic" else topic.explanation).strip()
         if not text:
             pointer = f"{POINTER}/{name}"
             if topic is None:
-                error = _error(pointer, "required", "This field is required without `topic_id`.")
+                error = field_error(pointer, "required", "This field is required without `topic_id`.")
             else:
-                error = _error(pointer, "blank", "The topic has no text to work on.")
+                error = field_error(pointer, "blank", "The topic has no text to work on.")
             raise InvalidRequestData(errors=[error])
         return {**data, name: text}
 
+    def gather(self, data: dict[str, Any], *, user_id: int, topic_id: int | None = None) -> dict[str, Any]:
+        """The resolved data, and what the answer needs of the user's notes.
+
+        Called once, by a worker. ``messages``, ``parse``, ``offline`` and ``answer_without_model`` get what it returns.
+        """
+        return data
+
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
+        """The answer if what was gathered leaves nothing to ask a model."""
+        return None
+
     def messages(self, data: dict[str, Any]) -> list[Message]:
-        """The chat that asks a model for it. ``data`` is resolved."""
+        """The chat that asks a model for it. ``data`` is resolved; for the most that it may cost, not yet gathered."""
         return self.prompt.messages(data)
 
     @abstractmethod
@@ -136,7 +157,19 @@ class Handler(ABC):
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
         """Make a result of a model's answer. Raises ``UnusableAnswer`` if it lacks what was asked for."""
-        return Result(content=text.strip(), code=None, code_language=None, sources=[], notice=None)
+        return Result(content=unfenced(text.strip()), code=None, code_language=None, sources=[], notice=None)
+
+    def record(self, result: Any, *, user_id: int, topic_id: int | None, may_write: bool) -> Result:
+        """The result to record. Called once a task has succeeded, in the transaction that records its answer.
+
+        What it writes is there if the answer is, and so once, however often the task was tried. Without ``may_write``
+        it writes nothing, as that has failed before, and the answer is kept all the same.
+        """
+        return result
+
+    def incomplete(self, content: str, notice: str) -> Result:
+        """The result that shows what came of an answer that is not whole."""
+        return Result(content=content, code=None, code_language=None, sources=[], notice=notice)
 
 
 def text_draft(content: str, *, notice: str, sources: Iterable[Source] = (), applicable: bool = True) -> Draft:
@@ -163,30 +196,54 @@ def _field_errors(found: ValidationError) -> Iterator[FieldError]:
         case "additionalProperties":
             unknown = (name for name in instance if name not in schema["properties"])
             for name in islice(unknown, UNKNOWN_FIELDS_SHOWN):
-                yield _error(pointer + pointer_to(name), "unknown_field", "This field is not known here.")
+                yield field_error(pointer + pointer_to(name), "unknown_field", "This field is not known here.")
         case "required":
             # Each missing field is a finding of its own, whose name stands in its message only.
             name = next(name for name in expected if found.message.startswith(repr(name)))
-            yield _error(f"{pointer}/{name}", "required", "This field is required.")
+            yield field_error(f"{pointer}/{name}", "required", "This field is required.")
         case "minLength":
-            yield _error(pointer, "blank", "This field may not be blank.")
+            yield field_error(pointer, "blank", "This field may not be blank.")
         case "maxLength":
-            yield _error(pointer, "max_length", f"Expected at most {expected} characters.")
+            yield field_error(pointer, "max_length", f"Expected at most {expected} characters.")
+        case "minItems":
+            yield field_error(pointer, "empty", "This list may not be empty.")
+        case "maxItems":
+            yield field_error(pointer, "too_many", f"Expected at most {expected} items.")
+        case "minimum":
+            yield field_error(pointer, "min_value", f"Expected at least {expected}.")
+        case "maximum":
+            yield field_error(pointer, "max_value", f"Expected at most {expected}.")
+        case "uniqueItems":
+            yield field_error(pointer, "duplicate", "Each may be named once.")
         case "enum":
-            yield _error(pointer, "invalid_choice", f"Expected one of: {', '.join(expected)}.")
+            yield field_error(pointer, "invalid_choice", f"Expected one of: {', '.join(expected)}.")
         case "type":
-            yield _error(pointer, "invalid", f"Expected a {expected}.")
+            article = "an" if expected[0] in "aeiou" else "a"
+            yield field_error(pointer, "invalid", f"Expected {article} {expected}.")
         case _:
-            yield _error(pointer, "invalid", "This value is not allowed here.")
+            yield field_error(pointer, "invalid", "This value is not allowed here.")
 
 
-def _text_errors(pointer: str, text: str) -> Iterator[FieldError]:
-    """What no schema says: the database stores neither NUL nor lone surrogates, and counts bytes."""
-    if _UNSTORABLE.search(text):
-        yield _error(pointer, "invalid_characters", "This text has characters that cannot be stored.")
-    elif len(text.encode()) > TEXT_MAX_BYTES:
-        yield _error(pointer, "max_length", f"Expected at most {TEXT_MAX_BYTES} bytes.")
+def _values_in(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    """The texts and numbers of valid data, each with its place."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _values_in(item, pointer + pointer_to(key))
+    else:
+        yield pointer, value
 
 
-def _error(pointer: str, code: str, detail: str) -> FieldError:
+def _value_errors(pointer: str, value: Any) -> Iterator[FieldError]:
+    """What no schema says: the database stores neither NUL nor lone surrogates, and counts bytes; 1.0 is no integer."""
+    if isinstance(value, float):
+        yield field_error(pointer, "invalid", "Expected an integer.")
+    elif not isinstance(value, str):
+        return
+    elif _UNSTORABLE.search(value):
+        yield field_error(pointer, "invalid_characters", "This text has characters that cannot be stored.")
+    elif len(value.encode()) > TEXT_MAX_BYTES:
+        yield field_error(pointer, "max_length", f"Expected at most {TEXT_MAX_BYTES} bytes.")
+
+
+def field_error(pointer: str, code: str, detail: str) -> FieldError:
     return {"pointer": pointer, "code": code, "detail": detail}

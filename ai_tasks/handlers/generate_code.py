@@ -1,10 +1,9 @@
 """Write example code for a topic, in a given language."""
 
-import re
-from dataclasses import dataclass
 from typing import Any
 
 from ai_tasks.handlers.base import CONTEXT_FIELD, TOPIC_FIELD, Draft, Handler, Result, report, text_draft
+from ai_tasks.handlers.fences import code_blocks, unfenced
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Observer
 from ai_tasks.providers.errors import UnusableAnswer
@@ -13,16 +12,6 @@ from ai_tasks.providers.offline.notes_search import Found, find_topics
 
 TOPICS_SEARCHED = 20
 TOPICS_NAMED = 5
-
-_FENCE = re.compile(r"[ \t]{0,3}(`{3,}+|~{3,}+)[ \t]*+([^`\r]*+)\r?$")  # nothing is given back: no run is read twice
-
-
-@dataclass(frozen=True, slots=True)
-class CodeBlock:
-    """A fenced block of an answer; ``language`` is what its fence says, perhaps nothing."""
-
-    language: str
-    code: str
 
 
 class GenerateCode(Handler):
@@ -33,7 +22,7 @@ class GenerateCode(Handler):
             "type": "string",
             "minLength": 1,
             "maxLength": 30,
-            "pattern": r"^[\w+#.\- ]{1,30}$",
+            "pattern": r"^[\w+#.\-/* ]{1,30}$",
             "description": "The programming language.",
         },
         "context": CONTEXT_FIELD,
@@ -42,15 +31,18 @@ class GenerateCode(Handler):
     from_topic = "topic"
     applies_to = "code"
     quotes_notes_offline = True
-    prompt = Prompt("generate_code", 1)
+    prompt = Prompt("generate_code", 2)
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
         """Take the code out of its fence; its language is the one that was asked for, whatever the fence says."""
+        text = text.strip()
+        if not same_language(data["language"], "markdown"):
+            text = unfenced(text)
         blocks = code_blocks(text)
         if not blocks:
             raise UnusableAnswer("answer_without_code", "The AI model's answer has no code.")
         chosen = next((block for block in blocks if same_language(block.language, data["language"])), blocks[0])
-        return {**super().parse(text, data), "code": chosen.code, "code_language": data["language"]}
+        return Result(content=text, code=chosen.code, code_language=data["language"], sources=[], notice=None)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
         """Find code on the topic, in that language, in the user's own notes."""
@@ -92,21 +84,3 @@ def _say_there_is_none(topic: str, language: str, elsewhere: list[Found]) -> Dra
         sources=[source_of(each) for each in named],
         applicable=False,
     )
-
-
-def code_blocks(text: str) -> list[CodeBlock]:
-    """The fenced blocks of a Markdown text that hold anything; one that is not closed runs to the end."""
-    blocks: list[CodeBlock] = []
-    fence, language, lines = "", "", list[str]()
-    for line in [*text.split("\n"), None]:
-        match = _FENCE.match(line) if line is not None else None
-        if not fence and match:
-            fence, language, lines = match[1], (match[2].split() or [""])[0], []
-        elif fence and (line is None or (match and match[1].startswith(fence) and not match[2].strip())):
-            code = "\n".join(lines).strip("\n")
-            if code.strip():
-                blocks.append(CodeBlock(language, code + "\n"))
-            fence = ""
-        elif fence and line is not None:
-            lines.append(line)
-    return blocks

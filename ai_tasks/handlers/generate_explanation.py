@@ -27,7 +27,7 @@ class GenerateExplanation(Handler):
     from_topic = "topic"
     applies_to = "explanation"
     quotes_notes_offline = True
-    prompt = Prompt("generate_explanation", 1)
+    prompt = Prompt("generate_explanation", 2)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
         """Quote what the user's own notes say about the topic."""

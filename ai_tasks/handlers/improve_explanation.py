@@ -26,7 +26,7 @@ class ImproveExplanation(Handler):
     }
     from_topic = "content"
     applies_to = "explanation"
-    prompt = Prompt("improve_explanation", 1)
+    prompt = Prompt("improve_explanation", 2)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
         """Edit the text's form: spacing, headings, lists, slips, long paragraphs; list the terms that it defines."""

@@ -23,7 +23,7 @@ class Summarize(Handler):
     defaults = {"length": "medium"}
     from_topic = "content"
     applies_to = None
-    prompt = Prompt("summarize", 1)
+    prompt = Prompt("summarize", 2)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
         """Pick the most telling sentences of the text, word for word and in their order."""

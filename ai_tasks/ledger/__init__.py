@@ -1,7 +1,9 @@
 """The ledger of AI tasks: the only code that changes a task's state.
 
-Every transition is one conditional UPDATE whose row count tells who won. ``transitions`` has the table of states,
-``submission`` accepts requests, ``attempts`` is what workers call, ``control`` what users call, ``sweeping`` repairs.
+Every transition is one conditional UPDATE; its row count shows whether it took place. ``transitions`` has the table of
+states, ``submission`` accepts requests, ``attempts`` has the functions for workers, ``control`` those for users,
+``applying`` writes answers to topics, ``budgets`` counts money, ``waiting`` knows who waits for a provider that is out,
+``announcing`` publishes transitions, ``sweeping`` repairs.
 """
 
 from ai_tasks.ledger.attempts import (
@@ -15,16 +17,20 @@ from ai_tasks.ledger.attempts import (
     release,
     stop_cancelled,
     succeed,
+    wait_for_outage,
     wait_for_provider,
 )
+from ai_tasks.ledger.budgets import AIBudgetReached
 from ai_tasks.ledger.control import TaskFinished, TaskUnfinished, cancel, retry
 from ai_tasks.ledger.submission import AILimitReached, Submission, UnknownRequestType, accept, requests_left, submit
 from ai_tasks.ledger.sweeping import purge_finished, sweep
 from ai_tasks.ledger.transitions import TRANSITIONS
+from ai_tasks.ledger.waiting import wake
 
 __all__ = [
     "STARTING",
     "TRANSITIONS",
+    "AIBudgetReached",
     "AILimitReached",
     "Attempt",
     "FenceLost",
@@ -46,5 +52,7 @@ __all__ = [
     "submit",
     "succeed",
     "sweep",
+    "wait_for_outage",
     "wait_for_provider",
+    "wake",
 ]

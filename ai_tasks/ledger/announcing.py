@@ -1,14 +1,18 @@
-"""What follows a committed transition: hints to workers and news for the user. Losing them loses nothing."""
+"""Messages after a committed transition: to workers and to the user. The sweep makes up for lost messages."""
 
+import logging
 from uuid import UUID
 
 from django.db import transaction
 
-from ai_tasks import progress
+from ai_tasks import progress, site_metrics
 from ai_tasks.models import AITask
+from NoteAssist_AI.monitoring.logs import event
 from notifications import services as notifications
 from notifications.models import Notification
-from utils.messaging import publish
+from utils.redis.broker import publish
+
+lines = logging.getLogger("ai_tasks")
 
 PROCESS_TASK = "utils.async_optimization.process_ai_request"
 
@@ -19,12 +23,21 @@ _TITLES = {
 
 
 def publish_after_commit(task_id: UUID) -> None:
-    """Tell the workers about a queued task once its row is there."""
-    transaction.on_commit(lambda: publish(PROCESS_TASK, str(task_id)), robust=True)
+    """Send a queued task to the workers, after COMMIT. If the broker does not take it, the next sweep sends it."""
+    transaction.on_commit(lambda: _publish(task_id), robust=True)
 
 
-def tell_user(task: AITask) -> None:
-    """Record, in the transaction that finished the task, what its user will read; push it after COMMIT."""
+def _publish(task_id: UUID) -> None:
+    is_published = False
+    try:
+        is_published = publish(PROCESS_TASK, str(task_id))
+    finally:
+        if not is_published:
+            AITask.objects.filter(pk=task_id, status=AITask.Status.QUEUED).update(published_at=None)
+
+
+def notify_user(task: AITask) -> None:
+    """Record the notification in the transaction that finished the task; push it after COMMIT."""
     notification_type, title = _TITLES[AITask.Status(task.status)]
     notification = notifications.record_for_task(
         user_id=task.user_id,
@@ -36,8 +49,27 @@ def tell_user(task: AITask) -> None:
     transaction.on_commit(lambda: notifications.push(notification), robust=True)
 
 
+def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
+    """Log a task's new state after COMMIT: what happened to it, and nothing of what was asked or answered."""
+    fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
+    transaction.on_commit(lambda: event(lines, "ai_task", fields), robust=True)
+
+
 def announce_end(task: AITask) -> None:
-    """Send the terminal event to whoever watches the task, after COMMIT."""
+    """Send the terminal event to whoever watches the task, log it and count it, after COMMIT."""
+    log_transition(
+        task.pk,
+        user_id=task.user_id,
+        attempt=task.attempt,
+        status=task.status,
+        request_type=task.request_type,
+        error_code=task.error_code or None,
+        provider=task.provider or None,
+        cached=task.cached,
+        input_tokens=task.input_tokens,
+        output_tokens=task.output_tokens,
+    )
+    transaction.on_commit(lambda: site_metrics.count_end(task.status), robust=True)
     transaction.on_commit(
         lambda: progress.announce_end(
             task.pk, user_id=task.user_id, attempt=task.attempt, status=task.status, message=task.message

@@ -1,4 +1,4 @@
-"""What workers call. Every write names the attempt that it comes from; one that has been overtaken changes nothing."""
+"""The functions for workers. Every write names its attempt; the write of an outdated attempt changes nothing."""
 
 import random
 from collections.abc import Collection, Iterable, Mapping
@@ -9,17 +9,18 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, F, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
-from ai_tasks.ledger.announcing import announce_end, tell_user
-from ai_tasks.ledger.submission import apply_answer, done_message
-from ai_tasks.models import PROGRESS_DONE, AITask
-from ai_tasks.providers import configured_provider
+from ai_tasks.ledger.announcing import announce_end, log_transition, notify_user
+from ai_tasks.ledger.applying import Application, apply_answer, recorded_result, without_proposal
+from ai_tasks.ledger.budgets import AIBudgetReached, reserve_again, settled, settled_at_the_reservation
+from ai_tasks.models import MESSAGE_MAX_LENGTH, PROGRESS_DONE, AITask
+from ai_tasks.providers import configured_provider, fallback_names
 from ai_tasks.providers.base import Usage
 from ai_tasks.runner import Answer
-from utils.caching import changing_pages_of
+from utils.page_cache.invalidation import changing_pages_of
 
 LEASE = timedelta(seconds=settings.AI_LEASE_SECONDS)
 MAX_LOST_LEASES = 3
@@ -33,23 +34,24 @@ WORKER_LOST = "worker_lost"
 
 
 class FenceLost(Exception):
-    """The attempt no longer counts: its lease expired and another worker claimed the task, or the task has ended."""
+    """The attempt is outdated: its lease expired and another worker claimed the task, or the task has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A claimed task, with everything that running it needs. ``number`` is the fence."""
+    """A claimed task, with all that is needed to run it. ``number`` is the fence."""
 
     task_id: UUID
     number: int
     user_id: int
     request_type: str
     request_data: dict[str, Any]
+    topic_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far an attempt is: a percentage that never falls, and a message for its user."""
+    """The progress of an attempt: a percentage that never falls, and a message for the user."""
 
     percent: int
     message: str
@@ -59,9 +61,10 @@ STARTING = Step(0, "Starting")
 
 
 def claim(task_id: UUID) -> Attempt | None:
-    """Take a task for one lease, or None if there is nothing to take: it is gone, finished, not due or taken.
+    """Claim a task for one lease; None if it cannot be claimed: it is deleted, finished, not due or already claimed.
 
-    A task whose lease expired for the third time is failed instead: it may be what kills its workers.
+    A task whose lease expired for the third time is failed instead, as it may be what kills its workers; and so is one
+    whose earlier attempts used up its reservation, if the budget has no room for another.
     """
     with transaction.atomic():
         claimed = (
@@ -69,7 +72,7 @@ def claim(task_id: UUID) -> Attempt | None:
             .filter(pk=task_id)
             .exclude(status=_S.RUNNING, lost_leases__gte=MAX_LOST_LEASES - 1)
             .update(
-                # Running, and claimable all the same: its lease has expired.
+                # A running task is claimable only if its lease has expired.
                 lost_leases=F("lost_leases") + Case(When(status=_S.RUNNING, then=1), default=0),
                 status=_S.RUNNING,
                 attempt=F("attempt") + 1,
@@ -79,88 +82,142 @@ def claim(task_id: UUID) -> Attempt | None:
                 progress=STARTING.percent,
                 message=STARTING.message,
                 updated_at=Now(),
+                **settled_at_the_reservation(of=Q(status=_S.RUNNING)),  # what its lost worker spent nobody knows
             )
         )
         if not claimed:
             fail_poisoned([task_id])
             return None
         task = AITask.objects.get(pk=task_id)
-    return Attempt(task.pk, task.attempt, task.user_id, task.request_type, task.request_data)
+        log_transition(
+            task_id,
+            user_id=task.user_id,
+            attempt=task.attempt,
+            status=_S.RUNNING.value,
+            request_type=task.request_type,
+            lost_leases=task.lost_leases,
+        )
+    attempt = Attempt(task.pk, task.attempt, task.user_id, task.request_type, task.request_data, task.topic_id)
+    try:
+        reserve_again(task)
+    except AIBudgetReached as error:
+        fail(attempt, code=error.code, detail=error.detail)
+        return None
+    return attempt
 
 
 def heartbeat(held: Mapping[tuple[UUID, int], Step]) -> dict[tuple[UUID, int], str]:
-    """Renew the leases of these (task, attempt) pairs and record how far each is, in one statement.
+    """Renew the leases of these (task, attempt) pairs and record their progress, in one statement.
 
-    Returns the status of each pair that still counts; one that does not come back has lost its fence.
+    Returns the status of each pair that still holds its task; a pair that is missing has lost its fence. A row that
+    another transaction has locked is left to the next heartbeat: the statement waits for no lock. So it holds up no
+    other lease, and cannot deadlock with a deletion that clears the topic of many tasks.
     """
     if not held:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE ai_tasks_aitask AS task SET
-                lease_expires_at = now() + make_interval(secs => %s),
-                progress = greatest(task.progress, held.percent),
-                message = CASE WHEN task.status = 'running' AND held.percent >= task.progress
-                    THEN held.message ELSE task.message END,
-                updated_at = CASE WHEN held.percent > task.progress THEN now() ELSE task.updated_at END
-            FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::text[]) AS held (id, attempt, percent, message)
-            WHERE task.id = held.id AND task.attempt = held.attempt AND task.status IN ('running', 'cancelling')
-            RETURNING task.id, task.attempt, task.status
+            WITH held AS (
+                SELECT * FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::text[]) AS _ (id, attempt, percent, message)
+            ), free AS (
+                SELECT task.id FROM ai_tasks_aitask AS task JOIN held USING (id, attempt)
+                WHERE task.status IN ('running', 'cancelling') FOR NO KEY UPDATE OF task SKIP LOCKED
+            ), renewed AS (
+                UPDATE ai_tasks_aitask AS task SET
+                    lease_expires_at = now() + make_interval(secs => %s),
+                    progress = greatest(task.progress, held.percent),
+                    message = CASE WHEN task.status = 'running' AND held.percent >= task.progress
+                        THEN held.message ELSE task.message END,
+                    updated_at = CASE WHEN held.percent > task.progress THEN now() ELSE task.updated_at END
+                FROM held JOIN free USING (id)
+                WHERE task.id = held.id AND task.attempt = held.attempt
+            )
+            SELECT task.id, task.attempt, task.status FROM ai_tasks_aitask AS task JOIN held USING (id, attempt)
+            WHERE task.status IN ('running', 'cancelling')
             """,
             [
-                LEASE.total_seconds(),
                 [task_id for task_id, _ in held],
                 [attempt for _, attempt in held],
                 [step.percent for step in held.values()],
                 [step.message for step in held.values()],
+                LEASE.total_seconds(),
             ],
         )
         return {(task_id, attempt): status for task_id, attempt, status in cursor.fetchall()}
 
 
-def succeed(attempt: Attempt, answer: Answer) -> AITask:
-    """Record the answer, write it to the topic if that was asked for, and the notification: all in one transaction.
+def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITask:
+    """Record the answer and the notification, and write or propose it if requested: all in one transaction.
 
-    A task that its user is cancelling is cancelled instead. Raises ``FenceLost``, with nothing recorded.
+    Without ``may_apply`` the answer is only kept, and the message says that it could not be written. A task that its
+    user is cancelling is cancelled instead. Raises ``FenceLost``; nothing is recorded then.
     """
     try:
         with changing_pages_of(attempt.user_id):
             task = AITask.objects.held(attempt.task_id, attempt.number).filter(status=_S.RUNNING).first()
             if task is None:
                 return stop_cancelled(attempt)
-            applied = False
-            if task.apply:
-                # The note is locked before the task's row, in the order in which deleting a note locks them.
-                task.result, task.applicable = dict(answer.result), answer.applicable
-                applied = apply_answer(attempt.user_id, task.topic_id, task.source_hash, task)
+            # The note is locked before the task's row, in the same order as when a note is deleted.
+            task.result, task.applicable = {**answer.result}, answer.applicable
+            application = Application.NOT_WRITABLE
+            if may_apply or not (task.apply or task.proposes):
+                application = apply_answer(attempt.user_id, task.topic_id, task.source_hash, task)
+            else:
+                without_proposal(task)
+            task.result = recorded_result(task, may_write=may_apply)
             return _end(
                 attempt,
                 _S.SUCCEEDED,
                 progress=PROGRESS_DONE,
-                message=done_message(task, applied=applied),
-                result=answer.result,
+                message=application.value,
+                result=task.result,
                 applicable=answer.applicable,
-                **_spent(answer, provider=answer.provider),
-                applied_at=Now() if applied else None,
+                **_usage_changes(answer, provider=answer.provider),
+                # An answer of another's model is no answer of the one that the hash stands for.
+                **({"request_hash": ""} if answer.asked in fallback_names() else {}),
+                applied_at=Now() if application is Application.APPLIED else None,
             )
     except FenceLost:
-        # Nothing was written. If it was the user's cancel that came first, it is confirmed.
+        # Nothing was written. If the user cancelled the task meanwhile, confirm the cancel.
         return stop_cancelled(attempt)
 
 
-def fail(attempt: Attempt, *, code: str, detail: str, usage: Usage | None = None) -> AITask:
-    """Record that there will be no answer, what the call took, and the notification. Raises ``FenceLost``."""
+def fail(
+    attempt: Attempt,
+    *,
+    code: str,
+    detail: str,
+    usage: Usage | None = None,
+    result: Mapping[str, Any] | None = None,
+    was_free: bool = True,
+) -> AITask:
+    """Record the failure, the call's usage and the notification. Raises ``FenceLost``.
+
+    ``result`` is an incomplete answer: it is shown, but never applied and never reused. Without a ``usage`` the attempt
+    cost nothing, or, if it was not ``was_free``, all that was reserved.
+    """
+    changes = {} if result is None else {"result": result}
     with transaction.atomic():
-        return _end(attempt, _S.FAILED, error_code=code, error_detail=detail, message=detail, **_spent(usage))
+        return _end(
+            attempt,
+            _S.FAILED,
+            error_code=code,
+            error_detail=detail,
+            message=detail,
+            applicable=False,
+            **changes,
+            **_usage_changes(usage, was_free=was_free),
+        )
 
 
-def _spent(usage: Usage | None, *, provider: str = "") -> dict[str, Any]:
-    """The changes that add what a call took to what the task's earlier ones did."""
+def _usage_changes(usage: Usage | None, *, provider: str = "", was_free: bool = True) -> dict[str, Any]:
+    """The changes of the row that add a call's usage to that of the task's earlier calls."""
     if usage is None:
-        return {}
+        return settled(None) if was_free else settled_at_the_reservation()
     changes: dict[str, Any] = {
-        "provider": provider or configured_provider(),
+        **settled(usage.cost),
+        "provider": provider or usage.asked or configured_provider(),
         "model": usage.model,
         "input_tokens": F("input_tokens") + usage.input_tokens,
         "output_tokens": F("output_tokens") + usage.output_tokens,
@@ -174,11 +231,11 @@ def _end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
         status=status, lease_expires_at=None, finished_at=Now(), updated_at=Now(), **changes
     )
     if not ended:
-        if changes.get("applied_at") is not None:
-            raise FenceLost  # takes back the text that was written to the topic
+        if status is _S.SUCCEEDED:
+            raise FenceLost  # rolls back what was written with the answer
         return stop_cancelled(attempt)
     task = held.get()
-    tell_user(task)
+    notify_user(task)
     announce_end(task)
     return task
 
@@ -196,16 +253,28 @@ def stop_cancelled(attempt: Attempt) -> AITask:
 
 def _confirm_cancel(tasks: Any) -> int:
     return tasks.filter(status=_S.CANCELLING).update(
-        status=_S.CANCELLED, message="Cancelled", lease_expires_at=None, finished_at=Now(), updated_at=Now()
+        status=_S.CANCELLED,
+        message="Cancelled",
+        lease_expires_at=None,
+        finished_at=Now(),
+        updated_at=Now(),
+        **settled_at_the_reservation(),
     )
 
 
 def wait_for_provider(
-    attempt: Attempt, *, code: str, detail: str, retry_after: float | None, usage: Usage | None = None
+    attempt: Attempt,
+    *,
+    code: str,
+    detail: str,
+    retry_after: float | None,
+    usage: Usage | None = None,
+    was_free: bool = True,
 ) -> AITask.Status:
-    """Put the task off after a failure of the provider that may pass; the fifth one fails it.
+    """Postpone the task after a temporary failure of the provider; the fifth failure fails the task.
 
-    ``retry_after`` is the provider's own word, in seconds; ``usage`` what the call took. Raises ``FenceLost``.
+    ``retry_after`` is the provider's wish, in seconds; ``usage`` and ``was_free`` are as in ``fail``. Raises
+    ``FenceLost``.
     """
     with transaction.atomic():
         held = AITask.objects.held(attempt.task_id, attempt.number)
@@ -214,34 +283,79 @@ def wait_for_provider(
             raise FenceLost
         if failures + 1 >= MAX_PROVIDER_FAILURES:
             last = {"error_code": code, "error_detail": detail, "message": detail, "provider_failures": failures + 1}
-            return AITask.Status(_end(attempt, _S.FAILED, **last, **_spent(usage)).status)
+            return AITask.Status(_end(attempt, _S.FAILED, **last, **_usage_changes(usage, was_free=was_free)).status)
         waits = held.filter(status=_S.RUNNING).update(
             status=_S.WAITING_PROVIDER,
             provider_failures=F("provider_failures") + 1,
             next_attempt_at=timezone.now() + timedelta(seconds=backoff_seconds(failures, retry_after)),
             published_at=None,
             lease_expires_at=None,
+            waiting_since=None,
             message="The AI provider is busy; trying again soon",
             updated_at=Now(),
-            **_spent(usage),
+            **_changes_between_attempts(usage, was_free=was_free),
         )
-        return _S.WAITING_PROVIDER if waits else AITask.Status(stop_cancelled(attempt).status)
+        if not waits:
+            return AITask.Status(stop_cancelled(attempt).status)
+        _log(attempt, _S.WAITING_PROVIDER, error_code=code)
+        return _S.WAITING_PROVIDER
+
+
+def wait_for_outage(
+    attempt: Attempt, *, code: str, detail: str, usage: Usage | None = None, was_free: bool = True
+) -> AITask.Status:
+    """Let the task wait until a provider is back: ``waiting.wake`` says when. No failure is counted.
+
+    ``code`` and ``detail`` say what is the matter with the provider; ``usage`` and ``was_free`` are as in ``fail``.
+    Raises ``FenceLost``.
+    """
+    message = f"{detail} Your request waits, and goes on by itself."
+    with transaction.atomic():
+        waits = (
+            AITask.objects.held(attempt.task_id, attempt.number)
+            .filter(status=_S.RUNNING)
+            .update(
+                status=_S.WAITING_PROVIDER,
+                next_attempt_at=None,
+                published_at=None,
+                lease_expires_at=None,
+                waiting_since=Coalesce("waiting_since", Now()),
+                message=message[:MESSAGE_MAX_LENGTH],
+                updated_at=Now(),
+                **_changes_between_attempts(usage, was_free=was_free),
+            )
+        )
+        if not waits:
+            return AITask.Status(stop_cancelled(attempt).status)
+        _log(attempt, _S.WAITING_PROVIDER, error_code=code)
+        return _S.WAITING_PROVIDER
+
+
+def _changes_between_attempts(usage: Usage | None, *, was_free: bool) -> dict[str, Any]:
+    """What an attempt took. If it cost nothing, its reservation is that of the next one."""
+    changes = _usage_changes(usage, was_free=was_free)
+    if was_free and not (usage and usage.cost):
+        changes.pop("reserved")
+    return changes
+
+
+def _log(attempt: Attempt, status: AITask.Status, **facts: str) -> None:
+    log_transition(attempt.task_id, user_id=attempt.user_id, attempt=attempt.number, status=status.value, **facts)
 
 
 def backoff_seconds(failures: int, retry_after: float | None) -> float:
-    """Twice as long after each failure, with jitter so that tasks do not come back as a herd; never before the
-    provider wants to see us, if that is within the hour."""
+    """Exponential backoff with jitter; at least ``retry_after``, of which at most an hour is honoured."""
     backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures)
     return max(min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS), backoff * random.uniform(0.5, 1.0))
 
 
 def release(held: Iterable[Attempt]) -> int:
-    """Give tasks back that a stopping worker cannot finish: another one takes them at once. Returns how many."""
+    """Requeue tasks that a stopping worker cannot finish, for other workers. Returns how many."""
     return sum(_release(attempt) for attempt in held)
 
 
 def _release(attempt: Attempt) -> int:
-    return (
+    released = (
         AITask.objects.held(attempt.task_id, attempt.number)
         .filter(status=_S.RUNNING)
         .update(
@@ -250,12 +364,19 @@ def _release(attempt: Attempt) -> int:
             published_at=None,
             message=Value("Waiting for another worker"),
             updated_at=Now(),
+            **settled_at_the_reservation(),
         )
     )
+    if released:
+        _log(attempt, _S.QUEUED)
+    return released
 
 
 def fail_poisoned(task_ids: Collection[UUID]) -> int:
-    """Fail those of the tasks whose lease has expired once too often. Returns how many; runs in a transaction."""
+    """Fail those of the tasks whose lease has expired ``MAX_LOST_LEASES`` times. Returns how many.
+
+    Runs in the caller's transaction.
+    """
     failed = 0
     poisoned = AITask.objects.filter(
         pk__in=task_ids, status=_S.RUNNING, lease_expires_at__lt=Now(), lost_leases__gte=MAX_LOST_LEASES - 1
@@ -271,10 +392,11 @@ def fail_poisoned(task_ids: Collection[UUID]) -> int:
             lease_expires_at=None,
             finished_at=Now(),
             updated_at=Now(),
+            **settled_at_the_reservation(),
         )
         if changed:
             row = AITask.objects.get(pk=task.pk)
-            tell_user(row)
+            notify_user(row)
             announce_end(row)
             failed += 1
     return failed

@@ -1,22 +1,23 @@
-"""What users call about a task of theirs."""
+"""The functions for users: cancel and retry."""
 
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Value, When
+from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
-from ai_tasks.ledger.announcing import announce_end
+from ai_tasks.ledger.announcing import announce_end, log_transition
 from ai_tasks.ledger.submission import requeue
 from ai_tasks.models import AITask
-from utils.exceptions import Conflict, NotFound
+from ai_tasks.money import ZERO
+from utils.http.errors import Conflict, NotFound
 
 _S = AITask.Status
 
 
 class TaskFinished(Conflict):
     code = "task_finished"
-    detail = "The task has ended already."
+    detail = "The task has already ended."
 
 
 class TaskUnfinished(Conflict):
@@ -25,7 +26,7 @@ class TaskUnfinished(Conflict):
 
 
 def cancel(*, task_id: UUID, user_id: int) -> AITask:
-    """Cancel a waiting task at once; ask the worker of a running one to stop, which it confirms. Safe to repeat.
+    """Cancel a waiting task at once; signal the worker of a running one to stop, which it confirms. Safe to repeat.
 
     Raises ``NotFound``, or ``TaskFinished``.
     """
@@ -35,6 +36,7 @@ def cancel(*, task_id: UUID, user_id: int) -> AITask:
             finished_at=Case(When(status=_S.RUNNING, then=None), default=Now()),
             message=Case(When(status=_S.RUNNING, then=Value("Cancelling")), default=Value("Cancelled")),
             status=Case(When(status=_S.RUNNING, then=Value(_S.CANCELLING)), default=Value(_S.CANCELLED)),
+            reserved=Case(When(status=_S.RUNNING, then=F("reserved")), default=ZERO),
             updated_at=Now(),
         )
         task = mine.first()
@@ -44,11 +46,13 @@ def cancel(*, task_id: UUID, user_id: int) -> AITask:
             raise TaskFinished
         if task.is_terminal:
             announce_end(task)
+        elif cancelled:
+            log_transition(task.pk, user_id=user_id, attempt=task.attempt, status=task.status)
     return task
 
 
 def retry(*, task_id: UUID, user_id: int) -> AITask:
-    """Ask again what a finished task asked, as a new task that names it in ``retry_of``.
+    """Submit a finished task's request again, as a new task that refers to it by ``retry_of``.
 
     Raises ``NotFound``, ``TaskUnfinished``, ``AILimitReached``.
     """

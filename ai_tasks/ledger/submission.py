@@ -1,4 +1,4 @@
-"""Accepting requests: once a row is committed, its request reaches a terminal state."""
+"""Accepting requests. Once its row is committed, a task is certain to reach a terminal state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,37 +10,39 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet, Value
+from django.db.models import F, QuerySet, Value
 from django.utils import timezone
 
 from accounts.models import User
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.handlers.base import Handler
-from ai_tasks.ledger.announcing import announce_end, publish_after_commit
+from ai_tasks.ledger.announcing import announce_end, log_transition, publish_after_commit
+from ai_tasks.ledger.applying import Application, apply_answer
+from ai_tasks.ledger.budgets import check_budgets, reservation_for
 from ai_tasks.models import PROGRESS_DONE, AITask
+from ai_tasks.money import ZERO
+from ai_tasks.proposals import base_of
 from ai_tasks.providers import OFFLINE, configured_model, configured_provider
 from notes.models import Note, Topic
-from notes.services import apply_ai_answer, text_hash
-from utils.caching import changing_pages_of
-from utils.compiled_reads import Row, read_rows
-from utils.compiled_writes import insert_row
-from utils.exceptions import ApplicationError, InvalidRequest, NotFound, TooManyRequests
-from utils.json import dumps
-from utils.throttling import Limit, limits_of
+from notes.services import text_hash
+from utils.admission.throttling import Limit, limits_of
+from utils.database.compiled_queries import Row, read_rows
+from utils.http.errors import ApplicationError, InvalidRequest, NotFound, TooManyRequests
+from utils.http.json import dumps
+from utils.page_cache.invalidation import changing_pages_of
 
+Apply = bool | Literal["propose"]
+"""What becomes of the answer: it is written to the topic, or not, or becomes a proposal."""
 RESULT_LIFETIME = timedelta(seconds=settings.CACHE_TTL_AI_RESULT)
 LATEST_NOTES = 20
-"""How many of a user's latest notes tell whether any has changed. More than one: a write has the time at which its
-transaction began, so of two that overlapped the later may be dated the earlier."""
+"""How many of a user's latest notes are compared to detect a change. One is not enough: ``updated_at`` is the time at
+which a write's transaction began, so the later of two overlapping writes may have the earlier time."""
 QUEUED_MESSAGE = "Waiting for a worker"
-APPLIED_MESSAGE = "Done, and written to your topic"
-NOTHING_TO_APPLY_MESSAGE = "Done. There was no answer to write to your topic"
-NOT_APPLIED_MESSAGE = "Done. Your topic changed meanwhile, so the answer was not written to it"
-DONE_MESSAGE = "Done"
 
 
 class UnknownRequestType(ApplicationError):
     code = "unknown_request_type"
+    detail = "There is no such request type."
 
     def __init__(self, request_type: str) -> None:
         detail = "Known request types: " + ", ".join(HANDLERS) + "."
@@ -49,11 +51,12 @@ class UnknownRequestType(ApplicationError):
 
 class AILimitReached(TooManyRequests):
     code = "ai_limit_reached"
+    detail = "The AI requests of this hour are used up."
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An accepted request. ``coalesced``: the task was there already; ``cached``: it has its answer already."""
+    """An accepted request. ``coalesced``: an equal task is unfinished; ``cached``: answered from a recent result."""
 
     task: AITask
     outcome: Literal["created", "coalesced", "cached"]
@@ -61,18 +64,21 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A validated request with what makes it equal to another one."""
+    """A validated request, with all that decides whether two requests are equal."""
 
     handler: Handler
     data: dict[str, Any]
     topic_id: int | None
-    apply: bool
+    apply: Apply
     source_hash: str
+    base: dict[str, Any] | None
+    """What the topic says, if the answer is to be proposed: see ``AITask.base``."""
 
     def digest(self, user_id: int, *parts: object) -> str:
-        """Equal requests of one user, and no others, have equal digests."""
+        """A digest that is equal for equal requests of one user only."""
         same = [user_id, self.handler.request_type, self.data, self.topic_id, self.apply]
-        same += [self.handler.template_version, configured_provider(), configured_model(), *parts]
+        same += [self.handler.template_version, configured_provider(), configured_model(self.handler.request_type)]
+        same += parts
         return sha256(dumps(same)).hexdigest()
 
 
@@ -82,16 +88,16 @@ def submit(
     request_type: str,
     request_data: dict[str, Any],
     topic_id: int | None = None,
-    apply: bool = False,
+    apply: Apply = False,
     may_coalesce: bool = True,
 ) -> Submission:
     """Accept one AI request durably and queue it.
 
-    The same request sent again while the first is unfinished returns the first (unless ``may_coalesce`` is false: it
-    carries an idempotency key); one that succeeded within the hour is answered from that result. Neither counts.
+    An equal request while the first is unfinished returns the first task, unless ``may_coalesce`` is false. A request
+    equal to one that succeeded within the hour is answered from that result. Neither counts against the limit.
 
     Raises ``UnknownRequestType``, ``InvalidRequestData``, ``NotFound`` (a topic that is not the user's),
-    ``AILimitReached``.
+    ``AILimitReached``, ``AIBudgetReached``.
     """
     request = _validated(user_id, request_type, request_data, topic_id, apply)
     fingerprint = request.digest(user_id, request.source_hash) if may_coalesce else None
@@ -110,11 +116,13 @@ def submit(
 
 
 def requeue(source: AITask) -> AITask:
-    """Queue a new task for the request of a finished one: it counts, and takes neither a place nor a result."""
-    request = _validated(source.user_id, source.request_type, source.request_data, source.topic_id, source.apply)
+    """Queue a new task for a finished task's request. It counts against the limit, is not coalesced and not cached."""
+    request = _validated(
+        source.user_id, source.request_type, source.request_data, source.topic_id, source.asked_to_apply
+    )
     if "content" in request.data:
-        # It works on the text of back then, so it may replace no other.
-        request = replace(request, source_hash=source.source_hash)
+        # The request has the topic's text of that time, so the answer may replace no other text.
+        request = replace(request, source_hash=source.source_hash, base=source.base)
     _lock_user(source.user_id)
     request_hash = _request_hash(source.user_id, request)
     _check_limit(_counted_tasks(source.user_id))
@@ -122,59 +130,69 @@ def requeue(source: AITask) -> AITask:
 
 
 def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict[str, Any]) -> AITask:
-    """Record a request that our own code queues under an id of its choice, as ``process_ai_request.delay`` does.
+    """Record and queue a request under an id that the caller chose, for ``process_ai_request.delay``.
 
-    Recording it twice is recording it once. Raises ``NotFound`` if the id belongs to another user's task.
+    Idempotent. Raises ``NotFound`` if the id belongs to another user's task, and ``AIBudgetReached``.
     """
     request = _validated(user_id, request_type, request_data, topic_id=None, apply=False)
     with transaction.atomic():
         row = _new_row(user_id, request, _request_hash(user_id, request), fingerprint=None)
-        row.pk = task_id
+        row.pk, row.reserved = task_id, reservation_for(request_type, request.data)
         AITask.objects.bulk_create([row], ignore_conflicts=True)
         task = AITask.objects.filter(pk=task_id, user_id=user_id).first()
         if task is None:
             raise NotFound
+        if task.created_at == row.created_at:  # else it was recorded before
+            check_budgets(task)
         if task.status == AITask.Status.QUEUED:
+            _log_queued(task)
             publish_after_commit(task_id)
     return task
 
 
 def requests_left(user_id: int) -> tuple[int, datetime | None] | None:
-    """AI requests that the user has left in the hour, and when the next one is free again; None without a limit."""
+    """How many AI requests the user has left, and, at 0, when the next one is allowed; None without a limit."""
     return _left(_counted_tasks(user_id))
 
 
 def _validated(
-    user_id: int, request_type: str, request_data: dict[str, Any], topic_id: int | None, apply: bool
+    user_id: int, request_type: str, request_data: dict[str, Any], topic_id: int | None, apply: Apply
 ) -> _Request:
     handler = HANDLERS.get(request_type)
     if handler is None:
         raise UnknownRequestType(request_type)
     data = handler.validate(request_data)
+    handler.check_owner(data, user_id=user_id)
     topic = None
     if topic_id is not None:
-        topic = Topic.objects.owned_by(user_id).filter(pk=topic_id).first()
+        topic = (
+            Topic.objects.owned_by(user_id).filter(pk=topic_id).annotate(version=F("chapter__note__version")).first()
+        )
         if topic is None:
             raise NotFound
     if apply:
         _check_applicable(handler, topic)
-    return _Request(handler, handler.resolve(data, topic), topic_id, apply, _source_hash(handler, topic, apply))
+    data = handler.resolve(data, topic)
+    return _Request(handler, data, topic_id, apply, _source_hash(handler, topic, apply), _base(handler, topic, apply))
 
 
 def _request_hash(user_id: int, request: _Request) -> str:
-    """What requests have in common that one answer is good for.
+    """A hash of all that an answer depends on: requests with the same hash share a cached result; "" is shared by none.
 
-    What quotes the user's notes is good until one of them changes: it was asked for before it was made, so a change in
-    between only means that nobody is given it.
+    An offline answer that quotes the user's notes also depends on their versions. These are read before the answer is
+    made, so a change in between only means that the result is never reused.
     """
+    if not request.handler.is_reused:
+        return ""
     if configured_provider() != OFFLINE or not request.handler.quotes_notes_offline:
         return request.digest(user_id)
 
-    def latest(user_id: int) -> QuerySet[Note, Any]:
-        notes = Note.objects.owned_by(user_id).order_by("-updated_at", "-id")  # in the trash, too
-        return notes.values("id", "version")[:LATEST_NOTES]
+    return request.digest(user_id, read_rows(_latest_notes, user_id=user_id))
 
-    return request.digest(user_id, read_rows("latest notes", latest, user_id=user_id))
+
+def _latest_notes(user_id: int) -> QuerySet[Note, Any]:
+    notes = Note.objects.owned_by(user_id).order_by("-updated_at", "-id")  # in the trash, too
+    return notes.values("id", "version")[:LATEST_NOTES]
 
 
 def _check_applicable(handler: Handler, topic: Topic | None) -> None:
@@ -187,47 +205,52 @@ def _check_applicable(handler: Handler, topic: Topic | None) -> None:
         raise InvalidRequest(errors=[{"pointer": "/apply", "code": "invalid", "detail": detail}])
 
 
-def _source_hash(handler: Handler, topic: Topic | None, apply: bool) -> str:
-    """What the answer will replace, so that it replaces nothing else."""
+def _base(handler: Handler, topic: Any, apply: Apply) -> dict[str, Any] | None:
+    """What a proposal will be compared with."""
+    if apply != "propose" or handler.applies_to is None:
+        return None
+    return base_of(topic, handler.applies_to, version=topic.version)
+
+
+def _source_hash(handler: Handler, topic: Topic | None, apply: Apply) -> str:
+    """A hash of the text that the answer will replace, so that it replaces no other text."""
     if not apply or topic is None:
         return ""
     return text_hash(topic.code, topic.code_language) if handler.applies_to == "code" else text_hash(topic.explanation)
 
 
 def _lock_user(user_id: int) -> None:
-    """Let one submission of a user happen at a time.
+    """Serialize the submissions of one user.
 
-    A plain FOR UPDATE would deadlock with the foreign keys of rows that are being inserted for the same user.
+    A plain FOR UPDATE would deadlock with the foreign key checks of rows that are being inserted for the same user.
     """
-
-    def lock(user_id: int) -> QuerySet[User, Any]:
-        return User.objects.select_for_update(no_key=True).filter(pk=user_id).values("id")
-
-    if not read_rows("user's lock", lock, user_id=user_id):
+    if not User.objects.select_for_update(no_key=True).filter(pk=user_id).values_list("pk"):
         raise NotFound
 
 
 class _Earlier(NamedTuple):
-    """What a user asked before: an equal request that is unfinished, one that has its answer, and those that count."""
+    """Earlier tasks of a user: an unfinished equal one, an answered equal one, and those that count."""
 
     unfinished: UUID | None
     answered: UUID | None
     counted: list[str]
-    """When those were made that count against the limit, the newest first; no more than the limit."""
+    """The creation times of tasks that count against the limit, newest first; at most as many as the limit."""
 
 
 def _earlier_tasks(user_id: int, fingerprint: str | None, request_hash: str) -> _Earlier:
-    """Look back in one query, which takes a third of the time of three. The caller has the user's lock."""
+    """Find them in one query, which takes a third of the time of three. The caller holds the user's lock."""
     limit = _limit()
-    values: dict[str, Any] = {
-        "user_id": user_id, "request_hash": request_hash, "moment": timezone.now() - RESULT_LIFETIME,
-    }  # fmt: skip
+    values: dict[str, Any] = {"user_id": user_id}
+    if request_hash:
+        values |= {"request_hash": request_hash, "answered_since": timezone.now() - RESULT_LIFETIME}
     if fingerprint:
         values["fingerprint"] = fingerprint
     if limit:
-        values["since"] = _since(limit)
+        values["counted_since"] = _window_start(limit)
+    if len(values) == 1:
+        return _Earlier(None, None, [])
 
-    rows = read_rows(("earlier tasks", bool(fingerprint), limit), partial(_look_back, limit), **values)
+    rows = read_rows(partial(_earlier_query, limit), **values)
     found: dict[str, list[Row]] = {"answered": [], "unfinished": [], "counted": []}
     for row in rows:
         found[row["part"]].append(row)
@@ -238,20 +261,23 @@ def _earlier_tasks(user_id: int, fingerprint: str | None, request_hash: str) -> 
     )
 
 
-def _look_back(
+def _earlier_query(
     limit: Limit | None,
     *,
     user_id: int,
-    request_hash: str,
-    moment: datetime,
+    request_hash: str | None = None,
+    answered_since: datetime | None = None,
     fingerprint: str | None = None,
-    since: datetime | None = None,
+    counted_since: datetime | None = None,
 ) -> QuerySet[AITask, Any]:
-    parts = [_named("answered", AITask.objects.answered_since(moment, user_id, request_hash), 1)]
+    parts = []
+    if request_hash and answered_since:
+        parts.append(_named("answered", AITask.objects.answered_since(answered_since, user_id, request_hash), 1))
     if fingerprint:
-        parts.append(_named("unfinished", AITask.objects.coalescing().filter(fingerprint=fingerprint), 1))
-    if limit and since:
-        parts.append(_named("counted", AITask.objects.counted_since(since, user_id), limit.count))
+        mine = AITask.objects.coalescing().filter(user_id=user_id, fingerprint=fingerprint)
+        parts.append(_named("unfinished", mine, 1))
+    if limit and counted_since:
+        parts.append(_named("counted", AITask.objects.counted_since(counted_since, user_id), limit.count))
     return parts[0].union(*parts[1:], all=True)
 
 
@@ -264,9 +290,16 @@ def _queue(
 ) -> AITask:
     task = _new_row(user_id, request, request_hash, fingerprint=fingerprint)
     task.retry_of = retry_of
-    insert_row(task)
+    task.reserved = reservation_for(task.request_type, task.request_data)
+    task.save(force_insert=True)
+    check_budgets(task)
+    _log_queued(task)
     publish_after_commit(task.pk)
     return task
+
+
+def _log_queued(task: AITask) -> None:
+    log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
 
 
 def _new_row(user_id: int, request: _Request, request_hash: str, *, fingerprint: str | None) -> AITask:
@@ -276,7 +309,9 @@ def _new_row(user_id: int, request: _Request, request_hash: str, *, fingerprint:
         request_type=request.handler.request_type,
         request_data=request.data,
         topic_id=request.topic_id,
-        apply=request.apply,
+        apply=request.apply is True,
+        proposes=request.apply == "propose",
+        base=request.base,
         source_hash=request.source_hash,
         fingerprint=fingerprint,
         request_hash=request_hash,
@@ -291,21 +326,22 @@ def _limit() -> Limit | None:
     return next(iter(limits_of(["ai_tools"])), None)
 
 
-def _since(limit: Limit) -> datetime:
+def _window_start(limit: Limit) -> datetime:
     return timezone.now() - timedelta(seconds=limit.seconds)
 
 
 def _counted_tasks(user_id: int) -> list[str]:
-    """When the requests that count against the limit were made, the newest first."""
+    """The creation times of the requests that count against the limit, newest first."""
     limit = _limit()
     if limit is None:
         return []
 
-    def counted(user_id: int, since: datetime) -> QuerySet[AITask, Any]:
-        return AITask.objects.counted_since(since, user_id).values("created_at")[: limit.count]
-
-    rows = read_rows(("counted against a limit", limit.count), counted, user_id=user_id, since=_since(limit))
+    rows = read_rows(partial(_counted, limit.count), user_id=user_id, since=_window_start(limit))
     return [row["created_at"] for row in rows]
+
+
+def _counted(at_most: int, user_id: int, since: datetime) -> QuerySet[AITask, Any]:
+    return AITask.objects.counted_since(since, user_id).values("created_at")[:at_most]
 
 
 def _left(counted: Sequence[str]) -> tuple[int, datetime | None] | None:
@@ -319,7 +355,7 @@ def _left(counted: Sequence[str]) -> tuple[int, datetime | None] | None:
 
 
 def _check_limit(counted: Sequence[str]) -> None:
-    """Hold the hourly limit exactly: the caller has the user's lock."""
+    """Raise ``AILimitReached`` at the hourly limit. Exact, as the caller holds the user's lock."""
     left = _left(counted)
     if left is None or left[0] > 0:
         return
@@ -329,41 +365,20 @@ def _check_limit(counted: Sequence[str]) -> None:
 
 
 def _answer_from(answered: AITask, request: _Request) -> AITask:
-    """Give an equal request the result of the last hour as a finished task of its own."""
+    """Create a finished task for a request, with the result of an equal one."""
     with changing_pages_of(answered.user_id):
-        applied = request.apply and apply_answer(answered.user_id, request.topic_id, request.source_hash, answered)
         task = _new_row(answered.user_id, request, answered.request_hash, fingerprint=None)
         task.status = AITask.Status.SUCCEEDED
         task.progress = PROGRESS_DONE
         task.applicable = answered.applicable
-        task.message = done_message(task, applied=applied)
         task.result = answered.result
+        application = apply_answer(answered.user_id, request.topic_id, request.source_hash, task)
+        task.message = application.value
         task.provider, task.model = answered.provider, answered.model
         task.cached, task.billed = True, False
+        task.cost = None if answered.cost is None else ZERO
         task.started_at = task.finished_at = task.created_at
-        task.applied_at = task.created_at if applied else None
-        insert_row(task)
+        task.applied_at = task.created_at if application is Application.APPLIED else None
+        task.save(force_insert=True)
         announce_end(task)
     return task
-
-
-def apply_answer(user_id: int, topic_id: int | None, source_hash: str, task: AITask) -> bool:
-    """Write a task's result to its topic if the text is still the one that was asked about; whether it was.
-
-    Runs in the caller's transaction and ``changing_pages_of``.
-    """
-    if topic_id is None or task.result is None or not task.applicable:
-        return False
-    if HANDLERS[task.request_type].applies_to == "code":
-        answer = {"code": task.result["code"], "code_language": task.result["code_language"]}
-    else:
-        answer = {"explanation": task.result["content"]}
-    return apply_ai_answer(user_id=user_id, topic_id=topic_id, expected_hash=source_hash, **answer)
-
-
-def done_message(task: AITask, *, applied: bool) -> str:
-    if not task.apply:
-        return DONE_MESSAGE
-    if not task.applicable:
-        return NOTHING_TO_APPLY_MESSAGE
-    return APPLIED_MESSAGE if applied else NOT_APPLIED_MESSAGE

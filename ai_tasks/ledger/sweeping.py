@@ -1,4 +1,4 @@
-"""Repairing what a killed process, a lost message or a dead Redis left behind."""
+"""Repairs after killed processes, lost messages and outages of Redis; deletion of old tasks."""
 
 import logging
 from datetime import timedelta
@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
 from ai_tasks.ledger.attempts import MAX_LOST_LEASES, fail_poisoned
+from ai_tasks.ledger.budgets import settled_at_the_reservation
+from ai_tasks.ledger.waiting import fail_overdue, wake
 from ai_tasks.models import AITask
-from utils.batching import delete_in_batches
-from utils.messaging import messages_waiting, publish
+from utils.database.batching import delete_in_batches
+from utils.redis.broker import messages_waiting, publish
 
 logger = logging.getLogger(__name__)
 
@@ -25,17 +27,18 @@ _S = AITask.Status
 
 
 def sweep() -> int:
-    """Confirm cancels whose worker is gone, fail poisoned tasks, and publish again what nobody works on.
+    """Confirm cancels whose worker is lost, fail poisoned tasks, and republish tasks that no worker will get.
 
-    Any number of sweeps may run at once. Returns how many tasks were published.
+    Sweeps may run concurrently. Returns how many tasks were published.
     """
     _confirm_orphaned_cancels()
     _fail_poisoned()
-    return _republish()
+    fail_overdue()
+    return wake() + _republish()
 
 
 def purge_finished() -> int:
-    """Delete tasks that ended longer ago than ``AI_TASK_RETENTION_DAYS``; how many. Their streams end by themselves."""
+    """Delete tasks that ended more than ``AI_TASK_RETENTION_DAYS`` ago; return how many. Their Redis keys expire."""
     ended = timezone.now() - timedelta(days=settings.AI_TASK_RETENTION_DAYS)
     return delete_in_batches(AITask.objects.filter(status__in=AITask.TERMINAL, finished_at__lt=ended))
 
@@ -45,7 +48,12 @@ def _confirm_orphaned_cancels() -> None:
         orphans = AITask.objects.filter(status=_S.CANCELLING, lease_expires_at__lt=Now())
         locked = list(orphans.select_for_update(skip_locked=True, no_key=True).order_by("pk")[:BATCH])
         AITask.objects.filter(pk__in=[task.pk for task in locked], status=_S.CANCELLING).update(
-            status=_S.CANCELLED, message="Cancelled", lease_expires_at=None, finished_at=Now(), updated_at=Now()
+            status=_S.CANCELLED,
+            message="Cancelled",
+            lease_expires_at=None,
+            finished_at=Now(),
+            updated_at=Now(),
+            **settled_at_the_reservation(),
         )
         for task in locked:
             task.status, task.message = _S.CANCELLED, "Cancelled"
@@ -61,33 +69,41 @@ def _fail_poisoned() -> None:
 
 
 def _republish() -> int:
-    """Publish tasks that are due and that no worker will hear of; a message too many changes nothing.
+    """Publish due tasks that no worker has a message for; a duplicate message does no harm.
 
-    Nobody will hear of those that were never published, or whose worker is gone. Of the others a message was sent; if
-    that was long ago and the queue holds fewer messages than there are such tasks, the missing ones are sent again, of
-    the oldest tasks first. So a long queue, of 1,000 tasks after an outage, is not sent anew every minute.
+    Tasks that were never published, or whose worker is lost, have no message. For each of the others one was sent. If
+    that was long ago, and the queue has fewer messages than there are such tasks, as many as are missing are sent
+    again, oldest task first. So a long queue, of 1,000 tasks after an outage, is not sent again every minute.
     """
     due = AITask.objects.claimable()
-    unheard = Q(published_at=None) | Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
-    sent = due.filter(~unheard).count()
+    without_message = Q(published_at=None) | Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
+    sent = due.filter(~without_message).count()
     waiting = messages_waiting(PROCESS_TASK)
     if waiting is None:
         return 0
     missing = max(0, sent - waiting)
-    sent_long_ago = due.filter(~unheard, published_at__lt=Now() - REPUBLISH_AFTER).order_by("published_at")
+    sent_long_ago = due.filter(~without_message, published_at__lt=Now() - REPUBLISH_AFTER).order_by("published_at")
     with transaction.atomic():
-        task_ids = _locked(due.filter(unheard), BATCH) + _locked(sent_long_ago, min(BATCH, missing))
+        task_ids = _locked(due.filter(without_message), BATCH) + _locked(sent_long_ago, min(BATCH, missing))
         AITask.objects.filter(pk__in=task_ids).update(published_at=Now())
     published = 0
-    for task_id in task_ids:
-        if not publish(PROCESS_TASK, str(task_id)):
-            break
-        published += 1
-    if published < len(task_ids):
-        unpublished = AITask.objects.filter(pk__in=task_ids[published:], status__in=AITask.UNFINISHED)
-        unpublished.update(published_at=None)
-        logger.warning("%d tasks wait for the broker to come back", len(task_ids) - published)
+    try:
+        for task_id in task_ids:
+            if not publish(PROCESS_TASK, str(task_id)):
+                break
+            published += 1
+    finally:
+        if unpublished := task_ids[published:]:
+            _mark_unpublished(unpublished)
     return published
+
+
+def _mark_unpublished(task_ids: list[UUID]) -> None:
+    """Leave them to the next sweep. A row that is locked is changed by somebody: it may wait for its message to age."""
+    with transaction.atomic():
+        unfinished = AITask.objects.filter(pk__in=task_ids, status__in=AITask.UNFINISHED)
+        AITask.objects.filter(pk__in=_locked(unfinished, BATCH)).update(published_at=None)
+    logger.warning("%d tasks could not be published: the broker did not take them", len(task_ids))
 
 
 def _locked(tasks: QuerySet[AITask], limit: int) -> list[UUID]:

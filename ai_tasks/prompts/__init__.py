@@ -1,8 +1,8 @@
 """Prompts: one Markdown file for each request type and version.
 
-A file is what the model is told, word for word: nothing is ever filled into it. Everything that a user wrote goes into
-a second message, as fields between marks that the user cannot know. To change a prompt, add the next version and name
-it in its handler.
+A file is what the model is told, word for word, followed by what guards every prompt (``guard.md``): nothing is ever
+filled into either. Everything that a user wrote goes into a second message, as fields between marks that the user
+cannot know. To change a prompt, add the next version and name it in its handler.
 """
 
 import secrets
@@ -17,18 +17,22 @@ from ai_tasks.providers.base import Message
 _DIRECTORY = Path(__file__).parent
 _MARK_BYTES = 12
 _DIGEST_LENGTH = 8
+GUARD = (_DIRECTORY / "guard.md").read_text(encoding="utf-8").strip()
+"""What keeps instructions in a user's text from being obeyed."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """The prompt in ``<name>.v<number>.md``."""
+    """The prompt in ``<name>.v<number>.md``, guarded."""
 
     name: str
     number: int
 
     @cached_property
     def text(self) -> str:
-        return (_DIRECTORY / f"{self.name}.v{self.number}.md").read_text(encoding="utf-8")
+        """The whole system message."""
+        instructions = (_DIRECTORY / f"{self.name}.v{self.number}.md").read_text(encoding="utf-8")
+        return f"{instructions.strip()}\n\n{GUARD}\n"
 
     @cached_property
     def version(self) -> str:

@@ -1,7 +1,8 @@
 """Who answers AI requests.
 
 ``openai_compatible`` does as soon as ``AI_API_KEY`` or ``AI_BASE_URL`` is set: a server of one's own (Ollama, vLLM,
-llama.cpp) needs no key. With neither, answers are made ``offline``, from the user's own text and notes.
+llama.cpp) needs no key. ``AI_FALLBACKS`` names further ones of that kind. With neither key nor URL, answers are made
+``offline``, from the user's own text and notes.
 """
 
 from importlib import import_module
@@ -9,24 +10,57 @@ from typing import cast
 
 from django.conf import settings
 
-from ai_tasks.providers.base import Provider
+from ai_tasks.providers.base import Endpoint, Provider
+from NoteAssist_AI.ai_settings import DEFAULT
 
 OFFLINE = "offline"
 OPENAI_COMPATIBLE = "openai_compatible"
 
+_OPENAI_BASE_URL = "https://api.openai.com/v1"
 _MODULES = {OPENAI_COMPATIBLE: "ai_tasks.providers.openai_compatible"}
 
 
 def configured_provider() -> str:
-    """The name of the provider that answers, as tasks record it."""
+    """The name of the provider of choice, as tasks record it."""
     return OPENAI_COMPATIBLE if settings.AI_API_KEY or settings.AI_BASE_URL else OFFLINE
 
 
-def configured_model() -> str | None:
-    """The model that answers; None offline. Part of what makes two requests equal."""
-    return None if configured_provider() == OFFLINE else settings.AI_MODEL
+def configured_model(request_type: str = DEFAULT) -> str | None:
+    """The model of choice for a request type; None offline. Part of what makes two requests equal."""
+    return None if configured_provider() == OFFLINE else model_of(request_type)
+
+
+def model_of(request_type: str) -> str:
+    models = settings.AI_MODELS
+    return models.get(request_type) or models.get(DEFAULT) or settings.AI_MODEL
+
+
+def endpoints_of(request_type: str) -> list[Endpoint]:
+    """Whom to ask, in this order; empty offline."""
+    if configured_provider() == OFFLINE:
+        return []
+    first = Endpoint(
+        name=OPENAI_COMPATIBLE,
+        base_url=settings.AI_BASE_URL or _OPENAI_BASE_URL,
+        api_key=settings.AI_API_KEY,
+        model=model_of(request_type),
+    )
+    others = [
+        Endpoint(name=each.name, base_url=each.base_url, api_key=each.api_key, model=each.model)
+        for each in settings.AI_FALLBACKS
+    ]
+    return [first, *others]
+
+
+def provider_names() -> list[str]:
+    """The names of all that may be asked; empty offline."""
+    return [endpoint.name for endpoint in endpoints_of(DEFAULT)]
+
+
+def fallback_names() -> list[str]:
+    return [fallback.name for fallback in settings.AI_FALLBACKS]
 
 
 def load_provider(name: str) -> Provider:
-    """The module of a provider, imported on first use: an SDK takes 39 MB, which only workers should pay for."""
+    """The module of a provider, imported on first use: only workers should pay for the memory of an HTTP client."""
     return cast(Provider, import_module(_MODULES[name]))

@@ -1,7 +1,9 @@
 """What a provider promises, and what it may ask of its caller."""
 
-from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol, TypedDict
 
 from notes.models import TEXT_MAX_BYTES
 
@@ -9,8 +11,18 @@ MAX_ANSWER_BYTES = TEXT_MAX_BYTES
 """An answer must fit into the topic that it may be written to."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Whom to ask: a server, our key there, and one of its models. ``name`` is what tasks record as their provider."""
+
+    name: str
+    base_url: str
+    api_key: str = field(repr=False)
+    model: str
+
+
 class Message(TypedDict):
-    """One chat message; ``role`` is ``system`` or ``user``."""
+    """One chat message; ``role`` is ``system``, ``user``, or ``assistant`` for what the model said before."""
 
     role: str
     content: str
@@ -35,37 +47,53 @@ class Observer(Protocol):
     def delta(self, text: str) -> None:
         """Pass on more of the answer's text."""
 
+    def restart(self) -> None:
+        """Forget the text that was passed on: it was not the answer, which begins anew."""
+
     def check(self) -> None:
         """Called at least every second or so; raises, past all ``except Exception``, when the call must stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a call took. ``model`` is None offline; ``usage_estimated``: the provider gave no count, this is a guess."""
+    """What a call took. ``model`` is None offline; ``usage_estimated``: the provider gave no count, this is a guess.
+
+    ``asked`` names the provider. ``cost`` is in US dollars; None where no price is known.
+    """
 
     model: str | None
     input_tokens: int
     output_tokens: int
     usage_estimated: bool
+    asked: str = field(default="", compare=False)
+    cost: Decimal | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion(Usage):
-    """A model's whole answer: clean text of at most ``MAX_ANSWER_BYTES``, and what it took.
-
-    ``truncated``: the model reached its length limit before its end.
-    """
+    """A model's whole answer: clean text of at most ``MAX_ANSWER_BYTES``, free of thinking, and what it took."""
 
     text: str
-    truncated: bool
 
 
 class Provider(Protocol):
     """A module or object that asks one kind of model server."""
 
-    def complete(self, messages: list[Message], observer: Observer) -> Completion:
+    def complete(
+        self,
+        messages: list[Message],
+        observer: Observer,
+        options: Mapping[str, Any] | None = None,
+        *,
+        endpoint: Endpoint | None = None,
+    ) -> Completion:
         """Ask the model and wait for the whole answer, reporting to ``observer`` on the way.
 
-        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer``, and whatever ``observer.check`` raises;
-        the connection is closed in every case. Safe to call from many threads.
+        ``endpoint``: the provider of choice if left out.
+        ``options`` are further parameters of the request (``temperature``, ``max_tokens``, ``response_format``);
+        those that the server does not take are left out.
+
+        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer`` with what came of an answer that is not
+        whole, and whatever ``observer.check`` raises; the connection is closed in every case. Safe to call from many
+        threads.
         """

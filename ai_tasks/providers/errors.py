@@ -3,13 +3,17 @@
 ``code`` is stable and ``detail`` is ours: what the vendor wrote goes to the log, never to the user.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ai_tasks.providers.base import Usage
 
 
 class ProviderError(Exception):
     """A failed call; subclasses say whether trying again can help.
 
-    ``usage`` is what it took all the same, if that is known: it is paid for.
+    ``usage`` is what it took all the same, if that is known: it is paid for. ``was_free``: the provider said no before
+    any model began, or was not reached.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -17,6 +21,11 @@ class ProviderError(Exception):
         self.code = code
         self.detail = detail
         self.usage: Usage | None = None
+        self.was_free = False
+
+    @property
+    def is_paid_for(self) -> bool:
+        return self.usage is not None and bool(self.usage.cost)
 
 
 class ProviderUnavailable(ProviderError):
@@ -35,4 +44,13 @@ class ProviderRefused(ProviderError):
 
 
 class UnusableAnswer(ProviderError):
-    """An answer came, but nothing can be made of it: unreadable, empty, too long."""
+    """An answer came, but it is no whole one that could be used: cut, refused, unreadable, empty, too long.
+
+    ``text`` is what came of it, perhaps nothing. ``result`` is the same as its request type shows it, once that is
+    known: kept and shown, never applied and never given again.
+    """
+
+    def __init__(self, code: str, detail: str, text: str = "") -> None:
+        super().__init__(code, detail)
+        self.text = text
+        self.result: Mapping[str, Any] | None = None

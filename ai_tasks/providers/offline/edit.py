@@ -197,13 +197,14 @@ def key_terms(blocks: list[Block]) -> list[str]:
     for block in prose:
         for paragraph in list_items(block) if block.kind is Kind.LIST else [block.text]:
             for sentence in sentences_of(paragraph):
-                if term := _defined_term(sentence):
+                if term := defined_term(sentence):
                     found.setdefault(term.lower(), f"- **{term}**: {sentence}")
     terms = list(found.values())[:KEY_TERMS_MAX]
     return terms if len(terms) >= KEY_TERMS_MIN else []
 
 
-def _defined_term(sentence: str) -> str | None:
+def defined_term(sentence: str) -> str | None:
+    """The term that a sentence defines, without marks of emphasis; None if it defines none."""
     match = _DEFINED.match(sentence)
     if match is None:
         return None

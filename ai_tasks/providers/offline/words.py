@@ -16,7 +16,7 @@ STOPWORDS = frozenset(
     """.split()
 )
 # Words of a request, not of what it is about.
-_ASKING = frozenset("explain explanation describe example examples code program write show please introduction".split())
+ASKING = frozenset("explain explanation describe example examples code program write show please introduction".split())
 
 
 def key_words(text: str) -> list[str]:
@@ -27,7 +27,7 @@ def key_words(text: str) -> list[str]:
 def search_terms(text: str, *, limit: int) -> list[str]:
     """The words to look for when asked about ``text``: distinct, in order, never none while there is any word."""
     words = list(dict.fromkeys(_WORD.findall(text.lower())))
-    telling = [word for word in words if len(word) > 1 and word not in STOPWORDS and word not in _ASKING]
+    telling = [word for word in words if len(word) > 1 and word not in STOPWORDS and word not in ASKING]
     return (telling or words)[:limit]
 
 

@@ -6,11 +6,13 @@ bounds what per-read time-outs cannot (a server that sends a byte now and then).
 connection. Answers are measured as they come, before anybody parses them.
 """
 
+import math
 import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import httpcore2
@@ -20,27 +22,36 @@ from ai_tasks.providers.base import Observer
 from ai_tasks.providers.errors import UnusableAnswer
 
 POLL_SECONDS = 0.5
-MAX_DOCUMENT_BYTES = 1_000_000
-MAX_LINE_BYTES = 1_000_000
 MAX_STREAM_BYTES = 32_000_000
 """Each event of a stream wraps a few characters in hundreds of bytes."""
 MAX_ERROR_BYTES = 64_000
 
-_observer: ContextVar[Observer] = ContextVar("observer")
+
+@dataclass(slots=True)
+class Watch:
+    """Who watches this thread's requests. ``patience``: how many seconds a read may take, if less than usual."""
+
+    observer: Observer
+    patience: float = math.inf
+
+
+_watch: ContextVar[Watch] = ContextVar("watch")
 
 
 @contextmanager
-def observed_by(observer: Observer) -> Iterator[None]:
+def observed_by(observer: Observer) -> Iterator[Watch]:
     """Requests that this thread makes inside are watched by ``observer``: ``WatchedTransport`` sends no others."""
-    token = _observer.set(observer)
+    watch = Watch(observer)
+    token = _watch.set(watch)
     try:
-        yield
+        yield watch
     finally:
-        _observer.reset(token)
+        _watch.reset(token)
 
 
 def _seconds_left(timeout: float | None) -> float:
-    left = _observer.get().deadline - time.monotonic()
+    watch = _watch.get()
+    left = min(watch.observer.deadline - time.monotonic(), watch.patience)
     return left if timeout is None else min(left, timeout)
 
 
@@ -53,7 +64,7 @@ class _PollingStream(httpcore2.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         give_up_at = time.monotonic() + _seconds_left(timeout)
         while True:
-            _observer.get().check()
+            _watch.get().observer.check()
             left = give_up_at - time.monotonic()
             if left <= 0:
                 raise httpcore2.ReadTimeout
@@ -86,7 +97,7 @@ class _PollingBackend(httpcore2.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        _observer.get().check()
+        _watch.get().observer.check()
         left = _seconds_left(timeout)
         if left <= 0:
             raise httpcore2.ConnectTimeout
@@ -95,9 +106,11 @@ class _PollingBackend(httpcore2.SyncBackend):
 
 @contextmanager
 def _httpx_errors() -> Iterator[None]:
-    """The SDK knows the exceptions of httpx, the connection pool raises those of httpcore."""
+    """Clients of httpx2 know its exceptions, the connection pool raises those of httpcore2."""
     try:
         yield
+    except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
+        raise httpx2.ConnectError(str(error)) from error  # nothing was sent
     except httpcore2.TimeoutException as error:
         raise httpx2.TimeoutException(str(error)) from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
@@ -105,29 +118,22 @@ def _httpx_errors() -> Iterator[None]:
 
 
 class _MeasuredBody(httpx2.SyncByteStream):
-    """An answer's bytes, no more than one may reasonably have. An error document is cut off: only its status counts."""
+    """An answer's bytes, no more than one may reasonably have. An error is cut off: its beginning tells all."""
 
-    def __init__(self, response: httpcore2.Response, *, is_error: bool, is_stream: bool) -> None:
+    def __init__(self, response: httpcore2.Response, *, is_error: bool) -> None:
         self._response = response
         self._is_error = is_error
-        self._is_stream = is_stream
 
     def __iter__(self) -> Iterator[bytes]:
-        total = line = 0
+        total = 0
         with _httpx_errors():
             for chunk in self._response.iter_stream():
                 total += len(chunk)
-                line = len(chunk) - chunk.rfind(b"\n") - 1 if b"\n" in chunk else line + len(chunk)
                 if self._is_error and total > MAX_ERROR_BYTES:
                     return
-                if not self._is_error:
-                    self._check_size(total, line)
+                if total > MAX_STREAM_BYTES:
+                    raise UnusableAnswer("answer_too_large", "The AI provider's answer is too large.")
                 yield chunk
-
-    def _check_size(self, total: int, line: int) -> None:
-        limit = MAX_STREAM_BYTES if self._is_stream else MAX_DOCUMENT_BYTES
-        if total > limit or line > MAX_LINE_BYTES:
-            raise UnusableAnswer("answer_too_large", "The AI provider's answer is too large.")
 
     def close(self) -> None:
         self._response.close()
@@ -140,7 +146,7 @@ class WatchedTransport(httpx2.BaseTransport):
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpx2.create_ssl_context(trust_env=False),
             max_connections=max_connections,
-            # The SDK hangs up at a stream's end without reading its last bytes: there is nothing to be kept.
+            # We hang up at an answer's end without reading its last bytes: there is nothing to be kept.
             max_keepalive_connections=0,
             network_backend=_PollingBackend(),
         )
@@ -166,11 +172,7 @@ class WatchedTransport(httpx2.BaseTransport):
         if headers.get("content-encoding", "identity") != "identity":
             response.close()  # nobody asked for it, and a few bytes may unpack to gigabytes
             raise UnusableAnswer("answer_unreadable", "The AI provider's answer cannot be read.")
-        body = _MeasuredBody(
-            response,
-            is_error=response.status >= 300,
-            is_stream=headers.get("content-type", "").startswith("text/event-stream"),
-        )
+        body = _MeasuredBody(response, is_error=response.status >= 300)
         return httpx2.Response(response.status, headers=headers, stream=body, extensions=response.extensions)
 
     def close(self) -> None:

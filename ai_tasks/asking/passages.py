@@ -1,0 +1,272 @@
+"""The passages of a student's notes that a question is about: found by the search of the notes, whole or in one piece.
+
+Everything is bounded: the words that are looked for, the topics that are compared, the text that is read, what a model
+is told.
+"""
+
+import math
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
+
+from django.contrib.postgres.search import SearchRank
+from django.db.models import Case, F, Q, QuerySet, Value, When
+
+from ai_tasks.providers.offline.words import ASKING, STOPWORDS
+from notes.blocks.splitting import Kind
+from notes.blocks.stored import Block, decode
+from notes.models import Chapter, Note, Topic
+from notes.querysets import Concatenation
+from notes.search.conditions import AnyOf, InIndex, Query
+from notes.search.query import tsquery_of
+from notes.search.words import chunks_in, lexemes_of, stems, words_in
+from notes.services import get_blocks
+
+TERMS_MAX = 12
+COMPARED_MAX = 500
+"""How many topics with one of the words are compared: the newest."""
+RANKED_MAX = 100
+TITLES_MAX = 20
+TOPICS_MAX = 20
+TEXT_READ_MAX = 400_000
+"""In characters, of all topics that are read for one question."""
+PASSAGES_MAX = 20
+PASSAGES_MAX_BYTES = 24_000
+PASSAGE_MAX = 3_000
+"""In characters. Of a longer block a model is told the part around the first word of the question."""
+BEFORE_WORD = 500
+CONTEXT_WEIGHT = 0.5
+"""What a word counts that stands in the titles above a block only."""
+
+
+class Term(NamedTuple):
+    """A word of a question: what finds it in the index, and the forms in which a text has it."""
+
+    tsquery: str
+    forms: frozenset[str]
+    is_pair: bool = False
+    """Whether it is a pair of characters of a script without spaces, of which many are no words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which notes are asked: those named, and those with one of the tags; all of the user's without either."""
+
+    user_id: int
+    note_ids: tuple[int, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def topics(self) -> QuerySet[Topic]:
+        """The topics in scope; never those in the trash."""
+        topics = Topic.objects.owned_by(self.user_id)
+        if not self.note_ids and not self.tags:
+            return topics
+        return topics.filter(Q(chapter__note__in=self.note_ids) | Q(chapter__note__tags__overlap=list(self.tags)))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A block, and where it stands."""
+
+    block: Block
+    topic_id: int
+    note_id: int
+    titles: tuple[str, ...]
+    """Of the note, the chapter and the topic."""
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What a model is told of a block: its text, or a part of it as it stands there."""
+
+    place: Place
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``passages`` are those to ask a model about, the best first; ``places`` are all blocks that were read."""
+
+    scope: Scope
+    terms: list[Term] = field(default_factory=list)
+    passages: list[Passage] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+
+def find_passages(question: str, scope: Scope) -> Found:
+    """What the notes in scope say about a question.
+
+    Two queries, and one short transaction for each topic that has no blocks yet.
+    """
+    terms = question_terms(question, user_id=scope.user_id)
+    if not terms:
+        return Found(scope)
+    places = list(read_places(_best_topics(terms, scope), user_id=scope.user_id))
+    return Found(scope, terms, _best_passages(terms, places), places)
+
+
+def question_terms(question: str, *, user_id: int) -> list[Term]:
+    """The words of a question that tell what it is about, at most ``TERMS_MAX``, each once."""
+    text = unicodedata.normalize("NFC", question)
+    found: dict[str, tuple[str, frozenset[str], bool]] = {}
+    for word, start, end in words_in(text):
+        if word.is_dense:
+            # Of a script without spaces a whole sentence is one word: each pair of characters is looked for.
+            found |= {unit: (unit, frozenset([unit]), True) for unit in word.units[:-1] or word.units}
+        else:
+            forms = frozenset([*word.units, *stems(list(word.units)), *filter(None, [word.other])])
+            found.setdefault(" ".join(word.units) + word.other, (text[start:end], forms, False))
+    named = {name: each for name, each in found.items() if name not in STOPWORDS and name not in ASKING}
+    telling = {name: each for name, each in named.items() if len(name) > 1} or named
+    terms = [
+        Term(tsquery, forms, is_pair)
+        for written, forms, is_pair in telling.values()
+        if (tsquery := tsquery_of(written, user_id=user_id))
+    ]
+    return terms[:TERMS_MAX]
+
+
+def enough_of(terms: Sequence[Term]) -> int:
+    """How many of the words must be found: half of them, of pairs a third. Less is chance."""
+    pairs = sum(term.is_pair for term in terms)
+    return max(1, (len(terms) - pairs + 1) // 2 + pairs // 3)
+
+
+def _best_topics(terms: Sequence[Term], scope: Scope) -> QuerySet[Topic, Any]:
+    """The topics that have most of the words, themselves or in the titles above them, the best first.
+
+    Ranked are those that the index names for the rarest words: one query. It is not part of the ranking query, as
+    PostgreSQL may then rank the topics of all users first.
+    """
+    queries = [term.tsquery for term in terms]
+    context = Concatenation(F("words"), F("chapter__words"), F("chapter__note__words"))
+    words_found = reduce(add, (Case(When(Q(InIndex(context, Query(query))), then=1), default=0) for query in queries))
+    return (
+        Topic.objects.owned_by(scope.user_id)
+        .filter(pk__in=_most_promising(queries, scope))
+        .exclude(explanation="")
+        .annotate(words_found=words_found, rank=SearchRank(context, AnyOf(queries)))
+        .filter(words_found__gte=enough_of(terms))
+        .order_by("-words_found", "-rank", "-pk")[:TOPICS_MAX]
+    )
+
+
+def _most_promising(queries: Sequence[str], scope: Scope) -> list[int]:
+    """The ids of the topics with the most and the rarest of the words, as far as the index names them."""
+    any_word = AnyOf(queries)
+    notes = Note.objects.owned_by(scope.user_id).live().filter(_in_index(any_word)).order_by("-updated_at", "-pk")
+    chapters = Chapter.objects.owned_by(scope.user_id).filter(_in_index(any_word)).order_by("-pk")
+    conditions = [
+        reduce(Q.__and__, (_in_index(Query(query)) for query in queries)),
+        Q(chapter__note__in=notes.values("pk")[:TITLES_MAX]),
+        Q(chapter__in=chapters.values("pk")[:TITLES_MAX]),
+        *(_in_index(Query(query)) for query in queries),
+    ]
+    parts = [
+        scope.topics()
+        .filter(condition)
+        .order_by("-chapter__note__updated_at", "-pk")
+        .values_list("pk", Value(number))[:COMPARED_MAX]
+        for number, condition in enumerate(conditions)
+    ]
+    having = dict[int, set[int]]()
+    for pk, number in parts[0].union(*parts[1:], all=True):
+        having.setdefault(pk, set()).add(number)
+    common = Counter(number for numbers in having.values() for number in numbers)
+    worth = {pk: sum(math.log1p(len(having) / common[number]) for number in found) for pk, found in having.items()}
+    return sorted(worth, key=lambda pk: (-worth[pk], -pk))[:RANKED_MAX]
+
+
+def _in_index(query: Query | AnyOf) -> Q:
+    return Q(InIndex(F("words"), query))
+
+
+def topics_with_words(words: Iterable[str], scope: Scope, *, at_most: int) -> QuerySet[Topic, Any] | None:
+    """The newest topics in scope that have every one of the words; None if no word can be looked for."""
+    queries = [query for word in words if (query := tsquery_of(word, user_id=scope.user_id))]
+    if not queries:
+        return None
+    every_word = reduce(Q.__and__, (_in_index(Query(query)) for query in queries))
+    return scope.topics().filter(every_word).order_by("-chapter__note__updated_at", "-pk")[:at_most]
+
+
+def read_places(topics: QuerySet[Topic, Any], *, user_id: int) -> Iterator[Place]:
+    """The blocks of topics, in their order. Topics that have none yet get them now."""
+    rows = topics.values_list(
+        "pk", "explanation", "blocks", "chapter__note_id", "chapter__note__title", "chapter__title", "title"
+    )
+    room = TEXT_READ_MAX
+    for topic_id, text, stored, note_id, *titles in rows:
+        room -= len(text)
+        if room < 0:
+            return
+        blocks = decode(stored, text)
+        if blocks is None:
+            try:
+                blocks = get_blocks(user_id=user_id, topic_id=topic_id).blocks
+            except Topic.DoesNotExist:  # deleted just now
+                continue
+        heading = ""
+        for block in blocks:
+            yield Place(block, topic_id, note_id, tuple(titles), heading)
+            if block.kind is Kind.HEADING:
+                heading = block.text.strip().strip("#").strip()
+
+
+def _best_passages(terms: Sequence[Term], places: Sequence[Place]) -> list[Passage]:
+    """The blocks that have most of the words, of those that have enough of them together with the titles above them."""
+    own = [_terms_in(place.block.text, terms) for place in places]
+    having = Counter(number for found in own for number in found)
+    weights = [math.log1p(len(places) / (1 + having[number])) for number in range(len(terms))]
+    above: dict[tuple[str, ...], frozenset[int]] = {}
+    scored: list[tuple[float, int]] = []
+    for index, (place, found) in enumerate(zip(places, own, strict=True)):
+        if place.block.kind is Kind.HEADING:
+            continue
+        titles = (*place.titles, place.heading)
+        if titles not in above:
+            above[titles] = _terms_in("\n".join(titles), terms)
+        around = above[titles] - found
+        if len(found) + len(around) >= enough_of(terms):
+            score = sum(weights[number] for number in found)
+            score += CONTEXT_WEIGHT * sum(weights[number] for number in around)
+            scored.append((-score, index))
+    passages: list[Passage] = []
+    room = PASSAGES_MAX_BYTES
+    for _, index in sorted(scored):
+        text = _part_of(places[index].block.text, terms)
+        room -= len(text.encode())
+        if room < 0 or len(passages) == PASSAGES_MAX:
+            break
+        passages.append(Passage(places[index], text))
+    return passages
+
+
+def _terms_in(text: str, terms: Sequence[Term]) -> frozenset[int]:
+    """Which of the terms a text has, by their numbers."""
+    chunks = set(chunks_in(unicodedata.normalize("NFC", text)))
+    words = {lexeme for chunk in chunks for _, lexeme in lexemes_of(chunk).placed}
+    words.update(stems(list(words)))
+    return frozenset(number for number, term in enumerate(terms) if not words.isdisjoint(term.forms))
+
+
+def terms_in(text: str, terms: Sequence[Term]) -> int:
+    """How many of the terms a text has."""
+    return len(_terms_in(text, terms))
+
+
+def _part_of(text: str, terms: Sequence[Term]) -> str:
+    """The text, or of a long one the part around the first of the words."""
+    if len(text) <= PASSAGE_MAX:
+        return text
+    first = next(
+        (at for word, at, _ in words_in(text) if any(not each.forms.isdisjoint(word.units) for each in terms)), 0
+    )
+    start = max(0, first - BEFORE_WORD)
+    start = text.rfind(" ", max(0, start - BEFORE_WORD), start) + 1 or start  # rather not within a word
+    return text[start : start + PASSAGE_MAX]

@@ -1,0 +1,169 @@
+"""Judging an answer by its quotes. What is checked is that a quote stands in the notes, not that it proves anything."""
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Literal, NamedTuple, TypedDict
+
+from django.db.models import Q
+
+from ai_tasks.asking.finding import SPAN_MAX, Haystack, Quote, Span
+from ai_tasks.asking.passages import Found, Place, read_places, topics_with_words
+from notes.blocks.stored import ID_LENGTH
+from notes.search.words import words_in
+
+SENTENCES_MAX = 40
+QUOTES_MAX = 100
+"""Of one answer. What a model writes beyond is left out."""
+SEARCH_WORDS_MAX = 6
+SEARCH_TOPICS_MAX = 20
+"""How many topics are read for a quote that stands in nothing that was read for the question."""
+SEARCH_SECONDS = 10.0
+"""For how long such quotes of one answer are looked for. Among 9,000 topics one takes up to half a second."""
+
+_BLOCK_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}\Z")
+
+Verdict = Literal["supported", "misquoted", "unsupported"]
+State = Literal["current", "changed", "gone"]
+
+
+class QuoteShown(TypedDict):
+    """The words of a block that a sentence rests on; ``start`` and ``end`` are half-open, in code points of its text.
+
+    ``hash`` is that of the block when it was quoted. It is kept with the answer, and not shown.
+    """
+
+    note_id: int
+    topic_id: int
+    block_id: str
+    start: int
+    end: int
+    text: str
+    hash: str
+    state: State
+
+
+class Sentence(TypedDict):
+    """A sentence of an answer, and the quotes that stand: only these are shown."""
+
+    text: str
+    verdict: Verdict
+    quotes: list[QuoteShown]
+
+
+class Named(NamedTuple):
+    """A quote as a model names it."""
+
+    block_id: str
+    quote: Quote
+
+
+def judge(sentences: Sequence[tuple[str, list[Named]]], found: Found) -> list[Sentence]:
+    """The sentences with their verdicts.
+
+    A sentence is ``supported`` if it names at least one quote and each of them stands in a block of the scope, be it
+    under another id; ``misquoted`` if one does not; ``unsupported`` if it names none.
+    """
+    judged: list[Sentence] = []
+    sentences = _bounded(sentences)
+    find = Finder(found, (each for _, named in sentences for each in named))
+    for text, named in sentences:
+        quotes = [find(each) for each in named]
+        standing: list[QuoteShown] = []
+        for quote in quotes:
+            if quote is not None and quote not in standing:
+                standing.append(quote)
+        verdict: Verdict = "unsupported" if not named else "misquoted" if None in quotes else "supported"
+        judged.append({"text": text, "verdict": verdict, "quotes": standing})
+    return judged
+
+
+def _bounded(sentences: Sequence[tuple[str, list[Named]]]) -> list[tuple[str, list[Named]]]:
+    """Those with a text, as long as there is room for them and their quotes."""
+    kept: list[tuple[str, list[Named]]] = []
+    room = QUOTES_MAX
+    for text, named in sentences:
+        room -= len(named)
+        if room < 0 or len(kept) == SENTENCES_MAX:
+            break
+        if text:
+            kept.append((text, named))
+    return kept
+
+
+def shown_quote(place: Place, span: Span) -> QuoteShown:
+    return {
+        "note_id": place.note_id,
+        "topic_id": place.topic_id,
+        "block_id": place.block.id,
+        "start": span.start,
+        "end": span.end,
+        "text": place.block.text[span.start : span.end],
+        "hash": place.block.hash,
+        "state": "current",
+    }
+
+
+class Finder:
+    """Finds quotes in a scope: in the block that is named, in those read for the question, in all others."""
+
+    def __init__(self, found: Found, named: Iterable[Named]) -> None:
+        told = [passage.place for passage in found.passages]
+        ids = {place.block.id for place in told}
+        self._scope = found.scope
+        self._prepared = [_prepared(place) for place in [*told, *(p for p in found.places if p.block.id not in ids)]]
+        self._by_id = {place.block.id: (place, haystack) for place, haystack in self._prepared}
+        self._search_until = time.monotonic() + SEARCH_SECONDS
+        self._read_unread({each.block_id for each in named})
+
+    def __call__(self, named: Named) -> QuoteShown | None:
+        """The quote as the notes have it; None if it stands in no block of the scope, or is too short."""
+        if named.quote.folded is None and named.quote.exact is None:
+            return None
+        if named.block_id in self._by_id:
+            place, haystack = self._by_id[named.block_id]
+            if span := haystack.find(named.quote):
+                return shown_quote(place, span)
+        return _first(self._prepared, named.quote) or self._search(named.quote)
+
+    def _read_unread(self, block_ids: set[str]) -> None:
+        """Read blocks of the scope that an answer names though its model was not told of them."""
+        unread = sorted(block_id for block_id in block_ids - self._by_id.keys() if _BLOCK_ID.match(block_id))
+        if not unread:
+            return
+        naming = reduce(Q.__or__, (Q(blocks__contains=block_id) for block_id in unread[:QUOTES_MAX]))
+        for place in read_places(self._scope.topics().filter(naming)[:QUOTES_MAX], user_id=self._scope.user_id):
+            self._by_id[place.block.id] = _prepared(place)
+
+    def _search(self, quote: Quote) -> QuoteShown | None:
+        """Look in all notes of the scope, by the words of the quote, as long as there is time for one answer."""
+        for words in _search_words(quote):
+            if time.monotonic() > self._search_until:
+                return None
+            topics = topics_with_words(words, self._scope, at_most=SEARCH_TOPICS_MAX)
+            if topics is not None:
+                places = read_places(topics, user_id=self._scope.user_id)
+                if shown := _first(map(_prepared, places), quote):
+                    return shown
+        return None
+
+
+def _prepared(place: Place) -> tuple[Place, Haystack]:
+    return place, Haystack(place.block.text, kind=place.block.kind)
+
+
+def _first(prepared: Iterable[tuple[Place, Haystack]], quote: Quote) -> QuoteShown | None:
+    for place, haystack in prepared:
+        if span := haystack.find(quote):
+            return shown_quote(place, span)
+    return None
+
+
+def _search_words(quote: Quote) -> list[list[str]]:
+    """The words of a quote by which to look for it. Its first and its last may be parts of words: then without them."""
+    text = (quote.folded or quote.exact or "")[:SPAN_MAX]
+    found = [text[start:end] for _, start, end in words_in(text)]
+    tries = [found, found[1:-1]] if len(found) > 2 else [found, found[:-1], found[1:]]
+    longest = (sorted(dict.fromkeys(words), key=len, reverse=True)[:SEARCH_WORDS_MAX] for words in tries if words)
+    return [list(words) for words in dict.fromkeys(map(tuple, longest))]

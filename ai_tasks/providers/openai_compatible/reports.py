@@ -1,0 +1,98 @@
+"""What a server says about a failure, in whichever shape: gathered, not yet judged.
+
+In use are ``{"error": {"message", "type", "code", "param"}}``, ``{"error": "…"}``, ``{"detail": [{"loc", "msg"}]}``,
+``{"detail": "…"}``, ``{"message": {"detail": …}}``, ``{"object": "error", "message", "code"}``, lists of these, plain
+text and the HTML of a proxy. So everything that a document says is taken together, wherever in it it stands.
+"""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from ai_tasks.providers.openai_compatible.retry_after import wait_of
+
+_MAX_NODES = 300
+_MAX_TEXT = 2000
+_CODES = frozenset({"code", "type", "status", "reason", "error_code", "error_type", "name", "error"})
+_PLACES = frozenset({"param", "loc", "parameter", "field"})
+_ECHOES = frozenset({"input", "ctx", "url", "messages", "request", "request_id", "traceback"})
+"""Where servers repeat what they were sent, or say nothing about the failure."""
+
+
+@dataclass(slots=True)
+class Report:
+    """``status``: of HTTP, or where the failure came inside an answer, the one that it names; None if none.
+
+    ``codes`` are names of failures in lower case; ``places`` what names the parameter at fault; ``text`` the rest.
+    """
+
+    status: int | None = None
+    codes: set[str] = field(default_factory=set)
+    places: list[str] = field(default_factory=list)
+    text: str = ""
+    is_html: bool = False
+    retry_after: float | None = None
+
+    @property
+    def for_the_log(self) -> str:
+        """Names of failures only: what vendors write may repeat the key, or the user."""
+        return f"{self.status} ({', '.join(repr(code[:50]) for code in sorted(self.codes)[:5])})"
+
+
+def report_of(response: httpx2.Response, body: bytes) -> Report:
+    """What an answer with an error status says."""
+    text = body.decode(errors="replace").lstrip("\ufeff").strip()
+    report = Report(status=response.status_code, retry_after=wait_of(response.headers))
+    try:
+        _gather(json.loads(text), report)
+    except (ValueError, RecursionError):
+        report.is_html = text.startswith("<") or "html" in response.headers.get("content-type", "").lower()
+        report.text = text[:_MAX_TEXT]
+    return report
+
+
+def report_in(document: Any, headers: httpx2.Headers) -> Report:
+    """What an error says that stands in place of an answer, or in the middle of one."""
+    report = Report(retry_after=wait_of(headers))
+    _gather(document, report)
+    return report
+
+
+def _gather(document: Any, report: Report) -> None:
+    texts: list[str] = []
+    nodes: deque[tuple[str, Any]] = deque([("", document)])
+    for _ in range(_MAX_NODES):
+        if not nodes:
+            break
+        key, node = nodes.popleft()
+        match node:
+            case dict():
+                nodes.extend((str(name).lower(), value) for name, value in node.items() if name not in _ECHOES)
+            case list():
+                nodes.extend((key, each) for each in node)
+            case bool() | None:
+                pass
+            case int():
+                if key in _CODES and report.status is None and 400 <= node < 600:
+                    report.status = node
+                elif key not in _CODES:
+                    texts.append(f"{key} {node}")
+            case str():
+                _gather_text(key, node[:_MAX_TEXT], report, texts)
+    report.text = "\n".join(texts)[:_MAX_TEXT]
+
+
+def _gather_text(key: str, text: str, report: Report, texts: list[str]) -> None:
+    if key in _CODES and " " not in text.strip():
+        report.codes.add(text.strip().lower())
+        if text.isdigit() and report.status is None and 400 <= int(text[:9]) < 600:
+            report.status = int(text)
+    if key in _PLACES:
+        report.places.append(text)
+    elif key == "retrydelay":
+        texts.append(f"retry in {text}")
+    else:
+        texts.append(text)

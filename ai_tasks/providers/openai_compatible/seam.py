@@ -1,0 +1,29 @@
+"""An answer that was cut, and its continuation, joined."""
+
+MAX_OVERLAP = 2000
+MIN_OVERLAP = 12
+"""Fewer equal characters than these are chance."""
+
+
+def joined(text: str, rest: str) -> tuple[str, str]:
+    """The whole, and what it adds to ``text``: models repeat the last words, or all of it, though told not to."""
+    if len(text) >= MIN_OVERLAP and rest.startswith(text):
+        addition = rest[len(text) :]
+        return text + addition, addition
+    # The longest end of the text that the rest begins with, in one pass (the failure function of Knuth, Morris, Pratt).
+    head, tail = rest[:MAX_OVERLAP], text[-MAX_OVERLAP:]
+    fallback = [0] * len(head)
+    length = 0
+    for index in range(1, len(head)):
+        while length and head[index] != head[length]:
+            length = fallback[length - 1]
+        length += head[index] == head[length]
+        fallback[index] = length
+    length = 0
+    for character in tail:
+        while length and (length == len(head) or character != head[length]):
+            length = fallback[length - 1]
+        if head:
+            length += character == head[length]
+    addition = rest[length:] if length >= MIN_OVERLAP else rest
+    return text + addition, addition

@@ -1,0 +1,7 @@
+"""The API of AI tasks and proposals."""
+
+from ai_tasks.views.events import TaskEventsView
+from ai_tasks.views.proposals import ProposalViewSet
+from ai_tasks.views.tasks import AITaskViewSet, RequestTypesView, UsageView
+
+__all__ = ["AITaskViewSet", "ProposalViewSet", "RequestTypesView", "TaskEventsView", "UsageView"]

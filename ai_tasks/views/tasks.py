@@ -1,0 +1,170 @@
+"""AI tasks of the signed-in user."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ai_tasks import ledger, reads
+from ai_tasks.models import AITask
+from ai_tasks.serializers import (
+    AcceptedTaskSerializer,
+    RequestTypeSerializer,
+    SubmissionSerializer,
+    TaskFilterSerializer,
+    TaskListSerializer,
+    TaskSerializer,
+    UsageSerializer,
+    request_types,
+)
+from utils.http.errors import NotFound
+from utils.http.idempotency import IDEMPOTENCY_KEY, idempotent
+from utils.http.query import names_of
+from utils.http.rendering import Rendered, render
+from utils.http.requests import read_body, read_query, user_id_of
+from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, cached_page
+from utils.query_optimization import QueryOptimizer
+
+POLL_AFTER_SECONDS = "1"
+LOCATION = OpenApiParameter(
+    "Location", str, OpenApiParameter.HEADER, response=[200, 202], description="Where the task is, as a relative link."
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After", int, OpenApiParameter.HEADER, response=[202], description="Seconds until a first poll is worth it."
+)
+
+
+def render_task(request: HttpRequest, user_id: int, pk: UUID) -> Rendered:
+    return render(reads.detail(pk, user_id=user_id))
+
+
+class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSet):
+    """Ask AI, watch the answer come, and find it again."""
+
+    lookup_value_converter = "uuid"
+    serializer_class = TaskListSerializer
+    errors = {
+        "create": (NotFound, ledger.UnknownRequestType, ledger.AILimitReached, ledger.AIBudgetReached),
+        "cancel": (ledger.TaskFinished,),
+        "retry": (ledger.TaskUnfinished, ledger.AILimitReached, ledger.AIBudgetReached),
+    }
+    query_parameters = {"list": names_of(TaskFilterSerializer, paginated=True)}
+    read_specs = {"retrieve": ReadSpec(renderer=render_task, scopes=("poll",))}
+
+    def get_queryset(self) -> QuerySet[AITask]:
+        filters = read_query(TaskFilterSerializer, self.request.query_params)
+        return QueryOptimizer.get_tasks_for_list(self.request.user, filters)
+
+    @extend_schema(operation_id="listTasks", parameters=[TaskFilterSerializer])
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """List AI tasks.
+
+        Without their answers, the newest first.
+        """
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="createTask",
+        request=SubmissionSerializer,
+        responses={
+            202: OpenApiResponse(AcceptedTaskSerializer, "Accepted: a worker will answer."),
+            200: OpenApiResponse(AcceptedTaskSerializer, "An equal request is under way, or was answered lately."),
+        },
+        parameters=[IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER],
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Ask AI.
+
+        The task is stored before the answer comes, and will reach an end: `succeeded`, `failed` or `cancelled`. Without
+        an `Idempotency-Key` an equal request that is under way answers with that task, and one that was answered within
+        the hour with a finished task of its own (`cached`).
+        """
+        body = read_body(SubmissionSerializer, request)
+        submission = ledger.submit(
+            user_id=user_id_of(request), may_coalesce="Idempotency-Key" not in request.headers, **body
+        )
+        return _accepted(submission.task, is_new=submission.outcome == "created")
+
+    @extend_schema(operation_id="getTask", responses=TaskSerializer)
+    @cached_page
+    def retrieve(self, request: Request, pk: UUID) -> Rendered:
+        """Show an AI task.
+
+        Its progress, and in the end its `result` or its `error`. Made for polling: send the `ETag` back as
+        `If-None-Match`, and an unchanged task is a 304. Polls have a limit of their own and count against no other.
+        """
+        return render_task(request._request, user_id_of(request), pk)
+
+    @extend_schema(operation_id="cancelTask", request=None, responses={202: TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: UUID) -> Response:
+        """Cancel an AI task.
+
+        A waiting task is `cancelled` at once. A running one is `cancelling` until its worker has hung up on the model.
+        """
+        task = ledger.cancel(task_id=pk, user_id=user_id_of(request))
+        return Response(TaskSerializer(task).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        operation_id="retryTask",
+        request=None,
+        responses={202: AcceptedTaskSerializer},
+        parameters=[IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER],
+    )
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def retry(self, request: Request, pk: UUID) -> Response:
+        """Ask AI again.
+
+        Makes a new task of one that has ended, which it names in `retry_of`. The model is asked again, past stored
+        answers.
+        """
+        return _accepted(ledger.retry(task_id=pk, user_id=user_id_of(request)), is_new=True)
+
+
+def _accepted(task: AITask, *, is_new: bool) -> Response:
+    headers = {"Location": reads.links_of(task.pk)["self"]}
+    if is_new:
+        headers["Retry-After"] = POLL_AFTER_SECONDS
+    return Response(
+        reads.accepted(task),
+        status=status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK,
+        headers=headers,
+    )
+
+
+class RequestTypesView(APIView):
+    """What can be asked of AI."""
+
+    @extend_schema(operation_id="listRequestTypes", responses=RequestTypeSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List what can be asked of AI.
+
+        Each request type, the field of a topic that its answer may be written to, the JSON Schema of its
+        `request_data`, and the model that answers.
+        """
+        return Response(request_types())
+
+
+class UsageView(APIView):
+    """What the user had of AI today, and what is left this hour."""
+
+    @extend_schema(operation_id="getUsage", responses=UsageSerializer)
+    def get(self, request: Request) -> Response:
+        """Show your use of AI.
+
+        Tasks, tokens and money today (UTC), for each request type as well, and what is left of the hour's limit and of
+        the day's budget.
+        """
+        usage = QueryOptimizer.get_usage_today(request.user)
+        left = ledger.requests_left(user_id_of(request))
+        usage["requests_left_this_hour"], usage["next_request_at"] = left or (None, None)
+        return Response(UsageSerializer(usage).data)
