@@ -6,7 +6,7 @@ from utils.admin import ReadOnlyAdmin
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
-    """To look at only: the live inbox would not hear of a change, and bring a deleted row back."""
+    """Read-only: the live inbox in Redis would not see a change, and would restore a deleted row."""
 
     list_display = ["title", "user", "type", "created_at", "notified_at", "read_at"]
     list_filter = ["type"]

@@ -1,4 +1,4 @@
-"""A notification outside the database: what the inbox holds, the outbox carries and the API shows."""
+"""A notification outside the database: as it is in the inbox, in the outbox and in the API."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,14 +8,14 @@ from uuid import UUID
 import orjson
 
 from notifications.models import Notification
-from utils.json import dumps
+from utils.http.json import dumps
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
 class InvalidEntry(ValueError):
-    """These bytes are no notification."""
+    """The bytes are not a valid notification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class Entry:
 
     @classmethod
     def from_values(cls, *, created_at: str, **others: Any) -> Self:
-        """Of a row of ``utils.compiled_reads``, whose moment is text."""
+        """From a row of ``utils.database.compiled_queries``, whose timestamp is text."""
         return cls(created_at=datetime.fromisoformat(created_at), **others)
 
     @classmethod
     def from_body(cls, user_id: int, body: bytes) -> Self:
-        """Read what :meth:`body` wrote. Raises :class:`InvalidEntry`."""
+        """Parse the output of :meth:`body`. Raises :class:`InvalidEntry`."""
         try:
             fields = orjson.loads(body)
             return cls(
@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def score(self) -> int:
-        """The place in the inbox: microseconds since 1970, which Redis holds exactly."""
+        """The sort key in the inbox: microseconds since 1970, which a Redis score represents exactly."""
         return (self.created_at - _EPOCH) // _MICROSECOND
 
     def body(self) -> bytes:

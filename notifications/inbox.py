@@ -1,18 +1,19 @@
 """The live inbox of each user in Redis: unread notifications, newest first, at most ``CAPACITY``.
 
-An inbox is a hash of entries by id and a sorted set of their ids by time. The hash holds two fields more. The *marker*
-says that the inbox shows all that the table knows: until a time, and for one epoch of the page cache, so whatever makes
-pages unreachable makes inboxes incomplete. The *token* changes with every change of the inbox.
+An inbox is a hash of entries by id and a sorted set of their ids by time. The hash has two more fields. The
+*completeness marker* says that the inbox has all unread notifications of the table. It is valid until a deadline and
+for one epoch of the page cache, so a new epoch makes inboxes incomplete, too. The *token* changes with every change of
+the inbox.
 
-Without a marker a reader completes the inbox from the table, a moment after it has answered. :func:`merge_call` refuses
-if the token is another than before the table was read: somebody put or read an entry meanwhile, and what the table said
+Without a completeness marker a pending list is read from the table as well, and merged into the inbox. :func:`merge`
+refuses if the token has changed since the inbox was read: an entry was put or read meanwhile, and the data of the table
 may be out of date.
 
-A request that marks notifications as read takes the marker away before the first row changes. Until the inbox has
-followed it stands in the user's set of *readers*, with a deadline; while anybody stands there, nobody puts a marker. So
-if its process dies in between, the next pending list is made from the table.
+A request that marks notifications as read removes the completeness marker before the first row changes. Until the inbox
+is updated, too, the request has a *reader marker* with a deadline in the user's set of readers; while there is one,
+no completeness marker is set. So if its process dies in between, the next pending list is read from the table.
 
-Redis may evict either key of an inbox: their sizes then differ, and the inbox begins anew.
+Redis may evict either key of an inbox: their sizes then differ, and the inbox is emptied.
 
 Entries that have no row yet are also in the *outbox*, a stream that :func:`notifications.services.drain` writes to the
 table.
@@ -25,21 +26,21 @@ from typing import Any, cast
 from uuid import UUID
 
 from notifications.entries import Entry, InvalidEntry
-from utils.caching import debt, new_token
-from utils.redis import EPOCH_KEY, RedisUnavailable, channel, redis_guard
-from utils.redis_scripts import Script, ScriptCall, run_together
+from utils.admission.gate import Subject, state_key, version_key
+from utils.page_cache.invalidation import epoch_bump
+from utils.page_cache.keys import new_token
+from utils.redis.client import EPOCH_KEY, RedisUnavailable, redis_guard
+from utils.redis.scripts import Script, ScriptCall, run_surely
+from utils.streaming.user_events import APPEND_USER_EVENT, user_channel, user_events_key
 
 CAPACITY = 100
 INBOX_SECONDS = 24 * 3600
-MARKER_MILLISECONDS = 180 * 1000  # as long as a page: the longest that another process may show what has been read
+MARKER_MILLISECONDS = 180 * 1000  # as a page's TTL: the longest that another process may show a read notification
 READER_MILLISECONDS = 60 * 1000
 """Longer than any transaction: statements end after ``QUERY_TIMEOUT``."""
 
-USER_EVENTS_KEPT = 200
-USER_EVENTS_SECONDS = 3600
-
-# It has no TTL: it holds the only copy of what has no row yet, so it must not be evicted. Past its limit callers write
-# rows themselves.
+# The outbox has no TTL, so that it is not evicted: it has the only copy of entries without a row. When it is full,
+# callers write rows themselves.
 OUTBOX_KEY = "notifications:outbox"
 OUTBOX_LIMIT = 100_000
 
@@ -48,7 +49,7 @@ local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local function somebody_reads(readers)
+local function has_readers(readers)
   return redis.call('ZCOUNT', readers, now(), '+inf') > 0
 end
 local function remove(entries, order, id)
@@ -62,10 +63,11 @@ end
 
 _PUT = Script(
     _LIBRARY
+    + APPEND_USER_EVENT
     + """
 local entries, order, events, outbox = unpack(KEYS)
 local id, score, body, token, capacity, ttl = unpack(ARGV)
-local user, channel, events_kept, events_ttl, outbox_limit = unpack(ARGV, 7)
+local user, channel, outbox_limit = unpack(ARGV, 7)
 
 if tonumber(outbox_limit) > 0 then
   if redis.call('XLEN', outbox) >= tonumber(outbox_limit) then return 0 end
@@ -77,9 +79,7 @@ redis.call('HSET', entries, '@token', token)
 drop_oldest(entries, order, tonumber(capacity))
 redis.call('EXPIRE', entries, ttl)
 redis.call('EXPIRE', order, ttl)
-redis.call('XADD', events, 'MAXLEN', '~', events_kept, '*', 'event', 'notification', 'data', body)
-redis.call('EXPIRE', events, events_ttl)
-redis.call('PUBLISH', channel, '{"event":"notification","data":' .. body .. '}')
+append_user_event(events, channel, 'notification', body, '{"event":"notification","data":' .. body .. '}')
 return 1
 """
 )
@@ -87,8 +87,8 @@ return 1
 _READ = Script(
     _LIBRARY
     + """
-local entries, order, epoch_key = unpack(KEYS)
-local new_token, ttl = unpack(ARGV)
+local entries, order, epoch_key, state_key, version_key = unpack(KEYS)
+local new_token, ttl, claimed_version = unpack(ARGV)
 
 local token, marker = redis.call('HGET', entries, '@token'), redis.call('HGET', entries, '@marker')
 local fields = (token and 1 or 0) + (marker and 1 or 0)
@@ -96,7 +96,10 @@ if redis.call('HLEN', entries) - fields ~= redis.call('ZCARD', order) then
   redis.call('DEL', entries, order)
   token, marker = false, false
 end
-if not token then
+-- With a token that is not valid any more nothing is written: its user may have been deleted.
+local is_valid = state_key == '' or (redis.call('EXISTS', state_key) == 1
+  and tonumber(redis.call('GET', version_key) or 0) <= tonumber(claimed_version))
+if not token and is_valid then
   token = new_token
   redis.call('HSET', entries, '@token', token)
   redis.call('EXPIRE', entries, ttl)
@@ -109,7 +112,7 @@ for i, value in ipairs(redis.call('ZREVRANGE', order, 0, -1, 'WITHSCORES')) do
   if i % 2 == 1 then ids[#ids + 1] = value else scores[#scores + 1] = value end
 end
 if #ids > 0 then bodies = redis.call('HMGET', entries, unpack(ids)) end
-return {complete and 1 or 0, token, epoch, ids, scores, bodies}
+return {complete and 1 or 0, token or '', epoch, ids, scores, bodies}
 """
 )
 
@@ -120,7 +123,7 @@ _MERGE = Script(
 local entries, order, readers = unpack(KEYS)
 local token, epoch, marker_ms, ttl, capacity, drops = unpack(ARGV)
 
-if redis.call('HGET', entries, '@token') ~= token or somebody_reads(readers) then return 0 end
+if redis.call('HGET', entries, '@token') ~= token or has_readers(readers) then return 0 end
 for i = 7, 6 + drops do remove(entries, order, ARGV[i]) end
 for i = 7 + drops, #ARGV, 3 do
   redis.call('HSET', entries, ARGV[i], ARGV[i + 2])
@@ -134,7 +137,7 @@ return 1
 """
 )
 
-# After the fixed arguments: the ids, unless all are meant.
+# After the fixed arguments: the ids, unless all entries are read.
 _BEGIN_READING = Script(
     _LIBRARY
     + """
@@ -152,8 +155,8 @@ return {redis.call('HGET', entries, '@token') or '', marker, bodies}
 """
 )
 
-# After the fixed arguments: the ids. The marker comes back only if nobody else touched the inbox, and if it was not
-# full: behind a full one the table may have older unread rows.
+# After the fixed arguments: the ids. The completeness marker is restored only if the inbox was not changed by another
+# request, and if it was not full: when it is full, the table may have older unread rows.
 _END_READING = Script(
     _LIBRARY
     + """
@@ -165,7 +168,7 @@ local full = redis.call('ZCARD', order) >= tonumber(capacity)
 redis.call('ZREM', readers, reader)
 for i = 7, #ARGV do remove(entries, order, ARGV[i]) end
 redis.call('HSET', entries, '@token', new_token)
-if marker ~= '' and unchanged and not full and not somebody_reads(readers) then
+if marker ~= '' and unchanged and not full and not has_readers(readers) then
   redis.call('HSET', entries, '@marker', marker)
 else
   redis.call('HDEL', entries, '@marker')
@@ -174,8 +177,8 @@ redis.call('EXPIRE', entries, ttl)
 """
 )
 
-# Each new row's inbox is a key after the outbox. After the fixed arguments: the ids of the outbox's items, then of the
-# new rows. An inbox that has lost such an entry, by eviction or for being full, is not complete any more.
+# The keys after the outbox are the inboxes of the new rows. After the fixed arguments: the ids of the outbox's items,
+# then of the new rows. An inbox that has lost such an entry, by eviction or because it was full, becomes incomplete.
 _SETTLE = Script(
     """
 local outbox, new_token, items, taken = KEYS[1], ARGV[1], tonumber(ARGV[2]), 0
@@ -191,29 +194,29 @@ return taken
 )
 
 
-Kept = dict[str, tuple[int, bytes]]
-"""Entries as an inbox keeps them: by id, each with its score and its body."""
+InboxEntries = dict[str, tuple[int, bytes]]
+"""Entries as stored in an inbox: score and body by id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An inbox as it was: its entries, newest first. ``complete``: there are no others."""
+    """The state of an inbox: its entries, newest first. ``complete``: the table has no other unread ones."""
 
     complete: bool
     token: bytes
     epoch: bytes
-    entries: Kept
+    entries: InboxEntries
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """What the write-behind stream holds, not yet looked at."""
+    """An item of the outbox, not parsed yet."""
 
     id: bytes
     fields: dict[bytes, bytes]
 
     def entry(self) -> Entry:
-        """Raises ``InvalidEntry``."""
+        """Parse the item. Raises ``InvalidEntry``."""
         try:
             return Entry.from_body(int(self.fields[b"user_id"]), self.fields[b"body"])
         except (KeyError, ValueError) as error:
@@ -232,21 +235,11 @@ def readers_key(user_id: int) -> str:
     return f"inbox:{user_id}:readers"
 
 
-def user_events_key(user_id: int) -> str:
-    """The capped stream of what a user's open pages are told: ``event`` and ``data`` (JSON) of each."""
-    return f"events:user:{user_id}"
-
-
-def user_channel(user_id: int) -> str:
-    """Where new events of the user's stream are announced."""
-    return channel(f"user:{user_id}")
-
-
 def put(entry: Entry, *, has_row: bool) -> bool:
-    """Put an entry into its user's inbox and tell the user's open pages; one that is there already changes nothing.
+    """Put an entry into its user's inbox and publish it to the user's event stream, unless it is there already.
 
-    Without a row it goes into the outbox as well; False if that is full, and nothing was done.
-    Raises ``RedisUnavailable``, after which it may or may not have been put.
+    An entry without a row is also added to the outbox. Returns False, and does nothing, if the outbox is full.
+    Raises ``RedisUnavailable``; the entry may have been put nevertheless.
     """
     user_id = entry.user_id
     with redis_guard() as client:
@@ -263,98 +256,119 @@ def put(entry: Entry, *, has_row: bool) -> bool:
                     INBOX_SECONDS,
                     user_id,
                     user_channel(user_id),
-                    USER_EVENTS_KEPT,
-                    USER_EVENTS_SECONDS,
                     0 if has_row else OUTBOX_LIMIT,
                 ],
             )
         )
 
 
-def read_call(user_id: int) -> ScriptCall:
-    """Reads the inbox; :func:`snapshot` understands its answer."""
+def read_call(subject: Subject) -> ScriptCall:
+    """The script that reads a user's inbox beside their admission; :func:`snapshot` parses its reply."""
+    user_id = subject.user_id
     return _READ.call(
-        keys=[entries_key(user_id), order_key(user_id), EPOCH_KEY],
-        args=[new_token(), INBOX_SECONDS],
+        keys=[*_read_keys(user_id), state_key(subject.session_id), version_key(user_id)],
+        args=[new_token(), INBOX_SECONDS, subject.token_version],
     )
 
 
-def snapshot(answer: list[Any]) -> Snapshot:
-    complete, token, epoch, ids, scores, bodies = answer
+def _read_keys(user_id: int) -> list[str]:
+    return [entries_key(user_id), order_key(user_id), EPOCH_KEY]
+
+
+def snapshot(reply: list[Any]) -> Snapshot:
+    complete, token, epoch, ids, scores, bodies = reply
     entries = {id_.decode(): (int(float(score)), body) for id_, score, body in zip(ids, scores, bodies, strict=True)}
     return Snapshot(bool(complete), token, epoch, entries)
 
 
 def read(user_id: int) -> Snapshot:
-    """The inbox in one round trip. Raises ``RedisUnavailable``."""
+    """Read the inbox in one round trip. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
-        return snapshot(run_together(client, read_call(user_id))[0])
+        return snapshot(_READ.run(client, keys=[*_read_keys(user_id), "", ""], args=[new_token(), INBOX_SECONDS, 0]))
 
 
-def as_kept(entries: Iterable[Entry]) -> Kept:
+def as_inbox_entries(entries: Iterable[Entry]) -> InboxEntries:
     return {str(entry.id): (entry.score, entry.body()) for entry in entries}
 
 
-def merge_call(user_id: int, seen: Snapshot, *, unread: Kept, read_ids: Collection[UUID]) -> ScriptCall:
-    """Completes the inbox with what the table said after ``seen``; answers 0 if the inbox has changed since."""
-    return _MERGE.call(
-        keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
-        args=[
-            seen.token,
-            seen.epoch,
-            MARKER_MILLISECONDS,
-            INBOX_SECONDS,
-            CAPACITY,
-            len(read_ids),
-            *(str(read_id) for read_id in read_ids),
-            *(part for entry_id, (score, body) in unread.items() for part in (entry_id, score, body)),
-        ],
-    )
+def merge(user_id: int, seen: Snapshot, *, unread: InboxEntries, read_ids: Collection[UUID]) -> bool:
+    """Complete the inbox with the table's data, read after ``seen``; False if the inbox has changed since ``seen``.
+
+    Raises ``RedisUnavailable``.
+    """
+    with redis_guard() as client:
+        merged = _MERGE.run(
+            client,
+            keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
+            args=[
+                seen.token,
+                seen.epoch,
+                MARKER_MILLISECONDS,
+                INBOX_SECONDS,
+                CAPACITY,
+                len(read_ids),
+                *(str(read_id) for read_id in read_ids),
+                *(part for entry_id, (score, body) in unread.items() for part in (entry_id, score, body)),
+            ],
+        )
+    return bool(merged)
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """The entries of the inbox that are being marked as read, and whether the inbox knows of it."""
+
+    entries: list[Entry]
+    is_announced: bool
 
 
 @contextmanager
-def reading(user_id: int, ids: Collection[UUID] | None) -> Iterator[list[Entry]]:
-    """Around the transaction that marks notifications as read (all of them: ``ids=None``): yields those in the inbox.
+def marking_as_read(user_id: int, ids: Collection[UUID] | None) -> Iterator[Marking]:
+    """Wrap the transaction that marks notifications as read (``None``: all of them); yield those in the inbox.
 
-    They leave the inbox once the block ends well; after an exception the inbox is held to be incomplete for a minute.
-    With Redis away nothing is yielded, and this process owes a new epoch, without which no inbox is complete.
+    They are removed from the inbox after the block; after an exception the inbox is incomplete for a minute.
+    If Redis is unavailable there are none, and the transaction must call ``record_bump``: until the epoch is bumped an
+    inbox may wrongly count as complete.
     """
     keys = [entries_key(user_id), order_key(user_id), readers_key(user_id)]
     reader = new_token()
     wanted = [str(read_id) for read_id in ids or ()]
-    begun, token, marker, bodies = False, b"", b"", []
+    is_announced, token, marker, bodies = False, b"", b"", []
     try:
-        with redis_guard() as client:
-            token, marker, bodies = _BEGIN_READING.run(
-                client, keys=keys, args=[reader, READER_MILLISECONDS, int(ids is None), *wanted]
-            )
-        begun = True
+        [(token, marker, bodies)] = run_surely(
+            _BEGIN_READING.call(keys=keys, args=[reader, READER_MILLISECONDS, int(ids is None), *wanted])
+        )
+        is_announced = True
     except RedisUnavailable:
-        debt.incur()
+        pass  # the caller is told
     entries = [Entry.from_body(user_id, body) for body in bodies if body is not None]
-    yield entries
+    try:
+        yield Marking(entries, is_announced)
+    except BaseException:
+        if not is_announced:
+            epoch_bump.request()  # a COMMIT may have taken effect although its connection broke
+        raise
     gone = wanted if ids is not None else [str(entry.id) for entry in entries]
     try:
-        with redis_guard() as client:
-            _END_READING.run(
-                client, keys=keys, args=[reader, token, marker, new_token(), CAPACITY, INBOX_SECONDS, *gone]
-            )
+        run_surely(
+            _END_READING.call(keys=keys, args=[reader, token, marker, new_token(), CAPACITY, INBOX_SECONDS, *gone])
+        )
     except RedisUnavailable:
-        if not begun:  # else the inbox has no marker, and gets none while its reader stands there
-            debt.incur()  # again: the first debt may have been paid before COMMIT
+        if not is_announced:  # else the reader marker prevents a completeness marker
+            epoch_bump.request()
 
 
 def outbox(limit: int) -> list[OutboxItem]:
-    """The oldest entries that have no row yet. They stay until they are settled. Raises ``RedisUnavailable``."""
+    """The oldest entries without a row. They stay in the outbox until :func:`settle`. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
         items = cast(list[tuple[bytes, dict[bytes, bytes]]], client.xrange(OUTBOX_KEY, count=limit))
     return [OutboxItem(item_id, fields) for item_id, fields in items]
 
 
 def settle(items: Sequence[OutboxItem], new_rows: Sequence[tuple[int, UUID]]) -> int:
-    """Take items off the outbox whose rows are committed; ``new_rows`` (user, id) are those that were not there before.
+    """Remove items from the outbox whose rows are committed. ``new_rows``: (user, id) of the rows that were inserted.
 
-    Returns how many were still in the outbox. Raises ``RedisUnavailable``.
+    Returns how many items were still in the outbox. Raises ``RedisUnavailable``.
     """
     with redis_guard() as client:
         return int(

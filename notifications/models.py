@@ -1,4 +1,4 @@
-"""What a user was told: the durable side of the inbox."""
+"""The table of notifications."""
 
 import uuid
 
@@ -13,7 +13,7 @@ ACTION_ID_MAX_LENGTH = 64
 
 
 class Notification(models.Model):
-    """One message to one user. ``notified_at`` is null until it was pushed to the user's live inbox."""
+    """One message to one user. ``notified_at`` is null until it is pushed to the user's live inbox."""
 
     class Type(models.TextChoices):
         SUCCESS = "success", "Success"

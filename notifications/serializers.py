@@ -6,11 +6,11 @@ from rest_framework import serializers
 
 from notifications.inbox import CAPACITY
 from notifications.models import Notification
-from utils.serializers import BoundedListField, StrictBooleanField, StrictSerializer, StrictUUIDField
+from utils.http.serializers import BoundedListField, StrictBooleanField, StrictSerializer, StrictUUIDField
 
 
 class PendingNotificationSerializer(serializers.ModelSerializer):
-    """An unread notification, as ``notifications.entries.Entry.body`` writes it."""
+    """An unread notification."""
 
     class Meta:
         model = Notification
@@ -27,14 +27,14 @@ class NotificationSerializer(PendingNotificationSerializer):
 
 
 class PendingSerializer(serializers.Serializer):
-    """What a polling client gets."""
+    """The unread notifications, the newest first."""
 
     count = serializers.IntegerField(help_text=f"{CAPACITY} means {CAPACITY} or more.")
     results = PendingNotificationSerializer(many=True)
 
 
 class ReadSerializer(StrictSerializer):
-    """Which notifications were read: exactly one of ``ids`` and ``all``."""
+    """Which notifications were read: exactly one of `ids` and `all`."""
 
     ids = BoundedListField(child=StrictUUIDField(), allow_empty=False, max_length=CAPACITY, required=False)
     all = StrictBooleanField(required=False)
@@ -50,5 +50,29 @@ class ReadSerializer(StrictSerializer):
         return attrs
 
 
+class TaskProgressEventSerializer(serializers.Serializer):
+    """How far a task is. Within one attempt `progress` never falls."""
+
+    id = serializers.UUIDField(help_text="The task's id.")
+    attempt = serializers.IntegerField()
+    progress = serializers.IntegerField(min_value=0, max_value=100)
+    message = serializers.CharField()
+
+
+class TaskEndedEventSerializer(serializers.Serializer):
+    """How a task ended. `getTask` shows its answer."""
+
+    id = serializers.UUIDField(help_text="The task's id.")
+    attempt = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=["succeeded", "failed", "cancelled"])
+    message = serializers.CharField()
+
+
+class UserEventDataSerializer(serializers.Serializer):
+    """The data of an event of the user's stream."""
+
+
 class ReadCountSerializer(serializers.Serializer):
+    """How many were marked."""
+
     count = serializers.IntegerField(help_text="How many of them were unread.")

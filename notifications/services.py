@@ -1,11 +1,12 @@
-"""Notifications: made, pushed to the live inbox, listed while unread, marked as read, and moved into their table.
+"""Notifications: creating them, pushing them to the live inbox, listing and marking them, draining the outbox.
 
-Two kinds come here. Those of finished tasks are rows of the task's own transaction and are pushed afterwards; they
-cannot be lost. Those of :func:`create` are in Redis first and become rows within seconds.
+There are two kinds. The notification of a finished task is a row of the task's transaction and is pushed afterwards; it
+cannot be lost. A notification of :func:`create` is first in Redis and becomes a row within seconds.
 """
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -19,16 +20,16 @@ from notifications import inbox, quarantine
 from notifications.entries import Entry, InvalidEntry
 from notifications.inbox import CAPACITY, OutboxItem
 from notifications.models import ACTION_ID_MAX_LENGTH, MESSAGE_MAX_LENGTH, TITLE_MAX_LENGTH, Notification
-from utils.compiled_reads import read_rows
-from utils.redis import RedisUnavailable
-from utils.redis_scripts import run_later
+from utils.database.compiled_queries import read_rows
+from utils.page_cache.invalidation import record_bump
+from utils.redis.client import RedisUnavailable
 
 logger = logging.getLogger(__name__)
 
 DRAIN_LIMIT = 1000
 
-# Both lists are in the order of their ids, so that two of these statements cannot wait for each other. The lock lets a
-# user who is being deleted go first: there is no row for a user who is gone.
+# Rows are inserted in the order of their ids, so that two of these statements cannot deadlock. The lock makes the
+# statement wait for a deletion of the user, after which nothing is inserted.
 _INSERT = """
 INSERT INTO notifications_notification (id, user_id, type, title, message, action_id, created_at, read_at, notified_at)
 SELECT entry.*, {read_at}, {notified_at}
@@ -52,11 +53,11 @@ WHERE notifications_notification.read_at IS NULL AND notifications_notification.
 def create(
     *, user_id: int, title: str, message: str, notification_type: str = Notification.Type.INFO, action_id: str = ""
 ) -> UUID:
-    """Put a notification into its user's inbox without touching the database, and return its id.
+    """Put a notification into its user's inbox without a database query, and return its id.
 
-    Its row follows when the outbox is drained. Should Redis lose its data in those seconds, the notification is lost:
-    what must not be lost belongs into a transaction, as with :func:`record_for_task`. With Redis away, or its outbox
-    full, the row is written at once. Text that is too long is cut; there is no row for a user who does not exist.
+    Its row is written when the outbox is drained. If Redis loses its data in those seconds, the notification is lost;
+    one that must not be lost belongs in a transaction, as with :func:`record_for_task`. If Redis is unavailable, or the
+    outbox full, the row is written at once. Text that is too long is truncated; a user who does not exist gets no row.
     Raises ``ValueError`` for an unknown type or an action id that is too long.
     """
     action_id = str(action_id)
@@ -74,18 +75,18 @@ def create(
     try:
         if inbox.put(entry, has_row=False):
             return entry.id
-        logger.warning("The outbox of notifications is full: nobody drains it.")
+        logger.warning("The outbox of notifications is full: no worker drains it.")
     except RedisUnavailable:
-        pass  # it may have been put all the same: then the drain finds its row
+        pass  # if it was put nevertheless, the drain finds the row
     with connection.cursor() as cursor:
         cursor.execute(_INSERT_UNDELIVERED, _columns([entry]))
     return entry.id
 
 
 def record_for_task(*, user_id: int, task_id: UUID, type: str, title: str, message: str) -> Notification:
-    """Write the one notification of a finished task, in the caller's transaction; writing it again changes nothing.
+    """Write the notification of a finished task in the caller's transaction; writing it again changes nothing.
 
-    Give the answer to :func:`push` after COMMIT.
+    Pass the result to :func:`push` after COMMIT.
     """
     notification = Notification(
         id=uuid5(task_id, "notification"),
@@ -101,17 +102,17 @@ def record_for_task(*, user_id: int, task_id: UUID, type: str, title: str, messa
 
 
 def push(notification: Notification) -> None:
-    """Put a committed row into its user's inbox, once. With Redis away it waits for :func:`push_unpushed`."""
+    """Put a committed row into its user's inbox, once. If Redis is unavailable, :func:`push_unpushed` does it later."""
     _push(Notification.objects.filter(pk=notification.pk), limit=1)
 
 
 def push_unpushed(limit: int = 500) -> int:
-    """Push the oldest unread rows that no inbox has had, and return how many."""
+    """Push the oldest unread rows that were not pushed yet, and return how many."""
     return _push(Notification.objects.order_by("created_at"), limit=limit)
 
 
 def _push(rows: QuerySet[Notification], *, limit: int) -> int:
-    """The rows stay locked meanwhile: nobody else pushes them, and who marks one as read does so before or after."""
+    """The rows are locked until the push ends, so that no other process pushes them or marks them as read meanwhile."""
     unpushed = rows.filter(notified_at=None, read_at=None)
     try:
         with transaction.atomic(durable=True):
@@ -127,8 +128,9 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
 def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     """The user's unread notifications as JSON objects, newest first, at most ``CAPACITY``.
 
-    ``read`` is what ``inbox.read_call`` was answered, if it was asked already. A complete inbox answers alone. With
-    Redis away the table answers, which does not know what :func:`create` put into Redis a moment ago.
+    ``read`` is the reply to ``inbox.read_call``, if the script was run already. If the inbox is complete, the table is
+    not read. If Redis is unavailable, only the table is read, which lacks what :func:`create` has put into Redis since
+    the last drain.
     """
     try:
         seen = inbox.read(user_id) if read is None else inbox.snapshot(read)
@@ -136,10 +138,11 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
         return [entry.body() for entry in _unread_entries(user_id)]
     if seen.complete:
         return [body for _, body in seen.entries.values()]
-    unread = inbox.as_kept(_unread_entries(user_id))
+    unread = inbox.as_inbox_entries(_unread_entries(user_id))
     read_ids = _read_among(user_id, seen.entries)
-    # Whether or not it is completed so, what follows is right, and the next reader tries again.
-    run_later(inbox.merge_call(user_id, seen, unread=unread, read_ids=read_ids))
+    # If the merge fails, the list below is still correct, and the next request tries again.
+    with suppress(RedisUnavailable):
+        inbox.merge(user_id, seen, unread=unread, read_ids=read_ids)
     found = seen.entries | unread
     for read_id in read_ids:
         found.pop(str(read_id), None)
@@ -148,7 +151,7 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
 
 
 def _unread_entries(user_id: int) -> list[Entry]:
-    return [Entry.from_values(**row) for row in read_rows("unread notifications", _unread, user_id=user_id)]
+    return [Entry.from_values(**row) for row in read_rows(_unread, user_id=user_id)]
 
 
 def _unread(user_id: int) -> QuerySet[Notification, Any]:
@@ -167,13 +170,16 @@ def _read_among(user_id: int, ids: Collection[str]) -> list[UUID]:
 def mark_read(*, user_id: int, ids: Collection[UUID] | None = None) -> int:
     """Mark these notifications of the user as read, or all of them, and return how many were unread.
 
-    Ids of others and of nobody are ignored. What has no row yet gets it here, so that the drain cannot bring it back.
+    Unknown ids, and other users' ids, are ignored. An entry without a row gets one here, so that the drain cannot
+    insert it as unread.
     """
-    with inbox.reading(user_id, ids) as entries, transaction.atomic(durable=True):
-        # One request of a user at a time: two tabs would lock the same rows in different orders.
+    with inbox.marking_as_read(user_id, ids) as marking, transaction.atomic(durable=True):
+        if not marking.is_announced:
+            record_bump()
+        # One request of a user at a time: two of them could deadlock by locking the same rows in different orders.
         list(User.objects.select_for_update(no_key=True).filter(pk=user_id).values_list("pk"))
         with connection.cursor() as cursor:
-            cursor.execute(_UPSERT_READ, _columns(entries))
+            cursor.execute(_UPSERT_READ, _columns(marking.entries))
             count = cursor.rowcount
         unread = Notification.objects.filter(user_id=user_id, read_at=None)
         if ids is not None:
@@ -182,22 +188,22 @@ def mark_read(*, user_id: int, ids: Collection[UUID] | None = None) -> int:
 
 
 def drain(limit: int = DRAIN_LIMIT) -> int:
-    """Write the oldest entries of the outbox to the table and return how many left it.
+    """Write the oldest entries of the outbox to the table and return how many were removed from it.
 
-    Safe to run twice at once and to be killed anywhere: a row is inserted once, by its id, and an entry leaves the
-    outbox after COMMIT. What can never become a row goes to the quarantine.
+    Safe to run concurrently and to be killed at any point: a row is inserted once, by its id, and an entry is removed
+    from the outbox after COMMIT. An entry that cannot be stored is moved to the quarantine.
     """
     try:
-        waiting, left = [], 0
+        waiting, removed = [], 0
         for item in inbox.outbox(limit):
             try:
                 waiting.append((item, item.entry()))
             except InvalidEntry as error:
-                left += _quarantine(item, error)
+                removed += _quarantine(item, error)
         try:
-            return left + _store(waiting)
+            return removed + _store(waiting)
         except DataError:
-            return left + sum(_store_or_quarantine(item, entry) for item, entry in waiting)
+            return removed + sum(_store_or_quarantine(item, entry) for item, entry in waiting)
     except RedisUnavailable:
         return 0
 
@@ -233,5 +239,5 @@ def _columns(entries: Sequence[Entry]) -> list[list[Any]]:
 
 
 def _cut(text: str, length: int) -> str:
-    """Without null characters, which Postgres does not store."""
+    """Truncate the text and remove null characters, which PostgreSQL cannot store."""
     return text.replace("\x00", "")[:length]

@@ -1,7 +1,6 @@
 from django.urls import path
 
-from notifications.stream import NotificationStreamView
-from notifications.views import HistoryView, PendingView, ReadView
+from notifications.views import HistoryView, NotificationStreamView, PendingView, ReadView
 
 urlpatterns = [
     path("notifications/pending/", PendingView.as_view(), name="notifications-pending"),

@@ -1,0 +1,45 @@
+"""The event stream of a user: notifications, and the progress of their AI tasks."""
+
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+
+from accounts.views.streams import StreamView, client_of, stream_schema
+from notifications.serializers import UserEventDataSerializer
+from utils.http.errors import Unavailable
+from utils.http.requests import user_id_of
+from utils.redis.client import RedisUnavailable
+from utils.streaming.sse import EventStream, InvalidLastEventId, read_last_id, requested_last_event_id, stream_response
+from utils.streaming.user_events import user_channel, user_events_key
+
+
+class NotificationStreamView(StreamView):
+    """Notifications and the user's task events."""
+
+    @stream_schema(
+        operation_id="streamNotifications",
+        data=UserEventDataSerializer,
+        events={
+            "notification": "PendingNotification",
+            "task.progress": "TaskProgressEvent",
+            "task.succeeded": "TaskEndedEvent",
+            "task.failed": "TaskEndedEvent",
+            "task.cancelled": "TaskEndedEvent",
+        },
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        """Stream notifications.
+
+        Notifications and how your AI tasks go, from now on or after the last event id. The last hour is kept, up to
+        200 events: `?last_event_id=0-0` asks for all of it. To miss nothing open the stream first, then get what is
+        pending. A 503 means that nothing can be streamed right now: poll.
+        """
+        user_id = user_id_of(request)
+        key = user_events_key(user_id)
+        after = requested_last_event_id(request)
+        if after.endswith("-end"):
+            raise InvalidLastEventId  # the id of the last event of a task's stream, which is not in this stream
+        try:
+            after = after or read_last_id(key)
+        except RedisUnavailable as error:
+            raise Unavailable("Nothing can be streamed right now. Poll instead.", retry_after=30) from error
+        return stream_response(EventStream(client_of(request), key=key, channel=user_channel(user_id), after=after))

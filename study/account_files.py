@@ -1,0 +1,237 @@
+"""The files of an account's export that tell of study, as imports read them: see ``notes.importers``.
+
+Anybody may have written them: each row is checked as a request is, and one that is wrong is left out and told of.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.utils import timezone
+from rest_framework import serializers
+
+from notes.importers import CannotImport, FileReport, ImportContext, Importer, SourceFile, register
+from notes.markdown.archives import UnreadableEntry
+from notes.models import TEXT_MAX_BYTES, Attachment, Topic
+from notes.services import get_blocks
+from study.memory import MAXIMUM_INTERVAL
+from study.models import BLOCK_ID_MAX_LENGTH, DURATION_MAX_MS, StudyEvent
+from study.pictures import IncomingPictures
+from study.serializers import CardWriteSerializer, RetentionField, SettingsWriteSerializer
+from study.services import get_settings, import_cards, import_events, update_settings
+from utils.http.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictUUIDField
+
+FILE_MAX_BYTES = 64 * 1024 * 1024
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_ATTACHMENT = re.compile(r"(?<=/api/attachments/)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=/)")
+
+Row = dict[str, Any]
+
+
+class PastField(serializers.DateTimeField):
+    """A time that a program of today may have written down."""
+
+    def to_internal_value(self, data: Any) -> datetime:
+        value = super().to_internal_value(data)
+        if not _EARLIEST <= value <= timezone.now():
+            raise serializers.ValidationError("This is no time in the past.", code="out_of_range")
+        return value
+
+
+class ExportedCardSerializer(CardWriteSerializer):
+    id = StrictUUIDField()
+    block_id = StrictCharField(allow_blank=True, max_length=BLOCK_ID_MAX_LENGTH)
+    block_text = StrictCharField(allow_blank=True, trim_whitespace=False, max_length=TEXT_MAX_BYTES)
+    proposed = StrictBooleanField()
+    suspended = StrictBooleanField()
+    stale = StrictBooleanField()
+    orphan = StrictBooleanField()
+    replaces = StrictUUIDField(default=None, allow_null=True)
+    created_at = PastField()
+
+
+class ExportedTermsSerializer(SettingsWriteSerializer):
+    """The settings that a review keeps."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {name: field for name, field in super().get_fields().items() if not name.endswith("_per_day")}
+
+
+class ExportedBaselineSerializer(serializers.Serializer[Any]):
+    stability = serializers.FloatField(min_value=0.001, max_value=MAXIMUM_INTERVAL)
+    difficulty = serializers.FloatField(min_value=1, max_value=10)
+    due_at = serializers.DateTimeField()
+    reps = StrictIntegerField(min_value=0, max_value=1_000_000)
+    lapses = StrictIntegerField(min_value=0, max_value=1_000_000)
+    reviewed_at = PastField()
+
+    def validate_due_at(self, value: datetime) -> datetime:
+        if not _EARLIEST <= value <= timezone.now() + timedelta(days=MAXIMUM_INTERVAL):
+            raise serializers.ValidationError("This is too far away.", code="out_of_range")
+        return value
+
+
+class MadeForSerializer(serializers.Serializer[Any]):
+    card_id = StrictUUIDField()
+
+
+class ExportedEventSerializer(serializers.Serializer[Any]):
+    event_id = StrictUUIDField()
+    card_id = StrictUUIDField()
+    face = StrictIntegerField(min_value=1, max_value=500)
+    kind = serializers.ChoiceField(choices=StudyEvent.Kind.choices)
+    rating = serializers.ChoiceField(choices=StudyEvent.Rating.choices, allow_blank=True)
+    reviewed_at = PastField()
+    received_at = PastField()
+    duration_ms = StrictIntegerField(allow_null=True, min_value=0, max_value=DURATION_MAX_MS)
+    settings = ExportedTermsSerializer()
+    undoes = StrictUUIDField(allow_null=True)
+    data = serializers.DictField(allow_null=True)  # type: ignore[assignment]  # the class keeps its property
+    predicted = RetentionField(default=None, allow_null=True, min_value=0, max_value=1)
+
+    def validate(self, row: Row) -> Row:
+        """Check what each kind of entry has, and no other."""
+        kind = row["kind"]
+        if (row["rating"] != "") != (kind == StudyEvent.Kind.REVIEW):
+            raise serializers.ValidationError({"rating": ["A review has one, and nothing else."]})
+        if (row["undoes"] is not None) != (kind == StudyEvent.Kind.UNDO):
+            raise serializers.ValidationError({"undoes": ["An undo has it, and nothing else."]})
+        of_data = {
+            StudyEvent.Kind.BASELINE: ExportedBaselineSerializer,
+            StudyEvent.Kind.REVIEW: MadeForSerializer if row["data"] is not None else None,
+        }.get(kind)
+        data = None
+        if of_data is not None:
+            checked = of_data(data=row["data"])
+            checked.is_valid(raise_exception=True)
+            data = orjson.loads(orjson.dumps(checked.validated_data))
+        return {**row, "data": data, "settings": dict(row["settings"])}
+
+
+def _import_settings(context: ImportContext, file: SourceFile) -> FileReport:
+    """Take the settings into an account that has none of its own."""
+    rows, report = _read(file, SettingsWriteSerializer)
+    now = get_settings(user_id=context.user_id)
+    if not rows or all(getattr(now, name) == value for name, value in rows[0].items()):
+        return report
+    if now.version > 1:
+        return FileReport("skipped", warnings=["This account has settings of its own."])
+    update_settings(user_id=context.user_id, changes=rows[0])
+    report.outcome = "updated"
+    return report
+
+
+def _import_cards(context: ImportContext, file: SourceFile) -> FileReport:
+    rows, report = _read(file, ExportedCardSerializer)
+    untied, gone = _place(context, rows)
+    pictures = _move_pictures(context, rows)
+    for row in rows:
+        for side in ("front", "back"):
+            row[side] = _ATTACHMENT.sub(lambda it: context.moved_attachments.get(it[0], it[0]), row[side])
+    texts = [] if context.dry_run else [row[side] for row in rows for side in ("front", "back")]
+    with pictures.stored(texts):
+        made = import_cards(user_id=context.user_id, rows=rows)
+        pictures.record()
+    for lost, what in ((untied, "have lost their topic, which was not imported"), (gone, "have lost their passage")):
+        if lost & made:
+            report.warnings.append(f"{len(lost & made)} cards {what}.")
+    if made:
+        report.outcome = "created"
+    return report
+
+
+class _ExportedFiles:
+    """The attachments of an account's export, by their ids there."""
+
+    def __init__(self, context: ImportContext) -> None:
+        self._context = context
+
+    def media(self, name: str, at_most: int) -> bytes | None:
+        path = self._context.exported_attachments.get(name)
+        try:
+            return None if path is None else self._context.others[path].read(at_most)
+        except UnreadableEntry:
+            return None
+
+
+def _move_pictures(context: ImportContext, rows: Iterable[Row]) -> IncomingPictures:
+    """Remember as ``moved_attachments`` what only cards name, and what the user does not have."""
+    pictures = IncomingPictures(context.user_id, _ExportedFiles(context))
+    named = {found for row in rows for found in _ATTACHMENT.findall(f"{row['front']}\n{row['back']}")}
+    unknown = named - context.moved_attachments.keys()
+    mine = Attachment.objects.filter(user_id=context.user_id, pk__in=unknown).values_list("pk", flat=True)
+    for attachment_id in sorted(unknown - {str(pk) for pk in mine}):
+        moved = pictures.id_of(attachment_id)
+        if moved is not None:
+            context.moved_attachments[attachment_id] = str(moved)
+            context.attached.add(context.exported_attachments[attachment_id])
+    return pictures
+
+
+def _import_events(context: ImportContext, file: SourceFile) -> FileReport:
+    rows, report = _read(file, ExportedEventSerializer)
+    if import_events(user_id=context.user_id, rows=rows):
+        report.outcome = "created"
+    return report
+
+
+def _read(file: SourceFile, serializer: type[serializers.Serializer[Any]]) -> tuple[list[Row], FileReport]:
+    """The rows that are right, and a report that tells of the others. Raises :class:`CannotImport`."""
+    content = file.read(FILE_MAX_BYTES + 1)
+    if len(content) > FILE_MAX_BYTES:
+        raise CannotImport("The file is too large.")
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise CannotImport("The file is no JSON.") from error
+    if not isinstance(found, list):
+        raise CannotImport("The file holds no list.")
+    rows, wrong = [], 0
+    for one in found:
+        checked = serializer(data=one)
+        if checked.is_valid():
+            rows.append(dict(checked.validated_data))
+        else:
+            wrong += 1
+    warnings = [f"{wrong} of {len(found)} entries are not as an export has them, and were left out."] if wrong else []
+    return rows, FileReport("unchanged", warnings=warnings)
+
+
+def _place(context: ImportContext, rows: Iterable[Row]) -> tuple[set[UUID], set[UUID]]:
+    """Tie cards to the topics and blocks here; return the ids of those that lost their topic, or only their passage.
+
+    A passage that says something else than its card was made from is not found again.
+    """
+    untied, gone = set(), set()
+    for row in rows:
+        topic_id = row["topic_id"] and context.topics.get(row["topic_id"])
+        if row["topic_id"] != topic_id and topic_id is None:
+            untied.add(row["id"])
+        row["topic_id"] = topic_id
+    ids = {row["topic_id"] for row in rows if row["block_id"]} - {None}
+    blocks = {topic_id: _blocks(context.user_id, topic_id) for topic_id in ids}
+    for row in rows:
+        if row["block_id"]:
+            found = blocks.get(row["topic_id"], {}).get(row["block_text"])
+            if found is None and row["topic_id"] is not None and not row["orphan"]:
+                gone.add(row["id"])
+            row |= {"stale": False, "orphan": found is None, "block_id": found or row["block_id"]}
+    return untied, gone
+
+
+def _blocks(user_id: int, topic_id: int) -> dict[str, str]:
+    """The ids of a topic's blocks by their texts; of equal ones the first's."""
+    try:
+        blocks = get_blocks(user_id=user_id, topic_id=topic_id).blocks
+    except Topic.DoesNotExist:
+        return {}
+    return {block.text: block.id for block in reversed(blocks)}
+
+
+def register_files() -> None:
+    register(Importer("study settings", (), _import_settings, paths=("study_settings.json",)))
+    register(Importer("cards", (), _import_cards, paths=("study_cards.json",)))
+    register(Importer("reviews", (), _import_events, paths=("study_reviews.json",)))

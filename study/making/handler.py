@@ -1,0 +1,169 @@
+"""The request type ``make_cards``: cards from a topic's passages, for the student to decide about."""
+
+from collections.abc import Sequence
+from typing import Any, NotRequired
+
+from ai_tasks.handlers.base import Draft, Handler, Result, report
+from ai_tasks.handlers.structured import read_answer, response_format
+from ai_tasks.prompts import Prompt
+from ai_tasks.providers.base import Message, Observer
+from notes.models import TITLE_MAX_LENGTH, Topic
+from study.making.passages import PASSAGES_MAX_BYTES, Found, find_passages
+from study.making.reading import MadeCard, as_shown, read_cards
+from study.making.rules import made_by_rules
+from study.models import Card
+from study.services.making import propose_made
+from utils.http.errors import FieldError, InvalidRequest
+
+COUNT_MAX = 50
+COUNT_DEFAULT = 20
+KINDS = list(Card.Kind.values)
+
+TOPIC_GONE = "The topic is gone or in the trash, so no cards were made."
+NOTHING_LEFT = "Every passage of this topic has cards of these kinds already."
+NO_PASSAGES = "This topic has no passage that cards could be made of."
+NOT_KEPT = "The cards could not be recorded. Ask again for them."
+OFFLINE = "No AI model is configured: these cards are made of the topic's own words, by fixed rules."
+NONE_MADE = "The model found nothing to make cards of."
+NOTHING_FOUND = "No definition, bold term, list or code was found that a card could be made of."
+
+_CARD = {
+    "type": "object",
+    "properties": {
+        "kind": {"type": "string", "enum": KINDS},
+        "front": {"type": "string"},
+        "back": {"type": "string"},
+        "block_id": {"type": "string"},
+    },
+    "required": ["kind", "front", "back", "block_id"],
+    "additionalProperties": False,
+}
+
+
+class Made(Result):
+    """A result with its cards: ``made`` until they are recorded, ``cards`` from then on."""
+
+    made: NotRequired[list[MadeCard]]
+    cards: NotRequired[list[dict[str, Any]]]
+
+
+class MakeCards(Handler):
+    request_type = "make_cards"
+    properties = {
+        "count": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": COUNT_MAX,
+            "description": "How many cards at most.",
+        },
+        "kinds": {
+            "type": "array",
+            "items": {"type": "string", "enum": KINDS},
+            "minItems": 1,
+            "maxItems": len(KINDS),
+            "uniqueItems": True,
+            "description": "Of which kinds; of all, if left out.",
+        },
+    }
+    defaults = {"count": COUNT_DEFAULT, "kinds": KINDS}
+    from_topic = None
+    needs_topic = True
+    applies_to = None
+    is_reused = False  # the cards are made already
+    gathered_bytes = 2 * PASSAGES_MAX_BYTES  # the passages and their marks
+    response_format = response_format("cards", _CARD)
+    prompt = Prompt("make_cards", 1)
+
+    def validate(self, data: object) -> dict[str, Any]:
+        """As any other; the kinds come in one order."""
+        valid = super().validate(data)
+        return {**valid, "kinds": [kind for kind in KINDS if kind in valid["kinds"]]}
+
+    def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
+        """The data as it is. Raises ``InvalidRequest`` without a topic, or with one that has no text."""
+        if topic is None:
+            raise InvalidRequest(errors=[_topic_error("required", "Name the topic that the cards are made from.")])
+        if not topic.explanation.strip():
+            raise InvalidRequest(errors=[_topic_error("blank", "The topic has no text to work on.")])
+        return data
+
+    def gather(self, data: dict[str, Any], *, user_id: int, topic_id: int | None = None) -> dict[str, Any]:
+        """With the topic's passages that have no such cards, as ``found``; None if the topic is gone."""
+        found = None
+        if topic_id is not None:
+            found = find_passages(user_id=user_id, topic_id=topic_id, kinds=data["kinds"])
+        return {**data, "found": found}
+
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
+        found: Found | None = data["found"]
+        if found is None:
+            return _draft([], TOPIC_GONE)
+        report(observer, 10, f"Found {len(found.passages)} passages to make cards of")
+        if found.passages:
+            return None
+        return _draft([], NOTHING_LEFT if found.had_cards else NO_PASSAGES)
+
+    def messages(self, data: dict[str, Any]) -> list[Message]:
+        found: Found | None = data.get("found")
+        fields = {"count": str(data["count"]), "kinds": ", ".join(data["kinds"])}
+        if found is not None:
+            fields["topic"] = found.title[:TITLE_MAX_LENGTH]
+            fields |= {f"passage {passage.block.id}": passage.block.text for passage in found.passages}
+        return self.prompt.messages(fields)
+
+    def parse(self, text: str, data: dict[str, Any]) -> Result:
+        """The cards of the answer. Raises ``UnusableAnswer`` for what is no such document."""
+        found: Found = data["found"]
+        made, left_out = read_cards(read_answer(text, "cards"), found.passages, data["kinds"])
+        notices = [f"{left_out} of the model's cards cannot be asked, and were left out."] if left_out else []
+        if not made and not left_out:
+            notices = [NONE_MADE]
+        return _result(made[: data["count"]], _notice(notices, found))
+
+    def incomplete(self, content: str, notice: str) -> Result:
+        return Made(**super().incomplete(content, notice), cards=[])
+
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+        """Make cards of definitions, bold terms, lists and code."""
+        found: Found = data["found"]
+        report(observer, 20, "Reading the passages")
+        made = made_by_rules(found.passages, count=data["count"])
+        draft = _draft(made, _notice([OFFLINE if made else f"{OFFLINE} {NOTHING_FOUND}"], found) or "")
+        report(observer, 60, f"Made {len(made)} cards", draft["result"]["content"])
+        report(observer, 90, "Finishing")
+        return draft
+
+    def record(self, result: Any, *, user_id: int, topic_id: int | None, may_write: bool) -> Result:
+        """Propose the cards to the student, and name them."""
+        made: Sequence[MadeCard] = result.pop("made")
+        if not may_write:
+            return result | {"notice": NOT_KEPT}
+        proposed = propose_made(user_id=user_id, topic_id=topic_id, made=made)
+        if proposed is None:
+            return result | {"notice": TOPIC_GONE}
+        cards = [{"id": str(card_id), **as_shown(card)} for card_id, card in proposed]
+        return result | {"content": _listed([card for _, card in proposed]), "cards": cards}
+
+
+def _topic_error(code: str, detail: str) -> FieldError:
+    return {"pointer": "/topic_id", "code": code, "detail": detail}
+
+
+def _notice(parts: Sequence[str], found: Found) -> str | None:
+    more = ["The topic is long: ask again for cards from the rest of it."] if found.has_more else []
+    return " ".join([*parts, *more]) or None
+
+
+def _draft(made: Sequence[MadeCard], notice: str) -> Draft:
+    return Draft(result=_result(made, notice), applicable=False)
+
+
+def _result(made: Sequence[MadeCard], notice: str | None) -> Result:
+    return Made(
+        content=_listed(made), code=None, code_language=None, sources=[], notice=notice, made=list(made), cards=[]
+    )
+
+
+def _listed(made: Sequence[MadeCard]) -> str:
+    """The cards as Markdown."""
+    return "\n\n".join(f"{number}. {card.front}\n\n{card.back}".rstrip() for number, card in enumerate(made, 1))

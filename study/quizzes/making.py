@@ -1,0 +1,271 @@
+"""Making a quiz: which facts are asked in which way. The same material and seed give the same quiz.
+
+Every question has one right answer that can be shown in the student's own texts. What would have two is left out.
+"""
+
+# ruff: noqa: RUF001  # letters that look like others are meant
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+from uuid import UUID, uuid5
+
+from study.quizzes.answers import all_differ, keys, same_answer, stands_in
+from study.quizzes.material import (
+    ANSWER_MAX,
+    GAP,
+    ITEMS_MAX,
+    AskedCard,
+    Fact,
+    Passage,
+    content_of,
+    facts_of_cards,
+    facts_of_passages,
+    statement_key,
+    steps_of_passages,
+)
+
+KINDS = ("choice", "gap", "order", "match")
+DISTRACTORS_MIN, DISTRACTORS_MAX = 2, 3
+PAIRS_MIN, PAIRS_MAX = 3, 5
+FACTS_MAX = 400
+"""Facts that are found in passages; which ones is drawn by lot."""
+STEPS_MAX = 50
+TRUE_ANSWERS_MAX = 10
+_LOOKED_AT = 60
+"""Answers that are looked at as distractors of one question."""
+ORDER_PROMPT = "Put these in order."
+MATCH_PROMPT = "Match what belongs together."
+
+Question = dict[str, Any]
+"""A question as it is shown, with its ``solution``, which is kept apart."""
+
+
+def make_questions(
+    *,
+    quiz_id: UUID,
+    seed: int,
+    cards: Sequence[AskedCard],
+    passages: Sequence[Passage],
+    kinds: Sequence[str],
+    count: int,
+    language: str,
+) -> tuple[list[Question], list[dict[str, Any]]]:
+    """At most ``count`` questions of these kinds, in turn, and the solution of each."""
+    maker = _Maker(random.Random(seed), cards, passages, language)
+    questions: list[Question] = []
+    solutions = []
+    offered = {kind: maker.offered(kind) for kind in kinds}
+    turn = list(kinds)
+    while turn and len(questions) < count:
+        kind = turn.pop(0)
+        made = next(offered[kind], None)
+        if made is None:
+            continue
+        turn.append(kind)
+        question, solution = made
+        # An id says nothing: it follows from the quiz's own and the question's place.
+        questions.append({"id": str(uuid5(quiz_id, str(len(questions)))), "kind": kind, **question})
+        solutions.append(solution)
+    return questions, solutions
+
+
+class _Maker:
+    def __init__(
+        self, rng: random.Random, cards: Sequence[AskedCard], passages: Sequence[Passage], language: str
+    ) -> None:
+        self._rng = rng
+        self._used: set[str] = set()
+        self._asked: list[Fact] = []
+        self._shown: list[tuple[str, frozenset[str]]] = []
+        """What questions show, with the words of it that say something."""
+        drawn = rng.sample(passages, len(passages))
+        of_passages = islice(facts_of_passages(drawn, language=language), FACTS_MAX)
+        facts = [*facts_of_cards(cards, language=language), *of_passages]
+        self._answers: dict[str, list[Fact]] = {}
+        """Facts by what they ask, so that all true answers to one question are known."""
+        self._facts: list[Fact] = []
+        seen: set[tuple[str, object]] = set()
+        for fact in facts:
+            asked = statement_key(fact.prompt)
+            said = {(asked, key) for key in keys(fact.answer, fact.decimal)}
+            if not seen & said:
+                self._answers.setdefault(asked, []).append(fact)
+                self._facts.append(fact)
+            seen |= said
+        self._steps = list(islice(steps_of_passages(drawn, language=language), STEPS_MAX))
+        rng.shuffle(self._facts)
+        self._facts.sort(key=lambda fact: fact.sort == "word")  # the weakest last
+        rng.shuffle(self._steps)
+
+    def offered(self, kind: str) -> Iterator[tuple[Question, dict[str, Any]]]:
+        """Questions of one kind. What a question uses no later one uses, of whatever kind."""
+        match kind:
+            case "choice":
+                return self._choices()
+            case "gap":
+                return self._gaps()
+            case "order":
+                return self._orders()
+        return self._matches()
+
+    def _take(self, facts: Sequence[Fact], uses: frozenset[str], shown: Sequence[str]) -> bool:
+        """Use these, unless a question shares them, or shows the answer of one of these, or the other way round."""
+        if self._used & uses:
+            return False
+        texts = [(text, content_of(text)) for text in shown]
+        if any(_gives_away(fact, *text) for fact in facts for text in self._shown):
+            return False
+        if any(_gives_away(fact, *text) for fact in self._asked for text in texts):
+            return False
+        self._used |= uses
+        self._asked += facts
+        self._shown += texts
+        return True
+
+    def _true_answers(self, fact: Fact) -> list[Fact]:
+        return self._answers[statement_key(fact.prompt)]
+
+    def _is_unique(self, fact: Fact) -> bool:
+        return len(self._true_answers(fact)) == 1
+
+    def _choices(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+        for fact in self._facts:
+            if self._used & fact.uses or fact.sort == "word" or len(self._true_answers(fact)) > TRUE_ANSWERS_MAX:
+                continue  # where one word was taken out another may do
+            distractors = self._distractors(fact)
+            if len(distractors) < DISTRACTORS_MIN or not self._take([fact], fact.uses, [fact.prompt]):
+                continue
+            choices = [fact.answer, *distractors]
+            self._rng.shuffle(choices)
+            yield {"prompt": fact.prompt, "choices": choices}, _solution(fact, choices.index(fact.answer))
+
+    def _distractors(self, fact: Fact) -> list[str]:
+        """Answers to other questions that are wrong here, the most alike first."""
+        others = [
+            other
+            for other in self._facts
+            if other is not fact and other.sort != "word" and other.is_number == fact.is_number
+        ]
+
+        def unlikeness(other: Fact) -> tuple[bool, bool]:
+            return other.is_dense != fact.is_dense, other.sort != fact.sort
+
+        others.sort(key=lambda other: (*unlikeness(other), abs(len(other.answer) - len(fact.answer))))
+        near = others[:_LOOKED_AT]
+        self._rng.shuffle(near)
+        near.sort(key=unlikeness)
+        found: list[str] = []
+        true = self._true_answers(fact)
+        for other in near:
+            if len(found) == DISTRACTORS_MAX:
+                break
+            if self._could_be_right(fact, other, true) or (fact.is_number and other.sort != fact.sort):
+                continue
+            if all_differ([fact.answer, *found, other.answer], decimal=fact.decimal):
+                found.append(other.answer)
+        return found
+
+    def _could_be_right(self, fact: Fact, other: Fact, true: Sequence[Fact]) -> bool:
+        if any(_overlap(one.answer, other.answer, fact.decimal) for one in true):
+            return True
+        if stands_in(other.answer, fact.statement):
+            return True
+        # "Venus is also a planet" makes Venus an answer to "____ is a planet".
+        return fact.content <= other.content or other.content <= fact.content
+
+    def _gaps(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+        for fact in self._facts:
+            if fact.is_typed and self._is_unique(fact) and self._take([fact], fact.uses, [fact.prompt]):
+                prompt = fact.prompt if GAP in fact.prompt else f"{fact.prompt}\n\n{GAP}"
+                yield {"prompt": prompt}, _solution(fact, fact.answer)
+
+    def _orders(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+        for steps in self._steps:
+            if not self._take([], steps.uses, steps.items):
+                continue
+            first = self._rng.randrange(max(1, len(steps.items) - ITEMS_MAX + 1))
+            right = list(steps.items[first : first + ITEMS_MAX])
+            shown = self._rng.sample(right, len(right))
+            ids = {text: str(at) for at, text in enumerate(shown, 1)}
+            question = {
+                "prompt": f"{steps.lead}\n\n{ORDER_PROMPT}" if steps.lead else ORDER_PROMPT,
+                "items": [{"id": ids[text], "text": text} for text in shown],
+            }
+            explanation = "\n".join(f"{at}. {text}" for at, text in enumerate(right, 1))
+            expected = [ids[text] for text in right]
+            yield question, {"expected": expected, "explanation": explanation, "quote": steps.quote}
+
+    def _matches(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+        pairs = [fact for fact in self._facts if self._is_pair(fact)]
+        while len(pairs) >= PAIRS_MIN:
+            chosen: list[Fact] = []
+            for fact in pairs:
+                if len(chosen) < PAIRS_MAX and not self._used & fact.uses and _fits(fact, chosen):
+                    chosen.append(fact)
+            if len(chosen) < PAIRS_MIN:
+                return
+            pairs = [fact for fact in pairs if fact not in chosen]
+            uses = frozenset().union(*(fact.uses for fact in chosen))
+            shown = [side for fact in chosen if fact.pair for side in fact.pair]
+            if self._take([], uses, shown):
+                yield self._match(chosen)
+
+    def _is_pair(self, fact: Fact) -> bool:
+        return fact.pair is not None and max(map(len, fact.pair)) <= ANSWER_MAX and self._is_unique(fact)
+
+    def _match(self, facts: Sequence[Fact]) -> tuple[Question, dict[str, Any]]:
+        pairs = [fact.pair for fact in facts if fact.pair is not None]
+        lefts = self._rng.sample([left for left, _ in pairs], len(pairs))
+        rights = self._rng.sample([right for _, right in pairs], len(pairs))
+        left_ids = {text: str(at) for at, text in enumerate(lefts, 1)}
+        right_ids = {text: str(at) for at, text in enumerate(rights, 1)}
+        question = {
+            "prompt": MATCH_PROMPT,
+            "pairs": {
+                "left": [{"id": left_ids[text], "text": text} for text in lefts],
+                "right": [{"id": right_ids[text], "text": text} for text in rights],
+            },
+        }
+        partners = {left_ids[left]: right_ids[right] for left, right in pairs}
+        expected = {left: partners[left] for left in sorted(partners)}
+        cards = {left_ids[fact.pair[0]]: [str(fact.card[0]), fact.card[1]] for fact in facts if fact.card and fact.pair}
+        solution: dict[str, Any] = {
+            "expected": expected,
+            "explanation": "\n".join(f"{left} – {right}" for left, right in pairs),
+            "quote": next((fact.quote for fact in facts if fact.quote), None),
+        }
+        return question, {**solution, "cards": cards} if cards else solution
+
+
+def _solution(fact: Fact, expected: Any) -> dict[str, Any]:
+    solution = {"expected": expected, "explanation": fact.statement, "quote": fact.quote}
+    if isinstance(expected, str):
+        solution |= {"decimal": fact.decimal, "accepted": list(fact.accepted)}
+    if fact.card:
+        solution["card"] = [str(fact.card[0]), fact.card[1]]
+    return solution
+
+
+def _gives_away(fact: Fact, text: str, content: frozenset[str]) -> bool:
+    """Whether a text says the answer of a fact, and something of what the fact asks about."""
+    return bool(fact.content & content) and stands_in(fact.answer, text)
+
+
+def _overlap(one: str, other: str, decimal: str) -> bool:
+    """Whether two answers say the same, or one says the other and more."""
+    return same_answer(one, other, decimal=decimal) or stands_in(one, other) or stands_in(other, one)
+
+
+def _fits(fact: Fact, chosen: Sequence[Fact]) -> bool:
+    """Whether neither side of the pair says what a side of another one says, so that each has one partner."""
+    if fact.pair is None:
+        return False
+    if any(fact.uses & other.uses for other in chosen):
+        return False
+    sides = [other.pair for other in chosen if other.pair is not None]
+    mine, theirs = fact.pair
+    if any(_overlap(mine, left, fact.decimal) or _overlap(theirs, right, fact.decimal) for left, right in sides):
+        return False
+    return all_differ([side for pair in (*sides, fact.pair) for side in pair], decimal=fact.decimal)
