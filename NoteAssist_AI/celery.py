@@ -1,24 +1,31 @@
-"""The Celery application: what workers, beat and publishers share."""
+"""The Celery application of workers, beat and publishers."""
 
-import os
+import logging.config
 
 from celery import Celery
-from celery.schedules import schedule
-from celery.signals import celeryd_init
+from celery.schedules import crontab, schedule
+from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 from django.conf import settings
 from kombu import Exchange, Queue
+from kombu.transport.redis import Channel, Transport
+from redis import ResponseError
 
-from NoteAssist_AI import broker, embedded
+from NoteAssist_AI import embedded, env
 
 embedded.ensure()
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
+env.load_settings()
 
-broker.use()
+from NoteAssist_AI.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals
+
+# A Redis that refuses writes (READONLY, MISCONF, NOREPLICAS, OOM) or ends a blocked read (UNBLOCKED) is one to connect
+# to again. To kombu such an answer is an error of one channel, and it has ended workers.
+Transport.connection_errors = (*Transport.connection_errors, ResponseError)
+
 app = Celery("NoteAssist_AI")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
 
-# AI tasks wait in a queue of their own: behind a thousand of them a sweep would expire and a mail come late.
+# AI tasks have a queue of their own: behind a thousand of them a sweep would expire and a mail would be late.
 app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "ai")]
 app.conf.task_routes = {"utils.async_optimization.process_ai_request": {"queue": "ai"}}
 
@@ -28,27 +35,61 @@ app.conf.beat_schedule = {
         "schedule": schedule(settings.AI_SWEEP_SECONDS),
         "options": {"expires": settings.AI_SWEEP_SECONDS},
     },
+    "wake-waiting-ai-tasks": {"task": "ai_tasks.wake", "schedule": schedule(2), "options": {"expires": 2}},
     "send-due-password-resets": {
         "task": "accounts.send_due_password_resets",
         "schedule": schedule(60),
         "options": {"expires": 60},
     },
     "purge": {"task": "utils.purge", "schedule": schedule(3600), "options": {"expires": 3600}},
+    "drain-views": {"task": "notes.drain_views", "schedule": schedule(5), "options": {"expires": 5}},
+    "purge-orphans": {"task": "notes.purge_orphans", "schedule": schedule(3600), "options": {"expires": 3600}},
+    "delete-files": {"task": "utils.delete_files", "schedule": schedule(30), "options": {"expires": 30}},
+    "sweep-files": {
+        "task": "utils.sweep_files",
+        "schedule": crontab(hour="3", minute="0"),
+        "options": {"expires": 3600},
+    },
+    "publish-note-jobs": {"task": "notes.publish_jobs", "schedule": schedule(30), "options": {"expires": 30}},
+    "purge-trash": {"task": "notes.purge_trash", "schedule": schedule(3600), "options": {"expires": 3600}},
+    "bump-epoch": {"task": "utils.bump_epoch", "schedule": schedule(2), "options": {"expires": 2}},
     "drain-notifications": {"task": "notifications.drain", "schedule": schedule(3), "options": {"expires": 3}},
 }
 
 
 @celeryd_init.connect
-def be_patient_as_a_worker(**_kwargs: object) -> None:
-    """A worker waits for its broker, also through a restart; only publishers must give up at once.
+@setup_logging.connect
+def log_as_everybody(**_kwargs: object) -> None:
+    """Celery would set up lines of its own; and it warns before it does."""
+    logging.config.dictConfig(settings.LOGGING)
+    logging.captureWarnings(True)
 
-    It keeps no messages to give back (``celery_requests`` lets them go, too): a broker that is gone takes none, and
-    that has ended workers. The sweep finds their tasks.
+
+@celeryd_init.connect
+def let_workers_wait_for_the_broker(**_kwargs: object) -> None:
+    """Workers wait for their broker, also through its restart; only publishers must fail fast.
+
+    Workers do not return unacknowledged messages (see also ``celery_requests``): an unavailable broker cannot take
+    them, and the error has ended workers. The sweep republishes their tasks.
     """
-    broker.Channel.do_restore = False
+    Channel.do_restore = False
     app.conf.broker_transport_options = {
         **app.conf.broker_transport_options,
         "max_retries": None,
         "socket_timeout": 30,
         "socket_connect_timeout": 5,
     }
+
+
+@worker_ready.connect
+def tell_metrics_of_worker(**_kwargs: object) -> None:
+    from NoteAssist_AI.monitoring.exporter import exporter
+
+    exporter.start("worker")
+
+
+@beat_init.connect
+def tell_metrics_of_beat(**_kwargs: object) -> None:
+    from NoteAssist_AI.monitoring.exporter import exporter
+
+    exporter.start("beat")

@@ -1,4 +1,4 @@
-"""How a worker treats messages whose broker was lost while their tasks were running. Only workers import it."""
+"""Messages of running tasks after a worker has lost its broker connection. Only workers import this module."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from celery.worker import request
 
 
 class Request(request.Request):
-    """Lets a message go that can no longer be acknowledged: rows tell what is to be done, not the broker.
+    """Drops a message that can no longer be acknowledged, as rows, not the broker, define what is to be done.
 
-    When the broker is lost kombu closes the channel of the messages that a worker holds. To acknowledge one of them
-    there, once its task has ended, raises an ``AttributeError`` that nobody expects, and the worker would end with it.
+    When the connection is lost, kombu closes the channel of the messages that a worker holds. Acknowledging one of them
+    later, when its task has ended, raises an ``AttributeError`` that would end the worker.
     """
 
     def __init__(self, message: Any, **options: Any) -> None:
-        # The channel may also be closed between the look at it and the acknowledgement, which another thread sends.
+        # The channel may also be closed between the check and the acknowledgement, as another thread sends that.
         options["connection_errors"] = (*(options.get("connection_errors") or ()), AttributeError)
         super().__init__(message, **options)
         self._channel = message.channel

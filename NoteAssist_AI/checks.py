@@ -1,4 +1,4 @@
-"""System checks of a deployment: what makes a configuration that boots a bad one all the same."""
+"""System checks: find configurations that start but do not work well."""
 
 from typing import Any
 
@@ -8,15 +8,53 @@ from django.core import checks
 
 @checks.register(checks.Tags.security, deploy=True)
 def connections_are_enough(**_kwargs: Any) -> list[checks.CheckMessage]:
-    """Each thread of a process may hold one connection at a time."""
+    """Each thread of a process may need one connection at a time."""
     if settings.DB_POOL_MAX >= settings.WEB_THREADS:
         return []
     return [
         checks.Warning(
             f"DB_POOL_MAX ({settings.DB_POOL_MAX}) is below WEB_THREADS ({settings.WEB_THREADS}).",
-            hint="Threads will wait for a connection and answer 503 after 5 seconds.",
+            hint="Threads will wait for a connection and respond with 503 after 5 seconds.",
             id="noteassist.W001",
         )
+    ]
+
+
+KNOWN_TO_FAST_READS = {
+    "utils.middleware.RequestMiddleware",
+    "utils.middleware.ContentSecurityPolicyMiddleware",
+    "utils.middleware.ProblemDetailsMiddleware",
+    "utils.middleware.HostMiddleware",
+    "utils.middleware.BodyLimitMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "utils.middleware.RefusePlainHttpMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "utils.admission.throttling.RateLimitHeadersMiddleware",
+    "utils.middleware.QueryCountDebugMiddleware",
+    "utils.middleware.AdminSessionMiddleware",
+    "utils.middleware.ContentLengthMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "utils.middleware.AdminAuthenticationMiddleware",
+    "utils.middleware.AdminMessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "debug_toolbar.middleware.DebugToolbarMiddleware",  # active on browser pages only
+}
+"""Middleware that only adds headers which depend on the kind of client, or does nothing for a fast read."""
+
+
+@checks.register(checks.Tags.compatibility)
+def middleware_is_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """Fast reads run the middleware once for each kind of client; one that must handle each request does not work."""
+    return [
+        checks.Error(
+            f"Fast reads do not know the middleware {name}.",
+            hint="It runs once for each kind of client, not for each fast read (NoteAssist_AI/fast_reads.py). If that "
+            "is enough, add it to KNOWN_TO_FAST_READS; if not, implement it in NoteAssist_AI/fast_reads.py as well.",
+            id="noteassist.E002",
+        )
+        for name in settings.MIDDLEWARE
+        if name not in KNOWN_TO_FAST_READS
     ]
 
 
@@ -27,7 +65,7 @@ def signing_keys_differ(**_kwargs: Any) -> list[checks.CheckMessage]:
     return [
         checks.Error(
             "SECRET_KEY and JWT_SIGNING_KEY are the same.",
-            hint="Give access tokens a key of their own, so that either can be changed alone.",
+            hint="Use different keys, so that either can be changed alone.",
             id="noteassist.E001",
         )
     ]

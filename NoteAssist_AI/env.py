@@ -1,21 +1,35 @@
 """Typed readers of environment variables.
 
-Each names the variable in its error, refuses spellings that it does not know and treats an empty value as unset, so
-that a typing mistake stops the process at boot instead of changing its behaviour. Settings read each variable once,
-here.
+A reader that finds its variable missing or wrong answers with the default and remembers what was expected, so that
+the others are read too. ``stop_if_wrong()`` then refuses them all at once, one line each, without their values: these
+may be secrets. An empty value is an unset one. Settings read each variable once, here.
 """
 
 import math
 import os
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from NoteAssist_AI import service_urls
+from NoteAssist_AI.service_urls import Unusable
+
 MIN_SECRET_LENGTH = 32
+MIN_TOKEN_LENGTH = 16
+MAX_INTEGER = 2**31 - 1
+BOOT_FAILED = 3
+"""The exit status by which gunicorn's worker says that others would fail as well, so that it stops."""
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
+_RATE = re.compile(
+    r"[1-9][0-9]{0,8}/(?:s|sec|second|seconds|m|min|minute|minutes|h|hour|hours|d|day|days)", re.IGNORECASE
+)
 
 
 class _Required:
@@ -23,6 +37,8 @@ class _Required:
 
 
 REQUIRED = _Required()
+_wrong: dict[str, str] = {}
+"""What is the matter with each bad variable, by its name."""
 
 
 def load_file(path: Path) -> None:
@@ -31,32 +47,90 @@ def load_file(path: Path) -> None:
         load_dotenv(path, override=False)
 
 
+def refuse(name: str, expected: str) -> None:
+    """Remember that a variable is wrong. ``expected`` ends the sentence "NAME is wrong: expected …"."""
+    _wrong.setdefault(name, f"{name} is wrong: expected {expected}.")
+
+
+def demand(name: str, expected: str) -> None:
+    """Remember that a variable is missing."""
+    _wrong.setdefault(name, f"{name} is not set: expected {expected}.")
+
+
+def stop_if_wrong() -> None:
+    """Raise ``ImproperlyConfigured`` with a line for each variable that was missing or wrong since the last call."""
+    lines = list(_wrong.values())
+    _wrong.clear()
+    if lines:
+        raise ImproperlyConfigured("\n".join(lines))
+
+
+def load_settings() -> None:
+    """Read Django's settings, or end the process with what is wrong with the environment.
+
+    A traceback would say no more.
+    """
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
+    from django.conf import settings
+
+    try:
+        settings.INSTALLED_APPS  # noqa: B018  # the first that is asked for reads all
+        stop_if_wrong()
+    except ImproperlyConfigured as error:
+        sys.stderr.write(f"The environment is not right:\n{error}\n")
+        raise SystemExit(BOOT_FAILED) from None
+
+
+def exit_if_wrong() -> None:
+    """End the process if a variable read so far is wrong, with all that the settings find besides.
+
+    For gunicorn's own files, whose process must not import what settings do before gevent has patched it, and for apps,
+    which know more about a variable than the settings do.
+    """
+    if _wrong:
+        load_settings()
+
+
 def _raw(name: str) -> str | None:
     value = os.environ.get(name, "").strip()
+    if not value.isprintable():
+        refuse(name, "one line of printable characters")
+        return None
     return value or None
 
 
-def _missing(name: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"The environment variable {name} is not set.")
-
-
-def _wrong(name: str, value: str, expected: str) -> ImproperlyConfigured:
-    return ImproperlyConfigured(f"The environment variable {name} is {value!r}; expected {expected}.")
+def _checked(name: str, check: Callable[[str], str], default: str | _Required, expected: str) -> str:
+    """The value as ``check`` gives it, which raises ``Unusable``."""
+    value = _raw(name)
+    if value is None:
+        if isinstance(default, _Required):
+            demand(name, expected)
+            return ""
+        return default
+    try:
+        return check(value)
+    except Unusable as error:
+        refuse(name, str(error))
+        return "" if isinstance(default, _Required) else default
 
 
 def text(name: str, default: str | _Required = REQUIRED) -> str:
-    value = _raw(name)
-    if value is not None:
-        return value
-    if isinstance(default, _Required):
-        raise _missing(name)
-    return default
+    return _checked(name, str, default, "a value")
 
 
 def choice(name: str, options: tuple[str, ...], default: str) -> str:
     value = text(name, default)
     if value not in options:
-        raise _wrong(name, value, "one of " + ", ".join(options))
+        refuse(name, "one of " + ", ".join(options))
+        return default
+    return value
+
+
+def log_level(name: str) -> str:
+    value = text(name, "INFO").upper()
+    if value not in LOG_LEVELS:
+        refuse(name, "one of " + ", ".join(LOG_LEVELS))
+        return "INFO"
     return value
 
 
@@ -64,36 +138,34 @@ def boolean(name: str, default: bool) -> bool:
     value = _raw(name)
     if value is None:
         return default
-    if value.lower() in _TRUE:
-        return True
-    if value.lower() in _FALSE:
-        return False
-    raise _wrong(name, value, "true or false")
+    if value.lower() not in _TRUE | _FALSE:
+        refuse(name, "true or false")
+        return default
+    return value.lower() in _TRUE
 
 
-def integer(name: str, default: int, *, minimum: int = 0) -> int:
+def integer(name: str, default: int, *, minimum: int = 0, maximum: int = MAX_INTEGER) -> int:
     value = _raw(name)
     if value is None:
         return default
-    try:
-        number = int(value)
-    except ValueError as error:
-        raise _wrong(name, value, "a whole number") from error
-    if number < minimum:
-        raise _wrong(name, value, f"at least {minimum}")
-    return number
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not minimum <= int(value) <= maximum:
+        refuse(name, f"a whole number from {minimum} to {maximum}")
+        return default
+    return int(value)
 
 
-def seconds(name: str, default: float, *, minimum: float = 0.0) -> float:
+def port(name: str, default: int) -> int:
+    return integer(name, default, minimum=1, maximum=65535)
+
+
+def seconds(name: str, default: float, *, minimum: float = 0.0, maximum: float = 86_400.0) -> float:
     value = _raw(name)
     if value is None:
         return default
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise _wrong(name, value, "a number of seconds") from error
-    if not math.isfinite(number) or number < minimum:
-        raise _wrong(name, value, f"at least {minimum} seconds")
+    number = float(value) if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", value) else math.nan
+    if not minimum <= number <= maximum:
+        refuse(name, f"a number of seconds from {minimum:g} to {maximum:g}")
+        return default
     return number
 
 
@@ -105,31 +177,79 @@ def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def hosts(name: str, default: tuple[str, ...] = (), *, wildcards: bool) -> list[str]:
+    """Host names as the Host header has them, without its port."""
+    try:
+        return [service_urls.check_host(host, wildcards=wildcards) for host in words(name, default)]
+    except Unusable as error:
+        refuse(name, str(error))
+        return list(default)
+
+
 def origins(name: str) -> list[str]:
-    """Origins as browsers send them: scheme and host, no path and no trailing slash."""
-    found = words(name)
-    for origin in found:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
-            raise _wrong(name, origin, "origins such as https://app.example.com, separated by commas")
-    return found
+    """Origins as browsers send them: scheme and host, in lower case, no path and no default port."""
+    try:
+        return [service_urls.origin(origin) for origin in words(name)]
+    except Unusable as error:
+        refuse(name, str(error))
+        return []
 
 
-def url(name: str, schemes: tuple[str, ...], default: str | _Required = REQUIRED) -> str:
-    value = text(name, default)
-    if value and urlsplit(value).scheme not in schemes:
-        # The value may hold a password, so only its scheme is shown.
-        raise _wrong(name, urlsplit(value).scheme + ":…", "a URL with scheme " + " or ".join(schemes))
+def public_origin(name: str) -> str:
+    """Where people reach the product, or nothing: ``https://``, or ``http://`` within one's own network."""
+    return _checked(name, service_urls.public_origin, "", "")
+
+
+def http_url(name: str, default: str | _Required = "") -> str:
+    return _checked(name, service_urls.check_http, default, "a URL")
+
+
+def sentry_dsn(name: str) -> str:
+    return _checked(name, service_urls.check_dsn, "", "")
+
+
+def redis_url(name: str, default: str | _Required = REQUIRED, *, memory: bool = False) -> str:
+    check = lambda value: service_urls.check_redis(value, memory=memory)  # noqa: E731
+    return _checked(name, check, default, "a URL as in redis://:password@host:6379/0")
+
+
+def postgres_url(name: str, default: str | _Required = REQUIRED) -> str:
+    expected = "a URL as in postgresql://user:password@host:5432/name"
+    return _checked(name, service_urls.check_postgres, default, expected)
+
+
+def mail_url(name: str, default: str | _Required = REQUIRED) -> str:
+    """``console://``, which prints mails, is for those with a default: codes that reset passwords are for no log."""
+    check = lambda value: service_urls.check_mail(value, console=not isinstance(default, _Required))  # noqa: E731
+    return _checked(name, check, default, "a URL as in smtp+tls://user:password@host:587")
+
+
+def storage_url(name: str) -> str:
+    """Where files are kept, or nothing."""
+    return _checked(name, service_urls.check_storage, "", "")
+
+
+def mail_address(name: str, default: str) -> str:
+    return _checked(name, service_urls.check_mail_address, default, "an address")
+
+
+def token(name: str) -> str:
+    """What is sent in a header as it is: visible ASCII without spaces."""
+    value = text(name, "")
+    if not re.fullmatch(r"[!-~]*", value):
+        refuse(name, "ASCII without spaces")
+        return ""
     return value
 
 
 def secret(name: str) -> str:
     """A secret that production must be given: long, and not one of the values shipped for development."""
-    value = text(name)
-    if len(value) < MIN_SECRET_LENGTH or len(set(value)) < 8 or value.startswith(("development-only", "change-me")):
-        raise ImproperlyConfigured(
-            f"The environment variable {name} is too weak: use at least {MIN_SECRET_LENGTH} random characters."
-        )
+    expected = f"{MIN_SECRET_LENGTH} random characters or more"
+    value = _checked(name, str, REQUIRED, expected)
+    if value and (
+        len(value) < MIN_SECRET_LENGTH or len(set(value)) < 8 or value.startswith(("development-only", "change-me"))
+    ):
+        refuse(name, expected)
     return value
 
 
@@ -138,10 +258,10 @@ def rate(name: str, default: str) -> str | None:
     value = text(name, default)
     if value.lower() == "none":
         return None
-    count, _, period = value.partition("/")
-    if not count.isdigit() or int(count) < 1 or period[:1] not in ("s", "m", "h", "d"):
-        raise _wrong(name, value, "a rate such as 60/min, or none")
-    return value
+    if not _RATE.fullmatch(value):
+        refuse(name, "a rate such as 60/min (second, minute, hour or day), or none")
+        return default
+    return value.lower()
 
 
 def broker_url(redis_url: str) -> str:

@@ -1,13 +1,13 @@
-"""Each connection is an open file, of which the soft limit often allows 1024: a server that runs out of them dies."""
+"""The limit of open files. Each connection is one, and the soft limit is often 1024: a server beyond it fails."""
 
 import resource
 
 RESERVED = 500
-"""Files that a process opens for itself: its pools, its log, its code."""
+"""Files that a process needs itself: pools, log, code."""
 
 
 def connections_allowed(wanted: int) -> int:
-    """Raise this process's limit for ``wanted`` connections; as many of them as the hard limit leaves room for."""
+    """Raise this process's soft limit for ``wanted`` connections; return how many the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + RESERVED
     if soft == resource.RLIM_INFINITY or soft >= needed:

@@ -1,7 +1,7 @@
 """Settings of every environment, read once from the environment by typed readers.
 
 Importing this module starts nothing: the embedded engines are started by the entry points (``manage.py``, ``wsgi.py``,
-``celery.py``, ``tests/engines.py``) before Django reads it. Every variable is listed in README and ``.env.example``.
+``celery.py``, ``tests/engines.py``) before Django reads it. Every variable is described in ``docs/configuration.md``.
 """
 
 from datetime import timedelta
@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import dj_database_url
-from django.core.exceptions import ImproperlyConfigured
-
-from NoteAssist_AI import env, monitoring
-from NoteAssist_AI.postgresql.connections import BoundedConnection
+from NoteAssist_AI import ai_settings, cache_settings, env, service_urls, throttle_settings
+from NoteAssist_AI.api_description import SPECTACULAR_SETTINGS  # noqa: F401  # read by drf-spectacular
+from NoteAssist_AI.browser_headers import (  # noqa: F401  # read by corsheaders and our middleware
+    CONTENT_SECURITY_POLICY,
+    CORS_ALLOW_HEADERS,
+    CORS_EXPOSE_HEADERS,
+)
+from NoteAssist_AI.monitoring import error_reports, logs
+from NoteAssist_AI.postgresql.database import database
+from NoteAssist_AI.storage import file_storage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_file(BASE_DIR / ".env")
@@ -30,12 +35,27 @@ JWT_SIGNING_KEY = (
     if IS_PRODUCTION
     else env.text("JWT_SIGNING_KEY", "development-only-signing-key-of-access-tokens")
 )
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", () if IS_PRODUCTION else ("localhost", "127.0.0.1", "[::1]", "testserver"))
-TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if IS_PRODUCTION else 0)
+PUBLIC_URL = env.public_origin("PUBLIC_URL")
+"""Where people reach the product; empty: unknown, and https in production."""
+ALLOWED_HOSTS = env.hosts(
+    "ALLOWED_HOSTS",
+    service_urls.hosts_of(PUBLIC_URL) if IS_PRODUCTION else ("localhost", "127.0.0.1", "[::1]", "testserver"),
+    wildcards=not IS_PRODUCTION,
+)
+SERVED_OVER_HTTPS = IS_PRODUCTION and not PUBLIC_URL.startswith("http://")
+TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if IS_PRODUCTION else 0, maximum=20)
 """How many proxies of ours stand before the server; their entries of X-Forwarded-For are believed, no others."""
 
-WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1)
-WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1)
+WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
+WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1, maximum=1000)
+
+# Read where they count, by gunicorn's files and Procfile: a bad one is told of here together with all others.
+env.port("PORT", 8000)
+env.port("EVENTS_PORT", 8001)
+EVENTS_CONCURRENCY = env.integer("EVENTS_CONCURRENCY", 1, minimum=1, maximum=1000)
+env.integer("EVENTS_MAX_STREAMS", 10_000, minimum=1, maximum=1_000_000)
+EVENTS_DB_POOL_MAX = env.integer("EVENTS_DB_POOL_MAX", 4, minimum=1, maximum=10_000)
+WORKER_DB_POOL_MAX = env.integer("WORKER_DB_POOL_MAX", 8, minimum=1, maximum=10_000)
 
 # --- Applications -----------------------------------------------------------------------------------------------------
 
@@ -56,16 +76,21 @@ INSTALLED_APPS = [
     "accounts",
     "notes",
     "ai_tasks",
+    "study",
     "notifications",
 ]
 
 MIDDLEWARE = [
-    "utils.middleware.RequestIdMiddleware",
+    "utils.middleware.RequestMiddleware",
+    "utils.middleware.ContentSecurityPolicyMiddleware",
     "utils.middleware.ProblemDetailsMiddleware",
+    "utils.middleware.HostMiddleware",
     "corsheaders.middleware.CorsMiddleware",
+    "utils.middleware.RefusePlainHttpMiddleware",
+    "utils.middleware.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "utils.throttling.RateLimitHeadersMiddleware",
+    "utils.admission.throttling.RateLimitHeadersMiddleware",
     "utils.middleware.QueryCountDebugMiddleware",
     "utils.middleware.AdminSessionMiddleware",
     "utils.middleware.ContentLengthMiddleware",
@@ -75,7 +100,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
-ROOT_URLCONF = "NoteAssist_AI.urls"
+SERVES = env.choice("SERVES", ("everything", "streams"), "everything")
+ROOT_URLCONF = "NoteAssist_AI.stream_urls" if SERVES == "streams" else "NoteAssist_AI.urls"
 WSGI_APPLICATION = "NoteAssist_AI.wsgi.application"
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["accounts.backends.ThrottledModelBackend"]  # the admin's; the API has its own
@@ -85,6 +111,7 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "NoteAssist_AI" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -98,91 +125,65 @@ TEMPLATES = [
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
-CONNECTION_TIMEOUT = env.integer("CONNECTION_TIMEOUT", 10, minimum=1)  # seconds
+CONNECTION_TIMEOUT = env.integer("CONNECTION_TIMEOUT", 10, minimum=1, maximum=3600)  # seconds
 QUERY_TIMEOUT = env.integer("QUERY_TIMEOUT", 30_000, minimum=1)  # milliseconds
-DB_POOL_MAX = env.integer("DB_POOL_MAX", 16, minimum=1)
-TRANSACTION_POOLER_PORT = 6543
+DB_POOL_MAX = env.integer("DB_POOL_MAX", 16, minimum=1, maximum=10_000)
+TRANSACTION_POOLER_PORT = "6543"
 """Where Supabase's pooler hands out a server connection for one transaction only."""
 
-_DATABASE_URL = env.url(
-    "DATABASE_URL", ("postgres", "postgresql"), env.REQUIRED if IS_PRODUCTION else "postgresql:///unset"
+_DATABASE = service_urls.postgres_settings(
+    env.postgres_url("DATABASE_URL", env.REQUIRED if IS_PRODUCTION else "postgresql:///unset")
 )
-DATABASES: dict[str, dict[str, Any]] = {
-    # The engine looks after its pooled connections itself, so Django need not ask the server about each.
-    "default": {
-        **dj_database_url.parse(_DATABASE_URL, engine="NoteAssist_AI.postgresql"),
-        "CONN_MAX_AGE": 0,
-        "CONN_HEALTH_CHECKS": False,
-    }
-}
-_BEHIND_TRANSACTION_POOLER = str(DATABASES["default"].get("PORT")) == str(TRANSACTION_POOLER_PORT)
-DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = _BEHIND_TRANSACTION_POOLER
-DATABASES["default"]["OPTIONS"] = {
-    **DATABASES["default"].get("OPTIONS", {}),
-    "connect_timeout": CONNECTION_TIMEOUT,
-    "keepalives": 1,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 5,
-    "options": f"-c statement_timeout={QUERY_TIMEOUT}",
-    "server_side_binding": not _BEHIND_TRANSACTION_POOLER,
-    # A connection's third run of a statement prepares it: planning a list takes longer than running it.
-    "prepare_threshold": None if _BEHIND_TRANSACTION_POOLER else 2,
-    # A pool keeps connections between requests: reconnecting costs about 10 ms each time.
-    # It waits twice as long after each failure to connect; begun anew after 3 s, it finds a server that is back in 2 s.
-    "pool": {
-        "connection_class": BoundedConnection,
-        "min_size": 1,
-        "max_size": DB_POOL_MAX,
-        "timeout": 5,
-        "max_idle": 300,
-        "reconnect_timeout": 3,
-    },
+DATABASE_POOLER = env.choice(
+    "DATABASE_POOLER",
+    ("none", "session", "transaction"),
+    "transaction" if _DATABASE["PORT"] == TRANSACTION_POOLER_PORT else "none",
+)
+"""What stands between us and PostgreSQL, by how long it lends a server connection."""
+DATABASES = {
+    "default": database(
+        _DATABASE,
+        pooler=DATABASE_POOLER,
+        pool_max=DB_POOL_MAX,
+        connection_timeout=CONNECTION_TIMEOUT,
+        query_timeout=QUERY_TIMEOUT,
+    )
 }
 
 # --- Redis: cache, limits, progress, broker ---------------------------------------------------------------------------
 
-REDIS_URL = env.url(
-    "REDIS_URL", ("redis", "rediss", "unix"), env.REQUIRED if IS_PRODUCTION else "redis://localhost:6379/0"
-)
+REDIS_URL = env.redis_url("REDIS_URL", env.REQUIRED if IS_PRODUCTION else "redis://localhost:6379/0")
 REDIS_TIMEOUT_SECONDS = 0.5
 REDIS_POOL_WAIT_SECONDS = 0.2
-REDIS_POOL_MAX = max(WEB_THREADS + 4, env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1) // 2)
+AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1, maximum=10_000)
+REDIS_POOL_MAX = max(WEB_THREADS + 4, AI_WORKER_CONCURRENCY // 2)
 
 CACHE_TTL_PROFILE = 300
 CACHE_TTL_LIST = 180
 CACHE_TTL_AI_RESULT = 3600
 
-CACHE_URL = env.url("CACHE_URL", ("redis", "rediss", "unix", "locmem"), REDIS_URL)
+CACHE_URL = env.redis_url("CACHE_URL", REDIS_URL, memory=not IS_PRODUCTION)  # of one process, where there are several
 PAGE_CACHE_ENABLED = not CACHE_URL.startswith("locmem:")
 """Memory of one process cannot keep the promise that a read shows the last write of any process."""
-
-if PAGE_CACHE_ENABLED:
-    CACHES = {
-        "default": {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": CACHE_URL,
-            "TIMEOUT": CACHE_TTL_PROFILE,
-            "KEY_PREFIX": "cache",
-            "OPTIONS": {
-                "IGNORE_EXCEPTIONS": True,
-                "SOCKET_TIMEOUT": REDIS_TIMEOUT_SECONDS,
-                "SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_SECONDS,
-                "CONNECTION_POOL_CLASS": "redis.BlockingConnectionPool",
-                "CONNECTION_POOL_KWARGS": {"max_connections": REDIS_POOL_MAX, "timeout": REDIS_POOL_WAIT_SECONDS},
-            },
-        }
-    }
-    DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
-else:
-    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "TIMEOUT": CACHE_TTL_PROFILE}}
+PAGE_CACHE_BYTES = env.integer("PAGE_CACHE_BYTES", 128 * 1024**2, minimum=1024**2, maximum=2**50)
+CACHES = cache_settings.caches(
+    CACHE_URL,
+    lifetime=CACHE_TTL_PROFILE,
+    timeout=REDIS_TIMEOUT_SECONDS,
+    connections=REDIS_POOL_MAX,
+    pool_wait=REDIS_POOL_WAIT_SECONDS,
+)
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the admin's; the API knows no cookies
 SESSION_COOKIE_AGE = int(timedelta(days=30).total_seconds())
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
+OPERATORS_NEED_SECOND_FACTOR = IS_PRODUCTION
+"""Whether the admin also asks for a code of an authenticator app."""
 
 # --- Celery -----------------------------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = env.broker_url(env.url("CELERY_BROKER_URL", ("redis", "rediss", "unix"), REDIS_URL))
+CELERY_BROKER_URL = env.broker_url(env.redis_url("CELERY_BROKER_URL", REDIS_URL))
 CELERY_TASK_IGNORE_RESULT = True  # the rows are the results
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -192,6 +193,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # workers and beat wait for their broker as long as it takes
 CELERY_BROKER_POOL_LIMIT = WEB_THREADS + 4
 # Of a publisher: a request never waits for a broker that does not answer (workers raise the time-outs, see celery.py).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -205,55 +207,65 @@ CELERY_TIMEZONE = "UTC"
 
 # --- AI ---------------------------------------------------------------------------------------------------------------
 
-AI_BASE_URL = env.url("AI_BASE_URL", ("http", "https"), "")  # unset: OpenAI with a key, offline without
-AI_API_KEY = env.text("AI_API_KEY", "")
+AI_BASE_URL = env.http_url("AI_BASE_URL")  # unset: OpenAI with a key, offline without
+AI_API_KEY = env.token("AI_API_KEY")
 AI_MODEL = env.text("AI_MODEL", "gpt-4o-mini")
+AI_MODELS = ai_settings.models(env.text("AI_MODELS", ""))  # by request type; ai_tasks/apps.py checks the types
+AI_PRICES = ai_settings.prices(env.text("AI_PRICES", ""))
+AI_FALLBACKS = ai_settings.fallbacks(env.text("AI_FALLBACKS", ""))
+if AI_FALLBACKS and not (AI_API_KEY or AI_BASE_URL):
+    env.demand("AI_API_KEY", "a key, or AI_BASE_URL: AI_FALLBACKS are asked after that provider")
+AI_MAX_TOKENS = env.integer("AI_MAX_TOKENS", 8192, minimum=100, maximum=1_000_000)
+"""The most tokens that one call of a model with a price may write."""
+AI_BUDGET_PER_USER_DAY = ai_settings.amount("AI_BUDGET_PER_USER_DAY", env.text("AI_BUDGET_PER_USER_DAY", ""))
+AI_BUDGET_DAY = ai_settings.amount("AI_BUDGET_DAY", env.text("AI_BUDGET_DAY", ""))
+AI_OUTAGE_HOURS = env.integer("AI_OUTAGE_HOURS", 24, minimum=1, maximum=720)
 AI_TIMEOUT_SECONDS = env.seconds("AI_TIMEOUT_SECONDS", 120, minimum=1)
-AI_WORKER_CONCURRENCY = env.integer("AI_WORKER_CONCURRENCY", 100, minimum=1)
-AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15)  # what a stopping worker may still finish
-AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3)
-AI_SWEEP_SECONDS = env.integer("AI_SWEEP_SECONDS", 15, minimum=1)
-AI_STREAM_EVENTS = env.integer("AI_STREAM_EVENTS", 2000, minimum=100)
-AI_STREAM_SECONDS = env.integer("AI_STREAM_SECONDS", 3600, minimum=60)
-AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1)
+AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15, maximum=3600)  # what a stopping worker may still finish
+AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3, maximum=86_400)
+AI_SWEEP_SECONDS = env.integer("AI_SWEEP_SECONDS", 15, minimum=1, maximum=86_400)
+AI_STREAM_EVENTS = env.integer("AI_STREAM_EVENTS", 2000, minimum=100, maximum=1_000_000)
+AI_STREAM_SECONDS = env.integer("AI_STREAM_SECONDS", 3600, minimum=60, maximum=31_536_000)
+AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1, maximum=36_500)
 
 # --- Event streams ----------------------------------------------------------------------------------------------------
 
-EVENTS_BASE_URL = env.url("EVENTS_BASE_URL", ("http", "https"), "").rstrip("/")
+EVENTS_BASE_URL = env.http_url("EVENTS_BASE_URL")
 SSE_HEARTBEAT_SECONDS = env.seconds("SSE_HEARTBEAT_SECONDS", 15, minimum=0.1)
 # Of one process. A stream holds one of the web process's threads; gunicorn_events.conf.py sets more for greenlets.
-SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4))
+SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4), maximum=1_000_000)
 
-# --- Exports ----------------------------------------------------------------------------------------------------------
+# --- Files ------------------------------------------------------------------------------------------------------------
 
-EXPORTS_AT_ONCE = max(1, WEB_THREADS // 8)
-"""Of one process: each holds a thread until its client has read it."""
+# How many in one process: each holds a thread. With one export alone a single user could keep all others from theirs.
+EXPORTS_AT_ONCE = max(1, WEB_THREADS // 8, min(2, WEB_THREADS // 4))
+UPLOADS_AT_ONCE = max(1, WEB_THREADS // 4)
+FILES_AT_ONCE = max(1, WEB_THREADS // 2)
+env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)  # read where it counts: NoteAssist_AI.uploads
+ATTACHMENT_LINK_SECONDS = env.integer("ATTACHMENT_LINK_SECONDS", 600, minimum=1, maximum=86_400)
 
 # --- REST framework ---------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionJWTAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PARSER_CLASSES": ["utils.json.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["utils.json.OrjsonRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "utils.json.AlwaysJSON",
-    "DEFAULT_PAGINATION_CLASS": "utils.pagination.LookAheadCursorPagination",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["utils.throttling.AdmissionThrottle"],
-    "DEFAULT_THROTTLE_RATES": {
-        "burst": env.rate("THROTTLE_BURST", "60/min"),
-        "sustained": env.rate("THROTTLE_SUSTAINED", "1000/day"),
-        "ai_tools": env.rate("THROTTLE_AI_TOOLS", "20/hour"),
-        "poll": env.rate("THROTTLE_POLL", "120/min"),
-        "login": env.rate("THROTTLE_LOGIN", "10/min"),
-    },
-    "EXCEPTION_HANDLER": "utils.exceptions.problem_exception_handler",
+    "DEFAULT_PARSER_CLASSES": ["utils.http.json.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["utils.http.json.OrjsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "utils.http.json.AlwaysJSON",
+    "DEFAULT_PAGINATION_CLASS": "utils.http.pagination.LookAheadCursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "utils.http.openapi.ApiSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["utils.admission.throttling.AdmissionThrottle"],
+    "DEFAULT_THROTTLE_RATES": throttle_settings.rates(),
+    "EXCEPTION_HANDLER": "utils.http.errors.problem_exception_handler",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
     "PAGE_SIZE": 20,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "URL_FORMAT_OVERRIDE": None,
 }
 MAX_BODY_BYTES = 2 * 1024 * 1024
+NOTE_VERSIONS_KEPT = env.integer("NOTE_VERSIONS_KEPT", 50, minimum=1, maximum=1000)
+TRASH_DAYS = env.integer("TRASH_DAYS", 30, minimum=1, maximum=3650)
+NOTES_BYTES_PER_USER = env.integer("NOTES_BYTES_PER_USER", 1024**3, minimum=1, maximum=2**60)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 SIMPLE_JWT = {
@@ -262,30 +274,6 @@ SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
     "USER_ID_CLAIM": "u",
-}
-
-SPECTACULAR_SETTINGS = {
-    "TITLE": "NoteAssist AI",
-    "DESCRIPTION": "Write study notes, ask AI about them, watch progress, keep every answer.",
-    "VERSION": "1.0.0",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SCHEMA_PATH_PREFIX": r"/api",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "utils.schema.describe_problems",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "NoteStatusEnum": "notes.models.Note.Status",
-        "TaskStatusEnum": "ai_tasks.models.AITask.Status",
-        "NotificationTypeEnum": "notifications.models.Notification.Type",
-        "FoundTypeEnum": ["note", "topic"],
-    },
 }
 
 # --- Passwords, security headers, CORS --------------------------------------------------------------------------------
@@ -304,22 +292,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
-CORS_ALLOWED_ORIGINS = env.origins("CORS_ALLOWED_ORIGINS")
+# The page at / reads event streams from a process that may have a host of its own.
+CORS_ALLOWED_ORIGINS = list(
+    dict.fromkeys([*env.origins("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PUBLIC_URL else [])])
+)
 CORS_URLS_REGEX = r"^/api/.*$"
-CORS_ALLOW_HEADERS = [
-    "accept", "authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "last-event-id",
-    "x-request-id",
-]  # fmt: skip
-CORS_EXPOSE_HEADERS = [
-    "ETag", "Location", "Retry-After", "X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
-    "Idempotent-Replayed",
-]  # fmt: skip
 CORS_PREFLIGHT_MAX_AGE = 86400
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-if IS_PRODUCTION:
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []  # the admin's forms, where a proxy changes Host
+if SERVED_OVER_HTTPS:
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz/"]  # the platform's health check speaks plain HTTP
     SECURE_HSTS_SECONDS = int(timedelta(days=365).total_seconds())
@@ -327,32 +311,32 @@ if IS_PRODUCTION:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
+    # By their names browsers take these from this host alone, over https alone: no neighbour can plant them.
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
     if TRUSTED_PROXIES:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- Mail -------------------------------------------------------------------------------------------------------------
 
-_MAIL_SERVERS = ("smtp", "smtps", "smtp+tls")
 _EMAIL_URL = urlsplit(
     # Codes that reset passwords do not belong in production's log.
-    env.url("EMAIL_URL", _MAIL_SERVERS)
-    if IS_PRODUCTION
-    else env.url("EMAIL_URL", (*_MAIL_SERVERS, "console"), "console://")
+    env.mail_url("EMAIL_URL") if IS_PRODUCTION else env.mail_url("EMAIL_URL", "console://")
 )
-DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "NoteAssist AI <no-reply@noteassist.local>")
+DEFAULT_FROM_EMAIL = env.mail_address("DEFAULT_FROM_EMAIL", "NoteAssist AI <no-reply@noteassist.local>")
 EMAIL_TIMEOUT = 10
 if _EMAIL_URL.scheme == "console":
     EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 else:
     EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    EMAIL_HOST = _EMAIL_URL.hostname or "localhost"
+    EMAIL_HOST = _EMAIL_URL.hostname or ""
     EMAIL_PORT = _EMAIL_URL.port or {"smtps": 465, "smtp+tls": 587}.get(_EMAIL_URL.scheme, 25)
     EMAIL_HOST_USER = unquote(_EMAIL_URL.username or "")
     EMAIL_HOST_PASSWORD = unquote(_EMAIL_URL.password or "")
     EMAIL_USE_SSL = _EMAIL_URL.scheme == "smtps"
     EMAIL_USE_TLS = _EMAIL_URL.scheme == "smtp+tls"
 
-# --- Language, time, static files -------------------------------------------------------------------------------------
+# --- Language, time, files --------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -361,8 +345,12 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [("web", BASE_DIR / "NoteAssist_AI" / "web")]  # the page at /
+_FILES = file_storage(env.storage_url("STORAGE_URL"), None if IS_PRODUCTION else BASE_DIR / ".local" / "files")
+FILES_ARE_KEPT = _FILES is not None
+"""Whether there is a place for files that all processes reach; without one uploads are refused."""
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded
+    "default": _FILES or {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {
         "BACKEND": (
             "whitenoise.storage.CompressedManifestStaticFilesStorage"
@@ -376,23 +364,36 @@ STORAGES = {
 
 LOG_QUERIES = env.boolean("LOG_QUERIES", default=False)
 QUERY_COUNT_WARNING = env.integer("QUERY_COUNT_WARNING", 20, minimum=1)
-LOGGING = monitoring.log_lines(env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"), LOG_QUERIES)
-SENTRY_DSN = env.text("SENTRY_DSN", "")
-if SENTRY_DSN:
-    import sentry_sdk
-
-    sentry_sdk.init(**monitoring.error_reports(SENTRY_DSN, ENVIRONMENT))
+LOG_REQUESTS = env.boolean("LOG_REQUESTS", default=True)
+LOG_LEVEL = env.log_level("LOG_LEVEL")
+LOGGING = logs.log_lines(LOG_LEVEL, log_queries=LOG_QUERIES, as_json=IS_PRODUCTION)
+SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
+METRICS_TOKEN = env.token("METRICS_TOKEN")
+METRICS_PORT = env.port("METRICS_PORT", 0)
+"""0: nothing listens there."""
+if METRICS_TOKEN and len(METRICS_TOKEN) < env.MIN_TOKEN_LENGTH:
+    env.refuse("METRICS_TOKEN", f"{env.MIN_TOKEN_LENGTH} random characters or more")
+env.http_url("OTEL_EXPORTER_OTLP_ENDPOINT")  # read by OpenTelemetry itself, as its other variables are
 
 # --- Development only -------------------------------------------------------------------------------------------------
 
 if ENVIRONMENT == "development" and DEBUG:
     INSTALLED_APPS += ["debug_toolbar"]
-    MIDDLEWARE.insert(2, "debug_toolbar.middleware.DebugToolbarMiddleware")
-    DEBUG_TOOLBAR_CONFIG = {"SHOW_TOOLBAR_CALLBACK": "utils.middleware.is_page_for_people"}
+    MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
+    DEBUG_TOOLBAR_CONFIG = {
+        "SHOW_TOOLBAR_CALLBACK": "utils.middleware.is_page_for_people",  # the admin
+        "SHOW_COLLAPSED": True,  # a tab at the edge, which covers nothing
+    }
+
+# --- All that is wrong with the environment, at once ------------------------------------------------------------------
 
 if IS_PRODUCTION and DEBUG:
-    raise ImproperlyConfigured("DEBUG must be off in production.")
-if IS_PRODUCTION and (not ALLOWED_HOSTS or any("*" in host for host in ALLOWED_HOSTS)):
-    raise ImproperlyConfigured("ALLOWED_HOSTS must name the hosts in production, without wildcards.")
-if IS_PRODUCTION and not PAGE_CACHE_ENABLED:
-    raise ImproperlyConfigured("CACHE_URL=locmem:// is for development: several processes share production's cache.")
+    env.refuse("DEBUG", "to be off in production")
+if IS_PRODUCTION and not ALLOWED_HOSTS:
+    env.demand("ALLOWED_HOSTS", "the names that the product is reached by, such as api.example.com")
+env.stop_if_wrong()
+
+if SENTRY_DSN:
+    import sentry_sdk
+
+    sentry_sdk.init(**error_reports.options(SENTRY_DSN, ENVIRONMENT))

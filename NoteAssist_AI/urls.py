@@ -1,17 +1,22 @@
-"""Every path of the service. What matches nothing is answered in the one error shape."""
+"""All URL paths of the service. Unknown paths get a 404 in the error format of the API."""
 
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
-from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 import accounts.urls
 import ai_tasks.urls
+import notes.shared_urls
 import notes.urls
 import notifications.urls
-from utils.health import live, ready
-from utils.views import not_found
+import study.urls
+from NoteAssist_AI.api_docs import ApiDocsView
+from NoteAssist_AI.api_root import ApiRootView
+from NoteAssist_AI.api_schema import SchemaView
+from NoteAssist_AI.page import favicon, page, service_worker
+from utils.http.errors import not_found
+from utils.http.health import live, ready
+from utils.http.metrics import metrics
 
 development = []
 if "debug_toolbar" in settings.INSTALLED_APPS:
@@ -19,21 +24,27 @@ if "debug_toolbar" in settings.INSTALLED_APPS:
 
     development = debug_toolbar_urls()
 
-# What is asked most often stands first, and in one list: each path before it is compared, each list in it entered.
+# The most frequent paths come first, in one flat list, as the resolver compares them one after the other.
 api = [
     *notifications.urls.urlpatterns,
     *notes.urls.urlpatterns,
     *ai_tasks.urls.urlpatterns,
+    *study.urls.urlpatterns,
     *accounts.urls.urlpatterns,
-    path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("", ApiRootView.as_view(), name="api-root"),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("docs/", ApiDocsView.as_view(url_name="schema"), name="docs"),
 ]
 
 urlpatterns = [
     path("api/", include(api)),
+    path("s/", include(notes.shared_urls)),
     path("healthz/live", live, name="live"),
     path("healthz/ready", ready, name="ready"),
-    path("", RedirectView.as_view(pattern_name="docs", permanent=False), name="home"),
+    path("metrics", metrics, name="metrics"),
+    path("", page, name="page"),
+    path("sw.js", service_worker, name="service-worker"),
+    path("favicon.ico", favicon, name="favicon"),
     path("admin/", admin.site.urls),
     *development,
     re_path(r"", not_found, name="not-found"),

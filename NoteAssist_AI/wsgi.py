@@ -1,18 +1,41 @@
 """The WSGI application that gunicorn serves.
 
-The Celery app comes first: it names the settings, sees to the embedded engines and is what requests publish tasks with.
+The Celery app is imported first: it sets the settings module, starts the embedded engines, and publishes tasks.
 """
 
-from django.core.wsgi import get_wsgi_application
+import logging
+import os
+from typing import Any
+
+import django
+from django.conf import settings
 from django.urls import get_resolver
 
 from NoteAssist_AI.celery import app as celery_app
 
 __all__ = ["application", "celery_app"]
 
-django_application = get_wsgi_application()
-get_resolver().url_patterns  # noqa: B018  # imports every view now, or the first request would wait for that
+django.setup(set_prefix=False)
 
-from accounts.fast_reads import FastReadMiddleware  # noqa: E402  # models need a Django that is set up
+from NoteAssist_AI.handler import Handler  # noqa: E402  # reads settings, which name the engines by now
 
-application = FastReadMiddleware(django_application)
+django_application = Handler()
+get_resolver().url_patterns  # noqa: B018  # imports all views now, so that the first request need not wait for that
+
+from accounts.services.demo_accounts import stop_with_demo_accounts  # noqa: E402  # models need a Django that is set up
+from NoteAssist_AI.fast_reads import FastReadMiddleware  # noqa: E402
+from NoteAssist_AI.monitoring import traces  # noqa: E402
+from NoteAssist_AI.monitoring.exporter import exporter  # noqa: E402
+
+application: Any = FastReadMiddleware(django_application)
+if traces.IS_ON:
+    application = traces.TracedApplication(application)
+exporter.start("events" if os.environ.get("SERVES") == "streams" else "web")
+
+if settings.IS_PRODUCTION:
+    stop_with_demo_accounts()
+if settings.IS_PRODUCTION and not settings.SERVED_OVER_HTTPS:
+    logging.getLogger(__name__).warning(
+        "PUBLIC_URL begins with http://: passwords and tokens cross the network unencrypted. "
+        "This is for a private network only."
+    )

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend, with a pool whose connections are looked at instead of asked."""
+"""Django's PostgreSQL backend, with pooled connections that are checked by polling their sockets."""

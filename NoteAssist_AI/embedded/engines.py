@@ -1,8 +1,8 @@
-"""Real PostgreSQL and Redis for development and tests, with nothing to install but what pip brings.
+"""Real PostgreSQL and Redis for development and tests, installed by pip.
 
-Entry points call ``ensure()`` before settings are read. All processes of a checkout share one pair of engines: each
-holds a shared lock on a file for its life, and whoever leaves and can make that lock exclusive was the last and stops
-them. The lock of a killed process goes with it, so the next one to leave cleans up.
+Entry points call ``ensure()`` before settings are read. All processes of a checkout share one pair of engines. Each
+process holds a shared lock on a file while it runs. A process that exits tries to make that lock exclusive: if it can,
+it was the last one, and stops the engines. The operating system releases the lock of a killed process.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from NoteAssist_AI import env
-from NoteAssist_AI.embedded_servers import (
+from NoteAssist_AI.embedded.servers import (
     SOCKET_PATH_MAX,
     START_SECONDS,
     STOP_SECONDS,
@@ -31,9 +31,9 @@ from NoteAssist_AI.embedded_servers import (
 
 __all__ = ["EngineError", "Engines", "Status", "engines_of_checkout", "ensure"]
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
 MUTEX_SECONDS = 2 * (START_SECONDS + 2 * STOP_SECONDS)
-"""Longer than one process can take to start, or to stop, both engines."""
+"""Longer than a process can take to start or to stop both engines."""
 
 
 def ensure() -> None:
@@ -47,7 +47,7 @@ def ensure() -> None:
         return
     engines = engines_of_checkout()
     given = {server: env.text(server.variable, "") for server in engines.servers}
-    # A URL of ours that a parent passed on makes this process a user too, so that it may outlive the parent.
+    # If a parent process passed on the engines' URL, this process is a user, too, so that it may outlive the parent.
     wanted = [server for server, url in given.items() if not url or server.owns(url)]
     if not wanted:
         return
@@ -57,7 +57,7 @@ def ensure() -> None:
 
 @functools.cache
 def engines_of_checkout() -> "Engines":
-    """The engines that ``ensure()`` uses; ``EMBEDDED_ROOT`` moves their files, say off a network drive."""
+    """The engines that ``ensure()`` uses. ``EMBEDDED_ROOT`` is another folder for their files."""
     return Engines(Path(env.text("EMBEDDED_ROOT", str(BASE_DIR / ".local" / "embedded"))))
 
 
@@ -67,18 +67,18 @@ class Status:
     """By the engine's name."""
     in_use: bool
     kept: bool
-    """Whether they stay up without users until they are released."""
+    """Whether they keep running without users until they are released."""
 
 
 class Engines:
-    """The pair of engines whose files are below ``root``, as one process sees them.
+    """The pair of engines whose files are in ``root``, and this process's use of them.
 
-    Their sockets are in a short directory of their own: a socket's path has a limit that a checkout's may pass.
+    Their sockets are in a directory with a short path, as the length of a socket's path is limited.
     """
 
     def __init__(self, root: Path, *, sockets: Path | None = None) -> None:
         self.root = root.resolve()
-        # Not TMPDIR: shells of one developer may differ in it, and would not find each other's engines.
+        # Not TMPDIR: with different values, two shells of one developer would not find each other's engines.
         digest = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]
         self.sockets = sockets or Path(f"/tmp/noteassist-{os.getuid()}-{digest}")
         self.postgres = Postgres(self.root, self.sockets)
@@ -93,10 +93,10 @@ class Engines:
         )
 
     def attach(self, servers: Iterable[Server] | None = None) -> None:
-        """Become a user until ``leave()`` or the process's end, and return when the servers take connections."""
+        """Become a user until ``leave()`` or the end of the process; return when the servers accept connections."""
         with self._mutex():
             if not any(server.is_alive() for server in self.servers):
-                self._keep.unlink(missing_ok=True)  # it spoke of engines that a crash or a reboot has ended
+                self._keep.unlink(missing_ok=True)  # left over from engines that a crash or a reboot has ended
             if self._membership is None:
                 self._membership = self._join()
             self._make_socket_directory()
@@ -113,12 +113,12 @@ class Engines:
                 self._stop()
 
     def keep(self) -> None:
-        """Start the engines and let them run without users until ``release()``."""
+        """Start the engines and keep them running without users until ``release()``."""
         self.attach()
         self._keep.touch()
 
     def release(self) -> bool:
-        """Undo ``keep()``: stop the engines, and answer True; False if others use them: the last of them will."""
+        """Undo ``keep()``: stop the engines and return True; False if others use them, the last of which stops them."""
         with self._mutex(), self._users_path.open("a") as users:
             self._keep.unlink(missing_ok=True)
             unused = take_lock(users, fcntl.LOCK_EX, seconds=0)
@@ -145,11 +145,11 @@ class Engines:
     def _join(self) -> IO[str]:
         users = self._users_path.open("a")
         if not take_lock(users, fcntl.LOCK_SH, seconds=STOP_SECONDS):
-            raise EngineError(f"{users.name} is locked by a program other than this project.")
+            raise EngineError(f"{users.name} is locked by another program.")
         return users
 
-    # A forked child gets a lock of its own, taken before the fork: with a share in its parent's, whichever of the two
-    # leaves first would find nobody else on the lock and stop the engines under the other.
+    # A forked child gets a lock of its own, taken before the fork. If it shared its parent's lock, the first of the two
+    # to leave would find no other user and stop the engines that the other still uses.
 
     def _join_for_child(self) -> None:
         if self._membership is not None:
@@ -167,7 +167,7 @@ class Engines:
 
     @contextmanager
     def _mutex(self) -> Iterator[None]:
-        """Let one process at a time start, stop, join, leave or look."""
+        """Allow one process at a time to start, stop, join, leave or read the status."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "mutex.lock").open("a") as mutex:
             if not take_lock(mutex, fcntl.LOCK_EX, seconds=MUTEX_SECONDS):

@@ -1,0 +1,32 @@
+"""Django's WSGI handler, for chunked bodies too."""
+
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+
+from NoteAssist_AI.uploads import max_upload_bytes
+
+
+class Request(WSGIRequest):
+    """A chunked body gets the length that Django and REST framework need to see that there is one.
+
+    It is read up to one byte more than the limit, which is enough to refuse it. That of an upload is not read yet: its
+    length is one byte more than the limit, until its view finds the end.
+    """
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ and "CONTENT_LENGTH" not in environ
+        upload = max_upload_bytes(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        if is_chunked and upload is not None:
+            environ["CONTENT_LENGTH"] = str(upload + 1)
+        elif is_chunked:
+            body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
+            environ["wsgi.input"] = BytesIO(body)
+            environ["CONTENT_LENGTH"] = str(len(body))
+        super().__init__(environ)
+
+
+class Handler(WSGIHandler):
+    request_class = Request

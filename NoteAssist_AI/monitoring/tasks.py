@@ -1,0 +1,26 @@
+"""In a worker each line names the request that its task comes from: a message carries the request's id as a header."""
+
+from typing import Any
+
+from celery.signals import task_postrun, task_prerun
+
+from NoteAssist_AI.monitoring import traces
+from NoteAssist_AI.monitoring.context import current_request_id
+
+REQUEST_ID = "request_id"
+
+
+def headers_of_message() -> dict[str, str]:
+    """What a message carries beside its task: whose it is, for lines and traces. Nothing depends on it."""
+    request_id = current_request_id.get()
+    return {**({REQUEST_ID: request_id} if request_id else {}), **traces.headers_of_message()}
+
+
+@task_prerun.connect
+def begin(task: Any, **_kwargs: object) -> None:
+    current_request_id.set((task.request.headers or {}).get(REQUEST_ID, ""))
+
+
+@task_postrun.connect
+def end(**_kwargs: object) -> None:
+    current_request_id.set("")  # threads are used again

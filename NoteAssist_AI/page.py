@@ -1,0 +1,121 @@
+"""The page at ``/``: a client that uses the public API alone, as ES modules without a build step.
+
+The page names every module in an import map, since the static files' names have a hash of their content in production.
+The map stands in the page itself, so the Content-Security-Policy allows it by a nonce, and no other script.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.views.decorators.http import require_safe
+
+from accounts.services.demo_accounts import DEMO_EMAIL, DEMO_PASSWORD
+from NoteAssist_AI.browser_headers import policy_of_page
+
+MODULES = Path(__file__).parent / "web"
+SERVICE_WORKER = "sw.js"
+_STATIC_URL = re.compile(r'(?:href|src)="(/[^"]+\.(?:css|svg|js))"')
+
+
+class Library(NamedTuple):
+    """A vendored file, and its digest, without which a browser does not run it."""
+
+    file: str
+    integrity: str
+
+
+LIBRARIES = {
+    "preact": Library("preact.js", "sha384-3Rgkh1oBFbGckoNR0M26Dcm3tJndrsR4wWVtheqkHF3OSQbu2HWzxeCXdfvFKN9b"),
+    "preact/hooks": Library(
+        "preact-hooks.js", "sha384-0UQPCq+P3Zum41ilbk41GsNf+ogWRAeo6Dzd3Y6X5Im2qd9V5MJqDWa9v9eUuZ9z"
+    ),
+    "@preact/signals-core": Library(
+        "signals-core.js", "sha384-4gP5j1ohGwSSHv0B+RUIBPH4wmSIl6v+9clynO+HEit2Mgffe4uCkBENdf7akRXI"
+    ),
+    "@preact/signals": Library("signals.js", "sha384-Gn07mZDXdFWdPp1e+uR3ihwqOHX0eHZAnwjS6iRgUgzU5cNwBt3EBvOJlkWZzl+B"),
+    "htm": Library("htm.js", "sha384-k7/PyxcXOQ/zfJq1v0TM/CcBLQ2m2NzGg2tfHehdgJGqcY7RBwIP4Ye+ssG+QK1I"),
+    "markdown-it": Library("markdown-it.js", "sha384-Kft+kSCCoR9IJjWL9bZ0hGclExIRuDDVv54DvHZwr585mSxpkdoxRJrj0HwmpgCX"),
+    "dompurify": Library("dompurify.js", "sha384-00SKPQGO9OOUDCVs5+9PK/i1g8ddbLFg+M1LHIEL8WeNryha17wyRJBBCgK26ux1"),
+}
+"""By the name that modules import. ``web/vendor/README.md`` has their versions and licences."""
+
+LATER = frozenset(
+    {
+        "account.js", "ai.js", "answer.js", "ask.js", "bell.js", "conflict.js", "events.js", "files/attachments.js",
+        "files/export.js", "files/import.js", "files/share.js", "hood.js", "markdown.js", "moving.js", "note.js",
+        "outline.js", "proposal.js", "study/cards.js", "study/due.js", "study/exam.js", "study/exams.js",
+        "study/forecast.js", "study/form.js", "study/log.js", "study/made.js", "study/screen.js", "study/settings.js",
+        "study/sides.js", "study/stats.js", "tasks.js", "topic.js", "tray.js", "versions.js", "words/de.js",
+        "words/ur.js", "markdown-it", "dompurify",
+    }
+)  # fmt: skip
+"""What is loaded when it is first needed, not with the page."""
+
+
+def import_map() -> dict[str, dict[str, str]]:
+    """The URL of each module by the name that imports use, and the digests of the libraries."""
+    own = sorted(path.relative_to(MODULES).as_posix() for path in MODULES.rglob("*.js"))
+    modules = [name for name in own if not name.startswith("vendor/") and name != SERVICE_WORKER]
+    imports = {f"page/{name}": static(f"web/{name}") for name in modules}
+    libraries = {name: static(f"web/vendor/{library.file}") for name, library in LIBRARIES.items()}
+    integrity = {libraries[name]: library.integrity for name, library in LIBRARIES.items()}
+    return {"imports": {**imports, **libraries}, "integrity": integrity}
+
+
+@require_safe
+def page(request: HttpRequest) -> HttpResponse:
+    """The page, and the policy that its own scripts fulfil."""
+    nonce = secrets.token_urlsafe(16)
+    response = HttpResponse(_rendered(nonce))
+    response["Content-Security-Policy"] = policy_of_page(nonce=nonce, events_base_url=settings.EVENTS_BASE_URL)
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+def _rendered(nonce: str) -> str:
+    modules = import_map()
+    urls = [url for name, url in modules["imports"].items() if name.removeprefix("page/") not in LATER]
+    context = {
+        "nonce": nonce,
+        "import_map": json.dumps(modules).replace("<", "\\u003c"),
+        "first_modules": [{"url": url, "integrity": modules["integrity"].get(url)} for url in urls],
+        "events_base_url": settings.EVENTS_BASE_URL,
+        "demo": {"email": DEMO_EMAIL, "password": DEMO_PASSWORD} if settings.ENVIRONMENT == "development" else None,
+    }
+    return render_to_string("page.html", context)
+
+
+@require_safe
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """The service worker, which keeps the page and the files that it names; it differs after each deploy."""
+    files = ["/", *_STATIC_URL.findall(_rendered("")), *import_map()["imports"].values()]
+    shell = {"version": _version_of_shell(), "files": list(dict.fromkeys(files))}
+    source = (MODULES / SERVICE_WORKER).read_text(encoding="utf-8")
+    response = HttpResponse(f"const SHELL = {json.dumps(shell)};\n{source}", content_type="text/javascript")
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+def _version_of_shell() -> str:
+    """A hash of the page and of everything that it may load. In production the page's own text says it all, as it
+    names its files by their hashes; in development the files are read."""
+    digest = hashlib.sha256(_rendered("").encode())
+    for path in sorted(MODULES.rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for a picture if a page names none, as the admin's do."""
+    return redirect(static("web/favicon.svg"))

@@ -1,0 +1,62 @@
+/** Pictures and PDFs of notes: putting them in, and showing them. */
+import { useEffect } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { call, newKey } from "page/api.js";
+import { t } from "page/i18n.js";
+import { attempt, toast } from "page/ui.js";
+
+const NAMED = /\]\(\/api\/attachments\//;
+const FRESH_MS = 8 * 60_000; // links are good for ten minutes
+
+/** By the note's id: the link of each of its files by the file's id, and when they were asked for. */
+const links = signal({});
+
+/** Links to the files that a text names; asked for once for all texts of the note. */
+export function useLinks(noteId, text) {
+  const needs = NAMED.test(text);
+  const known = links.value[noteId];
+  const isFresh = known && Date.now() - known.askedAt < FRESH_MS;
+  useEffect(() => { if (needs && !isFresh) attempt(() => load(noteId)); }, [needs, isFresh]);
+  return known?.urls ?? {};
+}
+
+async function load(noteId) {
+  links.value = { ...links.value, [noteId]: { urls: {}, ...links.value[noteId], askedAt: Date.now() } };
+  const urls = {};
+  for (let address = `/api/notes/${noteId}/attachments/?page_size=100`; address; ) {
+    const page = await call("GET", address);
+    for (const { id, url } of page.results) urls[id] = url;
+    address = page.next;
+  }
+  links.value = { ...links.value, [noteId]: { urls, askedAt: Date.now() } };
+}
+
+/** Upload a file; the Markdown that shows it. */
+async function upload(noteId, file) {
+  const form = new FormData();
+  form.append("file", file);
+  const { id, url, markdown } = await call("POST", `/api/notes/${noteId}/attachments/`, { form, key: newKey() });
+  const known = links.value[noteId] ?? { urls: {}, askedAt: Date.now() };
+  links.value = { ...links.value, [noteId]: { ...known, urls: { ...known.urls, [id]: url } } };
+  return markdown;
+}
+
+/** For a text field: files that are pasted or dropped are uploaded, and named in the text where the cursor is. */
+export function takesFiles(noteId) {
+  const take = (event, files) => {
+    if (files.length === 0) return;
+    event.preventDefault();
+    const field = event.currentTarget;
+    attempt(async () => {
+      for (const file of files) {
+        toast(t("uploading", { name: file.name }));
+        field.setRangeText(await upload(noteId, file), field.selectionStart, field.selectionEnd, "end");
+        field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+      }
+    });
+  };
+  return {
+    onPaste: (event) => take(event, [...event.clipboardData.files]),
+    onDrop: (event) => take(event, [...event.dataTransfer.files]),
+  };
+}

@@ -1,0 +1,62 @@
+/** Moving chapters and topics: by dragging, or with the keyboard by a topic's arrows. */
+import { call } from "page/api.js";
+import { t } from "page/i18n.js";
+import { toast } from "page/ui.js";
+
+const TYPE = "application/x-noteassist";
+
+/** Move a topic within the note; what is said of it offers to take it back. `order` counts from 0. */
+export async function moveTopic({ topic, from, to, reload }) {
+  const move = ({ chapter, order }) => call("POST", `/api/topics/${topic.id}/move/`, { body: { chapter, order } });
+  await move(to);
+  await reload();
+  toast(t("moved", { title: topic.title }), "success", async () => { await move(from); await reload(); });
+}
+
+export async function moveChapter({ chapter, from, to, reload }) {
+  const move = (order) => call("POST", `/api/chapters/${chapter.id}/move/`, { body: { order } });
+  await move(to);
+  await reload();
+  toast(t("moved", { title: chapter.title }), "success", async () => { await move(from); await reload(); });
+}
+
+/** What a handle needs so that what it belongs to can be dragged. */
+export function handle(dragged) {
+  return {
+    draggable: true,
+    onDragStart: (event) => {
+      event.dataTransfer.setData(TYPE, JSON.stringify(dragged));
+      event.dataTransfer.effectAllowed = "move";
+    },
+  };
+}
+
+/**
+ * What an element needs so that a topic can be dropped on it: `drop(dragged, isAfter)`.
+ *
+ * In its upper half the topic goes before it, in its lower half after it; a line shows which.
+ */
+export function place(drop) {
+  const isAfter = (event) => {
+    const { top, height } = event.currentTarget.getBoundingClientRect();
+    return event.clientY > top + height / 2;
+  };
+  const mark = (element, where) => {
+    if (where) element.dataset.drop = where;
+    else delete element.dataset.drop;
+  };
+  return {
+    onDragOver: (event) => {
+      if (!event.dataTransfer.types.includes(TYPE)) return;
+      event.preventDefault();
+      mark(event.currentTarget, isAfter(event) ? "after" : "before");
+    },
+    onDragLeave: (event) => mark(event.currentTarget, null),
+    onDrop: (event) => {
+      mark(event.currentTarget, null);
+      if (!event.dataTransfer.types.includes(TYPE)) return;
+      event.preventDefault();
+      drop(JSON.parse(event.dataTransfer.getData(TYPE)), isAfter(event));
+    },
+  };
+}

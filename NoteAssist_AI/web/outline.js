@@ -1,0 +1,28 @@
+/** What is in a note, and which topics link to it. Both are asked for when they are opened. */
+import { useEffect, useState } from "preact/hooks";
+import { call } from "page/api.js";
+import { t } from "page/i18n.js";
+import { attempt, html } from "page/ui.js";
+
+export function Outline({ noteId }) {
+  const [outline, setOutline] = useState(null);
+  const [links, setLinks] = useState(null);
+  useEffect(() => {
+    attempt(async () => setOutline(await call("GET", `/api/notes/${noteId}/outline/`)));
+    attempt(async () => setLinks((await call("GET", `/api/notes/${noteId}/backlinks/?page_size=50`)).results));
+  }, []);
+  if (!outline || !links) return html`<p class="loading">${t("loading")}</p>`;
+  return html`<nav aria-label=${t("outline")}><${Entries} entries=${outline} noteId=${noteId} topicId=${null} /></nav>
+    <h3>${t("backlinks")}</h3>
+    ${links.length === 0 && html`<p class="hint">${t("noBacklinks")} <code dir="ltr">[[…]]</code></p>`}
+    <ul>${links.map((it) => html`<li><a dir="auto" href=${`#/note/${it.note_id}/${it.topic_id}`}>${it.title}</a></li>`)}</ul>`;
+}
+
+/** Headings lead to the topic that they are in. */
+function Entries({ entries, noteId, topicId }) {
+  return entries.length > 0 && html`<ul>${entries.map((it) => {
+    const inside = it.type === "topic" ? it.id : topicId;
+    return html`<li>${inside ? html`<a dir="auto" href=${`#/note/${noteId}/${inside}`}>${it.title}</a>` : html`<span dir="auto">${it.title}</span>`}
+      <${Entries} entries=${it.children} noteId=${noteId} topicId=${inside} /></li>`;
+  })}</ul>`;
+}

@@ -1,0 +1,61 @@
+/** What an answer would change in a topic, block by block: each change is accepted or rejected, by mouse or by keys. */
+import { useEffect, useState } from "preact/hooks";
+import { call } from "page/api.js";
+import { t } from "page/i18n.js";
+import { Action, attempt, html, sayProblem, toast } from "page/ui.js";
+
+/** `reload` reads the note again, after something of it was accepted. */
+export function Proposal({ id, reload }) {
+  const [proposal, setProposal] = useState(null);
+  const path = `/api/proposals/${id}/`;
+  const load = async () => setProposal(await call("GET", path));
+  useEffect(() => { attempt(load); }, [id]);
+  /** Decide about some changes at once. What was changed by hand meanwhile is shown anew and asked again. */
+  const decide = async (decision) => {
+    try {
+      const { proposal: decided } = await call("POST", `${path}decide/`, { body: { accept: [], reject: [], ...decision } });
+      setProposal(decided);
+      if (decision.accept) await reload();
+    } catch (problem) {
+      if (problem.status !== 412 && problem.status !== 409) throw problem;
+      toast(sayProblem(problem), "error");
+      await load();
+    }
+  };
+  if (!proposal) return html`<p class="loading">${t("loading")}</p>`;
+  const open = proposal.hunks.filter((it) => it.status === "open").map((it) => it.n);
+  if (proposal.status === "superseded") return html`<p class="hint">${t("proposalSuperseded")}</p>`;
+  return html`<div class="proposal" role="group" aria-label=${t("proposal")}>
+    ${proposal.hunks.length === 0 && html`<p class="hint">${t("noDifference")}</p>`}
+    ${proposal.hunks.map((hunk) => html`<${Hunk} key=${hunk.n} hunk=${hunk} decide=${decide} />`)}
+    ${open.length > 0 && html`<p class="row">
+      <${Action} class="primary small" run=${() => decide({ accept: open })}>${t("acceptAll")}<//>
+      <${Action} class="small" run=${() => decide({ reject: open })}>${t("rejectAll")}<//>
+      <small class="hint">${t("proposalKeys")}</small></p>`}
+  </div>`;
+}
+
+/** While something has the focus A accepts it and R rejects it, if it is open; the arrows go to the one beside it. */
+export function decisionKeys(open) {
+  return ({ key, ctrlKey, metaKey, altKey, currentTarget: it }) => {
+    if (ctrlKey || metaKey || altKey) return;
+    const neighbour = { ArrowDown: it.nextElementSibling, ArrowUp: it.previousElementSibling }[key];
+    if (neighbour?.classList.contains("hunk")) neighbour.focus();
+    if (open && key.toLowerCase() === "a") attempt(open.accept);
+    if (open && key.toLowerCase() === "r") attempt(open.reject);
+  };
+}
+
+/** One change. */
+function Hunk({ hunk, decide }) {
+  const { n, op, before, after, status, drifted } = hunk;
+  const isOpen = status === "open";
+  const accept = () => decide({ accept: [n] });
+  const reject = () => decide({ reject: [n] });
+  return html`<section class=${`hunk ${status}`} tabindex="0" aria-label=${`${t(`hunk.${op}`)} ${n}`} onKeyDown=${decisionKeys(isOpen && { accept, reject })}>
+    <small>${t(`hunk.${op}`)}${!isOpen && html` · ${t(`hunk.${status}`)}`}${drifted && html` · ${t("drifted")}`}</small>
+    <p class="words" dir="auto">${op !== "move" && before && html`<del>${before.trim()}</del>`} ${after && html`<ins>${after.trim()}</ins>`}</p>
+    ${isOpen && html`<span class="row"><${Action} class="small" run=${accept}>${t("accept")} <kbd>A</kbd><//>
+      <${Action} class="small quiet" run=${reject}>${t("reject")} <kbd>R</kbd><//></span>`}
+  </section>`;
+}

@@ -1,0 +1,23 @@
+/** The address after `#` says what is shown: `#/`, `#/note/12`, `#/note/12/34` (a topic in it), `#/title/Sorting`, `#/study/cards`, `#/study/exams/<id>`. */
+import { signal } from "@preact/signals";
+
+export const route = signal(read());
+
+addEventListener("hashchange", () => { route.value = read(); });
+
+function read() {
+  const [, name = "", part = "", item = ""] = location.hash.split("/");
+  return { name, part: decoded(part), id: Number(part) || null, topicId: Number(item) || null, item };
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // somebody wrote the address by hand
+  }
+}
+
+export function go(path) {
+  location.hash = path;
+}

@@ -1,0 +1,140 @@
+/** AI tasks: submitting, watching and ending them. The server keeps them, so a reload loses none. */
+import { signal } from "@preact/signals";
+import { call, newKey } from "page/api.js";
+import { listen } from "page/events.js";
+import { attempt } from "page/ui.js";
+
+const ENDED = ["succeeded", "failed", "cancelled"];
+const SHOWN = 15;
+const STREAMS_AT_ONCE = 3;
+const POLL_MS = 2000;
+const SILENCE_MS = 8000;
+const SILENCE_MAX_MS = 60_000;
+
+/** The newest first, as `GET /api/ai/tasks/` shows them; `result` is there once it was read. */
+export const tasks = signal([]);
+/** The text that has come so far, by the task's id. */
+export const texts = signal({});
+/** The task that stands below a topic's text, by the topic's id. */
+export const below = signal({});
+
+let submitting = Promise.resolve(); // the request under way, whose task may end before its answer is here
+const open = new Map(); // the streams, by the task's id: how to close each
+
+export const hasEnded = (task) => ENDED.includes(task.status);
+
+/** Take in what is known of a task by now; an answer that was read stays. */
+function merge(task) {
+  const known = tasks.value.find((it) => it.id === task.id);
+  const rest = tasks.value.filter((it) => it.id !== task.id);
+  tasks.value = [{ ...known, ...task }, ...rest].sort((a, b) => b.created_at.localeCompare(a.created_at)).slice(0, SHOWN);
+  if (hasEnded(task)) close(task.id);
+}
+
+function close(id) {
+  open.get(id)?.();
+  open.delete(id);
+}
+
+/** The last tasks, also those that were begun on another device. Unfinished ones are watched. */
+export async function loadTasks() {
+  const page = await call("GET", `/api/ai/tasks/?page_size=${SHOWN}`);
+  page.results.forEach(merge);
+  for (const task of page.results.filter((it) => !hasEnded(it)).slice(0, STREAMS_AT_ONCE)) {
+    if (task.topic_id) showBelow(task.topic_id, task.id);
+    follow(task);
+  }
+}
+
+/**
+ * Ask AI, mostly about a topic, which fills in what `data` leaves out. With `apply: "propose"` the answer becomes changes of
+ * single blocks to decide about. Returns the task.
+ */
+export async function submit(type, topicId, data, apply = false) {
+  const body = { request_type: type, request_data: data, topic_id: topicId, apply };
+  const request = call("POST", "/api/ai/tasks/", { body, key: newKey() });
+  submitting = request.catch(() => null);
+  const task = await request;
+  merge(task);
+  if (topicId) showBelow(topicId, task.id);
+  if (!hasEnded(task)) follow(task);
+  return task;
+}
+
+export function showBelow(topicId, taskId) {
+  below.value = { ...below.value, [topicId]: taskId };
+}
+
+/** Read a task with its answer. */
+export async function loadTask(id) {
+  merge(await call("GET", `/api/ai/tasks/${id}/`));
+}
+
+export async function cancel(task) {
+  merge(await call("POST", task.links.cancel));
+}
+
+/** A new task that asks the same again. */
+export async function retry(task) {
+  const again = await call("POST", `/api/ai/tasks/${task.id}/retry/`, { key: newKey() });
+  merge(again);
+  if (again.topic_id) showBelow(again.topic_id, again.id);
+  follow(again);
+}
+
+function follow({ id, links }) {
+  if (open.has(id)) return;
+  const { hear, stop } = afterSilence(() => loadTask(id));
+  const ended = (task) => merge(task);
+  const close = listen(links.events, {
+    "task.progress": (event) => { hear(); onProgress(event); },
+    "task.delta": ({ offset, text }) => { hear(); texts.value = { ...texts.value, [id]: join(texts.value[id] ?? "", offset, text) }; },
+    "task.restarted": () => { texts.value = { ...texts.value, [id]: "" }; },
+    "task.succeeded": ended,
+    "task.failed": ended,
+    "task.cancelled": ended,
+  }, { pollMs: POLL_MS, poll: () => loadTask(id) });
+  open.set(id, () => { stop(); close(); });
+}
+
+/** A stream does not tell that a task waits for its provider: after a silence the task is read, each time after a longer one. */
+function afterSilence(read) {
+  let wait = SILENCE_MS;
+  let timer = null;
+  const start = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      wait = Math.min(wait * 2, SILENCE_MAX_MS);
+      start();
+      attempt(read);
+    }, wait);
+  };
+  start();
+  return { hear: () => { wait = SILENCE_MS; start(); }, stop: () => clearTimeout(timer) };
+}
+
+/** `offset` counts characters, not the halves of some that JavaScript counts. */
+function join(before, offset, text) {
+  const characters = [...before];
+  return (characters.length > offset ? characters.slice(0, offset).join("") : before) + text;
+}
+
+/** Progress of any of the user's tasks: their own stream tells it, and the user's stream, too. */
+export function onProgress({ id, progress, message }) {
+  const task = tasks.value.find((it) => it.id === id);
+  if (task && !hasEnded(task)) merge({ ...task, status: "running", progress, message });
+}
+
+/** A task of the user's has ended, perhaps one of another tab. Its own stream brings the answer, where there is one. */
+export async function onEnd({ id }) {
+  await submitting;
+  const task = tasks.value.find((it) => it.id === id);
+  if (!open.has(id) && !(task && hasEnded(task))) await loadTask(id);
+}
+
+export function forgetTasks() {
+  [...open.keys()].forEach(close);
+  tasks.value = [];
+  texts.value = {};
+  below.value = {};
+}
