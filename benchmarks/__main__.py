@@ -6,7 +6,20 @@ import sys
 import time
 from importlib.util import find_spec
 
-from benchmarks import celery_load, cpu, growth, load, report, slow3g, streams, throughput, unloaded
+from benchmarks import (
+    celery_load,
+    cpu,
+    growth,
+    hostile_bodies,
+    load,
+    report,
+    slow3g,
+    stories,
+    streams,
+    throughput,
+    unloaded,
+    wire,
+)
 from benchmarks.rows import COLUMNS, ROWS
 
 
@@ -39,6 +52,12 @@ def run_cpu(options: argparse.Namespace) -> None:
     print(cpu.table(result), cpu.statements_table(result), sep="\n\n")
 
 
+def run_wire(options: argparse.Namespace) -> None:
+    seconds, rounds = (wire.QUICK_SECONDS, wire.QUICK_ROUNDS) if options.quick else (wire.SECONDS, wire.ROUNDS)
+    rounds = options.rounds or rounds
+    print(wire.table(wire.run(rows=options.rows, columns=options.columns, rounds=rounds, seconds=seconds)))
+
+
 def run_load(options: argparse.Namespace) -> None:
     load.run_load(connections=options.connections, rates=options.rates, seconds=options.seconds, runs=options.runs)
 
@@ -69,8 +88,19 @@ def run_throughput(_: argparse.Namespace) -> None:
         print(throughput.table(result), flush=True)
 
 
+def run_hostile_bodies(_: argparse.Namespace) -> None:
+    print(hostile_bodies.table(hostile_bodies.run()))
+
+
 def run_streams(options: argparse.Namespace) -> None:
     print(streams.table(streams.run(options.streams)))
+
+
+def run_stories(options: argparse.Namespace) -> None:
+    document = stories.run()
+    if options.path:
+        print(*document["stories"][options.path]["path"], sep="\n", end="\n\n")
+    print(stories.table(document))
 
 
 def run_report(_: argparse.Namespace) -> None:
@@ -108,6 +138,13 @@ def main() -> None:
     one.add_argument("--profile", choices=list(ROWS), help="profile ours in this row instead")
     one.set_defaults(run=run_cpu)
 
+    one = commands.add_parser("wire", help="CPU per request of server, PostgreSQL and Redis, by wrk")
+    one.add_argument("--rows", type=names(list(wire.ROWS)), default=list(wire.ROWS), help="comma-separated")
+    one.add_argument("--columns", type=names(list(wire.COLUMNS)), default=list(wire.COLUMNS), help="comma-separated")
+    one.add_argument("--quick", action="store_true", help="fewer and shorter rounds: one row is done in a minute")
+    one.add_argument("--rounds", type=int, help=f"default: {wire.ROUNDS}, of {wire.SECONDS} seconds a cell")
+    one.set_defaults(run=run_wire)
+
     one = commands.add_parser("load", help="a student's mix of requests on thousands of open connections")
     one.add_argument("--connections", type=int, default=10_000)
     one.add_argument("--rates", type=numbers, default=[300, 750, 1100], help="requests a second, comma-separated")
@@ -138,9 +175,16 @@ def main() -> None:
     one = commands.add_parser("throughput", help="requests a second at most, by wrk where that is installed")
     one.set_defaults(run=run_throughput)
 
+    one = commands.add_parser("hostile_bodies", help="CPU of bodies that are made to cost as much as they can")
+    one.set_defaults(run=run_hostile_bodies)
+
     one = commands.add_parser("streams", help="idle event streams, and what they cost a task")
     one.add_argument("--streams", type=whole_numbers, default=list(streams.COUNTS), help="comma-separated")
     one.set_defaults(run=run_streams)
+
+    one = commands.add_parser("stories", help="how many files a reader passes who follows a request through the code")
+    one.add_argument("--path", choices=list(stories.TITLES), help="print the moves of this story, too")
+    one.set_defaults(run=run_stories)
 
     one = commands.add_parser("report", help="put the newest results into docs/performance.md")
     one.set_defaults(run=run_report)

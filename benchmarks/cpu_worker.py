@@ -41,7 +41,7 @@ class WSGIContestant(Contestant):
     application: Any
 
     def prepare(self, sent: list[Sent]) -> Callable[[], list[Answered]]:
-        environs = [_environ(*request) for request in sent]
+        environs = [environ_of(*request) for request in sent]
         return lambda: [self._answer(environ) for environ in environs]
 
     def _answer(self, environ: dict[str, Any]) -> Answered:
@@ -147,7 +147,7 @@ CONTESTANTS: dict[str, Callable[[], Contestant]] = {
 }
 
 
-def _environ(method: str, target: str, headers: Headers, body: str) -> dict[str, Any]:
+def environ_of(method: str, target: str, headers: Headers, body: str) -> dict[str, Any]:
     path, _, query = target.partition("?")
     content = body.encode()
     environ = {

@@ -20,7 +20,7 @@ import psycopg
 import redis
 
 from NoteAssist_AI.embedded import Engines
-from NoteAssist_AI.embedded_servers import take_lock
+from NoteAssist_AI.embedded.servers import take_lock
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ROOT = BASE_DIR / ".local" / "benchmarks"

@@ -1,5 +1,6 @@
 """The service's own processes under test, as the Procfile starts them, and what they take."""
 
+import socket
 import subprocess
 import sys
 import time
@@ -100,16 +101,16 @@ def _server(name: str, command: list[str], port: int, environment: Mapping[str, 
 @contextmanager
 def worker(this: Bench, *, concurrency: int, with_beat: bool = False, **changes: str) -> Iterator[Service]:
     """A Celery worker as in production, ready to take tasks; with the scheduler inside where that is wanted."""
-    command = [sys.executable, "-m", "celery", "-A", "NoteAssist_AI", "worker", "--pool", "threads"]
-    command += ["--concurrency", str(concurrency), "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+    command = [sys.executable, "-m", "NoteAssist_AI.consumers"]
     if with_beat:
-        command += ["--beat", "--schedule", str(this.engines.root / "celerybeat-schedule")]
+        command += ["--", "--beat", "--schedule", str(this.engines.root / "celerybeat-schedule")]
     environment = this.environ(
         AI_WORKER_CONCURRENCY=str(concurrency), DB_POOL_MAX="8", **{"LOG_LEVEL": "INFO", **changes}
     )
     service = Service("worker", command, environment)
     try:
-        wait_for_line(service, " ready.")
+        for queue in ("ai", "celery"):
+            wait_for_line(service, f"{queue}@{socket.gethostname()} ready.")
         yield service
     finally:
         service.stop()

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import celery_load, cpu, growth, load, plots, slow3g, streams, throughput, unloaded
+from benchmarks import celery_load, cpu, growth, hostile_bodies, load, plots, slow3g, streams, throughput, unloaded
 from benchmarks.environment import BASE_DIR, RESULTS
 
 DOCUMENT = BASE_DIR / "docs" / "performance.md"
@@ -142,6 +142,7 @@ PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "load": with_conditions(_load),
     "storm": with_conditions(_storm),
     "growth": with_conditions(_growth),
+    "hostile_bodies": with_conditions(lambda document: [hostile_bodies.table(document)]),
     "celery": with_conditions(lambda document: [celery_load.summary(document)]),
     "streams": with_conditions(lambda document: [streams.table(document)]),
     "slow3g": with_conditions(lambda document: [slow3g.table(document)]),

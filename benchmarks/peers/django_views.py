@@ -61,6 +61,7 @@ class TaskSerializer(serializers.ModelSerializer):
     timestamp = serializers.DateTimeField(source="updated_at", read_only=True)
     topic_id = serializers.IntegerField(read_only=True)
     retry_of = serializers.UUIDField(source="retry_of_id", read_only=True)
+    applicable = serializers.BooleanField(source="is_applicable", read_only=True)
     error = serializers.SerializerMethodField()
     usage = serializers.SerializerMethodField()
     links = serializers.SerializerMethodField()
@@ -69,8 +70,8 @@ class TaskSerializer(serializers.ModelSerializer):
         model = AITask
         fields = [
             "id", "request_type", "status", "progress", "message", "timestamp", "request_data", "topic_id", "apply",
-            "error", "provider", "model", "usage", "cached", "retry_of", "attempt", "applied_at", "created_at",
-            "started_at", "finished_at", "links", "result",
+            "applicable", "error", "provider", "model", "usage", "cached", "retry_of", "attempt", "applied_at",
+            "created_at", "started_at", "finished_at", "links", "result",
         ]  # fmt: skip
         read_only_fields = [field for field in fields if field not in ("request_type", "request_data")]
 

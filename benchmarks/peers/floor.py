@@ -60,7 +60,7 @@ SELECT id, type, title, message, action_id, created_at
 TASK = """
 SELECT id, request_type, status, progress, message, updated_at, request_data, topic_id, apply, result, error_code,
        error_detail, provider, model, input_tokens, output_tokens, usage_estimated, cached, retry_of_id, attempt,
-       applied_at, created_at, started_at, finished_at
+       applied_at, created_at, started_at, finished_at, applicable
   FROM ai_tasks_aitask WHERE id = %s AND user_id = %s
 """
 COUNT_TASKS = """
@@ -74,7 +74,7 @@ VALUES (%s, %s, %s, %s, false, '', '', 'queued', 0, 'Waiting for a worker', true
     0, 0, 0, now())
 RETURNING id, request_type, status, progress, message, updated_at, request_data, topic_id, apply, result, error_code,
        error_detail, provider, model, input_tokens, output_tokens, usage_estimated, cached, retry_of_id, attempt,
-       applied_at, created_at, started_at, finished_at
+       applied_at, created_at, started_at, finished_at, applicable
 """
 SEARCH_NOTES = """
 SELECT note.id, note.title,
@@ -249,7 +249,7 @@ def task_data(row: tuple[Any, ...]) -> dict[str, Any]:
     (
         task_id, request_type, status, progress, message, updated_at, request_data, topic_id, apply, result, error_code,
         error_detail, provider, model, input_tokens, output_tokens, estimated, cached, retry_of, attempt, applied_at,
-        created_at, started_at, finished_at,
+        created_at, started_at, finished_at, applicable,
     ) = row  # fmt: skip
     path = f"/api/ai/tasks/{task_id}/"
     return {
@@ -262,6 +262,7 @@ def task_data(row: tuple[Any, ...]) -> dict[str, Any]:
         "request_data": request_data,
         "topic_id": topic_id,
         "apply": apply,
+        "applicable": applicable and status == "succeeded",
         "error": {"code": error_code, "detail": error_detail} if error_code else None,
         "provider": provider,
         "model": model,

@@ -145,6 +145,7 @@ class TaskOut(BaseModel):
     request_data: dict[str, Any]
     topic_id: int | None
     apply: bool
+    applicable: bool
     error: dict[str, str] | None
     provider: str
     model: str | None
@@ -296,7 +297,8 @@ async def submit(body: TaskIn, user: UserDep, session: SessionDep) -> TaskOut:
 def task_out(task: Task) -> TaskOut:
     path = f"/api/ai/tasks/{task.id}/"
     return TaskOut(
-        **{name: getattr(task, name) for name in TaskOut.model_fields if hasattr(task, name)},
+        **{name: getattr(task, name) for name in TaskOut.model_fields if name != "applicable" and hasattr(task, name)},
+        applicable=task.applicable and task.status == "succeeded",
         timestamp=task.updated_at,
         error={"code": task.error_code, "detail": task.error_detail} if task.error_code else None,
         usage=Usage(input_tokens=task.input_tokens, output_tokens=task.output_tokens, estimated=task.usage_estimated),
