@@ -8,20 +8,22 @@ from typing import Any
 
 import pytest
 import redis
+import yaml
 from django.conf import settings
 from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import Session, User
 from accounts.tokens import issue_access
-from NoteAssist_AI.embedded_servers import Redis
+from NoteAssist_AI.embedded.servers import Redis
 from NoteAssist_AI.postgresql.base import DatabaseWrapper
-from notifications import inbox
 from tests.factories import SessionFactory, UserFactory
 from tests.service_client import ServiceClient
-from utils import caching, throttling
-from utils.redis import reset_client
-from utils.redis_scripts import WaitingCalls, waiting
+from utils.admission import throttling
+from utils.page_cache import invalidation
+from utils.page_cache.invalidation import EpochBump
+from utils.redis.broker import broker_breaker
+from utils.redis.client import reset_client
 
 # Each client's middleware would look through all static files, which another test may be collecting.
 settings.STATIC_ROOT = None
@@ -42,30 +44,37 @@ def no_database_unasked() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
-def known_scripts() -> None:
-    """What may wait for a round trip runs before what is asked there, which it does where the server knows it."""
-    with redis.Redis.from_url(settings.REDIS_URL) as client:
-        for script in (caching._STORE, inbox._MERGE):
-            client.script_load(script.call().source)
-
-
 @pytest.fixture(autouse=True)
-def nothing_sent_by_itself(monkeypatch) -> None:
-    """What waits goes with the test's next round trip, or with ``waiting.run()``, at no moment of a thread's."""
-    monkeypatch.setattr(WaitingCalls, "_start_thread", lambda self: None)
+def no_thread_bumps_the_epoch(monkeypatch) -> None:
+    """A pending bump waits for the test's next request, or for a call of its own."""
+    monkeypatch.setattr(EpochBump, "_start_thread", lambda self: None)
 
 
 @pytest.fixture(autouse=True)
 def empty_redis() -> Iterator[redis.Redis]:
     """The test's Redis database, empty; the process's own memories of Redis are empty, too."""
     with redis.Redis.from_url(settings.REDIS_URL) as client:
-        waiting.take()
         client.flushdb()
         reset_client()
-        caching.debt.__init__()
-        throttling.local_counters.__init__()
+        broker_breaker.close()
+        invalidation.epoch_bump.is_pending = False
+        throttling.local_counters.clear()
         yield client
+
+
+@pytest.fixture
+def files() -> Iterator[Path]:
+    """The folder of stored files, empty."""
+    folder = Path(settings.STORAGES["default"]["OPTIONS"]["location"])
+    shutil.rmtree(folder, ignore_errors=True)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def no_storage(settings) -> None:
+    """Production without ``STORAGE_URL``."""
+    settings.FILES_ARE_KEPT = False
 
 
 @pytest.fixture
@@ -135,7 +144,6 @@ def warm() -> Callable[[APIClient], None]:
 
     def warm(client: APIClient) -> None:
         client.get("/api/notifications/pending/")
-        waiting.run()
 
     return warm
 
@@ -151,3 +159,9 @@ def no_limits(settings) -> None:
 def patient_pool(transactional_db, monkeypatch) -> None:
     """For tests with more threads than connections: a slow machine makes them wait longer, not fail."""
     monkeypatch.setattr(connection.pool, "timeout", 60.0)
+
+
+@pytest.fixture(scope="session")
+def schema() -> dict[str, Any]:
+    """The committed description of the API."""
+    return yaml.safe_load(Path(settings.BASE_DIR, "docs/openapi.yaml").read_text())

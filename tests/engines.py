@@ -2,19 +2,20 @@
 
 pytest-django reads settings before any conftest, hence a plugin. It runs in the controller of pytest-xdist too, which
 so holds the engines for the whole run. Every test process, of this run or of another one on the same checkout, takes a
-number of its own, and with it a PostgreSQL database and a Redis database. Redis database 0 is left to ``make run``.
+number of its own, and with it a PostgreSQL database, a Redis database and a folder for files. Redis database 0 is left
+to ``make run``.
 """
 
 import fcntl
 import os
 import re
 from typing import IO
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import pytest
 
 from NoteAssist_AI import embedded
-from NoteAssist_AI.embedded_servers import Redis, take_lock
+from NoteAssist_AI.embedded.servers import Redis, take_lock
 
 FIRST_REDIS_DATABASE = 8
 
@@ -32,6 +33,7 @@ def prepare_environment() -> IO[str]:
     number, lock = take_number()
     os.environ["DATABASE_URL"] = with_database_number(os.environ["DATABASE_URL"], number)
     os.environ["REDIS_URL"] = with_redis_database(os.environ["REDIS_URL"], FIRST_REDIS_DATABASE + number)
+    os.environ["STORAGE_URL"] = f"file://{quote(str(embedded.engines_of_checkout().root))}/tests-{number}-files"
     return lock
 
 

@@ -3,11 +3,16 @@
 from datetime import UTC, datetime, timedelta
 
 import factory
+from django.utils import timezone
 
 from accounts.models import Session, User
-from ai_tasks.models import AITask
-from notes.models import Chapter, Note, Topic
+from ai_tasks.models import AITask, Proposal
+from notes.blocks.hunks import START, Hunk, Layout
+from notes.models import Attachment, Chapter, Note, Topic
 from notifications.models import Notification
+from study.models import Card, Exam
+from study.services import create_card
+from utils.storage import new_name
 
 
 class UserFactory(factory.django.DjangoModelFactory):
@@ -54,6 +59,20 @@ class TopicFactory(factory.django.DjangoModelFactory):
     order = factory.LazyAttribute(lambda topic: topic.chapter.topics.count())
 
 
+class AttachmentFactory(factory.django.DjangoModelFactory):
+    """A row whose file is not stored."""
+
+    class Meta:
+        model = Attachment
+
+    note = factory.SubFactory(NoteFactory)
+    user = factory.LazyAttribute(lambda attachment: attachment.note.user)
+    name = factory.Sequence(lambda n: f"photo {n}.png")
+    content_type = Attachment.ContentType.PNG
+    size = 100
+    file = factory.LazyFunction(lambda: new_name("attachments"))
+
+
 class AITaskFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = AITask
@@ -63,9 +82,56 @@ class AITaskFactory(factory.django.DjangoModelFactory):
     request_data = factory.LazyFunction(lambda: {"topic": "Python loops"})
 
 
+class ProposalFactory(factory.django.DjangoModelFactory):
+    """A proposal to put a heading before what the topic says."""
+
+    class Meta:
+        model = Proposal
+
+    user = factory.LazyAttribute(lambda proposal: proposal.topic.chapter.note.user)
+    topic = factory.SubFactory(TopicFactory)
+    task = factory.LazyAttribute(lambda proposal: AITaskFactory(user=proposal.user, topic=proposal.topic))
+    field = Proposal.Field.EXPLANATION
+    base_version = 1
+    hunks = factory.LazyFunction(lambda: [Hunk(1, "insert", None, None, None, "# Heading").as_json()])
+    layout = factory.LazyFunction(lambda: Layout([(START, "")], [(START, ""), (1, "")]).as_json())
+
+
 class NotificationFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = Notification
 
     user = factory.SubFactory(UserFactory)
     title = factory.Sequence(lambda n: f"Notification {n}")
+
+
+class ExamFactory(factory.django.DjangoModelFactory):
+    """An exam in two weeks, about all cards with the tag `cells`."""
+
+    class Meta:
+        model = Exam
+
+    user = factory.SubFactory(UserFactory)
+    title = factory.Sequence(lambda n: f"Exam {n}")
+    at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=14))
+    time_zone = "UTC"
+    tags = ["cells"]
+    minutes_per_day = [30] * 7
+    target = 0.9
+
+
+class CardFactory(factory.django.DjangoModelFactory):
+    """A card with its faces, made as students make theirs."""
+
+    class Meta:
+        model = Card
+
+    user = factory.SubFactory(UserFactory)
+    front = factory.Sequence(lambda n: f"Question {n}")
+    back = factory.Sequence(lambda n: f"Answer {n}")
+
+    @classmethod
+    def _create(cls, model_class, *, user, pk=None, **data):
+        if pk is None:
+            return create_card(user_id=user.pk, data=data).card
+        return create_card(user_id=user.pk, data={"id": pk, **data}).card

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 BIN = Path(sys.executable).parent
+WORKER = [sys.executable, "-m", "NoteAssist_AI.consumers"]
 
 
 def environment_of_this_test(**extra: str) -> dict[str, str]:
@@ -33,13 +34,13 @@ def environment_of_this_test(**extra: str) -> dict[str, str]:
 class Process:
     """A child with its output in a file; its whole process group ends with the test."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: list[str], environment: Mapping[str, str], log: Path, cwd: Path | None = None) -> None:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
                 env=dict(environment),
-                cwd=settings.BASE_DIR,
+                cwd=cwd or settings.BASE_DIR,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -77,8 +78,8 @@ class Process:
 
 
 @contextmanager
-def running(command: list[str], log: Path, **extra_environment: str) -> Iterator[Process]:
-    process = Process(command, environment_of_this_test(**extra_environment), log)
+def running(command: list[str], log: Path, *, cwd: Path | None = None, **extra_environment: str) -> Iterator[Process]:
+    process = Process(command, environment_of_this_test(**extra_environment), log, cwd)
     try:
         yield process
     finally:
@@ -86,13 +87,21 @@ def running(command: list[str], log: Path, **extra_environment: str) -> Iterator
 
 
 @contextmanager
-def running_worker(log: Path, **extra_environment: str) -> Iterator[Process]:
-    """A real Celery worker on this test's databases, ready to work."""
-    command = [str(BIN / "celery"), "-A", "NoteAssist_AI", "worker", "--pool", "threads", "--concurrency", "4"]
-    command += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-    with running(command, log, DB_POOL_MAX="4", **extra_environment) as process:
-        process.wait_for_output(" ready.")
+def running_worker(
+    log: Path, *, seconds: float = 30, is_awaited: bool = True, **extra_environment: str
+) -> Iterator[Process]:
+    """A real worker, both its consumers, on this test's databases, ready to work unless it is not awaited."""
+    few = {"DB_POOL_MAX": "4", "AI_WORKER_CONCURRENCY": "4"}
+    with running(WORKER, log, **{**few, **extra_environment}) as process:
+        if is_awaited:
+            wait_for_consumers(process, seconds)
         yield process
+
+
+def wait_for_consumers(worker: Process, seconds: float = 30, *, name: str = "") -> None:
+    """Wait until both consumers of a worker take messages. ``name`` is what it was started with."""
+    for queue in ("ai", "celery"):
+        worker.wait_for_output(f"{queue}{name and f'-{name}'}@{socket.gethostname()} ready.", seconds)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20, describe: Callable[[], str] = lambda: "it") -> None:

@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.test.client import ClientHandler
 from rest_framework.test import APIClient
 
-from accounts.fast_reads import FastReadMiddleware
+from NoteAssist_AI.fast_reads import FastReadMiddleware
 
 
 class _Django:

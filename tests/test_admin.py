@@ -13,7 +13,7 @@ from accounts.models import User
 from tests.accounts.test_deletion import fill
 from tests.factories import UserFactory
 
-OURS = ("accounts", "notes", "ai_tasks", "notifications", "utils")
+OURS = ("accounts", "notes", "ai_tasks", "study", "notifications", "utils")
 MODELS = [model for model in apps.get_models() if model._meta.app_label in OURS]
 WRITTEN_BY_SERVICES = [model for model in MODELS if model is not User]
 
@@ -30,6 +30,8 @@ def operator(db) -> Client:
 
 
 def test_every_model_has_its_admin():
+    missing = [model.__name__ for model in MODELS if model not in admin.site._registry]
+    assert not missing, f"Register a ReadOnlyAdmin in its app's admin.py for each of {missing}."
     assert set(admin.site._registry) == set(MODELS)
 
 

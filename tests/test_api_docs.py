@@ -112,7 +112,11 @@ def test_the_examples_do_what_the_page_says(tmp_path):
     assert (status, cancelled["status"] in ("cancelled", "cancelling")) == (202, True)
     status, _, again = answer("Retry")
     assert (status, again["retry_of"]) == (202, task["task_id"])
-    assert json.loads(shown["Usage"]) == {
+    usage = json.loads(shown["Usage"])
+    assert sum(feature["tasks"] for feature in usage.pop("features").values()) == 3
+    nothing = {"amount": "0.000000", "currency": "USD"}  # no model has a price
+    assert usage.pop("budget") == {"spent": nothing, "reserved": nothing, "limit": None}
+    assert usage == {
         "tasks_today": 3,
         "input_tokens_today": PROMPT_TOKENS,
         "output_tokens_today": COMPLETION_TOKENS,

@@ -1,5 +1,6 @@
 """What ops deploy: the Procfile's processes with production's settings, on real engines."""
 
+import inspect
 import json
 import os
 import re
@@ -16,7 +17,8 @@ import yaml
 from django.conf import settings
 
 from ai_tasks.models import AITask
-from tests.processes import BIN, environment_of_this_test, free_port, running, wait_until
+from NoteAssist_AI import env
+from tests.processes import BIN, environment_of_this_test, free_port, running, wait_for_consumers, wait_until
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -83,7 +85,7 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
             if name != "release"
         }
         started["web"].wait_for_output("Listening at")
-        started["worker"].wait_for_output(" ready.")
+        wait_for_consumers(started["worker"])
         client = Client(port)
         wait_until(lambda: client.send("/healthz/ready")["status"] == "ok")
         joined = client.send(
@@ -156,15 +158,31 @@ def test_the_environment_of_the_guides_checklist_is_in_the_example():
         assert re.search(rf"^{name}=", example, flags=re.MULTILINE)
 
 
-def test_every_variable_that_is_read_is_in_the_example_and_in_the_readme_and_none_besides():
-    example = set(re.findall(r"^([A-Z_]+)=", Path(settings.BASE_DIR, ".env.example").read_text(), flags=re.MULTILINE))
-    readers = r"env\.(?:text|choice|boolean|integer|seconds|words|origins|url|secret|rate)\(\s*[\"']([A-Z_]+)[\"']"
-    files = ["NoteAssist_AI/settings.py", "NoteAssist_AI/embedded.py", "gunicorn.conf.py", "gunicorn_events.conf.py"]
-    read = {name for file in files for name in re.findall(readers, Path(settings.BASE_DIR, file).read_text())}
-    read |= set(re.findall(r"\$\{([A-Z_]+):-", " ".join(PROCFILE.values())))
-    readme = Path(settings.BASE_DIR, "README.md").read_text()
-    table = readme.partition("## Configuration\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
-    described = {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
+def test_every_variable_that_is_read_is_in_the_example_and_in_the_documentation_and_none_besides():
+    def text(file: str) -> str:
+        return Path(settings.BASE_DIR, file).read_text()
 
-    assert example == read == described
+    example = set(re.findall(r"^([A-Z_]+)=", text(".env.example"), flags=re.MULTILINE))
+    readers = "|".join(name for name, reader in vars(env).items() if inspect.isfunction(reader) and name.islower())
+    files = [
+        "NoteAssist_AI/settings.py",
+        "NoteAssist_AI/throttle_settings.py",
+        "NoteAssist_AI/embedded/engines.py",
+        "gunicorn.conf.py",
+        "gunicorn_events.conf.py",
+        "NoteAssist_AI/gunicorn_worker.py",
+        "NoteAssist_AI/rsgi.py",
+        "granian_server.py",
+    ]
+    read = {name for file in files for name in re.findall(rf"env\.(?:{readers})\(\s*[\"']([A-Z_]+)[\"']", text(file))}
+    read |= set(re.findall(r"\$\{([A-Z_]+):[-?]", " ".join(PROCFILE.values()) + text("compose.yaml")))
+    described = re.findall(r"^\| `([A-Z_]+)` \| .+ \| .+ \|$", text("docs/configuration.md"), flags=re.MULTILINE)
+
+    assert example == read, (
+        f"Put into .env.example: {sorted(read - example)}. Take out, as nothing reads it: {sorted(example - read)}."
+    )
+    assert set(described) == read, (
+        f"Give each a row in docs/configuration.md: {sorted(read - set(described))}. "
+        f"Take out, as nothing reads it: {sorted(set(described) - read)}."
+    )
+    assert len(described) == len(set(described)), "docs/configuration.md describes a variable twice."

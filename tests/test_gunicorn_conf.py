@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+
+from tests.processes import BIN, free_port, running
 
 WEB, EVENTS = "gunicorn.conf.py", "gunicorn_events.conf.py"
 READ = """
@@ -53,7 +56,7 @@ def test_a_server_takes_no_more_connections_than_it_may_open_files(file, soft, h
 def test_the_events_process_has_fewer_streams_than_connections():
     conf = read(Path(settings.BASE_DIR, EVENTS), 1024, 4096)
 
-    assert conf["raw_env"] == ["DB_POOL_MAX=4", "SSE_MAX_STREAMS=2596"]
+    assert conf["raw_env"] == ["SERVES=streams", "DB_POOL_MAX=4", "SSE_MAX_STREAMS=2596"]
 
 
 @pytest.mark.parametrize(("file", "bind"), [(WEB, "0.0.0.0:8951"), (EVENTS, "0.0.0.0:8951")])
@@ -66,3 +69,20 @@ def test_the_env_file_beside_it_counts_and_the_environment_counts_more(file, bin
     conf = read(tmp_path / file, 1024, 20_000, LOG_LEVEL="warning")
 
     assert (conf["bind"], conf["workers"], conf["loglevel"]) == (bind, 3, "warning")
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("file", [WEB, EVENTS])
+def test_a_header_that_names_a_script_is_no_part_of_the_path(tmp_path, file):
+    port = str(free_port())
+    command = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", file]
+    environment = {"PORT": port, "EVENTS_PORT": port, "WEB_CONCURRENCY": "1"}
+
+    with running(command, tmp_path / "log", **environment) as server:
+        server.wait_for_output("Booting worker")
+        connection = HTTPConnection("127.0.0.1", int(port), timeout=20)
+        connection.request("GET", "/healthz/live", headers={"SCRIPT_NAME": "/nowhere", "PATH_INFO": "/else"})
+        answer = connection.getresponse()
+
+        assert (answer.status, answer.read()) == (200, b'{"status": "ok"}')

@@ -45,7 +45,7 @@ def test_a_list_of_notes_is_one_query_that_any_serializer_can_use(alice, count, 
 def test_orders_end_in_the_id_and_unknown_ones_are_refused(alice):
     order = QueryOptimizer.get_notes_for_list(alice, {"ordering": "-title"}).query.order_by
 
-    assert order == ("-title", "-id")
+    assert order == ("-title_key", "-id")
     with pytest.raises(ValueError, match="cannot be ordered by 'version'"):
         QueryOptimizer.get_notes_for_list(alice, {"ordering": "version"})
 
@@ -82,7 +82,7 @@ def test_chapters_and_topics_are_one_query_each(alice, count, django_assert_num_
     assert chapters == topics == [(order, 1) for order in range(count)]
 
 
-def test_topics_without_a_user_are_for_code_that_has_checked_who_asks(alice, charlie):
+def test_topics_without_a_user_are_for_code_that_has_checked_ownership(alice, charlie):
     topic = TopicFactory(chapter=ChapterFactory(note=NoteFactory(user=alice)))
 
     assert list(QueryOptimizer.get_topics_optimized(chapter_id=topic.chapter_id)) == [topic]
@@ -114,6 +114,17 @@ def test_usage_is_one_query_about_ones_own_tasks(alice, charlie, count, django_a
         "input_tokens_today": 3 * count,
         "output_tokens_today": 2 * count,
         "estimated": False,
+        "features": {
+            "generate_explanation": {
+                "tasks": count,
+                "input_tokens": 3 * count,
+                "output_tokens": 2 * count,
+                "estimated": False,
+                "cost": None,
+                "reserved": 0,
+            }
+        },
+        "budget": {"spent": 0, "reserved": 0, "limit": None},
     }
 
 

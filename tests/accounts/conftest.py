@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.hashers import make_password
 from django.test.client import ClientHandler
 
-from accounts.models import User
+from accounts.models import PasswordReset, User
+from accounts.services import password_resets
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory, UserFactory
 
 PASSWORD = "correct horse battery staple"
@@ -49,3 +50,16 @@ def without_django(monkeypatch) -> None:
         raise AssertionError("Django was asked.")
 
     monkeypatch.setattr(ClientHandler, "__call__", refuse_to_handle)
+
+
+@pytest.fixture
+def published(monkeypatch) -> list[tuple]:
+    """The messages to workers about password resets; nobody carries them out."""
+    messages: list[tuple] = []
+    monkeypatch.setattr(password_resets, "publish", lambda *message: messages.append(message) or True)
+    return messages
+
+
+@pytest.fixture
+def reset(alice) -> PasswordReset:
+    return PasswordReset.objects.create(user=alice)

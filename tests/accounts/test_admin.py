@@ -5,7 +5,7 @@ from django.test import Client
 
 from accounts.models import Session, User
 from accounts.services import passwords, users
-from accounts.services.equal_work import TooManyChecks
+from accounts.services.constant_time_login import TooManyChecks
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
 from tests.factories import NoteFactory, SessionFactory, UserFactory
@@ -43,7 +43,7 @@ def status_of(client) -> int:
 
 
 @pytest.mark.parametrize("changes", [{"is_active": False}, {"is_staff": True}])
-def test_what_an_account_may_do_bites_on_the_next_request(admin, alice, alice_client, committing, changes):
+def test_a_change_of_permissions_takes_effect_on_the_next_request(admin, alice, alice_client, committing, changes):
     with committing():
         response = admin.post(f"/admin/accounts/user/{alice.pk}/change/", form(alice, **changes))
 
@@ -86,7 +86,7 @@ def test_setting_a_password_ends_every_session(admin, alice, alice_client, commi
     assert not Session.objects.filter(user=alice, revoked_at=None).exists()
 
 
-def test_taking_a_password_away_ends_every_session(admin, alice, alice_client, committing):
+def test_making_a_password_unusable_ends_every_session(admin, alice, alice_client, committing):
     with committing():
         admin.post(
             f"/admin/accounts/user/{alice.pk}/password/",
@@ -149,19 +149,51 @@ def test_an_address_that_is_not_ascii_is_refused(admin, alice):
     assert sorted(User.objects.values_list("email", flat=True)) == ["alice@example.com", "root@example.com"]
 
 
-def test_a_user_who_has_one_already_can_be_disabled(admin):
-    old = UserFactory(email="old@m\u00fcnchen.de")
+@pytest.mark.parametrize(
+    "email", ["dora@localhost", "dora@[169.254.169.254]", "dora@db.internal", "dora@server.localdomain"]
+)
+def test_an_address_that_the_internet_does_not_reach_is_refused(admin, alice, email):
+    added = admin.post("/admin/accounts/user/add/", {"email": email, "usable_password": "false"})
+    changed = admin.post(f"/admin/accounts/user/{alice.pk}/change/", form(alice, email=email))
 
-    admin.post(f"/admin/accounts/user/{old.pk}/change/", form(old, is_active=False))
+    assert [response.status_code for response in (added, changed)] == [200, 200]
+    assert ["no private name such as .local" in response.text for response in (added, changed)] == [True, True]
+    assert sorted(User.objects.values_list("email", flat=True)) == ["alice@example.com", "root@example.com"]
+
+
+OLD_ADDRESSES = ["old@m\u00fcnchen.de", "old@localhost", "old@[169.254.169.254]", "old@server.localdomain"]
+
+
+@pytest.mark.parametrize("email", OLD_ADDRESSES)
+def test_a_user_who_has_one_already_can_be_changed(admin, email):
+    old = UserFactory(email=email)
+
+    admin.post(
+        f"/admin/accounts/user/{old.pk}/change/",
+        form(old, email=email.replace("old", "OLD"), name="Old", is_active=False),
+    )
 
     old.refresh_from_db()
-    assert not old.is_active
+    assert (old.email, old.name, old.is_active) == (email, "Old", False)
+
+
+@pytest.mark.parametrize("email", OLD_ADDRESSES[1:])
+def test_a_user_who_has_one_already_signs_in_and_resets_the_password(client, db, encoded_password, email):
+    old = UserFactory(email=email, password=encoded_password)
+
+    login = client.post("/api/auth/login/", {"email": email, "password": PASSWORD}, format="json")
+    reset = client.post("/api/auth/password/reset/", {"email": email}, format="json")
+
+    assert (login.status_code, reset.status_code) == (200, 204)
+    assert old.password_resets.count() == 1
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {login.json()['access']}")
+    assert client.patch("/api/users/me/", {"name": "Still me"}, format="json").json()["name"] == "Still me"
 
 
 def test_deleting_a_user_takes_everything_along(admin, alice, alice_client, committing, django_assert_max_num_queries):
     NoteFactory.create_batch(30, user=alice)
     with django_assert_max_num_queries(10):
-        assert "with everything of theirs" in admin.get(f"/admin/accounts/user/{alice.pk}/delete/").text
+        assert "with all their data" in admin.get(f"/admin/accounts/user/{alice.pk}/delete/").text
 
     with committing():
         admin.post(f"/admin/accounts/user/{alice.pk}/delete/", {"post": "yes"})

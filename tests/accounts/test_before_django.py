@@ -2,35 +2,43 @@
 
 import logging
 from io import BytesIO
+from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
-from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import OperationalError, connection
 from django.middleware.security import SecurityMiddleware
 from django.test import RequestFactory
-from django.urls import get_resolver, get_urlconf
+from django.urls import get_urlconf, path
+from django.utils import timezone
+from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 
-from accounts.authentication import Attempt, SessionJWTAuthentication
-from accounts.fast_reads import _CLIENT, _NOTHING_BUT_MIDDLEWARE, FastReadMiddleware
 from accounts.models import User
+from NoteAssist_AI.checks import middleware_is_known_to_fast_reads
+from NoteAssist_AI.fast_reads import _CLIENT, _EMPTY_URLCONF, FastReadMiddleware
+from NoteAssist_AI.monitoring.context import current_request_id
 from NoteAssist_AI.postgresql.base import DatabaseWrapper
 from notes import reads
 from notes.models import Note
-from tests.accounts.helpers import refuse_to_read
+from notes.views import NoteViewSet
+from tests.accounts.helpers import TARGETS, refuse_to_read
 from tests.conftest import client_of
 from tests.factories import NoteFactory, SessionFactory
+from tests.log_lines import RequestIdFilter
 from tests.service_client import ServiceClient
-from utils.caching import forget_pages_of
-from utils.logging import RequestIdFilter, current_request_id
-from utils.pages import FastReads
-from utils.throttling import AdmissionThrottle
+from utils import middleware
+from utils.middleware import NOT_OBSERVED, STARTED_AT
+from utils.page_cache.fast_reads import FastReadMixin, ReadSpec
+from utils.page_cache.invalidation import forget_pages_of
 
-OF_EACH_REQUEST = {"RateLimit-Remaining", "RateLimit-Reset"}
+OF_EACH_REQUEST = {"RateLimit", "RateLimit-Remaining", "RateLimit-Reset"}
 OF_REST_FRAMEWORK = {"Allow"}
 
 
@@ -55,11 +63,12 @@ def told(answer) -> tuple[int, bytes, dict[str, str]]:
         {"HTTP_X_FORWARDED_PROTO": "https"},
         {"HTTP_AUTHORIZATION": "Bearer a.b.c"},
         {"HTTP_AUTHORIZATION": "Basic YTpi"},
+        {"HTTP_AUTHORIZATION": ""},
         {"HTTP_IF_NONE_MATCH": "*"},
     ],
 )
 @pytest.mark.parametrize("tls", [False, True])
-def test_a_read_tells_what_django_alone_would_tell(alice, targets, sent, tls, settings):
+def test_a_read_has_the_headers_that_django_alone_would_send(alice, targets, sent, tls, settings):
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
     settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = tls, 60
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -68,7 +77,14 @@ def test_a_read_tells_what_django_alone_would_tell(alice, targets, sent, tls, se
 
     sent = {"HTTP_X_REQUEST_ID": "mine", **sent}
 
-    for target in (*targets.values(), "/api/notes/0/", "/api/notes/?status=lost", "/api/search/", "/api/users/me/"):
+    for target in (
+        *targets.values(),
+        "/api/notes/0/",
+        f"/api/ai/tasks/{UUID(int=0)}/",
+        "/api/notes/?status=lost",
+        "/api/search/",
+        "/api/users/me/",
+    ):
         made, of_django, found = [told(client.get(target, **sent)) for client in (service, django, service)]
 
         assert made == found == of_django
@@ -107,9 +123,10 @@ SAME_FOR_ALL = {"REQUEST_METHOD", "PATH_INFO", "wsgi.input", "CONTENT_TYPE", "CO
 OF_PAGES_FOR_PEOPLE = {"HTTP_COOKIE", "HTTP_USER_AGENT"}  # no browser is kept out, and the API knows no cookies
 NOTES_OF_DJANGO = {"CSRF_COOKIE_NEEDS_UPDATE"}
 OF_ANOTHER_SERVER = {"SCRIPT_URL", "REDIRECT_URL"}  # Apache's ways to tell SCRIPT_NAME
+NOTES_OF_OURS = {NOT_OBSERVED, STARTED_AT}
 
 
-def test_the_middleware_looks_at_nothing_else_of_a_client(settings):
+def test_the_middleware_reads_nothing_else_of_a_client(settings):
     settings.CORS_ALLOWED_ORIGINS = ["https://app.example.com"]
     settings.SECURE_SSL_REDIRECT, settings.SECURE_HSTS_SECONDS = True, 60
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -119,29 +136,33 @@ def test_the_middleware_looks_at_nothing_else_of_a_client(settings):
     }  # fmt: skip
     environ = Looked({"REQUEST_METHOD": "GET", "PATH_INFO": "/api/", "wsgi.input": BytesIO(), **client})
     request = WSGIRequest(environ)
-    request.urlconf = _NOTHING_BUT_MIDDLEWARE
+    request.urlconf = _EMPTY_URLCONF
 
     assert WSGIHandler().get_response(request)["Access-Control-Allow-Origin"] == "https://app.example.com"
-    assert environ.keys_read <= {*_CLIENT} | SAME_FOR_ALL | OF_PAGES_FOR_PEOPLE | NOTES_OF_DJANGO | OF_ANOTHER_SERVER
+    assert (
+        environ.keys_read
+        <= {*_CLIENT} | SAME_FOR_ALL | OF_PAGES_FOR_PEOPLE | NOTES_OF_DJANGO | OF_ANOTHER_SERVER | NOTES_OF_OURS
+    )
 
 
-@pytest.mark.parametrize("target", ["/api/notes/", "/api/nothing/"])
-def test_a_refused_host_is_logged_as_django_alone_would_log_it(alice, target, caplog):
-    def logged(client_class):
-        caplog.clear()
-        client_of(alice, client_class=client_class).get(target, HTTP_HOST="stranger.example.com")
-        return [(record.name, record.getMessage()) for record in caplog.records]
+def test_refused_hosts_are_one_short_warning_a_minute_also_of_fast_reads(alice_client, caplog, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(middleware, "time", SimpleNamespace(monotonic=lambda: now, perf_counter=perf_counter))
 
-    assert logged(ServiceClient) == logged(APIClient) != []
+    def refused(target: str) -> None:
+        response = alice_client.get(target, HTTP_HOST="stranger.example.com")
+        assert (response.status_code, response.json()["code"]) == (400, "bad_request")
 
+    for target in ("/api/notes/", "/api/nothing/", "/admin/", "/api/notes/", "/healthz/"):
+        refused(target)
+    now += 61
+    refused("/api/notes/")
 
-def test_a_failure_keeps_nothing_of_its_request(alice, targets):
-    attempt = Attempt(failure=Note.DoesNotExist())
-
-    with pytest.raises(Note.DoesNotExist):
-        attempt.raise_failure()
-
-    assert attempt.failure is None
+    told = [(record.levelname, record.exc_info, record.getMessage()) for record in caplog.records]
+    assert told == [
+        ("WARNING", None, "ALLOWED_HOSTS refused 1 requests, the last one for 'stranger.example.com'"),
+        ("WARNING", None, "ALLOWED_HOSTS refused 5 requests, the last one for 'stranger.example.com'"),
+    ]
 
 
 def test_what_the_middleware_is_shown_leaves_the_thread_as_it_was(alice_client, targets):
@@ -194,11 +215,11 @@ def test_paths_too_long_for_a_read_take_no_memory():
     assert (answers, service._read_at.cache_info().currsize) == ([[b"Django"]], 0)
 
 
-def test_under_debug_django_is_asked(alice_client, targets, settings, without_django):
+def test_developers_run_what_production_runs(alice_client, targets, settings, without_django):
     settings.DEBUG = True
 
-    with pytest.raises(AssertionError, match="Django was asked"):
-        alice_client.get(targets["list"])
+    assert alice_client.get(targets["list"])["X-Query-Count"] == "2"  # the session and the list
+    assert alice_client.get(targets["list"])["X-Query-Count"] == "0"
 
 
 def service_answer(user: User, target: str) -> tuple[str, dict[str, str], bytes]:
@@ -221,7 +242,7 @@ def test_a_read_gives_its_connection_back(alice, targets):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_is_given_though_its_connection_cannot_be_given_back(alice, targets, monkeypatch, caplog):
+def test_a_response_is_sent_although_its_connection_cannot_be_released(alice, targets, monkeypatch, caplog):
     def fail(self):
         raise OperationalError
 
@@ -231,29 +252,50 @@ def test_an_answer_is_given_though_its_connection_cannot_be_given_back(alice, ta
     connection.close()
 
     assert status == "200 OK"
-    assert "could not be given back" in caplog.text
+    assert "could not be released" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_read_that_fails_gives_its_connection_back_before_django_begins(alice, targets, monkeypatch):
-    held = []
-
+def test_a_read_that_fails_gives_its_connection_back(alice, targets, monkeypatch):
     def fail(*args, **kwargs):
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         raise Note.DoesNotExist
 
-    def look(handler, request):
-        held.append(connection.connection)
-        return get_response(handler, request)
-
-    get_response = BaseHandler.get_response
     monkeypatch.setattr(reads, "detail", fail)
-    monkeypatch.setattr(BaseHandler, "get_response", look)
 
-    status, _, _ = service_answer(alice, targets["detail"])
+    assert service_answer(alice, targets["detail"])[0] == "404 Not Found"
+    assert connection.connection is None
 
-    assert (status, held[-1]) == ("404 Not Found", None)
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_refusal_without_django_is_not_logged(alice, targets, name, settings, without_django, caplog):
+    rates = dict.fromkeys(settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "1/min")
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    client, ended = client_of(alice), client_of(alice, SessionFactory(user=alice, revoked_at=timezone.now()))
+
+    statuses = [client.get(targets[name]).status_code for _ in range(2)]
+    statuses.append(ended.get(targets[name]).status_code)
+    statuses.append(ServiceClient().get(targets[name]).status_code)
+
+    assert statuses == [200, 429, 401, 401]
+    assert caplog.records == []
+
+
+def test_a_used_up_limit_gets_the_response_that_django_alone_would_send(alice, targets, settings):
+    rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "burst": "1/min", "poll": "1/min"}
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    session = SessionFactory(user=alice)
+    service, django = client_of(alice, session), client_of(alice, session, client_class=APIClient)
+    service.get(targets["list"]), service.get(targets["pending"])
+
+    for target in targets.values():
+        status, content, headers = told(service.get(target, HTTP_X_REQUEST_ID="mine"))
+        of_django = told(django.get(target, HTTP_X_REQUEST_ID="mine"))
+
+        assert status == 429
+        assert abs(int(headers.pop("Retry-After")) - int(of_django[2].pop("Retry-After"))) <= 1
+        assert (status, content, headers) == of_django
 
 
 def test_log_lines_of_a_read_name_its_request(alice_client, targets, caplog, dead_redis):
@@ -262,8 +304,8 @@ def test_log_lines_of_a_read_name_its_request(alice_client, targets, caplog, dea
     answer = alice_client.get(targets["list"], HTTP_X_REQUEST_ID="mine")
 
     assert answer["X-Request-ID"] == "mine"
-    assert {record.request_id for record in caplog.records if record.name == "utils.redis"} == {"mine"}
-    assert current_request_id.get() == "-"
+    assert {record.request_id for record in caplog.records if record.name == "utils.redis.client"} == {"mine"}
+    assert current_request_id.get() == ""
 
 
 def test_a_failure_of_a_read_names_the_same_request_everywhere(alice_client, targets, caplog, monkeypatch):
@@ -281,7 +323,7 @@ def test_a_failure_of_a_read_names_the_same_request_everywhere(alice_client, tar
     assert {answer.json()["request_id"], answer["X-Request-ID"]} == said
 
 
-def test_a_failure_tells_where_its_reader_stands_and_counts_once(alice_client, targets, monkeypatch):
+def test_a_failure_has_rate_limit_headers_and_counts_once(alice_client, targets, monkeypatch):
     first = alice_client.get(targets["list"])
     monkeypatch.setattr(reads, "detail", refuse_to_read)
 
@@ -291,20 +333,43 @@ def test_a_failure_tells_where_its_reader_stands_and_counts_once(alice_client, t
     assert int(failed["RateLimit-Remaining"]) == int(first["RateLimit-Remaining"]) - 1
 
 
-def views_below(resolver) -> set[type]:
-    found = set()
-    for pattern in resolver.url_patterns:
-        found |= (
-            views_below(pattern) if hasattr(pattern, "url_patterns") else {getattr(pattern.callback, "cls", object)}
-        )
-    return found
+ACCESS = {"permission_classes": [IsAuthenticated]}
 
 
-def test_views_of_fast_reads_make_no_check_that_is_not_made_before_django():
-    views = {view for view in views_below(get_resolver()) if issubclass(view, FastReads)}
+@pytest.mark.parametrize(
+    "members",
+    [
+        ACCESS,
+        {"throttle_scopes": ("login",)},
+        {"initial": lambda self, request: None},
+        {"get_permissions": lambda self: []},
+        {"get": action(detail=False, **ACCESS)(lambda self, request: None)},
+    ],
+    ids=["a permission", "a limit", "a step of each request", "a method for permissions", "an action's permission"],
+)
+@pytest.mark.parametrize("inherited", [False, True])
+def test_a_view_with_fast_reads_cannot_make_checks_that_are_not_made_before_django(members, inherited):
+    bases = (type("Checking", (APIView,), members), FastReadMixin) if inherited else (FastReadMixin, APIView)
 
-    assert len(views) == 8
-    for view in views:
-        assert view.authentication_classes == [SessionJWTAuthentication]
-        assert view.permission_classes == [IsAuthenticated]
-        assert view.throttle_classes == [AdmissionThrottle]
+    with pytest.raises(TypeError, match="has fast reads, so it may not define"):
+        type("View", bases, {"read_specs": {"get": ReadSpec()}, **({} if inherited else members)})
+
+
+def test_a_route_that_adds_a_check_to_a_view_with_fast_reads_is_answered_by_django(settings):
+    view = NoteViewSet.as_view({"get": "list"}, **ACCESS)
+    settings.ROOT_URLCONF = type("urls", (), {"urlpatterns": [path("api/notes/", view), path("api/all/", PLAIN)]})
+    service = FastReadMiddleware(lambda *_: [b"Django"])
+
+    assert service({"REQUEST_METHOD": "GET", "PATH_INFO": "/api/notes/"}, None) == [b"Django"]
+    assert service._read_at("/api/all/") is not None
+
+
+PLAIN = NoteViewSet.as_view({"get": "list"})
+
+
+def test_middleware_that_is_not_known_to_fast_reads_fails_the_system_check(settings):
+    assert middleware_is_known_to_fast_reads() == []
+
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "example.CountEachRequest"]
+
+    assert [error.id for error in middleware_is_known_to_fast_reads()] == ["noteassist.E002"]

@@ -59,7 +59,7 @@ def test_an_ended_session_gets_no_page(reader, session):
     assert (response.status_code, response.json()["code"]) == (401, "token_invalid")
 
 
-def test_nobody_gets_no_page(reader, client):
+def test_anonymous_clients_get_no_page(reader, client):
     assert client.get(NOTES).status_code == 401
 
 

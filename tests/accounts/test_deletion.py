@@ -1,33 +1,44 @@
+from uuid import uuid4
+
 import pytest
 from django.apps import apps
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session as AdminSession
+from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import PasswordReset, Session, User
+from accounts.models import PasswordReset, SecondFactor, Session, User
 from accounts.services import deletion
-from ai_tasks.models import AITask
+from ai_tasks.models import AITask, ProviderState, SpendingDay
 from ai_tasks.progress import report_progress
 from ai_tasks.runner import Answer
 from ai_tasks.worker import Worker
-from notes.models import Chapter, Note, NoteVersion, Topic
+from notes.models import Chapter, KeptTopic, Note, NoteLink, NoteVersion, Share, StorageUse, Topic
+from notes.transfers import NoteExport, NoteImport, NoteSource
 from notifications import inbox, services
 from notifications.models import Notification
 from notifications.quarantine import QUARANTINE_KEY
+from study.services import Review, create_quiz, create_recall, record_reviews
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
 from tests.factories import (
     AITaskFactory,
+    AttachmentFactory,
+    CardFactory,
     ChapterFactory,
+    ExamFactory,
     NoteFactory,
     NotificationFactory,
+    ProposalFactory,
     SessionFactory,
     TopicFactory,
     UserFactory,
 )
-from utils.models import IdempotencyRecord
-from utils.redis_scripts import waiting
+from utils import personal_data
+from utils.database.batching import deleted_batches
+from utils.models import FileToDelete, IdempotencyRecord, PendingEpochBump
 
 DELETE = "/api/users/me/delete/"
 RESULT = {"content": "Alice's answer", "code": None, "code_language": None, "sources": [], "notice": None}
@@ -38,24 +49,96 @@ def fill(user: User) -> None:
     for note in NoteFactory.create_batch(3, user=user):
         topic = TopicFactory(chapter=ChapterFactory(note=note))
         NoteVersion.objects.create(note=note, version=1, snapshot={}, reason="edit")
+        AttachmentFactory(note=note)
+        NoteImport.objects.create(user=user, name="a.md").files.create(position=0, name="a.md", note=note)
+        NoteSource.objects.create(user=user, path_hash=str(note.pk), path="a.md", note=note, note_version=1)
+        NoteExport.objects.create(user=user, note=note, note_version=1)
+        Share.objects.create(note=note, slug=f"slug-of-{note.pk}")
+        KeptTopic.objects.create(note=note, topic=topic.pk, digest="0" * 32, content={})
         AITaskFactory(user=user, topic=topic, retry_of=AITaskFactory(user=user))
+        ProposalFactory(topic=topic)
+    ExamFactory.create_batch(3, user=user)
     NotificationFactory.create_batch(3, user=user)
     PasswordReset.objects.create(user=user)
     SessionFactory.create_batch(3, user=user)
+    SecondFactor.objects.create(user=user, seed="0" * 32, last_step=1, recovery_codes=["1" * 64])
+    PendingEpochBump.objects.create()
+    FileToDelete.objects.create(name="attachments/00/0")
+    ProviderState.objects.get_or_create(name="b")
+    SpendingDay.objects.get_or_create(day="2026-11-23", defaults={"amount": 0})
+    StorageUse.objects.create(user=user)
+    NoteLink.objects.create(user=user, topic=topic, target="Loops", key="loops")
+    for card in [CardFactory(user=user) for _ in range(3)]:
+        review = Review(uuid4(), card.pk, 1, "good", timezone.now(), None)
+        record_reviews(user_id=user.pk, reviews=[review])
+        create_quiz(user_id=user.pk, note_ids=[topic.chapter.note_id], tags=[], count=1, kinds=["gap"], language="")
+        create_recall(user_id=user.pk, topic_id=topic.pk, text="x")
     IdempotencyRecord.objects.create(user=user, route="notes", key="1", body_hash=b"", status=201, body=b"")
 
 
-OURS = ("accounts", "notes", "ai_tasks", "notifications", "utils")
+OF_NO_USER = (PendingEpochBump, FileToDelete, ProviderState, SpendingDay)
+OURS = ("accounts", "notes", "ai_tasks", "study", "notifications", "utils")
+
+
+def our_models() -> list[type[Model]]:
+    return [model for model in apps.get_models() if model._meta.app_label in OURS and model not in OF_NO_USER]
 
 
 def rows_of_everything() -> dict[str, int]:
-    return {model.__name__: model.objects.count() for model in apps.get_models() if model._meta.app_label in OURS}
+    return {model.__name__: model._default_manager.count() for model in our_models()}
 
 
 def test_fill_fills_every_table(alice):
     fill(alice)
 
-    assert 0 not in rows_of_everything().values()
+    empty = [name for name, count in rows_of_everything().items() if not count]
+    assert not empty, (
+        f"{empty}: let fill() above make rows of each new model, and name them in the rows= of its app's "
+        "personal_data.py, so that the tests here see them exported, deleted and shown in the admin."
+    )
+
+
+def test_every_table_is_named_in_the_personal_data_of_its_app(alice):
+    """Its rows then go in batches; a cascade from the user's row would take them all at once."""
+    named = {rows.queryset.model for part in personal_data.parts() for rows in part.rows(alice.pk)}
+
+    cascades = [model.__name__ for model in our_models() if model not in named and model is not User]
+    assert not cascades, (
+        f"{cascades}: name the user's rows of each in _rows() of its app's personal_data.py, before what they point to."
+    )
+
+
+def test_every_table_is_exported_or_named_with_the_reason_why_it_is_not():
+    exported = [model for part in personal_data.parts() for model in part.exported]
+    withheld = {model: reason for part in personal_data.parts() for model, reason in part.withheld.items()}
+
+    unnamed = [model.__name__ for model in our_models() if model not in exported and model not in withheld]
+    assert not unnamed, f"{unnamed}: name each in exported= of its app with its file, or in withheld= with a reason."
+    assert not set(exported) & set(withheld)
+    assert all(len(reason) > 10 for reason in withheld.values())
+
+
+def test_what_is_said_to_be_exported_is(alice):
+    """Each row of these tables has something in the archive that is gone without it."""
+    fill(alice)
+    exported = [model for part in personal_data.parts() for model in part.exported]
+
+    def archive():
+        return {name: b"".join(pieces) for part in personal_data.parts() for name, pieces in part.files(alice.pk)}
+
+    for model in exported:
+        before = archive()
+        if model is User:
+            User.objects.filter(pk=alice.pk).update(name="Somebody else")
+        else:
+            _without_cascade(model)
+        assert archive() != before, f"No file of the export changes with the rows of {model.__name__}."
+
+
+def _without_cascade(model: type[Model]) -> None:
+    rows = {rows.queryset.model: rows.queryset for part in personal_data.parts() for rows in part.rows(0)}
+    assert model in rows
+    model._default_manager.filter(pk=model._default_manager.order_by("-pk").values("pk")[:1]).delete()
 
 
 def test_everything_of_the_user_goes_and_nothing_else(alice, charlie, committing, monkeypatch):
@@ -95,11 +178,10 @@ def test_the_address_is_free_again(client, alice, alice_client, committing):
     assert client.post("/api/auth/register/", body, format="json").status_code == 201
 
 
-def test_every_statement_is_bounded(alice, monkeypatch):
-    monkeypatch.setattr(deletion, "BATCH", 2)
+def test_every_statement_is_bounded(alice):
     NoteFactory.create_batch(5, user=alice)
 
-    batches = list(deletion._delete_in_batches(alice.pk, Note.objects.filter(user=alice)))
+    batches = list(deleted_batches(Note.objects.filter(user=alice), batch_size=2))
 
     assert [len(ids) for ids in batches] == [2, 2, 1]
     assert not Note.objects.exists()
@@ -109,8 +191,10 @@ def test_no_text_is_loaded_to_be_deleted(alice, django_assert_num_queries):
     chapter = ChapterFactory(note=NoteFactory(user=alice))
     TopicFactory.create_batch(3, chapter=chapter)
 
-    with django_assert_num_queries(7) as queries:
-        list(deletion._delete_in_batches(alice.pk, Topic.objects.filter(chapter=chapter)))
+    # The batch's keys, SAVEPOINT, its rows, the AI tasks that point to them, DELETE, RELEASE, no more keys. A new model
+    # that points to topics adds one.
+    with django_assert_num_queries(8) as queries:
+        list(deleted_batches(Topic.objects.filter(chapter=chapter), batch_size=100))
 
     assert not [query for query in queries.captured_queries if "explanation" in query["sql"]]
 
@@ -165,8 +249,7 @@ def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
     client = client_of(alice)
     client.get("/api/users/me/")
     client_of(charlie).get("/api/users/me/")
-    waiting.run()
-    theirs = set(empty_redis.keys(f"*:{charlie.pk}*"))
+    theirs = {*empty_redis.keys(f"*:{charlie.pk}"), *empty_redis.keys(f"*:{charlie.pk}:*")}
     assert empty_redis.keys(f"page:*:{alice.pk}:*")
     task = AITaskFactory(user=alice)
     report_progress(task.pk, user_id=alice.pk, attempt=1, percent=50, message="Half of Alice's answer")
@@ -176,8 +259,10 @@ def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
     assert client.post(DELETE, {"password": PASSWORD}, format="json").status_code == 204
 
     kept = (b"auth:", b"login:", b"limit:", b"ai:live:", b"pages:epoch", b"pages:run")
-    left = set(empty_redis.keys("*")) - theirs
+    books = {b"pages:bytes", b"pages:sizes", b"pages:stored"}
+    left = set(empty_redis.keys("*")) - theirs - books
     assert not {key for key in left if not key.startswith(kept)}
+    assert set(empty_redis.zrange("pages:stored", 0, -1)) == set(empty_redis.hkeys("pages:sizes")) <= theirs
     assert not empty_redis.keys(f"limit:*:{alice.pk}")
     assert empty_redis.hget(f"ai:live:{task.pk}", "message") == b""
     assert theirs <= set(empty_redis.keys("*"))

@@ -6,18 +6,41 @@ import orjson
 import pytest
 
 from accounts.services import export
-from notes.models import NoteVersion
+from notes import personal_data
+from notes.models import Note, NoteVersion
+from notes.transfers import NoteImport
+from notes.walks import walk
 from tests.accounts.conftest import PASSWORD
 from tests.factories import (
     AITaskFactory,
     ChapterFactory,
     NoteFactory,
     NotificationFactory,
+    ProposalFactory,
     SessionFactory,
     TopicFactory,
 )
+from utils.streaming import archives
 
 EXPORT = "/api/users/me/export/"
+LISTS = [
+    "second_factor.json",
+    "notes.json",
+    "note_versions.json",
+    "attachments.json",
+    "shares.json",
+    "imports.json",
+    "ai_tasks.json",
+    "proposals.json",
+    "notifications.json",
+    "study_cards.json",
+    "study_reviews.json",
+    "study_exams.json",
+    "study_quizzes.json",
+    "study_recalls.json",
+    "study_settings.json",
+]
+"""What is in everybody's export besides the profile and the sessions; empty for who has nothing."""
 
 
 def download(client) -> zipfile.ZipFile:
@@ -33,7 +56,7 @@ def documents(archive: zipfile.ZipFile) -> dict:
 @pytest.fixture(autouse=True)
 def _places_are_given_back():
     yield
-    assert len(export.places) == 0
+    assert len(archives.limiter) == 0
 
 
 @pytest.fixture
@@ -74,7 +97,7 @@ def test_a_user_without_anything_gets_empty_lists(alice, alice_client):
         "date_joined": orjson.loads(orjson.dumps(alice.date_joined, option=orjson.OPT_UTC_Z)),
     }
     assert len(found.pop("sessions.json")) == 1
-    assert found == {"notes.json": [], "note_versions.json": [], "ai_tasks.json": [], "notifications.json": []}
+    assert found == {name: [] for name in LISTS}, "LISTS above: name each list that an app adds to the export."
 
 
 def test_json_holds_everything_of_the_user(alice, alice_client, note):
@@ -82,6 +105,7 @@ def test_json_holds_everything_of_the_user(alice, alice_client, note):
     trashed = NoteFactory(user=alice, title="Old", deleted_at=note.created_at)
     task = AITaskFactory(user=alice, result={"content": "Answer"})
     NotificationFactory(user=alice, title="Done")
+    proposal = ProposalFactory(topic=note.chapters.first().topics.first(), task=task)
 
     found = documents(download(alice_client))
 
@@ -93,7 +117,28 @@ def test_json_holds_everything_of_the_user(alice, alice_client, note):
     assert first["chapters"][1]["topics"] == second["chapters"] == []
     assert [version["snapshot"] for version in found["note_versions.json"]] == [{"title": "Before"}]
     assert [(one["id"], one["result"]) for one in found["ai_tasks.json"]] == [(str(task.pk), {"content": "Answer"})]
+    [proposed] = found["proposals.json"]
+    assert (proposed["id"], proposed["task_id"], proposed["topic_id"]) == (
+        str(proposal.pk),
+        str(task.pk),
+        proposal.topic_id,
+    )
+    assert [(hunk["op"], hunk["after"], hunk["status"]) for hunk in proposed["hunks"]] == [
+        ("insert", "# Heading", "open")
+    ]
     assert [notification["title"] for notification in found["notifications.json"]] == ["Done"]
+
+
+def test_imports_are_in_it_with_their_reports(alice, alice_client, note):
+    job = NoteImport.objects.create(user=alice, name="vault.zip", status="succeeded")
+    job.files.create(position=0, name="a.md", outcome="created", note=note, warnings=["Callouts became quotes."])
+
+    (found,) = documents(download(alice_client))["imports.json"]
+
+    assert (found["id"], found["name"], found["status"]) == (str(job.pk), "vault.zip", "succeeded")
+    assert found["files"] == [
+        {"name": "a.md", "outcome": "created", "note_id": note.pk, "warnings": ["Callouts became quotes."]}
+    ]
 
 
 def test_markdown_reads_like_the_notes(alice, alice_client, note):
@@ -103,9 +148,18 @@ def test_markdown_reads_like_the_notes(alice, alice_client, note):
 
     names = [name for name in archive.namelist() if name.endswith(".md")]
     assert names == [f"notes/{note.pk}-loops-more.md", f"trash/{trashed.pk}-e.md"]
-    assert archive.read(names[0]).decode() == (
-        "# Loops & more\n\nTags: python, loops\n\n## First\n\n### While\n\nAgain and *again*.\n"
-        "\n````python\nprint('```')\n````\n\nSources:\n\n- [Docs](https://docs.python.org)\n\n### For\n\n## Empty\n"
+    text = archive.read(names[0]).decode()
+    assert text.startswith(f"---\nnoteassist: 1\nid: {note.pk}\nversion: 1\n")
+    assert "\ntitle: Loops & more\nstatus: draft\ntags: [python, loops]\n---\n" in text
+    first, empty = note.chapters.all()
+    while_, for_ = first.topics.all()
+    assert text.split("\n---\n")[1] == (
+        f"\n# Loops & more\n\n<!-- noteassist:chapter {first.pk} -->\n## First\n"
+        f"\n<!-- noteassist:topic {while_.pk} -->\n### While\n\nAgain and *again*.\n"
+        "\n<!-- noteassist:code -->\n````python\nprint('```')\n````\n"
+        "\n<!-- noteassist:sources -->\n- [Docs](https://docs.python.org)\n"
+        f"\n<!-- noteassist:topic {for_.pk} -->\n### For\n"
+        f"\n<!-- noteassist:chapter {empty.pk} -->\n## Empty\n"
     )
 
 
@@ -118,7 +172,7 @@ def test_nothing_of_anybody_else_is_in_it(alice, charlie_client, note):
 
     found = documents(archive)
     assert found["profile.json"]["email"] == "charlie@example.com"
-    assert [found[f"{name}.json"] for name in ("notes", "note_versions", "ai_tasks", "notifications")] == [[]] * 4
+    assert {name: found[name] for name in LISTS} == {name: [] for name in LISTS}
     assert not [name for name in archive.namelist() if name.endswith(".md")]
 
 
@@ -138,7 +192,7 @@ def test_notes_of_one_batch_cost_one_query_each_besides_the_batch(alice, count, 
 
     # The batch, its chapters, and each note's outline.
     with django_assert_num_queries(2 + count):
-        list(export._walk(alice.pk))
+        list(walk(Note.objects.filter(user=alice)))
 
 
 def test_memory_stays_bounded(alice):
@@ -162,7 +216,7 @@ def test_memory_stays_bounded(alice):
 
 def test_a_long_snapshot_is_whole(alice, alice_client, note, monkeypatch):
     """Its text is a multiple of the pieces' length, and none; characters have several bytes."""
-    monkeypatch.setattr(export, "_SNAPSHOT_PIECE", 10)
+    monkeypatch.setattr(personal_data, "_SNAPSHOT_PIECE", 10)
     snapshots = [{"title": "\u00e9\u4e2d\U0001f600" * length} for length in range(5, 16)]
     for version, snapshot in enumerate(snapshots):
         NoteVersion.objects.create(note=note, version=version, snapshot=snapshot, reason="edit")
@@ -173,19 +227,15 @@ def test_a_long_snapshot_is_whole(alice, alice_client, note, monkeypatch):
     assert [version["version"] for version in found] == list(range(11))
 
 
-def test_a_version_that_is_pruned_meanwhile_is_left_out(alice, note, monkeypatch):
+def test_a_version_that_is_pruned_meanwhile_is_left_out(alice, note):
     kept, pruned = (
         NoteVersion.objects.create(note=note, version=version, snapshot={}, reason="edit") for version in (1, 2)
     )
-    read = export._snapshot_pieces
+    pieces = personal_data._versions(alice.pk)
+    first = next(pieces)  # both are read by now, but not the snapshots
+    pruned.delete()
 
-    def read_late(version_id):
-        NoteVersion.objects.filter(pk=pruned.pk).delete()
-        return read(version_id)
-
-    monkeypatch.setattr(export, "_snapshot_pieces", read_late)
-
-    assert [one["version"] for one in orjson.loads(b"".join(export._versions(alice.pk)))] == [kept.version]
+    assert [one["version"] for one in orjson.loads(first + b"".join(pieces))] == [kept.version]
 
 
 def test_many_chunks_leave_before_the_end(alice):

@@ -9,8 +9,8 @@ from rest_framework.views import APIView
 from notes import reads
 from tests.accounts.helpers import TARGETS, refuse_to_read
 from tests.factories import NoteFactory
-from utils import pages
-from utils.caching import store_page
+from utils.page_cache import fast_reads as pages
+from utils.page_cache.lookup import store_page
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -42,7 +42,7 @@ def test_a_client_that_has_the_answer_gets_a_304_without_django(alice_client, ta
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_fast_read_tells_where_its_reader_stands(alice_client, targets, name, without_django):
+def test_a_fast_read_has_rate_limit_headers(alice_client, targets, name, without_django):
     limit = {"pending": "120", "task": "120"}.get(name, "60")
 
     first, second = alice_client.get(targets[name]), alice_client.get(targets[name])
@@ -52,14 +52,14 @@ def test_a_fast_read_tells_where_its_reader_stands(alice_client, targets, name, 
 
 
 @pytest.mark.parametrize("name", ["detail", "task"])
-def test_a_stranger_is_told_what_is_said_of_nothing(charlie_client, targets, name):
+def test_a_stranger_gets_the_404_of_an_unknown_id(charlie_client, targets, name):
     answer = charlie_client.get(targets[name]).json()
 
     assert (answer["status"], answer["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nobody_is_asked_who_they_are(client, targets, name):
+def test_login_needs_no_authentication(client, targets, name):
     assert client.get(targets[name]).status_code == 401
 
 
@@ -110,7 +110,7 @@ def test_a_database_that_is_away_is_asked_once(alice_client, targets, name, monk
     assert (answer.status_code, answer.json()["code"], len(asked)) == (503, "unavailable", 1)
 
 
-def test_what_nobody_expected_is_the_same_500_as_everywhere(alice_client, targets, monkeypatch):
+def test_an_unexpected_error_is_the_same_500_as_everywhere(alice_client, targets, monkeypatch):
     def fail(*args, **kwargs):
         raise RuntimeError
 
@@ -129,7 +129,7 @@ def test_parameters_that_a_detail_does_not_read_make_no_more_pages(alice_client,
         alice_client.get(targets["detail"] + "?nonsense=2")
 
 
-def test_an_answer_too_long_for_a_page_is_made_each_time_and_holds_nobody_off(
+def test_a_response_too_long_for_a_page_is_rendered_each_time_and_releases_its_fill_lock(
     alice_client, targets, monkeypatch, django_assert_num_queries
 ):
     monkeypatch.setattr(pages, "MAX_PAGE_BYTES", 10)
@@ -140,7 +140,33 @@ def test_an_answer_too_long_for_a_page_is_made_each_time_and_holds_nobody_off(
         assert alice_client.get(targets["detail"]).status_code == 200
 
 
-def test_a_page_that_could_not_be_made_holds_nobody_off(alice_client, targets, monkeypatch):
+@pytest.fixture
+def note(alice_client) -> dict:
+    """A note that is in the trash soon."""
+    return alice_client.post("/api/notes/", {"title": "Loops"}, format="json").json()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_that_there_is_nothing_is_found_out_once_and_told_until_the_user_writes(
+    alice_client, charlie_client, note, django_assert_num_queries
+):
+    path = f"/api/notes/{note['id']}/"
+    alice_client.delete(path)
+    charlie_client.get("/api/notes/")
+    for client in (alice_client, charlie_client):
+        assert client.get(path).status_code == 404
+
+        with django_assert_num_queries(0):
+            again = client.get(path, HTTP_IF_NONE_MATCH="*")
+        assert (again.status_code, again.json()["code"]) == (404, "not_found")
+
+    assert alice_client.post(f"{path}restore/").status_code == 200
+
+    assert alice_client.get(path).status_code == 200
+    assert charlie_client.get(path).status_code == 404
+
+
+def test_a_page_that_could_not_be_rendered_releases_its_fill_lock(alice_client, targets, monkeypatch):
     monkeypatch.setattr(pages, "await_page", lambda _: pytest.fail("Somebody waits for what nobody makes."))
     with monkeypatch.context() as broken:
         broken.setattr(reads, "read_rows", refuse_to_read)
@@ -167,7 +193,7 @@ def test_a_page_and_an_answer_that_is_made_agree_on_what_a_client_has(
 ):
     etag = alice_client.get(targets["list"])["ETag"]
     if not cached:
-        monkeypatch.setattr(pages, "found_page", lambda _: None)
+        monkeypatch.setattr(pages, "response_of", lambda _: None)
 
     assert alice_client.get(targets["list"], HTTP_IF_NONE_MATCH=tags.format(etag)).status_code == status
 

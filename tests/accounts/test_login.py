@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Session, User
-from accounts.services import equal_work, passwords
+from accounts.services import constant_time_login, passwords
 from accounts.services.sessions import raise_token_version
 from tests.accounts.conftest import PASSWORD
 from tests.factories import UserFactory
@@ -163,11 +163,13 @@ def test_a_right_password_costs_no_more_because_others_have_outdated_hashes(clie
 
 
 @pytest.mark.parametrize(("email", "password"), WRONG + WRONG_AND_OLD)
-def test_who_is_turned_away_has_done_the_same_work(client, everybody_old, work, monkeypatch, email, password):
-    monkeypatch.setattr(equal_work, "_turns", threading.BoundedSemaphore(1))
+def test_a_request_refused_by_too_many_checks_has_done_the_same_work(
+    client, everybody_old, work, monkeypatch, email, password
+):
+    monkeypatch.setattr(constant_time_login, "_check_slots", threading.BoundedSemaphore(1))
     answers = []
 
-    with equal_work.turn():
+    with constant_time_login.checking_outdated_hashes():
         done = work(lambda: answers.append(log_in(client, email, password)))
 
     assert done == {OURS: 1}
@@ -178,11 +180,11 @@ def test_who_is_turned_away_has_done_the_same_work(client, everybody_old, work, 
 def test_outdated_hashes_leave_three_threads_of_four_free(settings):
     with ExitStack() as stack:
         for _ in range(settings.WEB_THREADS // 4):
-            stack.enter_context(equal_work.turn())
-        with pytest.raises(equal_work.TooManyChecks), equal_work.turn():
+            stack.enter_context(constant_time_login.checking_outdated_hashes())
+        with pytest.raises(constant_time_login.TooManyChecks), constant_time_login.checking_outdated_hashes():
             pass
 
-    with equal_work.turn():
+    with constant_time_login.checking_outdated_hashes():
         pass
 
 
@@ -190,7 +192,7 @@ def test_outdated_hashes_leave_three_threads_of_four_free(settings):
 def test_outdated_hashes_are_found_by_their_index():
     UserFactory.create_batch(50)
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
-        equal_work.outdated_kinds()
+        constant_time_login.outdated_hash_kinds()
         cursor.execute("SET enable_seqscan = off")
         cursor.execute(f"EXPLAIN {queries.captured_queries[0]['sql']}")
         plan = "\n".join(line for (line,) in cursor.fetchall())

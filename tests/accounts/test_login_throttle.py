@@ -5,9 +5,9 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from accounts import login_throttle
-from accounts.login_throttle import Kind, count_attempt, count_refresh, remember_address
+from accounts.login_throttle import Kind, count_login_attempt, count_refresh, remember_address
 from tests.accounts.conftest import PASSWORD
-from utils.exceptions import TooManyRequests
+from utils.http.errors import TooManyRequests
 
 LOGIN = "/api/auth/login/"
 
@@ -19,7 +19,7 @@ def request_from(address: str) -> HttpRequest:
 def attempt(account: str = "alice@example.com", address: str = "203.0.113.9", kind: Kind = "email") -> int:
     """Seconds to wait; 0 if the attempt is let through."""
     try:
-        count_attempt(request_from(address), kind=kind, name=account)
+        count_login_attempt(request_from(address), kind=kind, name=account)
     except TooManyRequests as error:
         return int(error.headers["Retry-After"])
     return 0
@@ -47,7 +47,7 @@ def test_an_account_has_so_many_attempts_from_one_address(limit):
     assert attempt(account="bob@example.com") == 0
 
 
-def test_nobody_shuts_an_account_for_another_address(limit, empty_redis):
+def test_attempts_from_one_address_do_not_lock_the_account_for_another(limit, empty_redis):
     limit("3/min")
     for _ in range(6):
         for _ in range(4):
@@ -65,7 +65,7 @@ def test_an_account_has_ten_times_as_many_from_all_addresses_together(limit):
     assert waits == [0] * 20 + [60, 60]
 
 
-def test_what_comes_from_elsewhere_shuts_nobody_out_where_they_have_signed_in(client, alice, limit, empty_redis):
+def test_attempts_from_elsewhere_do_not_lock_an_address_that_has_signed_in(client, alice, limit, empty_redis):
     limit("2/min")
     client.post(LOGIN, {"email": alice.email, "password": PASSWORD}, format="json", REMOTE_ADDR="198.51.100.7")
     waits = [attempt(address=f"203.0.113.{n}") for n in range(22)]
@@ -102,7 +102,7 @@ def test_an_address_has_five_times_as_many_whatever_the_account(limit):
     assert attempt(account="a@example.com", address="203.0.113.10") == 0
 
 
-def test_each_limit_that_is_hit_shuts_for_longer(limit, empty_redis):
+def test_each_exceeded_limit_locks_for_longer(limit, empty_redis):
     limit("1/min")
     shut = []
     for _ in range(6):
@@ -127,7 +127,7 @@ def test_strikes_are_forgotten_in_time(limit, empty_redis):
     assert attempt() == 60
 
 
-def test_attempts_while_it_is_shut_neither_count_nor_prolong(limit, empty_redis):
+def test_attempts_during_a_lockout_neither_count_nor_extend_it(limit, empty_redis):
     limit("2/min")
     waits = [attempt() for _ in range(20)]
     pass_time(empty_redis, "shut")
@@ -184,7 +184,7 @@ def test_a_rate_of_none_lifts_the_limit(limit, empty_redis):
     assert empty_redis.keys("login:*") == []
 
 
-def test_a_shut_account_is_told_when_to_come_back(client, alice, limit):
+def test_a_locked_account_gets_retry_after(client, alice, limit):
     limit("2/min")
     body = {"email": "Alice@example.com", "password": PASSWORD}
     first = client.post(LOGIN, body, format="json")
@@ -236,7 +236,7 @@ def test_refreshes_from_one_address_are_limited_without_a_query(client, db, limi
     assert attempt() == 0
 
 
-def test_the_limit_of_refreshes_shuts_for_one_window_however_often_it_is_hit(limit, empty_redis):
+def test_the_limit_of_refreshes_locks_for_one_window_however_often_it_is_exceeded(limit, empty_redis):
     limit("1/min")
     request = RequestFactory().post("/api/auth/refresh/", REMOTE_ADDR="203.0.113.9")
     shut = []
@@ -251,7 +251,7 @@ def test_the_limit_of_refreshes_shuts_for_one_window_however_often_it_is_hit(lim
     assert shut == ["60", "60", "60"]
 
 
-def test_a_shut_login_leaves_the_way_to_a_reset_open(client, alice, limit):
+def test_a_locked_login_does_not_lock_the_password_reset(client, alice, limit):
     limit("1/min")
     login = {"email": alice.email, "password": "wrong"}
     assert [client.post(LOGIN, login, format="json").status_code for _ in range(2)] == [401, 429]
@@ -261,7 +261,7 @@ def test_a_shut_login_leaves_the_way_to_a_reset_open(client, alice, limit):
     assert reset.status_code == 204
 
 
-def test_nobody_counts_against_a_user_by_a_code_that_spells_their_id(client, alice, alice_client, limit):
+def test_a_code_with_a_users_id_does_not_count_against_that_user(client, alice, alice_client, limit):
     limit("2/min")
     for token in (f"user:{alice.pk}", f"{alice.pk}", "alice@example.com"):
         for _ in range(3):

@@ -70,7 +70,7 @@ def test_nothing_else_can_be_changed(alice, alice_client, body, expected):
     assert User.objects.get().name == "Alice"
 
 
-def test_me_is_nobody_without_a_token(client, db):
+def test_me_is_a_401_without_a_token(client, db):
     response = client.get(ME)
 
     assert response.status_code == 401

@@ -1,56 +1,18 @@
-import re
-import smtplib
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import pytest
-from django.core import mail
 from django.db import connection
-from django.db.models import F
 
 from accounts.models import PasswordReset, User
-from accounts.querysets import SENDING
 from accounts.services import password_resets, passwords, users
-from accounts.services.password_resets import publish_due, send_mail, token_of
+from accounts.services.password_resets import token_of
 from accounts.services.sessions import Device, purge_expired
 from tests.accounts.conftest import PASSWORD
+from tests.accounts.password_resets import NEW, REQUEST, ask, confirm, make_older
 from tests.conftest import client_of
 from tests.factories import UserFactory
 
-REQUEST = "/api/auth/password/reset/"
-CONFIRM = "/api/auth/password/reset/confirm/"
-NEW = "another rather long secret"
-
-
-@pytest.fixture(autouse=True)
-def published(monkeypatch) -> list[tuple]:
-    """The messages to workers; nobody carries them out."""
-    messages: list[tuple] = []
-    monkeypatch.setattr(password_resets, "publish", lambda *message: messages.append(message) or True)
-    return messages
-
-
-def ask(client, email="alice@example.com"):
-    return client.post(REQUEST, {"email": email}, format="json", headers={"X-Request-ID": "1"})
-
-
-def confirm(client, token, new_password=NEW):
-    return client.post(CONFIRM, {"token": token, "new_password": new_password}, format="json")
-
-
-def make_older(reset: PasswordReset, **delta: float) -> None:
-    """Move everything about the request into the past."""
-    by = timedelta(**delta)
-    PasswordReset.objects.filter(pk=reset.pk).update(
-        **{field: F(field) - by for field in ("created_at", "claimed_until", "mailed_at")}
-    )
-    reset.refresh_from_db()
-
-
-@pytest.fixture
-def reset(alice) -> PasswordReset:
-    return PasswordReset.objects.create(user=alice)
-
+pytestmark = pytest.mark.usefixtures("published")
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
 
@@ -58,7 +20,7 @@ def reset(alice) -> PasswordReset:
 def test_whether_anybody_has_the_address_the_answer_is_the_same(client, alice, committing, monkeypatch, published):
     UserFactory(email="disabled@example.com", is_active=False)
     waits = []
-    monkeypatch.setattr(password_resets, "wait_out", waits.append)
+    monkeypatch.setattr(password_resets, "pad_response_time", waits.append)
 
     with committing():
         answers = [ask(client, f"{name}@example.com") for name in ("alice", "nobody", "disabled")]
@@ -93,137 +55,6 @@ def test_asking_again_within_a_minute_leaves_the_first_mail_good(client, alice):
 @pytest.mark.parametrize("body", [{}, {"email": "x"}, {"email": "alice@example.com", "user": 1}])
 def test_a_malformed_body_is_400(client, db, body):
     assert client.post(REQUEST, body, format="json").status_code == 400
-
-
-# --- The mail ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_mail_holds_a_token_that_works_in_text_and_html(client, alice, reset):
-    assert send_mail(reset.pk)
-
-    [message] = mail.outbox
-    [(html, kind)] = message.alternatives
-    assert (message.to, kind) == (["alice@example.com"], "text/html")
-    assert token_of(reset) in html
-    [token] = re.findall(r"^\d+-[0-9a-f]{64}$", message.body, re.MULTILINE)
-    assert confirm(client, token).status_code == 204
-    login = {"email": alice.email, "password": NEW}
-    assert client.post("/api/auth/login/", login, format="json").status_code == 200
-
-
-def test_a_mail_is_sent_once_however_often_its_task_comes(reset):
-    assert [send_mail(reset.pk) for _ in range(3)] == [True, False, False]
-
-    reset.refresh_from_db()
-    assert reset.mailed_at is not None
-    assert len(mail.outbox) == 1
-    make_older(reset, seconds=120)
-    assert not send_mail(reset.pk)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_mail_is_sent_once_when_its_task_runs_many_times_at_once():
-    reset = PasswordReset.objects.create(user=UserFactory())
-
-    def send(_: int) -> bool:
-        try:
-            return send_mail(reset.pk)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as pool:
-        sent = list(pool.map(send, range(8)))
-
-    assert sent.count(True) == 1
-    assert len(mail.outbox) == 1
-
-
-def test_a_user_gets_no_second_mail_within_a_minute(alice, reset):
-    send_mail(reset.pk)
-    newer = PasswordReset.objects.create(user=alice)
-
-    assert not send_mail(newer.pk)
-    make_older(reset, seconds=61)
-    assert send_mail(newer.pk)
-    assert len(mail.outbox) == 2
-
-
-def test_a_mail_that_its_server_did_not_take_is_tried_again_after_a_minute(reset, monkeypatch, published):
-    class Down:
-        def send_messages(self, messages):
-            raise smtplib.SMTPServerDisconnected("down")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mail.EmailMultiAlternatives, "get_connection", lambda *args: Down())
-        assert not send_mail(reset.pk)
-    assert publish_due() == 0
-    make_older(reset, seconds=61)
-
-    assert publish_due() == 1
-    assert published == [(password_resets.SEND_TASK, reset.pk)]
-    assert send_mail(reset.pk)
-
-
-@pytest.mark.parametrize(("minutes", "is_sent"), [(4, False), (5, True)])
-def test_while_a_mail_may_be_under_way_no_other_is_sent(alice, reset, monkeypatch, minutes, is_sent):
-    class Killed(BaseException):
-        pass
-
-    def kill(*args):
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mail.EmailMultiAlternatives, "send", kill)
-        with pytest.raises(Killed):
-            send_mail(reset.pk)
-    make_older(reset, minutes=minutes)
-    newer = PasswordReset.objects.create(user=alice)
-
-    assert send_mail(newer.pk) is is_sent
-
-
-def test_sending_ends_before_its_claim(settings):
-    steps = 20  # connection, greeting, TLS, sign-in, envelope and text, with some to spare
-
-    assert timedelta(seconds=settings.EMAIL_TIMEOUT) * steps < SENDING
-
-
-@pytest.mark.parametrize("email", ["alice@\ue000.com", "alice@"])
-def test_a_mail_that_no_server_could_take_is_given_up(reset, email):
-    User.objects.update(email=email)
-
-    assert not send_mail(reset.pk)
-    make_older(reset, minutes=6)
-    assert publish_due() == 0
-    assert mail.outbox == []
-
-
-def test_what_the_broker_did_not_take_is_published_again(reset, published):
-    assert publish_due() == 1
-    assert published == [(password_resets.SEND_TASK, reset.pk)]
-    send_mail(reset.pk)
-
-    assert publish_due() == 0
-
-
-@pytest.mark.parametrize("change", ["used", "superseded", "too old", "disabled"])
-def test_a_mail_that_would_open_nothing_is_not_sent(alice, reset, change):
-    match change:
-        case "used":
-            PasswordReset.objects.update(used_at=F("created_at"))
-        case "superseded":
-            PasswordReset.objects.create(user=alice)
-        case "too old":
-            make_older(reset, hours=1)
-        case "disabled":
-            User.objects.update(is_active=False)
-
-    assert not send_mail(reset.pk)
-    assert mail.outbox == []
-
-
-def test_a_task_without_its_row_is_dropped(db):
-    assert not send_mail(0)
 
 
 # --- Choosing the new password ----------------------------------------------------------------------------------------
@@ -275,7 +106,7 @@ def test_a_token_dies_with_a_newer_request(client, alice, reset):
     assert confirm(client, token_of(newer)).status_code == 204
 
 
-def test_somebody_elses_request_kills_no_token(client, charlie, reset):
+def test_another_users_request_invalidates_no_token(client, charlie, reset):
     PasswordReset.objects.create(user=charlie)
 
     assert confirm(client, token_of(reset)).status_code == 204

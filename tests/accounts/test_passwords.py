@@ -67,7 +67,7 @@ def test_after_a_change_only_the_new_password_signs_in(client, alice):
         ({"user": 1}, {"/user": "unknown_field"}),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place_and_changes_nothing(alice, alice_client, change, expected):
+def test_errors_have_pointers_and_nothing_changes(alice, alice_client, change, expected):
     response = alice_client.post(CHANGE, {**BODY, **change}, format="json")
 
     assert response.status_code == 400

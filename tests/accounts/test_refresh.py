@@ -20,6 +20,22 @@ def age_rotation(session: Session, seconds: float) -> None:
     Session.objects.filter(pk=session.pk).update(rotated_at=F("rotated_at") - timedelta(seconds=seconds))
 
 
+def make_older(session: Session, **delta: float) -> None:
+    """Move everything about the session into the past."""
+    by = timedelta(**delta)
+    Session.objects.filter(pk=session.pk).update(
+        **{field: F(field) - by for field in ("created_at", "rotated_at", "expires_at")}
+    )
+    session.refresh_from_db()
+
+
+def refresh_until(session: Session, *, days: int) -> None:
+    """Refresh the session once a day, as a client in daily use does."""
+    for _ in range(days):
+        make_older(session, days=1)
+        assert refresh(refresh_of(session)).status_code == 200
+
+
 def test_refresh_gives_the_next_pair_and_prolongs_the_session(alice, django_assert_num_queries):
     session = SessionFactory(user=alice, expires_at=datetime.now(UTC) + timedelta(days=1))
     token = refresh_of(session)
@@ -35,6 +51,31 @@ def test_refresh_gives_the_next_pair_and_prolongs_the_session(alice, django_asse
     assert response.json()["refresh"] == refresh_of(session)
     claims = read_access(response.json()["access"])
     assert (claims.user_id, claims.token_version, claims.session_id) == (alice.pk, 1, session.pk)
+
+
+def test_a_session_ends_90_days_after_its_sign_in_however_often_it_is_refreshed(alice):
+    session = SessionFactory(user=alice)
+    refresh_until(session, days=89)
+
+    session.refresh_from_db()
+    assert session.expires_at == session.created_at + timedelta(days=90)
+    make_older(session, hours=23)
+    last = refresh(refresh_of(session))
+    assert last.status_code == 200
+    make_older(session, hours=1)
+    session.refresh_from_db()
+    assert refresh(refresh_of(session)).status_code == 401
+    assert not is_signed_in(client_of(alice, session))
+
+
+def test_a_session_that_was_prolonged_before_there_was_an_end_is_not_refreshed_past_it(alice, charlie):
+    session, other = SessionFactory(user=alice), SessionFactory(user=charlie)
+    Session.objects.filter(pk=session.pk).update(created_at=F("created_at") - timedelta(days=90, seconds=1))
+
+    assert refresh(refresh_of(session)).status_code == 401
+    session.refresh_from_db()
+    assert (session.generation, session.revoked_at) == (1, None)
+    assert refresh(refresh_of(other)).status_code == 200
 
 
 def test_the_previous_token_gets_the_current_pair_again_for_ten_seconds(alice):
@@ -64,7 +105,8 @@ def test_a_used_token_that_comes_back_later_revokes_the_session(alice, django_as
     newest = refresh(token).json()["refresh"]
     age_rotation(session, 11)
 
-    with django_assert_num_queries(2), committing():  # the rotation that found nothing, the revocation
+    # The rotation that found nothing, the revocation, and whose session it was, for the audit.
+    with django_assert_num_queries(3), committing():
         response = refresh(token)
 
     assert response.status_code == 401

@@ -40,7 +40,7 @@ def test_an_address_is_stored_trimmed_and_lower_cased(client, db):
 
 
 @pytest.mark.parametrize("email", ["dora@example.com", "DORA@example.com"])
-def test_a_taken_address_is_told(client, db, email):
+def test_a_taken_address_is_reported(client, db, email):
     UserFactory(email="dora@example.com")
 
     response = client.post(REGISTER, {**BODY, "email": email}, format="json")
@@ -61,6 +61,14 @@ def test_a_taken_address_is_told(client, db, email):
         ({"email": "dora@\u1c89a.com"}, {"/email": "invalid"}),  # which PostgreSQL and Python lower-case differently
         ({"email": "dora@\ue000.com"}, {"/email": "invalid"}),  # which no mail can be sent to
         ({"email": "a" * 250 + "@b.com"}, {"/email": "max_length"}),
+        ({"email": "a@localhost"}, {"/email": "private_domain"}),
+        ({"email": "a@[169.254.169.254]"}, {"/email": "private_domain"}),
+        ({"email": "a@[::1]"}, {"/email": "private_domain"}),
+        ({"email": "a@10.0.0.10"}, {"/email": "invalid"}),
+        ({"email": "a@intranet"}, {"/email": "invalid"}),
+        ({"email": "a@db.internal"}, {"/email": "private_domain"}),
+        ({"email": "a@Printer.LOCAL"}, {"/email": "private_domain"}),
+        ({"email": "a@home.arpa"}, {"/email": "private_domain"}),
         ({"email": 5}, {"/email": "invalid"}),
         ({"email": None}, {"/email": "null"}),
         ({"name": "x" * 151}, {"/name": "max_length"}),
@@ -77,7 +85,7 @@ def test_a_taken_address_is_told(client, db, email):
         ({"id": 1, "token_version": 9}, {"/id": "unknown_field", "/token_version": "unknown_field"}),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(client, db, change, expected):
+def test_errors_have_pointers(client, db, change, expected):
     response = client.post(REGISTER, {**BODY, **change}, format="json")
 
     assert response.status_code == 400

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from accounts import state
+from accounts import session_state
 from accounts.models import Session
 from accounts.services import sessions
 from accounts.tokens import issue_access
@@ -10,7 +10,7 @@ from tests.accounts.helpers import is_signed_in, refresh, refresh_of
 from tests.conftest import client_of
 from tests.factories import SessionFactory, UserFactory
 from tests.service_client import ServiceClient
-from utils.admission import Admission, Subject, admit, revoked_key, state_key, version_key
+from utils.admission.gate import Admission, Subject, admit, revoked_key, state_key, version_key
 
 # --- The list ---------------------------------------------------------------------------------------------------------
 
@@ -53,7 +53,7 @@ def test_the_list_shows_live_sessions_of_the_user_only(alice, alice_client, char
     assert [session["current"] for session in alice_client.get("/api/auth/sessions/").json()["results"]] == [True]
 
 
-def test_a_session_is_revoked_by_its_user_and_nobody_else(alice, alice_client, charlie_client, committing):
+def test_a_session_is_revoked_by_its_user_only(alice, alice_client, charlie_client, committing):
     device = SessionFactory(user=alice)
     client = client_of(alice, device)
     assert is_signed_in(client)
@@ -69,7 +69,7 @@ def test_a_session_is_revoked_by_its_user_and_nobody_else(alice, alice_client, c
     assert is_signed_in(alice_client)
 
 
-def test_somebody_elses_session_answers_like_none(alice, charlie_client):
+def test_another_users_session_is_like_a_missing_one(alice, charlie_client):
     theirs, none = (
         charlie_client.delete(f"/api/auth/sessions/{pk}/", headers={"X-Request-ID": "1"})
         for pk in (SessionFactory(user=alice).pk, 2**40)
@@ -139,7 +139,7 @@ def test_the_first_request_to_a_server_that_has_just_started_is_let_in(alice, em
 def test_a_slow_reader_cannot_bring_back_a_revoked_session(alice, committing):
     session = SessionFactory(user=alice)
     subject = Subject(alice.pk, session.pk, alice.token_version)
-    is_staff = state.read_state(subject)  # and here the reader pauses
+    is_staff = session_state.read(subject)  # and here the reader pauses
 
     with committing():
         sessions.revoke(session_id=session.pk, user_id=alice.pk)
@@ -151,7 +151,7 @@ def test_a_slow_reader_cannot_bring_back_a_revoked_session(alice, committing):
 def test_a_slow_reader_cannot_bring_back_an_old_token_version(alice, committing):
     session = SessionFactory(user=alice)
     subject = Subject(alice.pk, session.pk, alice.token_version)
-    is_staff = state.read_state(subject)
+    is_staff = session_state.read(subject)
 
     with committing():
         sessions.raise_token_version(user_id=alice.pk)
@@ -160,7 +160,7 @@ def test_a_slow_reader_cannot_bring_back_an_old_token_version(alice, committing)
     assert not is_signed_in(client_of(alice, session))
 
 
-def test_a_new_token_version_does_not_take_what_was_known_of_the_old_one(alice):
+def test_a_new_token_version_does_not_use_the_state_of_the_old_one(alice):
     session = SessionFactory(user=alice)
     admit(Subject(alice.pk, session.pk, token_version=1), staff_as_read=True)
 

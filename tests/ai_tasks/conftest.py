@@ -9,6 +9,7 @@ from typing import TypeVar
 import pytest
 from django.db import connection
 
+from ai_tasks.providers.openai_compatible import parameters
 from tests.openai_behaviours import MODEL
 from tests.openai_server import OpenAIServer, running_server
 
@@ -26,6 +27,7 @@ class Recorder:
         self.deadline = time.monotonic() + seconds
         self.steps: list[tuple[int, str]] = []
         self.deltas: list[str] = []
+        self.restarts = 0
         self.stop_when: threading.Event | None = None
         self.stop_after_deltas: int | None = None
 
@@ -34,6 +36,10 @@ class Recorder:
 
     def delta(self, text: str) -> None:
         self.deltas.append(text)
+
+    def restart(self) -> None:
+        self.deltas.clear()
+        self.restarts += 1
 
     def check(self) -> None:
         if self.stop_when is not None and self.stop_when.is_set():
@@ -72,6 +78,7 @@ def openai_server(settings) -> Iterator[OpenAIServer]:
     with running_server() as server:
         settings.AI_BASE_URL, settings.AI_API_KEY, settings.AI_MODEL = server.base_url, "test-key", MODEL
         yield server
+    parameters.forget()
 
 
 @pytest.fixture

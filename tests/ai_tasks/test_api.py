@@ -26,7 +26,7 @@ def topic(alice):
     )
 
 
-def test_a_request_is_accepted_with_its_place_and_the_time_to_look(alice_client):
+def test_a_request_is_accepted_with_location_and_retry_after(alice_client):
     response = alice_client.post(TASKS, EXPLAIN, format="json")
 
     assert response.status_code == 202
@@ -36,8 +36,8 @@ def test_a_request_is_accepted_with_its_place_and_the_time_to_look(alice_client)
     assert (body["id"], body["status"], body["progress"]) == (body["task_id"], "queued", 0)
     assert set(body) == {
         "task_id", "id", "request_type", "status", "progress", "message", "timestamp", "request_data", "topic_id",
-        "apply", "error", "provider", "model", "usage", "cached", "retry_of", "attempt", "applied_at", "created_at",
-        "started_at", "finished_at", "links", "result",
+        "apply", "applicable", "error", "provider", "model", "usage", "cached", "retry_of", "attempt", "applied_at",
+        "created_at", "started_at", "finished_at", "links", "result",
     }  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def test_retrying_a_finished_task_makes_a_new_one(alice, alice_client):
     assert (unfinished.status_code, unfinished.json()["code"]) == (409, "task_unfinished")
 
 
-def test_a_failed_task_tells_its_error(alice, alice_client):
+def test_a_failed_task_shows_its_error(alice, alice_client):
     task = AITaskFactory(user=alice, status="failed", error_code="provider_busy", error_detail="Busy.")
 
     assert alice_client.get(f"{TASKS}{task.pk}/").json()["error"] == {"code": "provider_busy", "detail": "Busy."}
@@ -217,7 +217,7 @@ def test_a_failed_task_tells_its_error(alice, alice_client):
 def test_request_types_are_described_by_their_schemas(alice_client):
     types = {row["request_type"]: row for row in alice_client.get("/api/ai/request-types/").json()}
 
-    assert set(types) == {"generate_explanation", "improve_explanation", "summarize", "generate_code"}
+    assert set(types) == set(AITask.RequestType.values)
     assert types["summarize"]["applies_to"] is None
     assert types["generate_code"]["schema"]["required"] == ["language"]
 
@@ -235,6 +235,14 @@ def test_usage_counts_today_and_what_is_left(alice, alice_client, charlie):
         "estimated": True,
         "requests_left_this_hour": 19,
         "next_request_at": None,
+        "features": {
+            "generate_explanation": {"tasks": 2, "input_tokens": 11, "output_tokens": 7, "cost": None},
+        },
+        "budget": {
+            "spent": {"amount": "0.000000", "currency": "USD"},
+            "reserved": {"amount": "0.000000", "currency": "USD"},
+            "limit": None,
+        },
     }
 
 

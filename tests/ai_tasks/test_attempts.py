@@ -18,7 +18,7 @@ from ai_tasks.ledger.attempts import MAX_PROVIDER_FAILURES
 from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
 from ai_tasks.progress import Delta, events_key, report_deltas
 from ai_tasks.providers.base import MAX_ANSWER_BYTES
-from ai_tasks.providers.transport import POLL_SECONDS
+from ai_tasks.providers.openai_compatible.transport import POLL_SECONDS
 from ai_tasks.runner import Answer
 from ai_tasks.worker import HEARTBEAT_SECONDS, PROGRESS_SECONDS, Worker
 from notes.models import TITLE_MAX_LENGTH, NoteVersion, Topic
@@ -29,7 +29,7 @@ from tests.factories import AITaskFactory, TopicFactory
 from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, USAGE, envelope
 from tests.openai_server import ANSWER
 from tests.processes import wait_until
-from utils import redis_scripts
+from utils.redis import scripts as redis_scripts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -66,6 +66,7 @@ def test_usage_is_the_providers_own_or_a_guess_marked_as_one(
     usage = client.get(f"/api/ai/tasks/{task.pk}/").json()["usage"]
     messages = openai_server.state.requests[0]["body"]["messages"]
     guess = sum(-(-len(message["content"].encode()) // 4) for message in messages)
+    assert usage.pop("cost") is None
     assert usage == {"input_tokens": input_tokens or guess, "output_tokens": output_tokens, "estimated": estimated}
     today = client.get("/api/ai/usage/").json()
     assert (today["input_tokens_today"], today["output_tokens_today"], today["estimated"]) == tuple(usage.values())
@@ -86,7 +87,7 @@ def counted_and_cut(handler, body) -> None:
     ("behaviour", "error_code"),
     [
         ("stream", "answer_without_code"),
-        ("filtered", "provider_refused"),
+        ("filtered", "answer_refused"),
         ("empty", "answer_empty"),
         (too_long, "answer_too_large"),
     ],
@@ -106,7 +107,7 @@ def test_an_answer_that_cannot_be_used_is_paid_for_all_the_same(
     assert (shown["status"], shown["error"]["code"]) == ("failed", error_code)
     assert (shown["provider"], shown["model"]) == ("openai_compatible", MODEL)
     assert shown["usage"] == {
-        "input_tokens": PROMPT_TOKENS, "output_tokens": COMPLETION_TOKENS, "estimated": False
+        "input_tokens": PROMPT_TOKENS, "output_tokens": COMPLETION_TOKENS, "estimated": False, "cost": None,
     }  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def test_what_cannot_get_better_fails_at_once_with_a_notification(task, openai_s
 
 
 @pytest.mark.parametrize("behaviour", ["429", "408", "500", "cut", "drop"])
-def test_what_may_pass_waits_in_the_row_and_tells_nobody_yet(task, openai_server, behaviour):
+def test_a_temporary_failure_waits_in_the_row_without_a_notification(task, openai_server, behaviour):
     openai_server.state.default = behaviour
 
     Worker().execute(task.pk)
@@ -272,7 +273,7 @@ def test_a_cancel_that_comes_while_the_text_is_written_takes_it_back(alice, monk
 # --- Nothing to do ----------------------------------------------------------------------------------------------------
 
 
-def test_a_message_too_many_or_for_nobody_does_nothing(task, openai_server):
+def test_a_duplicate_message_or_one_without_a_task_does_nothing(task, openai_server):
     for _ in range(3):
         Worker().execute(task.pk)
     Worker().execute(uuid.uuid4())
@@ -348,7 +349,7 @@ def test_a_turn_that_fails_ends_no_thread_of_a_worker(task, monkeypatch, turn):
 # --- What watchers are told -------------------------------------------------------------------------------------------
 
 
-def test_text_is_told_whole_and_in_order_although_two_threads_tell_it(alice, monkeypatch, empty_redis):
+def test_text_is_published_whole_and_in_order_although_two_threads_publish_it(alice, monkeypatch, empty_redis):
     """One thread tells what all attempts write, and each attempt tells what is left before its progress and its end."""
     tasks = AITaskFactory.create_batch(3, user=alice, request_data={"topic": "Python loops"})
     monkeypatch.setattr("ai_tasks.worker.DELTA_SECONDS", 0.001)
@@ -381,15 +382,15 @@ def test_text_is_told_whole_and_in_order_although_two_threads_tell_it(alice, mon
         assert [piece["offset"] for piece in told] == lengths[:-1]
 
 
-def test_texts_of_many_answers_are_told_in_one_round_trip(alice, empty_redis, monkeypatch):
+def test_texts_of_many_answers_are_published_in_one_round_trip(alice, empty_redis, monkeypatch):
     deltas = [Delta(uuid.uuid4(), alice.pk, 1, 0, f"text {n}") for n in range(50)]
     report_deltas(deltas[:1])  # now the server knows the script
-    ask, asked = redis_scripts._ask, []
+    send, sent = redis_scripts._send, []
     monkeypatch.setattr(
-        redis_scripts, "_ask", lambda client, commands: asked.append(len(commands)) or ask(client, commands)
+        redis_scripts, "_send", lambda pool, commands, **how: sent.append(len(commands)) or send(pool, commands, **how)
     )
 
     report_deltas(deltas[1:])
 
-    assert asked == [49]
+    assert sent == [49]
     assert all(empty_redis.xlen(events_key(delta.task_id)) == 1 for delta in deltas)

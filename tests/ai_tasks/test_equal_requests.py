@@ -14,7 +14,7 @@ from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, TopicFactory
-from utils import idempotency
+from utils.http import idempotency
 
 TASKS = "/api/ai/tasks/"
 EXPLAIN = {"request_type": "generate_explanation", "request_data": {"topic": "Python loops"}}
@@ -92,7 +92,7 @@ def test_no_request_joins_a_task_that_will_not_be_answered(alice_client, status)
 
 
 @pytest.mark.parametrize("first_applies", [True, False])
-def test_what_is_applied_never_joins_what_is_not(alice_client, topic, first_applies):
+def test_requests_with_and_without_apply_are_never_coalesced(alice_client, topic, first_applies):
     body = {"request_type": "improve_explanation", "request_data": {}, "topic_id": topic.pk}
     first = post(alice_client, {**body, "apply": first_applies}).json()
 
@@ -162,7 +162,7 @@ def test_defaults_spelt_out_are_the_same_request(alice_client):
     assert (again.status_code, again.json()["task_id"]) == (200, first)
 
 
-def test_a_key_makes_a_request_its_own_and_nobody_joins_it(alice_client):
+def test_a_request_with_a_key_is_never_coalesced(alice_client):
     ids = [post(alice_client, EXPLAIN, **{"Idempotency-Key": key}).json()["task_id"] for key in ("a", "b")]
     unkeyed = post(alice_client, EXPLAIN)
 
@@ -211,7 +211,7 @@ def test_an_equal_request_within_the_hour_gets_the_answer_at_once(alice, offline
     assert body["task_id"] != first
     assert body["created_at"] == body["started_at"] == body["finished_at"]
     assert body["result"] == client.get(f"{TASKS}{first}/").json()["result"]
-    assert body["usage"] == {"input_tokens": 0, "output_tokens": 0, "estimated": False}
+    assert body["usage"] == {"input_tokens": 0, "output_tokens": 0, "estimated": False, "cost": None}
     assert left(client) == 19
     assert Notification.objects.count() == 1
 
@@ -268,7 +268,7 @@ def test_who_is_told_that_the_notes_say_nothing_is_told_what_they_say_later(alic
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_to_notes_that_changed_before_it_was_made_is_given_to_nobody(alice, topic, offline):
+def test_an_answer_to_notes_that_changed_before_it_was_made_is_never_reused(alice, topic, offline):
     client = client_of(alice)
     first = uuid.UUID(post(client, EXPLAIN).json()["task_id"])
     edit_it(client, topic)

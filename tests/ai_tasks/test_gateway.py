@@ -1,56 +1,27 @@
-"""Our provider against an OpenAI-compatible server that somebody else wrote (``tests/requirements-gateway.txt``)."""
+"""Our provider against an OpenAI-compatible server that somebody else wrote (``tests/gateways``)."""
 
-import fcntl
-import json
-import subprocess
-import urllib.error
-import urllib.request
 import uuid
-import venv
 from collections.abc import Iterator
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 
 from ai_tasks.models import AITask
 from ai_tasks.providers import openai_compatible
 from ai_tasks.providers.errors import ProviderError, ProviderRefused, ProviderUnavailable, UnusableAnswer
 from ai_tasks.worker import Worker
-from NoteAssist_AI.embedded_servers import take_lock
 from tests.conftest import client_of
-from tests.processes import Process, free_port, wait_until
+from tests.gateways import Gateway, programs_of, running
 
 # Its packages come from the network once, and stay in the checkout.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-REQUIREMENTS = Path(django_settings.BASE_DIR, "tests/requirements-gateway.txt")
-INSTALL_SECONDS = 300
 MESSAGES = [{"role": "system", "content": "Explain."}, {"role": "user", "content": "Python loops, please."}]
 TEXT = "A loop repeats a block of statements.\n\n```python\nfor n in range(3):\n    print(n)\n```\n"
 
 
-class Gateway:
+class Llmock(Gateway):
     """The running server. ``script`` says what its next requests get."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    def call(self, path: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
-        data = None if document is None else json.dumps(document).encode()
-        headers = {"Content-Type": "application/json", "Authorization": "Bearer test-key"}
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(urllib.request.Request(self.url + path, data, headers), timeout=10) as response:
-            return json.load(response)
-
-    def answers(self) -> bool:
-        try:
-            self.call("/_llmock/requests")
-        except urllib.error.URLError:
-            return False
-        return True
 
     def script(self, *behaviors: dict[str, Any]) -> None:
         self.call("/_llmock/scenario", {"behaviors": list(behaviors)})
@@ -60,46 +31,16 @@ class Gateway:
         return self.call("/_llmock/requests")["requests"]
 
 
-@pytest.fixture(scope="session")
-def gateway_programs() -> Path:
-    """Where the server is installed. One process of a test run installs it, the others wait."""
-    digest = sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    directory = Path(django_settings.BASE_DIR, ".local", f"gateway-{digest}")
-    directory.parent.mkdir(exist_ok=True)
-    installed = directory / "installed"
-    with directory.with_suffix(".lock").open("a") as lock:
-        assert take_lock(lock, fcntl.LOCK_EX, seconds=INSTALL_SECONDS)
-        if not installed.exists():
-            venv.create(directory, clear=True, with_pip=True)
-            pip = [directory / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            try:
-                result = subprocess.run(
-                    [*pip, "-r", REQUIREMENTS], capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-                )
-            except subprocess.TimeoutExpired:
-                pytest.skip(f"{REQUIREMENTS.name} could not be installed within {INSTALL_SECONDS} s")
-            if result.returncode:
-                pytest.skip(f"{REQUIREMENTS.name} cannot be installed here: {result.stderr.strip()[-300:]}")
-            installed.touch()
-    return directory / "bin"
-
-
 @pytest.fixture(scope="module")
-def gateway_process(gateway_programs, tmp_path_factory) -> Iterator[Gateway]:
-    port = free_port()
+def gateway_process(tmp_path_factory) -> Iterator[Llmock]:
+    command = [str(programs_of("llmock") / "llmock"), "serve", "--host", "127.0.0.1"]
     log = tmp_path_factory.mktemp("gateway") / "gateway.log"
-    command = [str(gateway_programs / "llmock"), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    process = Process(command, {"PYTHONUTF8": "1"}, log)
-    gateway = Gateway(port)
-    try:
-        wait_until(gateway.answers, 30, lambda: process.output)
-        yield gateway
-    finally:
-        process.kill()
+    with running(command, log, ready="/_llmock/requests") as gateway:
+        yield Llmock(gateway.port)
 
 
 @pytest.fixture
-def gateway(gateway_process, settings) -> Gateway:
+def gateway(gateway_process, settings) -> Llmock:
     gateway_process.call("/_llmock/reset", {})
     settings.AI_BASE_URL, settings.AI_API_KEY, settings.AI_MODEL = f"{gateway_process.url}/v1", "test-key", "gpt-4o"
     return gateway_process
@@ -135,13 +76,13 @@ def broken_stream(kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("behavior", "failure", "code"),
     [
-        (error(429, retry_after=7), ProviderUnavailable, "provider_busy"),
+        (error(429, retry_after=7), ProviderUnavailable, "provider_rate_limited"),
         (error(500), ProviderUnavailable, "provider_failed"),
-        (error(503, retry_after=3), ProviderUnavailable, "provider_failed"),
-        (error(401), ProviderRefused, "provider_misconfigured"),
+        (error(503, retry_after=3), ProviderUnavailable, "provider_overloaded"),
+        (error(401), ProviderRefused, "provider_key_invalid"),
         (error(400), ProviderRefused, "provider_rejected"),
         (broken_stream("disconnect"), ProviderUnavailable, "provider_connection_lost"),
-        (broken_stream("truncate"), ProviderUnavailable, "provider_connection_lost"),
+        (broken_stream("truncate"), UnusableAnswer, "answer_cut"),
         (broken_stream("malformed"), UnusableAnswer, "answer_unreadable"),
     ],
 )

@@ -18,9 +18,10 @@ def loops(alice):
     return TopicFactory(title="For loops", chapter=chapter, explanation=LOOPS, code=CODE, code_language="python")
 
 
-def offline(request_type: str, data: dict, user, observer: Recorder):
+def offline(request_type: str, data: dict, user, observer: Recorder, *, topic_id: int | None = None):
     handler = HANDLERS[request_type]
-    return handler.offline(handler.validate(data), user_id=user.pk, observer=observer)
+    gathered = handler.gather(handler.validate(data), user_id=user.pk, topic_id=topic_id)
+    return handler.offline(gathered, user_id=user.pk, observer=observer)
 
 
 # --- Searching notes --------------------------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ def test_a_search_is_one_query_and_bounded(alice, topic_count, django_assert_num
     assert len(found) == min(topic_count, 5)
 
 
-def test_nobody_finds_a_strangers_topics(charlie, loops):
+def test_a_strangers_topics_are_not_found(charlie, loops):
     assert find_topics(user_id=charlie.pk, subject="loops", having="explanation", limit=5) == []
 
 
@@ -196,17 +197,23 @@ def test_a_text_without_faults_is_left_alone(alice, observer):
     assert draft["result"]["notice"].endswith("There was nothing to change.")
 
 
-@pytest.mark.parametrize(
-    ("request_type", "data"),
-    [
-        ("generate_explanation", {"topic": "Loops"}),
-        ("generate_code", {"topic": "Loops", "language": "Python"}),
-        ("summarize", {"content": TEXT}),
-        ("improve_explanation", {"content": TEXT}),
-    ],
-)
+OFFLINE = {
+    "generate_explanation": {"topic": "Loops"},
+    "generate_code": {"topic": "Loops", "language": "Python"},
+    "summarize": {"content": TEXT},
+    "improve_explanation": {"content": TEXT},
+    "make_cards": {"count": 5},
+    "ask": {"question": "What is a loop?"},
+}
+
+
+def test_every_request_type_is_answered_offline():
+    assert set(OFFLINE) == set(HANDLERS), "OFFLINE above: give the new request type data that can be answered offline."
+
+
+@pytest.mark.parametrize(("request_type", "data"), OFFLINE.items(), ids=OFFLINE)
 def test_offline_work_reports_its_progress_and_can_be_stopped(alice, loops, observer, request_type, data):
-    offline(request_type, data, alice, observer)
+    offline(request_type, data, alice, observer, topic_id=loops.pk)
 
     assert len(observer.percents) >= 3
     assert observer.percents == sorted(observer.percents)
@@ -214,5 +221,5 @@ def test_offline_work_reports_its_progress_and_can_be_stopped(alice, loops, obse
     stopping = Recorder()
     stopping.stop_after_deltas = 0
     with pytest.raises(Stop):
-        offline(request_type, data, alice, stopping)
+        offline(request_type, data, alice, stopping, topic_id=loops.pk)
     assert stopping.steps == []

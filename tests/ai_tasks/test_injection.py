@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 import yaml
 from django.apps import apps
+from django.core.management import call_command
 from django.db import connection
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from ai_tasks.handlers import HANDLERS
-from ai_tasks.ledger.submission import APPLIED_MESSAGE, DONE_MESSAGE, NOTHING_TO_APPLY_MESSAGE
+from ai_tasks.ledger.applying import APPLIED_MESSAGE, DONE_MESSAGE, NOTHING_TO_APPLY_MESSAGE
 from ai_tasks.models import AITask
 from ai_tasks.prompts import delimited
 from ai_tasks.worker import Worker
@@ -35,8 +36,10 @@ ATTEMPTS = {
     attempt["name"]: attempt["text"]
     for attempt in yaml.safe_load(Path(__file__).with_name("injections.yaml").read_text())
 }
-OUR_APPS = ("accounts", "notes", "ai_tasks", "notifications", "utils")
+OUR_APPS = ("accounts", "notes", "ai_tasks", "notifications", "study", "utils")
 SECRET = "what only Charlie knows"
+DERIVED = {"search", "words", "blocks"}
+"""Columns that follow from the texts beside them."""
 CODE = "print('loops')\n"
 HOSTILE_MODEL = "gpt'; DROP TABLE ai_tasks_aitask; --\u202e" + "x" * 100
 
@@ -76,6 +79,7 @@ def world(request, alice, charlie, no_limits) -> World:
     target = TopicFactory(
         chapter=chapter, title=text, explanation=text, code=text, code_language="Python", sources=[{"title": text}]
     )
+    call_command("count_bytes")
     return World(alice, client_of(alice), target, text, [str(own.pk), str(foreign.pk), str(tasks[1].pk)])
 
 
@@ -84,7 +88,30 @@ REQUESTS: dict[str, Callable[[str], dict[str, Any]]] = {
     "improve_explanation": lambda text: {"request_data": {"instructions": text}, "apply": True},
     "generate_explanation": lambda text: {"request_data": {"context": text}, "apply": True},
     "generate_code": lambda text: {"request_data": {"context": text, "language": "Python"}, "apply": True},
+    "make_cards": lambda text: {"request_data": {}},
+    "ask": lambda text: {"request_data": {"question": text}},
 }
+"""For each request type a request about the topic under attack, with the attack in every field that takes text."""
+
+RESOLVED: dict[str, Callable[[str], dict[str, Any]]] = {
+    "summarize": lambda text: {"content": text, "length": "medium"},
+    "improve_explanation": lambda text: {"content": text, "instructions": text},
+    "generate_explanation": lambda text: {"topic": text, "level": "beginner", "context": text},
+    "generate_code": lambda text: {"topic": text, "language": "Python", "context": text},
+    "make_cards": lambda text: {"count": 20, "kinds": ["basic", "cloze", "reversed"]},
+    "ask": lambda text: {"question": text},
+}
+"""What the data of these requests becomes."""
+
+
+PROSE = [name for name in REQUESTS if HANDLERS[name].response_format is None]
+STRUCTURED = [name for name in REQUESTS if name not in PROSE]
+"""The request types whose answers are prose, and those whose answers are JSON."""
+
+
+def test_every_request_type_is_attacked():
+    assert set(REQUESTS) == set(HANDLERS), "REQUESTS above: give the new type a request with the attack in its texts."
+    assert set(RESOLVED) == set(HANDLERS), "RESOLVED above: say what the data of the new type's request becomes."
 
 
 def all_rows() -> Rows:
@@ -109,21 +136,43 @@ def carry_out(world: World, request_type: str) -> AITask:
     return AITask.objects.get(pk=task_id)
 
 
+def has_no_passage(task: AITask) -> bool:
+    return (task.result["notice"] or "").startswith("This topic has no passage")
+
+
 def assert_only_its_own_effect(world: World, task: AITask, before: Rows, after: Rows) -> None:
-    """What differs is the task, its one notification, and with ``apply`` the named field of the named topic."""
+    """What differs is the task, its one notification, and with ``apply`` the named field of the named topic.
+
+    Made cards are proposed to the one who asked, and are of the named topic.
+    """
     new = {key: row for key, row in after.items() if key not in before}
     changed = {
-        key: {name for name, value in row.items() if name != "search" and after[key][name] != value}
+        key: {name for name, value in row.items() if name not in DERIVED and after[key][name] != value}
         for key, row in before.items()
         if after[key] != row
     }
     labels, may_change = ["ai_tasks.AITask", "notifications.Notification"], {}
     if task.applied_at:
-        labels.append("notes.NoteVersion")
+        topics = Topic.objects.filter(chapter__note=world.target.chapter.note_id).count()
+        labels += ["notes.NoteVersion", *["notes.KeptTopic"] * topics]
         may_change = {
-            ("notes.Topic", str(world.target.pk)): {HANDLERS[task.request_type].applies_to},
-            ("notes.Note", str(world.target.chapter.note_id)): {"version", "updated_at"},
+            ("notes.Topic", str(world.target.pk)): {HANDLERS[task.request_type].applies_to, "blocks"},
+            ("notes.Note", str(world.target.chapter.note_id)): {"version", "updated_at", "size_bytes"},
+            ("notes.StorageUse", str(world.alice.pk)): {"size_bytes"},
         }
+    if task.request_type == "make_cards":
+        cards = [row for (label, _), row in new.items() if label == "study.Card"]
+        assert [card["id"] for card in task.result["cards"]] == [
+            row["id"] for row in sorted(cards, key=lambda row: row["created_at"])
+        ]
+        assert all((row["user_id"], row["topic_id"]) == (world.alice.pk, world.target.pk) for row in cards)
+        assert all(row["proposed"] for row in cards)
+        faces = [row for (label, _), row in new.items() if label == "study.Face"]
+        assert {row["card_id"] for row in faces} == {row["id"] for row in cards}
+        labels += [*["study.Card"] * len(cards), *["study.Face"] * len(faces)]
+        if any(label == "study.StudySettings" for label, _ in new):  # their row is the lock under which cards are made
+            assert ("study.StudySettings", str(world.alice.pk)) in new
+            labels.append("study.StudySettings")
     assert sorted(label for label, _ in new) == sorted(labels)
     assert all(names <= may_change.get(key, set()) for key, names in changed.items()), changed
 
@@ -160,7 +209,7 @@ def hijack(handler: Any, body: dict[str, Any]) -> None:
         choices = [{"index": 0, "delta": delta, **claims}, {"index": 1, "delta": {"content": "smuggled"}}]
         handler.send_event(envelope("chat.completion.chunk", HOSTILE_MODEL, choices=choices) | claims)
     handler.send_event(
-        envelope("x", HOSTILE_MODEL, choices=[{"index": 0, "delta": {}, "finish_reason": "tool_calls"}], usage=USAGE)
+        envelope("x", HOSTILE_MODEL, choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}], usage=USAGE)
     )
     handler.end_stream()
 
@@ -193,24 +242,17 @@ def assert_the_users_text_is_data(request: dict[str, Any], task: AITask) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_a_model_that_fell_for_it_changes_only_what_was_asked_for(world, hijacked_model):
-    text = world.text.strip()
-    fields = {
-        "summarize": {"content": text, "length": "medium"},
-        "improve_explanation": {"content": text, "instructions": text},
-        "generate_explanation": {"topic": text, "level": "beginner", "context": text},
-        "generate_code": {"topic": text, "language": "Python", "context": text},
-    }
     rows = all_rows()
 
-    for number, request_type in enumerate(REQUESTS, 1):
+    for number, request_type in enumerate(PROSE, 1):
         before = rows
         task = carry_out(world, request_type)
         rows = all_rows()
 
         assert_only_its_own_effect(world, task, before, rows)
-        assert (task.request_type, task.apply) == (request_type, request_type != "summarize")
+        assert (task.request_type, task.apply) == (request_type, HANDLERS[request_type].applies_to is not None)
         assert (task.applied_at is not None) == task.apply
-        assert task.request_data == fields[request_type]
+        assert task.request_data == RESOLVED[request_type](world.text.strip())
         assert_the_users_text_is_data(hijacked_model.state.requests[-1], task)
         answer = f"{hijacked_model.state.answer}\nThis is answer {number}."
         code, language = (CODE, "Python") if request_type == "generate_code" else (None, None)
@@ -222,7 +264,41 @@ def test_a_model_that_fell_for_it_changes_only_what_was_asked_for(world, hijacke
             assert rows["notes.Topic", str(world.target.pk)]["explanation"] == answer
 
     assert rows["notes.Topic", str(world.target.pk)]["code"] == CODE
-    assert len(hijacked_model.state.requests) == len(REQUESTS)
+    assert len(hijacked_model.state.requests) == len(PROSE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_model_that_fell_for_it_in_json_changes_nothing_and_quotes_nothing_of_a_strangers(world, hijacked_model):
+    """Every value that the JSON may hold is the attempt, or names what is a stranger's."""
+    hijacked_model.state.numbered = False
+    quotes = [
+        {"block_id": each, "text": text} for each in [*world.foreign_ids, world.text] for text in (SECRET, world.text)
+    ]
+    smuggled = {"verdict": "supported", "note_id": int(world.foreign_ids[0]), "state": "current"}
+    items = [{"text": world.text, "quotes": quotes, **smuggled}, {"text": SECRET, "quotes": [quotes[0]], **smuggled}]
+    theirs = {"topic_id": int(world.foreign_ids[0]), "replaces": world.foreign_ids[2], "proposed": False, "user_id": 1}
+    cards = [
+        {"kind": "basic", "front": world.text, "back": SECRET, "block_id": each, **theirs} for each in world.foreign_ids
+    ]
+    hijacked_model.state.answer = json.dumps({"sentences": items, "cards": cards, "user_id": 1, "apply": True})
+    rows = all_rows()
+
+    for request_type in STRUCTURED:
+        before = rows
+        task = carry_out(world, request_type)
+        rows = all_rows()
+
+        assert_only_its_own_effect(world, task, before, rows)
+        assert task.request_data == RESOLVED[request_type](world.text.strip())
+        assert task.applied_at is None
+        made = [card["block_id"] for card in task.result.get("cards", [])]
+        # No model is asked about a topic that has no passage.
+        assert made in ([], [None]), made  # the same card, written again, is one
+        assert bool(made) == (request_type == "make_cards" and not has_no_passage(task))
+        for sentence in task.result.get("sentences", []):
+            assert sentence["verdict"] == "misquoted"
+            assert all(quote["topic_id"] == world.target.pk for quote in sentence["quotes"])
+            assert SECRET not in str(sentence["quotes"])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -236,7 +312,7 @@ def test_offline_it_changes_only_what_was_asked_for_and_shows_nothing_of_a_stran
 
         assert_only_its_own_effect(world, task, before, rows)
         assert (task.provider, task.model) == ("offline", None)
-        assert task.result["notice"].startswith("No AI model is configured")
+        assert task.result["notice"].startswith(("No AI model is configured", "Not in your notes", "This topic has no"))
         assert SECRET not in str(task.result)
 
 
@@ -249,7 +325,7 @@ def test_the_corpus_is_large_and_fits_where_it_is_written():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_mark_that_was_seen_closes_nothing_the_next_time(alice, openai_server, no_limits):
+def test_a_delimiter_that_was_seen_closes_nothing_the_next_time(alice, openai_server, no_limits):
     client = client_of(alice)
     seen: list[str] = []
     for _ in range(3):

@@ -1,5 +1,6 @@
 """The ledger's side of workers: each transition happens once, to the right state, or not at all."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
 from tests.ai_tasks.ledger_helpers import ANSWER, EXPLAIN, expire_lease
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory
+from tests.processes import wait_until
 
 # --- claim, heartbeat, release ----------------------------------------------------------------------------------------
 
@@ -73,7 +75,7 @@ def test_a_task_that_keeps_losing_its_worker_is_failed_with_a_notification(alice
     assert Notification.objects.get().type == "error"
 
 
-def test_a_heartbeat_renews_what_counts_and_tells_of_cancels(alice):
+def test_a_heartbeat_renews_current_attempts_and_returns_cancels(alice):
     running, cancelling, overtaken = AITaskFactory.create_batch(3, user=alice)
     held = {(task.pk, ledger.claim(task.pk).number): ledger.STARTING for task in (running, cancelling, overtaken)}
     ledger.cancel(task_id=cancelling.pk, user_id=alice.pk)
@@ -99,6 +101,48 @@ def test_a_heartbeat_records_how_far_an_attempt_is_and_never_takes_it_back(alice
     cancelling.refresh_from_db()
     assert (task.progress, task.message) == (40, "Writing the answer")
     assert (cancelling.progress, cancelling.message) == (40, "Cancelling")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heartbeat_waits_for_no_row_and_takes_no_locked_one_for_lost(alice):
+    free, locked = AITaskFactory.create_batch(2, user=alice)
+    held = {(task.pk, ledger.claim(task.pk).number): ledger.STARTING for task in (free, locked)}
+    for task in (free, locked):
+        expire_lease(task)
+
+    with transaction.atomic():
+        AITask.objects.filter(pk=locked.pk).update(topic_id=None)  # not committed
+        (statuses,) = in_threads(1, lambda _: ledger.heartbeat(held))
+
+    assert statuses == dict.fromkeys(held, "running")
+    renewed = AITask.objects.filter(lease_expires_at__gt=timezone.now())
+    assert [task.pk for task in renewed] == [free.pk]
+    ledger.heartbeat(held)
+    assert renewed.all().count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_heartbeat_and_a_deletion_that_lock_the_same_rows_in_other_orders_do_not_deadlock(alice):
+    """A deletion of notes clears the topics of their tasks in the order of the disk, or of an index."""
+    first, last = AITaskFactory.create_batch(2, user=alice)
+    held = {(task.pk, ledger.claim(task.pk).number): ledger.STARTING for task in (first, last)}
+
+    with ThreadPoolExecutor(1) as thread:
+        with transaction.atomic():
+            AITask.objects.filter(pk=last.pk).update(topic_id=None)
+            beat = thread.submit(in_threads, 1, lambda _: ledger.heartbeat(held))
+            wait_until(lambda: beat.done() or waits_for_a_lock())
+            AITask.objects.filter(pk=first.pk).update(topic_id=None)  # a deadlock, if the heartbeat has this one
+        assert beat.result(10) == [dict.fromkeys(held, "running")]
+
+
+def waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        cursor.execute(waiting)
+        return cursor.fetchone()[0] > 0
 
 
 def test_a_released_task_is_taken_by_another_worker_without_a_lost_lease(alice):

@@ -84,7 +84,7 @@ def test_the_limit_says_when_the_next_request_is_free(alice, published, settings
     assert 9 * 60 < int(refusal.value.headers["Retry-After"]) <= 10 * 60 + 1
 
 
-def test_what_was_asked_more_than_an_hour_ago_or_cost_nothing_does_not_count(alice, published, settings):
+def test_old_requests_and_those_that_cost_nothing_do_not_count(alice, published, settings):
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
     AITaskFactory(user=alice, created_at=timezone.now() - timedelta(minutes=61))
     AITaskFactory(user=alice, billed=False)
@@ -131,7 +131,7 @@ def test_the_latest_result_is_given(alice, published):
     assert ledger.submit(user_id=alice.pk, **EXPLAIN).task.result == {"content": "10 minutes ago"}
 
 
-def test_an_equal_request_that_is_unfinished_is_joined_though_there_is_an_older_result(alice, published):
+def test_an_equal_unfinished_request_is_joined_although_there_is_an_older_result(alice, published):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     fingerprint = first.fingerprint
     ledger.succeed(ledger.claim(first.pk), ANSWER)
@@ -142,7 +142,7 @@ def test_an_equal_request_that_is_unfinished_is_joined_though_there_is_an_older_
     assert (again.outcome, again.task) == ("coalesced", second)
 
 
-def test_a_result_older_than_an_hour_is_asked_for_again(alice, published):
+def test_a_result_older_than_an_hour_is_not_reused(alice, published):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     ledger.succeed(ledger.claim(first.pk), ANSWER)
     AITask.objects.filter(pk=first.pk).update(finished_at=timezone.now() - timedelta(minutes=61))

@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime
 
+import httpx2
 import pytest
 import time_machine
 
 from ai_tasks.providers import configured_model, configured_provider, load_provider
-from ai_tasks.providers.base import MAX_ANSWER_BYTES
-from ai_tasks.providers.cleaning import AnswerText
-from ai_tasks.providers.errors import UnusableAnswer
-from ai_tasks.providers.retry_after import MAX_SECONDS, seconds_to_wait
+from ai_tasks.providers.cleaning import CleanText
+from ai_tasks.providers.openai_compatible.retry_after import MAX_SECONDS, seconds_to_wait, wait_in_words, wait_of
 
 
 @pytest.mark.parametrize(
@@ -58,18 +57,39 @@ def test_retry_after_is_seconds_or_a_date_and_never_beyond_an_hour(header, secon
         assert seconds_to_wait(header) == seconds
 
 
-def test_an_answer_may_be_as_long_as_a_topics_text_and_no_longer():
-    answer = AnswerText()
-    answer.add("é" * (MAX_ANSWER_BYTES // 2))
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
+        ({"retry-after-ms": "soon", "Retry-After": "2"}, 2.0),
+    ],
+)
+def test_milliseconds_are_the_more_exact_word(headers, seconds):
+    assert wait_of(httpx2.Headers(headers)) == seconds
 
-    assert answer.length == MAX_ANSWER_BYTES
-    with pytest.raises(UnusableAnswer):
-        answer.add("x")
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Please try again in 20s.", 20.0),
+        ("Please try again in 500ms.", 0.5),
+        ("Please retry in 36.3s.", 36.3),
+        ("Try again in 1m26.5s", 86.5),
+        ("Retry after 2 minutes", 120.0),
+        ("Please wait 12 seconds", 12.0),
+        ("try again in 2h5m", MAX_SECONDS),
+        ("Please try again later.", None),
+        ("Rate limit reached: 60 requests per minute", None),
+    ],
+)
+def test_a_wait_in_words_is_understood(text, seconds):
+    assert wait_in_words(text) == seconds
 
 
 def test_half_a_surrogate_pair_at_the_end_of_an_answer_is_replaced():
-    answer = AnswerText()
+    text = CleanText()
 
-    assert answer.add("end \ud83d") == "end "
-    assert answer.add("", final=True) == "\N{REPLACEMENT CHARACTER}"
-    assert answer.text() == "end \N{REPLACEMENT CHARACTER}"
+    assert text.add("end \ud83d") == "end "
+    assert text.add("", final=True) == "\N{REPLACEMENT CHARACTER}"

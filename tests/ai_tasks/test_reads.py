@@ -10,7 +10,7 @@ from ai_tasks import reads
 from ai_tasks.models import AITask
 from ai_tasks.serializers import AcceptedTaskSerializer, TaskSerializer
 from tests.factories import AITaskFactory, TopicFactory
-from utils.json import dumps
+from utils.http.json import dumps
 
 RESULT = {
     "content": "é ☃",
@@ -31,6 +31,9 @@ def tasks(alice) -> list[AITask]:
             AITask.Status.values, [(None, None, None), (RESULT, "m", now)], [None, topic]
         )
     ]
+    proposed = {**RESULT, "proposal_id": "fb39bb45-5cf6-4e9d-bb29-203590876a39"}
+    tasks.append(AITaskFactory(user=alice, proposes=True, result=proposed))
+    tasks.append(AITaskFactory(user=alice, apply=True, result={**RESULT, "proposal_id": None}))
     tasks.append(AITaskFactory(user=alice, retry_of=tasks[0], error_code="x", error_detail="y", usage_estimated=True))
     return tasks
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from ai_tasks.providers.errors import ProviderUnavailable, UnusableAnswer
-from ai_tasks.runner import TRUNCATED_NOTICE, Answer, Job, run
+from ai_tasks.runner import WHAT_CAME_NOTICE, Answer, Job, run
 from tests.openai_behaviours import COMPLETION_TOKENS, MODEL, PROMPT_TOKENS
 from tests.openai_server import ANSWER
 
@@ -50,10 +50,20 @@ def test_the_users_text_reaches_the_model_as_data_only(openai_server, observer):
     assert content in user["content"]
 
 
-def test_an_answer_that_was_cut_short_says_so(openai_server, observer):
+def test_what_came_of_an_answer_that_was_cut_is_kept_and_says_so(openai_server, observer):
     openai_server.state.default = "length"
 
-    assert run(Job(1, "summarize", SUMMARY), observer).result["notice"] == TRUNCATED_NOTICE
+    with pytest.raises(UnusableAnswer) as failure:
+        run(Job(1, "summarize", SUMMARY), observer)
+
+    assert failure.value.code == "answer_cut"
+    assert failure.value.result == {
+        "content": "A loop repeats",
+        "code": None,
+        "code_language": None,
+        "sources": [],
+        "notice": f"The AI model reached its length limit before the end of its answer. {WHAT_CAME_NOTICE}",
+    }
 
 
 def test_failures_of_the_provider_come_through(openai_server, observer):

@@ -20,7 +20,7 @@ from tests.factories import AITaskFactory
 
 
 def test_the_diagram_in_the_docs_shows_the_transition_table():
-    document = Path(settings.BASE_DIR, "docs/ai-tasks.md").read_text()
+    document = Path(settings.BASE_DIR, "docs/ledger.md").read_text()
 
     drawn = set(re.findall(r"^ +(\w+) --> (\w+)", document, flags=re.MULTILINE))
     ends = set(re.findall(r"^ +(\w+) --> \[\*\]", document, flags=re.MULTILINE))
@@ -42,6 +42,7 @@ VERBS: dict[str, Callable[[AITask], object]] = {
     "wait_for_provider": lambda task: ledger.wait_for_provider(
         attempt_of(task), code="x", detail="x", retry_after=None
     ),
+    "wait_for_outage": lambda task: ledger.wait_for_outage(attempt_of(task), code="x", detail="x"),
     "release": lambda task: ledger.release([attempt_of(task)]),
     "stop_cancelled": lambda task: ledger.stop_cancelled(attempt_of(task)),
     "cancel": lambda task: ledger.cancel(task_id=task.pk, user_id=task.user_id),
@@ -54,6 +55,7 @@ CIRCUMSTANCES: list[dict[str, Any]] = [
     {"lease_expires_at": PAST, "next_attempt_at": PAST},
     {"lease_expires_at": PAST, "lost_leases": MAX_LOST_LEASES - 1},
     {"lease_expires_at": FUTURE, "provider_failures": MAX_PROVIDER_FAILURES - 1},
+    {"lease_expires_at": FUTURE, "waiting_since": timedelta(hours=-25)},
 ]
 
 

@@ -1,4 +1,5 @@
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from NoteAssist_AI.embedded import Engines
@@ -36,7 +38,9 @@ class User:
         )
 
     def urls(self) -> list[str]:
-        """Its DATABASE_URL and REDIS_URL, once it has them."""
+        """Its DATABASE_URL and REDIS_URL, once it has them; fails after 60 s."""
+        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        assert ready, psutil.Process(self.process.pid).as_dict(["status", "cmdline", "open_files", "cpu_times"])
         return self.process.stdout.readline().split()
 
     def leave(self) -> None:

@@ -16,7 +16,7 @@ from tests.processes import free_port
 LAUNCHER = """
 import sys
 from pathlib import Path
-from NoteAssist_AI import launcher
+from NoteAssist_AI.embedded import launcher
 launcher.PROCFILE = Path(sys.argv[1])
 launcher.PREPARATION = ()
 sys.exit(launcher.main())
@@ -44,6 +44,13 @@ for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
 pathlib.Path(__file__).with_suffix(".up").touch()
 while True:
     signal.pause()
+"""
+TELLING = """
+import os, pathlib, signal
+told = " ".join(os.environ[name] for name in ("EVENTS_BASE_URL", "CORS_ALLOWED_ORIGINS"))
+pathlib.Path(__file__).with_suffix(".told").write_text(told)
+pathlib.Path(__file__).with_suffix(".up").touch()
+signal.pause()
 """
 LEAVING_ON_REQUEST = """
 import pathlib, signal, sys
@@ -113,13 +120,25 @@ def output_until_end(process):
     return output
 
 
-def test_the_ready_line_is_true_and_names_the_demo_login(launch, port, engines):
+def test_the_ready_line_is_true_and_the_next_ones_name_the_ways_in_and_out(launch, port, engines):
     process = launch()
 
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
         assert response.status == 200
     assert alive(engines) == ["postgresql", "redis"]
-    assert any("demo@noteassist.local / demo-password" in line for line in process.stdout)
+    own_lines = (line for line in process.stdout if " web.1 " not in line)  # which may speak in between
+    for text in ("/api/docs/", "demo@noteassist.local / demo-password", "admin@noteassist.local / demo-password"):
+        assert text in next(own_lines)
+    assert "Ctrl-C stops everything" in next(own_lines)
+
+
+def test_the_page_may_read_the_event_streams_of_the_other_port_by_whichever_name_it_was_opened(launch, port, tmp_path):
+    launch(worker=TELLING)
+
+    wait_until((tmp_path / "worker.up").exists)
+    events, origins = (tmp_path / "worker.told").read_text().split()
+    assert events.startswith("http://127.0.0.1:")
+    assert origins == f"http://127.0.0.1:{port},http://localhost:{port}"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -193,3 +212,25 @@ def test_a_taken_port_is_named_before_anything_starts(in_file, engines, tmp_path
     assert answer.returncode == 1
     assert f"Port {port} cannot be used" in answer.stderr
     assert alive(engines) == []
+
+
+@pytest.mark.parametrize("variable", ["PORT", "EVENTS_PORT"])
+def test_a_taken_port_is_named_before_anything_is_installed(variable):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ports = {"PORT": str(free_port()), "EVENTS_PORT": str(free_port()), variable: str(port)}
+
+        answer = subprocess.run(
+            [sys.executable, "-I", "-S", PROJECT / "NoteAssist_AI/embedded/ports.py"],  # no packages, not even ours
+            env=ports,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert answer.returncode == 1
+    assert answer.stderr.startswith(f"Port {port} cannot be used (")
+    assert answer.stderr.endswith(f"Choose another one: {variable}={port + 10} make run\n")

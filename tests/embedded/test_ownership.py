@@ -58,7 +58,7 @@ def test_a_second_user_attaches_to_what_runs(engines, start_user):
     assert main_processes(engines) == started
 
 
-def test_a_killed_user_takes_them_from_nobody(engines, start_user):
+def test_a_killed_user_leaves_them_running_for_the_others(engines, start_user):
     killed, other = start_user(engines), start_user(engines)
     killed.urls(), other.urls()
 

@@ -19,7 +19,7 @@ from tests import engines as plugin
         ("rediss://cache?db=3&ssl_cert_reqs=none", "rediss://cache/9?ssl_cert_reqs=none"),
     ],
 )
-def test_the_redis_database_is_replaced_and_nothing_else(url, expected):
+def test_only_the_redis_database_is_replaced(url, expected):
     assert plugin.with_redis_database(url, 9) == expected
 
 

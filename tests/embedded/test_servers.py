@@ -123,6 +123,6 @@ def test_production_refuses_to_boot_without_urls_and_starts_nothing(new_engines,
         timeout=60,
     )
 
-    assert answer.returncode == 1
-    assert "The environment variable DATABASE_URL is not set." in answer.stderr
+    assert answer.returncode == 3
+    assert "DATABASE_URL is not set: expected" in answer.stderr
     assert not new_engines.root.exists()

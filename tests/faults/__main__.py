@@ -8,10 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
+import django
 
-from tests.faults.plan import LONG, SHORT
-from tests.faults.run import run
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
+django.setup()  # what is checked is read with the project's own code, which imports models
+
+from tests.faults.plan import LONG, SHORT  # noqa: E402
+from tests.faults.run import run  # noqa: E402
 
 logger = logging.getLogger("faults")
 

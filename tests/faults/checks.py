@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 import psycopg
 from psycopg.rows import dict_row
 
+from notes.snapshots import patched
 from tests.faults.history import MAY_FOLLOW, TERMINAL, Answer, History, clock, regressions
 from tests.faults.operators import Fault
 from tests.faults.plan import Plan
@@ -179,9 +180,13 @@ class Checker:
     def _texts_of_topics(self) -> dict[int, list[str]]:
         """The texts that each topic had, the first one first; each note has one topic."""
         texts: dict[int, list[str]] = defaultdict(list)
-        for kept in self._all("SELECT snapshot FROM notes_noteversion WHERE reason = 'ai' ORDER BY note_id, version"):
-            topic = kept["snapshot"]["chapters"][0]["topics"][0]
-            texts[topic["id"]].append(topic["explanation"])
+        kept = {row["id"]: row for row in self._all("SELECT id, base, content FROM notes_kepttopic")}
+        for row in self._all("SELECT snapshot FROM notes_noteversion WHERE reason = 'ai' ORDER BY note_id, version"):
+            topic = row["snapshot"]["contents"][0]["topics"][0]
+            text = kept[topic["kept"]]["content"]["explanation"]
+            if isinstance(text, list):
+                text = patched(kept[kept[topic["kept"]]["base"]]["content"]["explanation"], text)
+            texts[topic["id"]].append(text)
         for topic in self._all("SELECT id, explanation FROM notes_topic"):
             texts[topic["id"]].append(topic["explanation"])
         return texts

@@ -11,7 +11,7 @@ TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 MAY_FOLLOW = {
     "queued": {"running", "cancelled"},
     "running": {"running", "queued", "waiting_provider", "cancelling", "succeeded", "failed"},
-    "waiting_provider": {"running", "cancelled"},
+    "waiting_provider": {"running", "cancelled", "failed"},
     "cancelling": {"cancelled"},
     "succeeded": set(),
     "failed": set(),
@@ -23,7 +23,7 @@ MAY_FOLLOW = {
 _LATER_IN_ATTEMPT = {
     "queued": {"queued", "cancelled"},
     "running": {"running", "queued", "waiting_provider", "cancelling", "succeeded", "failed", "cancelled"},
-    "waiting_provider": {"waiting_provider", "cancelled"},
+    "waiting_provider": {"waiting_provider", "cancelled", "failed"},
     "cancelling": {"cancelling", "cancelled"},
     **{status: {status} for status in TERMINAL},
 }

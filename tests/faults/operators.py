@@ -9,9 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 
+import psycopg
+
 from tests.faults.history import clock
 from tests.faults.plan import LEASE_SECONDS, Plan
 from tests.faults.system import System, frozen
+from tests.refusing_redis import REFUSALS, refusing_writes
 
 FREEZE_SECONDS = (1.0, 2.5 * LEASE_SECONDS)
 """How long a worker is held up: often longer than its leases, which others then take over before it goes on."""
@@ -66,6 +69,7 @@ class Operators:
         parts += [
             (self._spread, (self._fault_redis, self._redis_faults())),
             (self._spread, (self._restart_postgres, self._postgres_faults())),
+            (self._spread, (self._change_a_type, [(301 + number,) for number in range(sizes.type_changes)])),
             (self._spread, (self._kill_web, [("worker SIGKILL",), ("SIGKILL",)] * (sizes.web_sigkills // 2))),
             (self._spread, (self._kill_beat, [("SIGKILL", self._random(0, 3)) for _ in range(sizes.beat_sigkills)])),
         ]
@@ -105,6 +109,7 @@ class Operators:
     def _redis_faults(self) -> list[tuple[str, float]]:
         faults = [("SIGKILL", seconds) for seconds in self._sizes.redis_outages]
         faults += [("SIGSTOP", self._random(2, 5)) for _ in range(self._sizes.redis_freezes)]
+        faults += [(kind, seconds) for kind in REFUSALS for seconds in self._sizes.redis_refusals]
         self._dice.shuffle(faults)
         return faults
 
@@ -147,6 +152,9 @@ class Operators:
         if kind == "SIGSTOP":
             with frozen(system.engine_pid(system.redis)):
                 time.sleep(seconds)
+        elif kind in REFUSALS:
+            with refusing_writes(system.redis, kind):
+                time.sleep(seconds)
         else:
             system.restart_engine(system.redis, signal.SIGKILL, away=seconds)
         self._log.note("redis", kind, began)
@@ -155,6 +163,20 @@ class Operators:
         began = time.time()
         self._system.restart_engine(self._system.postgres, signal.Signals[kind], away=seconds)
         self._log.note("postgres", kind, began)
+
+    def _change_a_type(self, length: int) -> None:
+        """As a migration does; a transaction that runs what was prepared before is asked to come again."""
+        began = time.time()
+        while True:
+            try:
+                with self._system.connect() as connection:
+                    connection.execute("SET lock_timeout = '2s'")
+                    connection.execute(f"ALTER TABLE ai_tasks_aitask ALTER message TYPE varchar({length})")
+            except psycopg.OperationalError:  # PostgreSQL is away at the moment, or the table is locked
+                time.sleep(0.2)
+            else:
+                break
+        self._log.note("postgres", "ALTER TABLE", began)
 
     def _kill_web(self, kind: str) -> None:
         began = time.time()

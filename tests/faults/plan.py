@@ -33,8 +33,12 @@ class Plan:
     redis_outages: tuple[float, ...]
     """Seconds for which it is away after each SIGKILL."""
     redis_freezes: int
+    redis_refusals: tuple[float, ...]
+    """Seconds for which it refuses writes, in each of its ways."""
     postgres_outages: tuple[float, ...]
     """The same; it ends by SIGQUIT (immediate: as a crash) and SIGINT (fast) in turn."""
+    type_changes: int
+    """How often a column of the tasks gets another type, so that what was prepared has to be prepared again."""
     web_sigkills: int
     beat_sigkills: int
     control_tasks: int
@@ -56,7 +60,9 @@ SHORT = Plan(
     worker_freezes=3,
     redis_outages=(0, 1, 2, 4),
     redis_freezes=1,
+    redis_refusals=(2,),
     postgres_outages=(2,),
+    type_changes=2,
     web_sigkills=2,
     beat_sigkills=2,
     control_tasks=60,
@@ -70,7 +76,9 @@ LONG = Plan(
     worker_freezes=12,
     redis_outages=(0, 0, 0, 0.5, 1, 1, 2, 2, 3, 4, 5, 15),
     redis_freezes=3,
+    redis_refusals=(0.5, 4),
     postgres_outages=(0, 2, 20, 1),
+    type_changes=6,
     web_sigkills=6,
     beat_sigkills=6,
     control_tasks=100,

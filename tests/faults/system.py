@@ -22,10 +22,10 @@ import psycopg
 import redis
 
 from NoteAssist_AI.embedded import Engines
-from NoteAssist_AI.embedded_servers import Server
+from NoteAssist_AI.embedded.servers import Server
 from tests.faults import plan
 from tests.faults.plan import Plan
-from tests.processes import BIN, Process, free_port, wait_until
+from tests.processes import BIN, WORKER, Process, free_port, wait_for_consumers, wait_until
 
 RUN_VARIABLE = "NOTEASSIST_FAULTS_RUN"
 """Marks every descendant of a run, so that none outlives it."""
@@ -51,15 +51,13 @@ class System:
         self._lock = threading.Lock()
         self._closed = False
         self._environment = self._make_environment(sizes)
-        worker = ["worker", "--pool", "threads", "--concurrency", str(sizes.worker_concurrency)]
-        worker += ["--without-gossip", "--without-mingle", "--loglevel", "INFO"]
         self._commands = {
             "provider": [sys.executable, "-m", "tests.openai_server", "--port", str(self.provider_port), "--seed",
                          str(seed), "--numbered", "--slow-seconds", "0.1", "--default", "flaky", "--flaky",
                          *plan.PROVIDER],
             "web": [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"],
             "beat": [*CELERY, "beat", "--schedule", str(self.directory / "schedule"), "--loglevel", "INFO"],
-            **{name: [*CELERY, *worker, "--hostname", f"{name}@%h"] for name in self.worker_names},
+            **{name: [*WORKER, "--name", name] for name in self.worker_names},
         }  # fmt: skip
 
     def _make_environment(self, sizes: Plan) -> dict[str, str]:
@@ -76,7 +74,7 @@ class System:
             "PORT": str(self.port),
             "DB_POOL_MAX": "16",
             "AI_BASE_URL": f"http://127.0.0.1:{self.provider_port}/v1",
-            "AI_API_KEY": "a key of this test",
+            "AI_API_KEY": "a-key-of-this-test",
             "AI_WORKER_CONCURRENCY": str(sizes.worker_concurrency),
             "AI_LEASE_SECONDS": str(plan.LEASE_SECONDS),
             "AI_SWEEP_SECONDS": str(plan.SWEEP_SECONDS),
@@ -107,7 +105,7 @@ class System:
             case "beat":
                 self._processes[name].wait_for_output("beat: Starting...", START_SECONDS)
             case _:
-                self._processes[name].wait_for_output(" ready.", START_SECONDS)
+                wait_for_consumers(self._processes[name], START_SECONDS, name=name)
 
     def process(self, name: str) -> Process:
         return self._processes[name]
@@ -115,6 +113,10 @@ class System:
     def kill(self, name: str) -> None:
         """SIGKILL the process and its children."""
         self._processes[name].kill()
+
+    def kill_alone(self, name: str) -> None:
+        """SIGKILL the process, and leave its children to find out."""
+        os.kill(self._processes[name].pid, signal.SIGKILL)
 
     def kill_one_child(self, name: str) -> None:
         """SIGKILL one child, as one of gunicorn's workers."""

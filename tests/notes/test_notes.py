@@ -64,7 +64,7 @@ def test_a_note_is_created_with_its_chapters_and_topics_and_answered_whole(alice
     assert alice_client.get(response["Location"]).json() == response.json()
 
 
-@pytest.mark.parametrize("size", [1, 10, 50])
+@pytest.mark.parametrize("size", [1, 10, 31])
 def test_creating_takes_the_same_statements_for_any_number_of_chapters_and_topics(
     alice_client, send, size, django_assert_num_queries
 ):
@@ -74,11 +74,27 @@ def test_creating_takes_the_same_statements_for_any_number_of_chapters_and_topic
     }
     alice_client.get("/api/notes/")
 
-    # A savepoint's two, three inserts, and the two reads of the answer.
-    with django_assert_num_queries(7):
+    send(alice_client, "post", "/api/notes/", {"title": "the first, at which the user's total is counted"})
+
+    # A savepoint's two, three inserts, the user's total, and the two reads of the answer.
+    with django_assert_num_queries(8):
         response = send(alice_client, "post", "/api/notes/", body)
 
     assert response.json()["topic_count"] == size * size
+
+
+@pytest.mark.parametrize(("topics", "status"), [(900, 201), (901, 400)])
+def test_a_request_creates_at_most_a_thousand_chapters_and_topics(alice_client, send, topics, status):
+    chapters = [{"title": "c", "topics": [{"title": "t"}] * (topics // 100)} for _ in range(100)]
+    chapters[0]["topics"] = [*chapters[0]["topics"], *[{"title": "t"}] * (topics % 100)]
+
+    response = send(alice_client, "post", "/api/notes/", {"title": "big", "chapters": chapters})
+
+    assert response.status_code == status
+    if status == 400:
+        assert response.json()["errors"] == [
+            {"pointer": "/chapters", "code": "too_many", "detail": "There may be at most 1000."}
+        ]
 
 
 @pytest.mark.parametrize("size", [1, 10, 50])
@@ -175,7 +191,7 @@ def test_reading_never_loads_the_search_vectors(alice, alice_client, make_note):
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_in_a_note_is_said_with_its_place(alice_client, send, body, errors):
+def test_errors_in_a_note_have_pointers(alice_client, send, body, errors):
     response = send(alice_client, "post", "/api/notes/", body)
 
     assert response.status_code == 400

@@ -1,12 +1,16 @@
 """Search: the list's filter, where every word must be somewhere in the note, and the ranked results."""
 
 import pytest
+from django.http import QueryDict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notes import reads
-from notes.search import SearchTerms, to_html
+from notes.models import Note
+from notes.search import conditions
+from notes.search.query import SearchTerms, TooManyWords
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
+from utils.http.pagination import LookAheadCursorPagination
 from utils.query_optimization import QueryOptimizer
 
 
@@ -22,6 +26,12 @@ def note(alice):
         code="def fibonacci(n):\n    return n",
     )
     return note
+
+
+def fast_list(user, filters):
+    paginator = LookAheadCursorPagination()
+    rows = reads.list_page(paginator, "/api/notes/", QueryDict(), user_id=user.pk, filters=filters)
+    return [row["id"] for row in rows]
 
 
 def found(client, text):
@@ -61,7 +71,7 @@ def test_every_word_is_found_wherever_it_is(alice_client, note, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["absent", "recursion absent", "c++ absent", "learning", "learning machine", "the", "!!!", "fibo", "<b>", "-- ;"],
+    ["absent", "recursion absent", "c++ absent", '"learning machine"', "bonacci", "!!!", "<b>", "-- ;", "-loops"],
 )
 def test_a_word_that_is_nowhere_finds_nothing(alice_client, note, text):
     assert found(alice_client, text) == []
@@ -81,21 +91,38 @@ def test_words_of_two_notes_do_not_add_up(alice, alice_client):
     assert found(alice_client, "alpha beta") == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40))
-def test_no_text_is_an_error_of_postgres_and_each_finds_what_its_querysets_find(alice, note, text):
-    terms = SearchTerms.of(text.split()[:10])
-    columns = ("id", "title", "rank", "headline")
+ANY_TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)
+OPERATORS = st.lists(
+    st.sampled_from(
+        ['"', "-", "tag:", "status:", "graph", "C++", ".NET", "学点认定", "a/b", "'", "\\\\", ":*", " ", "("]
+    ),
+    max_size=12,
+).map("".join)
 
-    listed = list(QueryOptimizer.get_notes_for_list(alice, {"search": terms}))
+
+@pytest.mark.parametrize("few", [0, 2_500])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=ANY_TEXT | OPERATORS)
+def test_no_text_is_an_error_of_postgres_and_each_finds_what_its_querysets_find(alice, note, monkeypatch, few, text):
+    """Also where every match is one of many, so that notes are walked."""
+    monkeypatch.setattr(conditions, "FEW_FOR_RANKING", few)
+    try:
+        terms = SearchTerms.parse(text, user_id=alice.pk)
+    except TooManyWords:
+        return
+    columns = ("id", "title", "rank", "capped", "text")
+
+    listed = list(QueryOptimizer.get_notes_for_list(alice, {"search": text}))
     notes, topics = reads.search(terms, user_id=alice.pk)
 
     assert listed == ([note] if listed else [])
-    if not terms.words:
-        assert (listed, notes, topics) == ([note], [], [])
+    assert fast_list(alice, {"search": text}) == [each.pk for each in listed]
+    if terms.is_empty or terms.is_nothing:
+        assert (notes, topics) == ([], [])
         return
-    assert notes == list(QueryOptimizer.search_notes(alice, terms).values(*columns))
-    assert topics == list(QueryOptimizer.search_topics(alice, terms).values(*columns, "chapter_id", "note_id"))
+    assert notes == list(QueryOptimizer.search_notes(alice, text).values(*columns))
+    if terms.wanted:
+        assert topics == list(QueryOptimizer.search_topics(alice, text).values(*columns, "chapter_id", "note_id"))
 
 
 @pytest.mark.parametrize("text", ["'", "\\", "a:*", "a & | !b", "<->", "((", "%", "_", '"', "🙂", "a" * 200])
@@ -110,7 +137,7 @@ def results(client, text):
     return response.json()["results"]
 
 
-def test_results_name_their_place_and_mark_the_words(alice_client, note):
+def test_results_have_their_ids_and_mark_the_words(alice_client, note):
     topic = note.chapters.get().topics.get()
 
     (result,) = results(alice_client, "fibonacci")
@@ -164,11 +191,7 @@ def test_marks_cannot_be_smuggled_in(alice, alice_client):
 
     (result,) = results(alice_client, "graph")
 
-    assert "&lt;mark&gt; <mark>graph</mark> b &lt;img src=x onerror=alert(1)&gt;" in result["snippet"]
-
-
-def test_html_is_escaped_outside_marks():
-    assert to_html("a & b \ue002i\ue003 \ue000x\ue001") == "a &amp; b &lt;i&gt; <mark>x</mark>"
+    assert "&lt;mark&gt;\ue001 <mark>graph</mark> \ue002b\ue003 &lt;img src=x onerror=alert(1)&gt;" in result["snippet"]
 
 
 @pytest.mark.parametrize(
@@ -195,17 +218,44 @@ def test_a_query_of_separators_alone_finds_nothing(alice_client, note, text):
 
 
 @pytest.mark.parametrize("count", [1, 10, 100])
-def test_a_search_costs_two_queries_and_has_at_most_twenty_results(
+def test_a_search_costs_three_queries_and_has_at_most_twenty_results(
     alice, alice_client, make_note, count, django_assert_num_queries
 ):
     for _ in range(count // 10 or 1):
         make_note(alice, min(count, 10), title="graph")
     alice_client.get("/api/notes/")
 
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         found = results(alice_client, "graph text")
 
     assert len(found) == min(20, count)
+
+
+@pytest.mark.parametrize(("few", "count", "is_capped"), [(0, 200, False), (0, 201, True), (2_500, 201, False)])
+def test_of_many_matches_200_are_compared(alice, alice_client, make_note, monkeypatch, few, count, is_capped):
+    monkeypatch.setattr(conditions, "FEW_FOR_RANKING", few)
+    make_note(alice, count)
+
+    answer = alice_client.get("/api/search/", {"q": "text"}).json()
+
+    assert (answer["capped"], len(answer["results"])) == (is_capped, 20)
+
+
+@pytest.mark.parametrize("few", [0, 2_500])
+def test_a_frequent_word_is_found_in_the_notes_changed_last(alice, alice_client, make_note, monkeypatch, few):
+    monkeypatch.setattr(conditions, "FEW_FOR_RANKING", few)
+    notes = [make_note(alice, 1, title=f"Note {number}") for number in range(3)]
+
+    assert results(alice_client, "text tag:none") == []
+    assert [row["note_id"] for row in results(alice_client, "text")] == [note.pk for note in reversed(notes)]
+
+
+def test_a_changed_topic_of_a_note_that_is_not_indexed_yet_is_found_by_its_words_only(alice, alice_client, make_note):
+    note = make_note(alice, 1)
+    Note.objects.filter(pk=note.pk).update(words=None)
+
+    assert [row["type"] for row in results(alice_client, "text")] == ["topic"]
+    assert results(alice_client, "elsewhere") == []
 
 
 def test_others_and_the_trash_are_not_searched(alice, charlie, alice_client, note, send):
@@ -218,9 +268,9 @@ def test_others_and_the_trash_are_not_searched(alice, charlie, alice_client, not
     assert found(alice_client, "fibonacci") == []
 
 
-def test_headlines_are_made_of_the_results_only(alice):
-    plan = QueryOptimizer.search_topics(alice, SearchTerms.of(["graph"])).explain(verbose=True)
+def test_texts_of_snippets_are_read_for_the_results_only(alice):
+    plan = QueryOptimizer.search_topics(alice, "graph").explain(verbose=True)
+    above, _, sorted_rows = plan.partition("Sort Key")
 
-    sort = plan.index("Sort Key")
-    assert "ts_headline" in plan[:sort]
-    assert "ts_headline" not in plan[sort:]
+    assert "SubPlan" in above.partition("Sort")[0]
+    assert "SubPlan" not in sorted_rows.partition("WindowAgg")[0]

@@ -1,5 +1,7 @@
 """Tags have one spelling, and are counted."""
 
+# ruff: noqa: RUF001  # letters that look like others are what is tested
+
 import unicodedata
 
 import pytest
@@ -47,6 +49,16 @@ def test_spellings_that_read_alike_are_one_tag(text):
         ("Cafe\u0301", "caf\u00e9"),
         ("Machine Learning", "machine learning"),
         ("C++", "c++"),
+        ("🚀\ufe0f", "🚀"),
+        ("a  b", "a b"),
+        ("a\u00a0\u2003b", "a b"),
+        ("a\u200bb\u200d", "ab"),
+        ("a\u200db", "ab"),
+        ("\u202ea", "a"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("❤\ufe0f\u200d🔥", "❤\u200d🔥"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष", "क्\u200dष"),
         ("\u6570\u5b66", "\u6570\u5b66"),
     ],
 )
@@ -58,6 +70,8 @@ def test_known_tags(text, tag):
     ("text", "code"),
     [
         ("", "blank"),
+        ("\u3164", "blank"),
+        ("\u200b", "blank"),
         (" \t ", "blank"),
         ("a,b", "invalid"),
         ("a\tb", "invalid"),

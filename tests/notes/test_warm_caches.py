@@ -32,7 +32,6 @@ def test_the_first_requests_read_no_database(alice, warm_caches, django_assert_n
     output = warm_caches()
 
     assert "Warmed 2 pages of 1 users." in output.out
-    assert "100%" in output.err  # the progress bar
     client = client_of(alice, session)
     with django_assert_num_queries(0):
         assert client.get("/api/notes/").json()["results"][0]["title"] == "warm"

@@ -12,8 +12,7 @@ from django.db import connection
 
 from accounts.models import User
 from notifications import services
-from utils.redis import reset_client
-from utils.redis_scripts import waiting
+from utils.redis.client import reset_client
 
 T = TypeVar("T")
 
@@ -29,7 +28,6 @@ def create(user: User, title: str = "Done", **fields) -> str:
 def pending_ids(client) -> list[str]:
     """The ids in the user's pending list, once the inbox is complete for it."""
     answer = client.get(PENDING)
-    waiting.run()
     return [entry["id"] for entry in answer.json()["results"]]
 
 

@@ -6,8 +6,8 @@ from notifications import services
 from notifications.models import Notification
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import create, in_parallel, mark_read
-from utils.json import loads_strictly
-from utils.redis import reset_client
+from utils.http.json import loads_strictly
+from utils.redis.client import reset_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -67,5 +67,5 @@ def test_history_costs_the_same_for_any_number_of_rows(alice, alice_client, warm
     assert len(response.json()["results"]) == row_count
 
 
-def test_nobody_gets_401(client, db):
+def test_anonymous_clients_get_401(client, db):
     assert client.get(HISTORY).status_code == 401

@@ -9,15 +9,12 @@ from notifications.entries import Entry
 from notifications.models import Notification
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import PENDING, create, mark_read, pending_ids, redis_away
-from utils.redis import EPOCH_KEY, redis_guard
-from utils.redis_scripts import run_together
+from utils.redis.client import EPOCH_KEY
 
 
 def merge(user, seen: inbox.Snapshot, *, unread, read_ids) -> bool:
     """Whether the inbox was as it had been seen, and is complete now."""
-    call = inbox.merge_call(user.pk, seen, unread=inbox.as_kept(unread), read_ids=read_ids)
-    with redis_guard() as client:
-        return bool(run_together(client, call)[0])
+    return inbox.merge(user.pk, seen, unread=inbox.as_inbox_entries(unread), read_ids=read_ids)
 
 
 def age_marker(redis, user, milliseconds: int) -> None:
@@ -37,7 +34,7 @@ def test_a_complete_inbox_believes_itself_for_three_minutes(alice, alice_client,
     assert pending_ids(alice_client) == [str(row.pk)]
 
 
-def test_completing_drops_what_the_table_knows_as_read(alice, alice_client, empty_redis):
+def test_completing_removes_entries_that_the_table_has_as_read(alice, alice_client, empty_redis):
     notification = create(alice)
     services.drain()
     pending_ids(alice_client)
@@ -48,7 +45,7 @@ def test_completing_drops_what_the_table_knows_as_read(alice, alice_client, empt
     assert empty_redis.hexists(inbox.entries_key(alice.pk), notification) is False
 
 
-def test_completing_keeps_what_has_no_row_yet(alice, alice_client, empty_redis):
+def test_completing_keeps_entries_without_a_row(alice, alice_client, empty_redis):
     pending_ids(alice_client)
     notification = create(alice)
 
@@ -75,7 +72,7 @@ def test_a_merge_is_refused_after_the_inbox_changed(alice):
     assert services.pending(user_id=alice.pk) == []
 
 
-def test_a_merge_is_refused_after_a_read_of_what_the_inbox_did_not_have(alice):
+def test_a_merge_is_refused_after_reading_an_entry_that_was_not_in_the_inbox(alice):
     stale = Entry.from_row(NotificationFactory(user=alice))
     seen = inbox.read(alice.pk)
     mark_read(alice, str(stale.id))
@@ -83,9 +80,9 @@ def test_a_merge_is_refused_after_a_read_of_what_the_inbox_did_not_have(alice):
     assert merge(alice, seen, unread=[stale], read_ids=[]) is False
 
 
-def test_a_merge_is_refused_while_somebody_reads(alice):
+def test_a_merge_is_refused_while_there_is_a_reader_marker(alice):
     entry = Entry.from_row(NotificationFactory(user=alice))
-    with inbox.reading(alice.pk, None):
+    with inbox.marking_as_read(alice.pk, None):
         assert merge(alice, inbox.read(alice.pk), unread=[entry], read_ids=[]) is False
 
     assert merge(alice, inbox.read(alice.pk), unread=[entry], read_ids=[]) is True
@@ -132,7 +129,7 @@ def test_a_death_after_commit_hides_no_read(alice, alice_client, monkeypatch):
     kept, read = create(alice), create(alice)
     assert pending_ids(alice_client) == [read, kept]
     with monkeypatch.context() as death:
-        death.setattr(inbox._END_READING, "run", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
+        death.setattr(inbox._END_READING, "call", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
         with pytest.raises(SystemExit):
             mark_read(alice, read)
 
@@ -143,7 +140,7 @@ def test_a_failed_transaction_leaves_everything_unread(alice, alice_client):
     notification = create(alice)
     pending_ids(alice_client)
 
-    with pytest.raises(ZeroDivisionError), inbox.reading(alice.pk, None):
+    with pytest.raises(ZeroDivisionError), inbox.marking_as_read(alice.pk, None):
         _ = 1 / 0
 
     assert pending_ids(alice_client) == [notification]
@@ -152,16 +149,16 @@ def test_a_failed_transaction_leaves_everything_unread(alice, alice_client):
 def test_an_inbox_changed_by_others_while_it_was_read_is_completed_again(alice, alice_client):
     create(alice)
     pending_ids(alice_client)
-    with inbox.reading(alice.pk, None):
+    with inbox.marking_as_read(alice.pk, None):
         late = create(alice)
 
     assert inbox.read(alice.pk).complete is False
     assert pending_ids(alice_client) == [late]
 
 
-def test_who_ends_reading_while_another_reads_leaves_the_inbox_incomplete(alice):
+def test_a_request_that_ends_while_another_marks_as_read_leaves_the_inbox_incomplete(alice):
     services.pending(user_id=alice.pk)
-    first, second = inbox.reading(alice.pk, None), inbox.reading(alice.pk, None)
+    first, second = inbox.marking_as_read(alice.pk, None), inbox.marking_as_read(alice.pk, None)
     first.__enter__()
     second.__enter__()
 
@@ -170,11 +167,11 @@ def test_who_ends_reading_while_another_reads_leaves_the_inbox_incomplete(alice)
     assert inbox.read(alice.pk).complete is False
 
 
-def test_a_commit_of_unknown_outcome_with_redis_away_hides_no_read(alice, alice_client, settings):
+def test_a_commit_of_unknown_outcome_without_redis_hides_no_read(alice, alice_client, settings):
     row = NotificationFactory(user=alice)
     assert pending_ids(alice_client) == [str(row.pk)]
 
-    with redis_away(settings), pytest.raises(OperationalError), inbox.reading(alice.pk, [row.pk]):  # noqa: PT012
+    with redis_away(settings), pytest.raises(OperationalError), inbox.marking_as_read(alice.pk, [row.pk]):  # noqa: PT012
         Notification.objects.update(read_at=timezone.now())
         raise OperationalError("The connection broke during COMMIT.")
 
@@ -183,7 +180,7 @@ def test_a_commit_of_unknown_outcome_with_redis_away_hides_no_read(alice, alice_
 
 def test_an_inbox_completed_between_two_outages_of_one_read_hides_no_read(alice, alice_client, settings):
     row = NotificationFactory(user=alice)
-    reading = inbox.reading(alice.pk, [row.pk])
+    reading = inbox.marking_as_read(alice.pk, [row.pk])
     with redis_away(settings):
         reading.__enter__()
     assert pending_ids(alice_client) == [str(row.pk)]
@@ -205,14 +202,14 @@ def test_completing_a_crowded_inbox_keeps_the_newest_100(alice, alice_client):
         assert set(ids[20:]) < {str(row.pk) for row in rows}
 
 
-def test_redis_failing_before_an_inbox_is_completed_spoils_no_answer(alice, dead_redis, monkeypatch):
+def test_redis_failing_before_an_inbox_is_completed_changes_no_response(alice, dead_redis, monkeypatch):
     row = NotificationFactory(user=alice)
     monkeypatch.setattr(inbox, "read", lambda user_id: inbox.Snapshot(False, b"token", b"", {}))
 
     assert services.pending(user_id=alice.pk) == [Entry.from_row(row).body()]
 
 
-def test_redis_wiped_brings_back_what_has_rows(alice, alice_client, empty_redis):
+def test_after_redis_is_wiped_notifications_with_rows_are_listed_again(alice, alice_client, empty_redis):
     drained, read = create(alice), create(alice)
     mark_read(alice, read)
     services.drain()

@@ -49,7 +49,7 @@ def test_the_newest_comes_first_wherever_it_comes_from(alice, alice_client):
     assert pending_ids(alice_client) == [new, middle, old]
 
 
-def test_notifications_of_one_moment_have_one_order_in_redis_and_in_the_table(alice, alice_client, settings):
+def test_notifications_of_one_timestamp_have_one_order_in_redis_and_in_the_table(alice, alice_client, settings):
     NotificationFactory.create_batch(5, user=alice, created_at=timezone.now())
     cold, warm = pending_ids(alice_client), pending_ids(alice_client)
 
@@ -64,7 +64,7 @@ def test_a_stranger_sees_nothing_of_it(alice, charlie_client):
     assert charlie_client.get(PENDING).json() == {"count": 0, "results": []}
 
 
-def test_nobody_gets_401(client, db):
+def test_anonymous_clients_get_401(client, db):
     assert client.get(PENDING).status_code == 401
 
 

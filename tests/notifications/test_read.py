@@ -43,7 +43,7 @@ def test_all_may_be_read_at_once(alice, alice_client):
     assert Notification.objects.filter(user=alice).count() == 3
 
 
-def test_reading_again_counts_nothing_and_keeps_the_first_moment(alice, alice_client):
+def test_reading_again_counts_nothing_and_keeps_the_first_timestamp(alice, alice_client):
     notification = create(alice)
     post(alice_client, {"ids": [notification]})
     first = Notification.objects.get(pk=notification).read_at
@@ -53,7 +53,7 @@ def test_reading_again_counts_nothing_and_keeps_the_first_moment(alice, alice_cl
     assert Notification.objects.get(pk=notification).read_at == first
 
 
-def test_what_is_read_before_it_has_a_row_stays_read(alice, alice_client):
+def test_a_notification_read_before_it_has_a_row_stays_read(alice, alice_client):
     notification = create(alice, title="Early", action_id="a-1")
     post(alice_client, {"ids": [notification]})
 
@@ -153,7 +153,7 @@ def test_with_redis_away_rows_are_read_and_stay_read_when_it_is_back(alice, alic
         ({"all": True, "other": 1}, "/other", "unknown_field"),
     ],
 )
-def test_a_wrong_body_is_told_what_is_wrong(alice_client, body, pointer, code):
+def test_a_wrong_body_gets_an_error_with_a_pointer(alice_client, body, pointer, code):
     response = post(alice_client, body)
 
     assert response.status_code == 400
@@ -161,5 +161,5 @@ def test_a_wrong_body_is_told_what_is_wrong(alice_client, body, pointer, code):
     assert [(error["pointer"], error["code"]) for error in response.json()["errors"]] == [(pointer, code)]
 
 
-def test_nobody_gets_401(client, db):
+def test_anonymous_clients_get_401(client, db):
     assert post(client, {"all": True}).status_code == 401

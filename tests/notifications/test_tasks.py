@@ -5,10 +5,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 
-from notifications import inbox, services
+from notifications import services
 from notifications.models import Notification
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import in_parallel, mark_read, pending_ids, redis_away
+from utils.streaming.user_events import user_events_key
 
 TASK = UUID("6b6f0f0a-3c53-4c7e-8d8f-0c5c2f0d9d11")
 
@@ -46,24 +47,24 @@ def test_a_pushed_row_is_pending_and_known_as_such(alice, alice_client, django_a
         assert pending_ids(alice_client) == [str(notification.pk)]
 
 
-def test_pushing_twice_tells_the_user_once(alice, empty_redis):
+def test_pushing_twice_notifies_the_user_once(alice, empty_redis):
     notification = record(alice)
 
     services.push(notification)
     services.push(notification)
 
-    assert empty_redis.xlen(inbox.user_events_key(alice.pk)) == 1
+    assert empty_redis.xlen(user_events_key(alice.pk)) == 1
 
 
-def test_a_death_between_redis_and_commit_tells_the_user_once(alice, empty_redis):
+def test_a_death_between_redis_and_commit_notifies_the_user_once(alice, empty_redis):
     services.push(record(alice))
     Notification.objects.update(notified_at=None)
 
     assert services.push_unpushed() == 1
-    assert empty_redis.xlen(inbox.user_events_key(alice.pk)) == 1
+    assert empty_redis.xlen(user_events_key(alice.pk)) == 1
 
 
-def test_pushing_does_not_bring_back_what_was_read(alice, alice_client):
+def test_pushing_does_not_restore_a_read_notification(alice, alice_client):
     notification = record(alice)
     mark_read(alice, str(notification.pk))
     assert pending_ids(alice_client) == []  # a complete inbox
@@ -109,11 +110,11 @@ def test_sweeps_at_once_push_each_row_once(alice, empty_redis):
     pushed = in_parallel([services.push_unpushed] * 4)
 
     assert sum(pushed) == 50
-    assert empty_redis.xlen(inbox.user_events_key(alice.pk)) == 50
+    assert empty_redis.xlen(user_events_key(alice.pk)) == 50
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_somebody_is_pushing_is_left_to_them(alice):
+def test_a_row_that_another_process_is_pushing_is_skipped(alice):
     row = NotificationFactory(user=alice)
     other = NotificationFactory(user=alice)
 

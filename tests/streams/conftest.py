@@ -7,14 +7,15 @@ from django.core.signals import request_finished
 from django.db import close_old_connections
 from django.test.client import Client
 
-from accounts.stream_access import ended_sessions
 from accounts.tokens import issue_access
-from ai_tasks.events import ended_tasks
+from accounts.views.streams import ended_sessions
+from ai_tasks.views.events import ended_tasks
 from tests.factories import SessionFactory
-from tests.processes import BIN, Process, free_port, running
+from tests.processes import BIN, Process, free_port, running, wait_until
+from tests.servers.wire import is_live
 from tests.streams.event_source import Event, EventSource, events_in
-from utils.pubsub import listener
-from utils.sse_clients import places
+from utils.redis.pubsub import listener
+from utils.streaming.clients import limiter
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ StartServer = Callable[..., AbstractContextManager[Server]]
 def _nothing_stays_open() -> Iterator[None]:
     """Whatever a test does, its streams give everything back."""
     yield
-    assert len(places) == 0
-    assert listener._waiting == {}
+    assert len(limiter) == 0
+    assert listener._subscriptions == {}
     assert not ended_tasks._watched
     assert not ended_sessions._watched
 
@@ -52,7 +53,8 @@ def start_server(tmp_path) -> StartServer:
         with running(
             command, tmp_path / f"{kind}-{port}.log", **{"WEB_CONCURRENCY": "1", **ports, **environment}
         ) as it:
-            it.wait_for_output("Booting worker")
+            it.wait_for_output("Booting worker")  # which then imports the application, while clients may connect
+            wait_until(lambda: is_live(port), 60, lambda: it.output)
             yield Server(f"http://127.0.0.1:{port}", it)
 
     return start

@@ -10,12 +10,11 @@ import pytest
 from django.db import connection as database
 from django.http import HttpRequest
 
-from accounts.services import export
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from tests.processes import wait_until
 from tests.streams.conftest import bearer_of, reading
-from utils import long_answers
-from utils.long_answers import bound_sending
+from utils.streaming import archives, slots
+from utils.streaming.slots import set_send_timeout
 
 EXPORT = "/api/users/me/export/"
 
@@ -31,7 +30,7 @@ def ten_megabytes(alice) -> None:
 @pytest.fixture(autouse=True)
 def _places_are_given_back():
     yield
-    assert len(export.places) == 0
+    assert len(archives.limiter) == 0
 
 
 def refused(response) -> tuple[int, str, str]:
@@ -47,6 +46,13 @@ def test_a_user_has_one_export_at_a_time(alice_client, charlie_client, settings)
             pass
     with reading(alice_client, EXPORT):
         pass
+
+
+def test_a_web_process_as_delivered_has_room_for_another_users_export(alice_client, charlie_client):
+    with reading(alice_client, EXPORT):
+        assert refused(alice_client.get(EXPORT)) == (503, "too_many_exports", "30")
+        with reading(charlie_client, EXPORT):
+            pass
 
 
 def test_a_process_sends_a_few_exports_at_a_time(alice_client, charlie_client, settings):
@@ -89,7 +95,7 @@ def test_clients_that_do_not_read_stop_nothing(alice, charlie, ten_megabytes, st
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_a_client_that_does_not_read_loses_its_place_in_each_kind_of_process(alice, ten_megabytes, start_server):
+def test_a_client_that_does_not_read_loses_its_slot(alice, ten_megabytes, start_server):
     def ask(address: str) -> tuple[http.client.HTTPConnection, int]:
         connection = http.client.HTTPConnection(address, timeout=20)
         connection.request("GET", EXPORT, headers=bearer_of(alice))
@@ -102,7 +108,9 @@ def test_a_client_that_does_not_read_loses_its_place_in_each_kind_of_process(ali
 
     with ExitStack() as stack:
         unlimited = {"THROTTLE_BURST": "none", "THROTTLE_SUSTAINED": "none"}
-        servers = [stack.enter_context(start_server(kind, **unlimited)) for kind in ("web", "events")]
+        servers = [
+            stack.enter_context(start_server(kind, **unlimited)) for kind in ("web",)
+        ]  # events serves no downloads
         addresses = [urlsplit(server.url).netloc for server in servers]
         for address in addresses:
             unread, status = ask(address)
@@ -129,19 +137,19 @@ def request_on(server: socket.socket) -> HttpRequest:
     return request
 
 
-def test_a_write_that_nobody_reads_ends(connected, monkeypatch):
+def test_a_write_ends_if_the_client_does_not_read(connected, monkeypatch):
     server, _ = connected
-    monkeypatch.setattr(long_answers, "UNSENT_SECONDS", 1)
+    monkeypatch.setattr(slots, "SEND_TIMEOUT_SECONDS", 1)
 
-    bound_sending(request_on(server))
+    set_send_timeout(request_on(server))
     with pytest.raises(TimeoutError):
         server.sendall(bytes(50_000_000))
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux alone knows it")
-def test_what_the_kernel_holds_for_a_client_is_given_up_in_time(connected):
+def test_data_in_the_kernels_buffer_is_dropped_after_the_timeout(connected):
     server, _ = connected
 
-    bound_sending(request_on(server))
+    set_send_timeout(request_on(server))
 
     assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000

@@ -19,7 +19,7 @@ from tests.openai_server import running_server
 from tests.processes import running_worker, wait_until
 from tests.streams.conftest import bearer_of, source_of
 from tests.streams.event_source import EventSource
-from utils.redis import RedisUnavailable
+from utils.redis.client import RedisUnavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,7 +90,7 @@ def test_an_event_source_with_a_ticket_misses_nothing_and_gets_nothing_twice(ali
     assert len({event.id for event in events}) == len(events) == len(words) + 1
 
 
-def test_a_worker_that_dies_is_followed_by_a_restart_in_the_same_stream(alice, start_server, tmp_path):
+def test_a_restart_after_a_dead_worker_is_in_the_same_stream(alice, start_server, tmp_path):
     client = client_of(alice)
     with running_server() as provider, start_server() as server:
         provider.state.script.extend(["hang_midway"])
@@ -171,7 +171,7 @@ def test_any_number_of_streams_needs_at_most_four_database_connections(start_ser
             for task in tasks:
                 finish(task)
             ends = list(pool.map(lambda source: source.until("task.succeeded")[-1], sources))
-        assert database_connections() - before <= 4
+        assert 1 <= database_connections() - before <= 4
         for source in sources:
             source.close()
 
@@ -199,7 +199,7 @@ def test_a_silent_stream_is_kept_open_and_a_reader_who_has_left_is_noticed(alice
         wait_until(has_place)
 
 
-def test_a_reader_who_leaves_a_silent_stream_gives_the_place_back(alice, running_task, start_server):
+def test_a_client_that_leaves_a_silent_stream_releases_its_slot(alice, running_task, start_server):
     """Without a heartbeat there is nothing to send that could fail."""
     with start_server("web", SSE_MAX_STREAMS="1", SSE_HEARTBEAT_SECONDS="600") as server:
         url = server.events_of(running_task)

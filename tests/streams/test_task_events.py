@@ -1,19 +1,22 @@
 """What the stream of one task says, read in this process."""
 
+from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
-from ai_tasks import events, ledger, progress
+from ai_tasks import ledger, progress
 from ai_tasks.models import AITask
 from ai_tasks.progress import announce_end, events_key, report_delta, report_progress
+from ai_tasks.views import events
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
 from tests.streams.conftest import read_all, reading
 from tests.streams.event_source import events_in
-from utils import sse, sse_clients
-from utils.ended_rows import EndedRows
+from utils.streaming import clients as sse_clients
+from utils.streaming import sse
+from utils.streaming.liveness import LivenessPoller
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +71,7 @@ def test_a_finished_task_is_told_from_the_beginning_to_its_end(alice_client, fin
     assert told[3].data["result"] == RESULT
 
 
-def test_the_answer_is_an_event_stream_that_nobody_buffers_or_stores(alice_client, finished_task):
+def test_the_response_is_an_event_stream_without_buffering_or_caching(alice_client, finished_task):
     response = alice_client.get(path_of(finished_task), headers={"Accept": "text/event-stream"})
 
     assert response["Content-Type"] == "text/event-stream"
@@ -92,7 +95,7 @@ def test_who_has_had_the_end_is_told_not_to_come_back(alice_client, finished_tas
     assert (response.status_code, response.content) == (204, b"")
 
 
-def test_the_end_of_another_attempt_is_no_place_to_go_on_from(alice_client, finished_task):
+def test_the_end_of_another_attempt_is_not_resumed_from(alice_client, finished_task):
     everything = read_all(alice_client.get(path_of(finished_task)))
 
     assert read_all(alice_client.get(path_of(finished_task), headers={"Last-Event-ID": "7-end"})) == everything
@@ -148,11 +151,11 @@ def test_the_stream_of_a_task_that_is_gone_ends(alice_client, running_task, monk
 
 def test_rows_are_looked_up_for_all_streams_together(alice, no_limits, django_assert_num_queries):
     tasks = [AITaskFactory(user=alice, status="running", attempt=1) for _ in range(50)]
-    watch = EndedRows(events._unfinished, seconds=60)
+    watch = LivenessPoller(events._unfinished, seconds=60)
     for task in tasks:
         watch.watch(task.pk)
     finish(tasks[7])
-    watch._next_look = 0
+    watch._next_poll = 0
 
     with django_assert_num_queries(1):
         ended = [task for task in tasks if watch.has_ended(task.pk)]
@@ -207,17 +210,18 @@ def test_a_task_cancelled_before_it_ran_ends_with_attempt_0(alice_client, alice)
     ]
 
 
-def test_a_stranger_is_told_what_everybody_is_told_about_a_task_that_does_not_exist(charlie_client, finished_task):
+def test_a_stranger_gets_the_404_of_a_task_that_does_not_exist(charlie_client, finished_task):
     request_id = {"X-Request-ID": "same"}
     foreign = charlie_client.get(path_of(finished_task), headers=request_id)
     missing = charlie_client.get(f"/api/ai/tasks/{uuid4()}/events/", headers=request_id)
 
     assert foreign.status_code == missing.status_code == 404
     assert foreign.content == missing.content
-    assert {**foreign.headers} == {**missing.headers, "RateLimit-Remaining": foreign["RateLimit-Remaining"]}
+    of_each_request = {name: foreign[name] for name in ("RateLimit", "RateLimit-Remaining")}
+    assert {**foreign.headers} == {**missing.headers, **of_each_request}
 
 
-def test_nobody_reads_without_signing_in(client, finished_task):
+def test_reading_needs_authentication(client, finished_task):
     response = client.get(path_of(finished_task))
 
     assert (response.status_code, response["WWW-Authenticate"]) == (401, "Bearer")
@@ -256,19 +260,21 @@ def test_streams_past_the_cap_are_told_to_come_back_later(alice_client, charlie,
         assert (refused.status_code, refused["Content-Type"]) == (503, "application/problem+json")
         assert (refused.json()["code"], refused["Retry-After"]) == ("too_many_streams", "30")
     with reading(charlie_client, path_of(other)):
-        assert len(sse_clients.places) == 1
-    assert len(sse_clients.places) == 0
+        assert len(sse_clients.limiter) == 1
+    assert len(sse_clients.limiter) == 0
 
 
-def test_no_user_takes_all_places(alice_client, charlie, running_task, settings, monkeypatch):
-    settings.SSE_MAX_STREAMS = 10
-    monkeypatch.setattr(sse_clients, "PLACES_PER_USER", 1)
+@pytest.mark.parametrize(("slots", "share"), [(2, 1), (3, 1), (8, 4), (100, 10)])
+def test_no_user_gets_all_slots(alice_client, charlie, running_task, settings, slots, share):
+    settings.SSE_MAX_STREAMS = slots
     other = AITaskFactory(user=charlie, status="running", attempt=1)
 
-    with reading(alice_client, path_of(running_task)):
+    with ExitStack() as open_streams:
+        for _ in range(share):
+            open_streams.enter_context(reading(alice_client, path_of(running_task)))
         assert alice_client.get(path_of(running_task)).status_code == 503
         with reading(client_of(charlie), path_of(other)):
-            pass
+            assert len(sse_clients.limiter) == share + 1
 
 
 def test_events_are_json_in_one_line(alice_client, running_task):

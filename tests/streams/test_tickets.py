@@ -5,16 +5,16 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts import stream_access
 from accounts.models import Session, User
 from accounts.services import sessions
-from accounts.stream_access import ended_sessions
 from accounts.tokens import issue_access, issue_refresh, issue_ticket
+from accounts.views import streams as stream_access
+from accounts.views.streams import ended_sessions
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, SessionFactory
 from tests.streams.conftest import read_all, reading
-from utils.admission import Subject
-from utils.ended_rows import EndedRows
+from utils.admission.gate import Subject
+from utils.streaming.liveness import LivenessPoller
 
 pytestmark = pytest.mark.django_db
 
@@ -48,7 +48,7 @@ def test_a_ticket_opens_both_streams_as_often_as_wanted(client, ticket, running_
             assert next(chunks).startswith(b"retry: ")
 
 
-def test_a_ticket_opens_no_stream_of_somebody_else(client, ticket, charlie):
+def test_a_ticket_opens_no_stream_of_another_user(client, ticket, charlie):
     foreign = AITaskFactory(user=charlie, status="running", attempt=1)
 
     assert refused(client.get(f"/api/ai/tasks/{foreign.pk}/events/", {"ticket": ticket})) == (404, "not_found")
@@ -70,7 +70,7 @@ def test_a_ticket_gets_no_other_ticket(client, ticket):
     assert client.post(f"/api/auth/stream-ticket/?ticket={ticket}").status_code == 401
 
 
-def test_nobody_gets_a_ticket_without_signing_in(client):
+def test_a_ticket_needs_authentication(client):
     assert refused(client.post("/api/auth/stream-ticket/")) == (401, "not_authenticated")
 
 
@@ -150,7 +150,7 @@ def delete(user, session) -> None:
 
 
 @pytest.mark.parametrize("end_session", [end, end_all, revoke_row, disable_row, delete])
-def test_an_open_stream_ends_with_its_session_though_redis_was_never_told(
+def test_an_open_stream_ends_with_its_session_without_a_revocation_marker(
     client, alice, session, ticket, watchful, end_session
 ):
     with reading(client, f"{STREAM}?ticket={ticket}") as chunks:
@@ -179,11 +179,11 @@ def test_an_open_stream_of_another_session_goes_on(client, alice, session, ticke
 
 def test_sessions_are_looked_up_for_all_streams_together(alice, django_assert_num_queries):
     subjects = [Subject(alice.pk, one.pk, alice.token_version) for one in SessionFactory.create_batch(50, user=alice)]
-    watch = EndedRows(stream_access._live, seconds=60)
+    watch = LivenessPoller(stream_access._live, seconds=60)
     for subject in subjects:
         watch.watch(subject)
     end(alice, Session.objects.get(pk=subjects[7].session_id))
-    watch._next_look = 0
+    watch._next_poll = 0
 
     with django_assert_num_queries(1):
         ended = [subject for subject in subjects if watch.has_ended(subject)]

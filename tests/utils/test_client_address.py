@@ -1,7 +1,7 @@
 import pytest
 from django.test import RequestFactory
 
-from utils.client_address import client_address
+from utils.http.client_address import client_address
 
 
 @pytest.mark.parametrize(

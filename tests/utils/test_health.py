@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
+import pytest
 import time_machine
 from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.factories import AITaskFactory
-from utils.health import WORKER_SILENCE_SECONDS, worker_is_alive
+from utils.redis.signs import WORKER_SILENCE_SECONDS, record_worker_heartbeat
 
 
 def test_liveness_touches_nothing(client, dead_redis):
@@ -16,16 +17,32 @@ def test_liveness_touches_nothing(client, dead_redis):
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("path", ["/healthz/live", "/healthz/ready"])
+def test_platforms_probe_by_address(client, db, settings, path):
+    settings.ALLOWED_HOSTS = ["api.example.com"]
+
+    assert client.get(path, headers={"Host": "10.0.0.1:10000"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs/", "/healthz/", "/healthz/live/", "/admin/login/"])
+def test_nothing_else_answers_at_an_address(client, db, settings, path):
+    settings.ALLOWED_HOSTS = ["api.example.com"]
+
+    assert client.get(path, headers={"Host": "10.0.0.1:10000"}).status_code == 400
+
+
 def test_all_is_well_with_a_worker(client, db):
-    worker_is_alive("worker@one")
-    worker_is_alive("worker@one")
+    record_worker_heartbeat("worker@one")
+    record_worker_heartbeat("worker@one")
 
     assert client.get("/healthz/ready").json() == {
         "status": "ok",
         "redis": "ok",
         "workers": 1,
         "postgres": "ok",
+        "pending_migrations": 0,
         "queue_age_seconds": None,
+        "ai_providers": {},
     }
 
 
@@ -40,8 +57,8 @@ def test_without_a_worker_the_service_is_degraded_and_the_queue_ages(client, ali
     assert 90 <= body["queue_age_seconds"] < 120
 
 
-def test_a_worker_that_has_fallen_silent_is_taken_for_gone(client, db):
-    worker_is_alive("worker@one")
+def test_a_silent_worker_counts_as_dead(client, db):
+    record_worker_heartbeat("worker@one")
 
     with time_machine.travel(timezone.now() + timedelta(seconds=WORKER_SILENCE_SECONDS + 1)):
         assert client.get("/healthz/ready").json()["workers"] == 0

@@ -13,7 +13,7 @@ from notes.models import Chapter, Note, Topic
 from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
 from tests.factories import ChapterFactory
-from utils import idempotency
+from utils.http import idempotency
 from utils.models import IdempotencyRecord
 
 NOTES = "/api/notes/"
@@ -33,10 +33,15 @@ def test_every_creating_post_outside_auth_takes_a_key():
     del (
         creating["/api/auth/register/"],
         creating["/api/ai/tasks/{id}/cancel/"],
-    )  # one may not, the other creates nothing
+        creating["/api/notes/imports/{id}/cancel/"],
+        creating["/api/study/exams/{id}/calendar-link/"],
+    )  # registering may not, the others create nothing that may not be doubled
 
     assert set(creating) == {
-        "/api/ai/tasks/", "/api/ai/tasks/{id}/retry/", "/api/chapters/", "/api/notes/", "/api/topics/"
+        "/api/ai/tasks/", "/api/ai/tasks/{id}/retry/", "/api/chapters/", "/api/notes/", "/api/study/cards/",
+        "/api/study/media/", "/api/study/exams/", "/api/study/quizzes/", "/api/study/recalls/",
+        "/api/notes/{note_pk}/attachments/", "/api/notes/{note_pk}/shares/", "/api/shares/{slug}/copy/",
+        "/api/notes/exports/", "/api/notes/imports/", "/api/topics/",
     }  # fmt: skip
     assert all("Idempotency-Key" in parameters for parameters in creating.values())
 
@@ -129,7 +134,7 @@ def test_a_malformed_key_is_refused(alice_client, key):
     assert (response.status_code, response.json()["code"]) == (400, "invalid_idempotency_key")
 
 
-def test_a_key_is_not_looked_at_before_authentication(alice_client, client):
+def test_a_key_is_not_read_before_authentication(alice_client, client):
     post(alice_client)
 
     assert post(client).status_code == 401
@@ -164,3 +169,55 @@ def test_a_hundred_parallel_requests_with_one_key_have_one_effect(alice, no_limi
     assert len({answer.content for answer in created}) == 1
     assert all(answer.json()["code"] == "request_in_flight" and answer["Retry-After"] == "1" for answer in busy)
     assert Note.objects.count() == 1
+
+
+def stored_bytes(user) -> list[int]:
+    """Of each record of the user, the oldest first."""
+    return [len(record.body) for record in IdempotencyRecord.objects.filter(user=user).order_by("created_at", "id")]
+
+
+def test_a_users_stored_answers_stay_within_their_bytes_and_the_oldest_give_way(
+    alice, alice_client, charlie_client, charlie, monkeypatch
+):
+    answers = [post(alice_client, key=f"key {number}") for number in range(4)]
+    post(charlie_client)
+    answers.append(post(alice_client, key="key 4"))
+    kept = [len(answer.content) for answer in answers[3:]]
+    monkeypatch.setattr(idempotency, "BYTES_PER_USER", sum(kept) + kept[0] + 50)
+
+    newest = post(alice_client, key="key 5")
+
+    assert stored_bytes(alice) == [0, 0, 0, *kept, len(newest.content)]
+    assert stored_bytes(charlie) != [0]
+    assert post(alice_client, key="key 5").content == newest.content
+    assert post(alice_client, key="key 3").content == answers[3].content
+
+
+def test_a_request_whose_answer_gave_way_is_not_carried_out_again(alice, alice_client, monkeypatch):
+    first = post(alice_client)
+    monkeypatch.setattr(idempotency, "BYTES_PER_USER", len(first.content))
+    post(alice_client, key="another")
+
+    again = post(alice_client)
+
+    assert (again.status_code, again.json()["code"]) == (409, "answer_not_kept")
+    assert (again["Location"], again["ETag"]) == (first["Location"], first["ETag"])
+    assert alice_client.get(again["Location"]).json() == first.json()
+    assert Note.objects.filter(user=alice).count() == 2
+    assert post(alice_client, title="Other").json()["code"] == "idempotency_key_reused"
+
+
+@pytest.mark.parametrize("count", [1, 10, 100])
+def test_a_key_costs_the_same_statements_for_any_number_of_keys(
+    alice, alice_client, count, warm, django_assert_num_queries
+):
+    post(alice_client, key="the first, at which the user's total is counted")
+    IdempotencyRecord.objects.bulk_create(
+        IdempotencyRecord(user=alice, route=NOTES, key=f"{number}", body_hash=b"", status=201, body=b"x")
+        for number in range(count)
+    )
+    warm(alice_client)
+
+    # A savepoint's two, lock and look-up; the note's eight; the record, looked for and made in savepoints; old answers.
+    with django_assert_num_queries(17):
+        assert post(alice_client).status_code == 201

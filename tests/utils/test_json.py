@@ -1,10 +1,14 @@
 """What the parser refuses, and where it says that it is."""
 
+import json
 import tracemalloc
 
+import hypothesis.strategies as st
+import orjson
 import pytest
+from hypothesis import given
 
-from utils.json import InvalidJSON, _without_duplicates, dumps, loads_strictly
+from utils.http.json import MAX_VALUES, InvalidJSON, TooManyValues, _without_duplicates, dumps, loads_strictly
 
 
 class Key(str):
@@ -54,7 +58,7 @@ def test_a_null_character_is_refused_where_it_stands():
     assert [error["pointer"] for error in refusal.value.errors] == ["/a/1/b"]
 
 
-def test_the_place_of_a_null_character_is_escaped_as_pointers_are():
+def test_the_pointer_to_a_null_character_is_escaped():
     with pytest.raises(InvalidJSON) as refusal:
         loads_strictly(b'{"a/b~c": "\\u0000"}')
 
@@ -69,7 +73,7 @@ def test_a_null_character_in_a_key_is_refused_where_its_object_stands():
 
 
 def test_no_body_takes_much_more_memory_than_it_has():
-    body = b'{"' + b"k" * 100_000 + b'": [' + b'"",' * 20_000 + b'""]}'
+    body = b'{"' + b"k" * 100_000 + b'": [' + b'"",' * (MAX_VALUES - 3) + b'""]}'
     tracemalloc.start()
     try:
         loads_strictly(body)
@@ -100,6 +104,55 @@ def test_an_escaped_backslash_before_u0000_is_no_null_character():
 def test_a_key_that_appears_twice_is_refused(body):
     with pytest.raises(InvalidJSON, match="twice"):
         loads_strictly(body)
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1, "b": ": a: a"}', b'{"a\\"": {"a": 1}, "b:": [{"a": 1}, {"a": "\\\\"}]}'])
+def test_a_key_that_is_in_several_objects_and_colons_in_texts_are_no_duplicates(body):
+    assert loads_strictly(body) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"0," * 9 + b"0]",
+        b"[" + b"[]," * 9 + b"[]]",
+        b"[" + b'"",' * 9 + b'""]',
+        b"{" + b",".join(b'"%d":0' % i for i in range(10)) + b"}",
+        b"[" * 11 + b"]" * 11,
+        b'{"a":' * 11,
+        b'"\\" [' * 20,
+    ],
+    ids=["numbers", "lists", "texts", "keys", "nested lists", "nested objects", "broken"],
+)
+def test_the_number_of_values_is_bounded_before_they_are_made(body, monkeypatch):
+    monkeypatch.setattr(orjson, "loads", lambda _: pytest.fail("it was parsed"))
+
+    with pytest.raises(TooManyValues):
+        loads_strictly(body, max_values=10)
+
+
+@pytest.mark.parametrize(
+    "text", ["a, [b], {c}: d", '"quoted", "twice"', "\\", "end with \\", '\\"', "\x7f,,,\U0001d11e"]
+)
+def test_what_stands_in_texts_counts_as_nothing(text):
+    data = {"a": text * 100, "b": [text * 100, 1]}
+
+    assert loads_strictly(dumps(data), max_values=5) == data
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=5),
+        max_leaves=20,
+    )
+)
+def test_every_document_without_null_characters_is_read_as_it_is(data):
+    body = dumps(data)
+    if b"\\u0000" in body:
+        return
+
+    assert loads_strictly(body) == data
 
 
 def test_text_survives_a_round_trip():

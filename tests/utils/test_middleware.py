@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 
 from tests.conftest import client_of
-from utils.logging import RequestIdFilter
+from tests.log_lines import RequestIdFilter
 from utils.query_optimization import QueryOptimizer
 
 
@@ -23,12 +23,14 @@ def test_an_unsuitable_request_id_is_replaced(client, offered):
     assert len(made) == 24
 
 
-def test_log_lines_name_their_request(client, caplog):
-    client.get("/api/nothing/", headers={"X-Request-ID": "find-me"})
+def test_log_lines_name_their_request(alice, monkeypatch, caplog):
+    monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(OperationalError("gone")))
+    caplog.handler.addFilter(RequestIdFilter())
+
+    client_of(alice).get("/api/auth/sessions/", headers={"X-Request-ID": "find-me"})
 
     (record,) = caplog.records
-    assert RequestIdFilter().filter(record)
-    assert record.request_id == "find-me"
+    assert (record.name, record.request_id) == ("utils.http.errors", "find-me")
 
 
 def refuse(error: Exception):
@@ -54,7 +56,7 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing_but_its_id(alice, setti
     assert any(record.exc_info and "a secret" in str(record.exc_info[1]) for record in caplog.records)
 
 
-def test_a_database_that_is_away_is_a_503_with_the_time_to_wait(alice, monkeypatch):
+def test_an_unavailable_database_is_a_503_with_retry_after(alice, monkeypatch):
     monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(OperationalError("gone")))
 
     response = client_of(alice).get("/api/auth/sessions/")
@@ -89,7 +91,7 @@ def test_a_method_that_a_route_does_not_know_is_a_405(alice):
         (b'{"title": "\\ud800"}', 400, "invalid_json"),
         (b"[" * 100_000, 400, "invalid_json"),
         (b'{"title": ' + b'"x' + b"x" * 2 * 1024 * 1024 + b'"}', 413, "body_too_large"),
-        (b"", 400, "invalid"),
+        (b"", 400, "parse_error"),
         (b"[]", 400, "invalid"),
         (b'{"title": "x", "color": "red"}', 400, "invalid"),
     ],
@@ -113,7 +115,7 @@ def test_under_debug_the_number_of_queries_is_told(alice, settings):
     client = client_of(alice)
     client.get("/api/notes/")
 
-    assert client.get("/api/tags/?x=1")["X-Query-Count"] == "1"
+    assert client.get("/api/tags/")["X-Query-Count"] == "1"
 
 
 def test_without_debug_nobody_counts(alice):

@@ -1,6 +1,7 @@
 """The page cache never shows less than the last write, whoever dies in between."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -10,13 +11,14 @@ from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
 from tests.factories import SessionFactory
-from utils import caching
-from utils.admission import Page, Subject, admit
-from utils.caching import DIRTY_SECONDS, await_page, changing_pages_of, dirty_key, forget_pages_of, store_page
-from utils.redis import redis_guard, reset_client
-from utils.redis_scripts import waiting
-from utils.rendering import Rendered
-from utils.throttling import Limit
+from utils.admission.gate import Subject, admit
+from utils.admission.throttling import Limit
+from utils.http.rendering import Rendered
+from utils.page_cache import lookup
+from utils.page_cache.invalidation import MARKER_SECONDS, add_markers, changing_pages_of, forget_pages_of
+from utils.page_cache.keys import writers_key
+from utils.page_cache.lookup import CachedPage, await_page, store_page
+from utils.redis.client import redis_guard, reset_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +46,7 @@ def without_redis(settings) -> Callable[[], AbstractContextManager]:
     return without_redis
 
 
-def read(subject, *tags) -> Page:
+def read(subject, *tags) -> CachedPage:
     return admit(subject, page_name="list", if_none_match=tags).page
 
 
@@ -52,7 +54,6 @@ def fill(subject, body=b"old") -> None:
     page = read(subject)
     assert page.outcome == "miss"
     store_page(page.key, etag="tag", body=body, ttl=180)
-    waiting.run()
 
 
 def write_and_break_connection(admin) -> None:
@@ -76,7 +77,7 @@ def test_a_stored_page_is_read_back_with_its_tag(subject):
 def test_a_client_that_has_the_page_is_told_so_without_a_body(subject):
     fill(subject)
 
-    assert read(subject, "other", "tag") == Page("same", etag="tag")
+    assert read(subject, "other", "tag") == CachedPage("same", etag="tag")
 
 
 def test_of_readers_that_miss_at_once_one_renders_the_page_and_the_others_wait_for_it(subject):
@@ -91,7 +92,7 @@ def test_of_readers_that_miss_at_once_one_renders_the_page_and_the_others_wait_f
 
 def test_who_waits_for_a_page_that_nobody_renders_any_more_renders_it(subject):
     filler, waiter = read(subject), read(subject)
-    caching.abandon_page(filler.key)
+    lookup.abandon_page(filler.key)
 
     assert await_page(waiter.key) is None
     assert read(subject).outcome == "miss"
@@ -131,7 +132,7 @@ def test_two_writers_at_once_both_hold_readers_off(subject):
     assert read(subject).outcome == "miss"
 
 
-def test_a_reader_that_began_before_the_write_stores_where_nobody_looks(subject):
+def test_a_reader_that_began_before_the_write_stores_at_a_key_that_is_not_looked_up(subject):
     slow_reader = read(subject)
     with changing_pages_of(subject.user_id):
         pass
@@ -141,26 +142,24 @@ def test_a_reader_that_began_before_the_write_stores_where_nobody_looks(subject)
     assert read(subject).outcome == "miss"
 
 
-def test_a_page_that_was_stored_while_redis_had_evicted_the_mark_is_gone_with_the_commit(subject, empty_redis):
+def test_a_page_stored_after_the_marker_was_evicted_is_unreachable_after_the_commit(subject, empty_redis):
     with changing_pages_of(subject.user_id):
-        empty_redis.delete(dirty_key(subject.user_id))
+        empty_redis.delete(writers_key(subject.user_id))
         fill(subject)
 
     assert read(subject).outcome == "miss"
 
 
-def test_a_writer_that_dies_after_its_commit_leaves_nothing_stale(subject, monkeypatch):
-    fill(subject)
+def test_a_writer_that_dies_after_its_commit_leaves_nothing_stale(subject):
     slow_reader = read(subject)
-    monkeypatch.setattr(caching, "_end_changes", lambda marks: None)
+    store_page(slow_reader.key, etag="tag", body=b"old", ttl=600)
+    assert read(subject).outcome == "hit"
 
-    with changing_pages_of(subject.user_id):
-        pass  # committed, and killed before it could say so
+    assert add_markers({subject.user_id: "a marker that nobody removes: its writer committed and was killed"})
 
     assert read(subject).outcome == "bypass"
-    if slow_reader.key:
-        store_page(slow_reader.key, etag="tag", body=b"old", ttl=600)
-    with time_machine.travel(caching.time.time() + DIRTY_SECONDS + 1):
+    store_page(slow_reader.key, etag="tag", body=b"old", ttl=600)
+    with time_machine.travel(time.time() + MARKER_SECONDS + 1):
         assert read(subject).outcome == "miss"
 
 
@@ -189,7 +188,7 @@ def test_the_new_token_is_there_before_other_callbacks_of_the_commit_run(subject
     assert seen == ["miss"]
 
 
-def test_a_process_whose_write_went_unmarked_trusts_no_page_from_before(subject, without_redis):
+def test_a_process_with_an_unmarked_write_uses_no_old_page(subject, without_redis):
     fill(subject)
     with without_redis(), changing_pages_of(subject.user_id):
         pass
@@ -198,7 +197,7 @@ def test_a_process_whose_write_went_unmarked_trusts_no_page_from_before(subject,
     assert read(subject).body == b"new"
 
 
-def test_a_process_whose_invalidation_was_not_heard_trusts_no_page_from_before(subject, without_redis):
+def test_a_process_whose_invalidation_failed_uses_no_old_page(subject, without_redis):
     fill(subject)
     with without_redis():
         forget_pages_of(subject.user_id)
@@ -206,7 +205,7 @@ def test_a_process_whose_invalidation_was_not_heard_trusts_no_page_from_before(s
     assert read(subject).outcome == "miss"
 
 
-def test_a_larger_transaction_whose_commit_was_not_heard_leaves_no_page_from_before(subject, without_redis):
+def test_a_larger_transaction_whose_commit_reply_was_lost_leaves_no_old_page(subject, without_redis):
     with ExitStack() as stack:
         with transaction.atomic():
             with without_redis(), changing_pages_of(subject.user_id):
@@ -217,20 +216,18 @@ def test_a_larger_transaction_whose_commit_was_not_heard_leaves_no_page_from_bef
     assert read(subject).outcome == "miss"
 
 
-def test_a_write_whose_connection_breaks_during_its_commit_holds_readers_off_until_its_deadline(subject, admin):
+def test_a_write_whose_connection_breaks_during_its_commit_makes_readers_bypass_until_its_deadline(subject, admin):
     fill(subject)
 
     with pytest.raises(OperationalError), changing_pages_of(subject.user_id):
         write_and_break_connection(admin)
 
     assert read(subject).outcome == "bypass"
-    with time_machine.travel(caching.time.time() + DIRTY_SECONDS + 1):
+    with time_machine.travel(time.time() + MARKER_SECONDS + 1):
         assert read(subject).outcome == "miss"
 
 
-def test_a_process_whose_unmarked_write_broke_during_its_commit_trusts_no_page_from_before(
-    subject, admin, without_redis
-):
+def test_a_process_whose_unmarked_write_broke_during_its_commit_uses_no_old_page(subject, admin, without_redis):
     fill(subject)
     with without_redis(), pytest.raises(OperationalError), changing_pages_of(subject.user_id):
         write_and_break_connection(admin)
@@ -265,13 +262,16 @@ def test_an_invalidation_in_a_transaction_keeps_pages_from_being_stored_until_it
     assert read(subject).outcome == "miss"
 
 
-def test_every_key_of_the_cache_but_the_epoch_has_an_end(subject, empty_redis):
+def test_every_key_of_the_cache_but_the_epoch_and_the_bookkeeping_has_an_end(subject, empty_redis):
     fill(subject)
     admit(subject, limits=[Limit("burst", 60, 60), Limit("sustained", 1000, 86_400)])
     with changing_pages_of(subject.user_id):
         keys = {key.decode(): empty_redis.ttl(key) for key in empty_redis.keys()}
 
-    assert {key for key, ttl in keys.items() if ttl < 0} == {"pages:epoch", "pages:run"}
+    assert {key for key, ttl in keys.items() if ttl < 0} == {
+        *("pages:epoch", "pages:run"),
+        *("pages:stored", "pages:sizes", "pages:bytes"),
+    }
 
 
 def test_in_memory_mode_has_no_page_cache(subject, settings):

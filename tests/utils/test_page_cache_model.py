@@ -2,8 +2,8 @@
 
 The machine below takes the steps of readers and writers apart, and lets them happen in any order on two processes of
 one Redis. Either process may lose its connection; writers may die between any two steps; time passes. The database is
-the variable ``truth``. The one residue that the protocol allows is modelled exactly: a process may show an old page
-while another process that could not reach Redis has not told of its write.
+the variable ``truth``, and a row that records a bump is ``recorded``. The one residue that the protocol allows is
+modelled exactly: a page may be old while a process could not tell Redis of its write, and this ends by itself.
 """
 
 import contextlib
@@ -19,11 +19,15 @@ import time_machine
 from django.conf import settings
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from utils import admission, caching, redis_scripts
-from utils.admission import STATE_SECONDS, Page, Subject, admit, state_key
-from utils.redis import RedisUnavailable, redis_guard, reset_client
+from utils.admission import gate
+from utils.admission.gate import STATE_SECONDS, Subject, admit, state_key
+from utils.page_cache import invalidation, lookup
+from utils.page_cache.invalidation import EpochBump
+from utils.page_cache.lookup import USER_PAGES_MAX, CachedPage
+from utils.redis.client import RedisUnavailable, redis_guard, reset_client
+from utils.redis.scripts import run_surely
 
 USER = 7
 SUBJECT = Subject(USER, session_id=1, token_version=1)
@@ -34,28 +38,26 @@ PAGE_TTL = 180
 class Process:
     number: int
     is_connected: bool = True
-    owed: int = 0
-    paid: int = 0
-    unmarked: int = 0
-    untold: set[int] = field(default_factory=set)
-    """Versions that this process committed and nobody may have heard of."""
-    waiting: redis_scripts.WaitingCalls = field(default_factory=redis_scripts.WaitingCalls)
+    bump: EpochBump = field(default_factory=EpochBump)
+    answered: int = 0
+    """The latest version whose writer, in this process, was told that it is written."""
 
 
 @dataclass
 class Reader:
     process: Process
-    page: Page
+    page: CachedPage
     value: int
 
 
 @dataclass
 class Writer:
     process: Process
-    mark: str
+    marker: str
     is_marked: bool
     began: datetime
-    is_committed: bool = False
+    version: int = 0
+    """What it committed; 0 before it did."""
 
 
 class TwoProcesses(RuleBasedStateMachine):
@@ -73,36 +75,42 @@ class TwoProcesses(RuleBasedStateMachine):
         self.clock.start()
         self.truth = 0
         self.versions = count(1)
-        self.marks = count(1)
+        self.markers = count(1)
+        self.recorded = False
+        """Whether a committed row says that the epoch must be bumped."""
+        self.untold: set[int] = set()
+        """Versions that were committed while Redis could not be told: others may show what was before."""
         self.all = [Process(0), Process(1)]
         self.readers: list[Reader] = []
         self.writers: list[Writer] = []
 
     def teardown(self) -> None:
         self.clock.stop()
-        caching.debt.__init__()
 
     @contextlib.contextmanager
     def inside(self, process: Process):
-        """Run a step in a process: with its debt, and with its connection or without."""
+        """Run a step in a process: with its pending bump, and with its connection or without."""
 
         @contextlib.contextmanager
         def guard():
             if not process.is_connected:
                 raise RedisUnavailable("no connection")
             with redis_guard() as client:
-                client.set(state_key(SUBJECT.session_id), "1:0", ex=STATE_SECONDS)
+                client.set(state_key(SUBJECT.session_id), f"{USER}:1:0", ex=STATE_SECONDS)
                 yield client
 
-        debt = caching.debt
-        debt._owed, debt._paid, debt._unmarked = process.owed, process.paid, process.unmarked
+        def surely(*calls):
+            if not process.is_connected:
+                raise RedisUnavailable("no connection")
+            return run_surely(*calls)
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(caching, "redis_guard", guard)
-            patch.setattr(admission, "redis_guard", guard)
-            patch.setattr(redis_scripts, "redis_guard", guard)
-            patch.setattr(redis_scripts, "waiting", process.waiting)
+            patch.setattr(invalidation, "run_surely", surely)
+            patch.setattr(invalidation, "epoch_bump", process.bump)
+            patch.setattr(gate, "epoch_bump", process.bump)
+            patch.setattr(gate, "redis_guard", guard)
+            patch.setattr(lookup, "redis_guard", guard)
             yield
-        process.owed, process.paid, process.unmarked = debt._owed, debt._paid, debt._unmarked
 
     # --- readers ------------------------------------------------------------------------------------------------------
 
@@ -110,18 +118,18 @@ class TwoProcesses(RuleBasedStateMachine):
     def look(self, number: int) -> None:
         """A reader asks for the page and, on a miss, reads the database."""
         process = self.all[number]
+        was_pending = process.bump.is_pending
         with self.inside(process):
             try:
                 page = admit(SUBJECT, page_name="list").page
             except RedisUnavailable:
                 return
-        if process.owed == process.paid and not process.unmarked:
-            process.untold.clear()
+        if was_pending:
+            self.untold.clear()
         if page.outcome == "hit":
-            untold_elsewhere = set().union(*(other.untold for other in self.all if other is not process))
             shown = int(page.body)
-            assert shown == self.truth or untold_elsewhere, f"process {number} shows {shown}, not {self.truth}"
-            assert shown >= self.truth or all(version not in process.untold for version in range(shown, self.truth + 1))
+            assert shown == self.truth or self.untold, f"process {number} shows {shown}, not {self.truth}"
+            assert shown >= process.answered, f"process {number} shows {shown} after it answered {process.answered}"
         if page.outcome in ("miss", "busy"):
             self.readers.append(Reader(process, page, self.truth))
 
@@ -132,14 +140,15 @@ class TwoProcesses(RuleBasedStateMachine):
             return
         reader = self.readers.pop(which % len(self.readers))
         with self.inside(reader.process):
-            caching.store_page(reader.page.key, etag=str(reader.value), body=str(reader.value).encode(), ttl=PAGE_TTL)
+            lookup.store_page(reader.page.key, etag=str(reader.value), body=str(reader.value).encode(), ttl=PAGE_TTL)
 
     @rule(number=processes)
-    def send(self, number: int) -> None:
-        """What waits for a round trip of the process has waited long enough."""
-        process = self.all[number]
-        with self.inside(process):
-            process.waiting.run()
+    def crowd_out(self, number: int) -> None:
+        """The user reads so many other pages that theirs give way, and those of others, too."""
+        with self.inside(self.all[number]):
+            for name in range(USER_PAGES_MAX):
+                key = f"page:epoch:{USER}:token:{name}"
+                lookup.store_page(key, etag="junk", body=b"junk" * 1000, ttl=PAGE_TTL)
 
     @rule(number=processes)
     def read(self, number: int) -> None:
@@ -148,69 +157,92 @@ class TwoProcesses(RuleBasedStateMachine):
         self.look(number)
         if len(self.readers) > readers:
             self.store(readers)
-            self.send(number)
 
     # --- writers ------------------------------------------------------------------------------------------------------
 
     @rule(number=processes)
     def begin(self, number: int) -> None:
         process = self.all[number]
-        mark = f"mark {next(self.marks)}"
+        marker = f"marker {next(self.markers)}"
         with self.inside(process):
-            is_marked = caching._begin_change(USER, mark)
-        self.writers.append(Writer(process, mark, is_marked, began=self.now))
+            is_marked = invalidation.add_markers({USER: marker})
+        if is_marked:
+            self.untold.clear()  # the user has a new token
+        self.writers.append(Writer(process, marker, is_marked, began=self.now))
 
     @rule(which=st.integers(0, 5))
     def commit(self, which: int) -> None:
-        waiting = [writer for writer in self.writers if not writer.is_committed]
-        if not waiting:
+        open_writers = [writer for writer in self.writers if not writer.version]
+        if not open_writers:
             return
-        writer = waiting[which % len(waiting)]
-        self.truth = next(self.versions)
-        writer.is_committed = True
+        writer = open_writers[which % len(open_writers)]
+        writer.version = self.truth = next(self.versions)
         if not writer.is_marked:
-            writer.process.untold.add(self.truth)
+            self.untold.add(self.truth)
+            self.recorded = True
 
     @rule(which=st.integers(0, 5))
     def end(self, which: int) -> None:
-        done = [writer for writer in self.writers if writer.is_committed]
+        done = [writer for writer in self.writers if writer.version]
         if not done:
             return
         writer = done[which % len(done)]
         self.writers.remove(writer)
-        before = writer.process.owed
         with self.inside(writer.process):
-            caching._end_changes({USER: writer.mark})
-            if not writer.is_marked:
-                caching.debt.end_unmarked()
-        if writer.process.owed == before:
-            writer.process.untold.clear()
+            invalidation.remove_markers({USER: writer.marker})
+        if writer.process.is_connected:
+            self.untold.clear()
+        writer.process.answered = max(writer.process.answered, writer.version)
 
     @rule(which=st.integers(0, 5))
     def hear_nothing_of_the_commit(self, which: int) -> None:
-        """The database's connection breaks during a COMMIT that took effect: the writer does not say that it is done.
-
-        A marked writer that dies looks the same.
-        """
-        done = [writer for writer in self.writers if writer.is_committed]
+        """The database's connection breaks during a COMMIT that took effect: the writer is answered with an error."""
+        done = [writer for writer in self.writers if writer.version]
         if not done:
             return
         writer = done[which % len(done)]
         self.writers.remove(writer)
         if not writer.is_marked:
             with self.inside(writer.process):
-                caching.debt.end_unmarked()
+                writer.process.bump.request()
 
     @rule(number=processes, breaks=st.booleans())
     def write(self, number: int, breaks: bool) -> None:
         """A writer that nobody gets in the way of."""
         self.begin(number)
-        waiting = [writer for writer in self.writers if not writer.is_committed]
-        self.commit(len(waiting) - 1)
-        done = [writer for writer in self.writers if writer.is_committed]
+        self.commit(len([writer for writer in self.writers if not writer.version]) - 1)
+        done = [writer for writer in self.writers if writer.version]
         (self.hear_nothing_of_the_commit if breaks else self.end)(len(done) - 1)
 
-    # --- the world ----------------------------------------------------------------------------------------------------
+    # --- what nobody asked for ----------------------------------------------------------------------------------------
+
+    @rule(number=processes)
+    def retry(self, number: int) -> None:
+        """The thread of a process that may have no requests, as a worker."""
+        process = self.all[number]
+        was_pending = process.bump.is_pending
+        with self.inside(process), contextlib.suppress(RedisUnavailable):
+            process.bump.carry_out()
+            if was_pending:
+                self.untold.clear()
+
+    @rule(number=processes)
+    def carry_out_recorded(self, number: int) -> None:
+        """A worker carries out what some process recorded."""
+        process = self.all[number]
+        if not self.recorded or not process.is_connected:
+            return
+        with self.inside(process):
+            invalidation.set_new_epoch()
+        self.recorded = False
+        self.untold.clear()
+
+    @rule(number=processes)
+    def kill(self, number: int) -> None:
+        """A process dies with all that it remembers; its transactions that were not committed are rolled back."""
+        self.writers = [writer for writer in self.writers if writer.process.number != number]
+        self.readers = [reader for reader in self.readers if reader.process.number != number]
+        self.all[number] = Process(number, is_connected=self.all[number].is_connected)
 
     @rule(number=processes)
     def lose_or_find_the_connection(self, number: int) -> None:
@@ -218,14 +250,26 @@ class TwoProcesses(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def wait(self, seconds: int) -> None:
-        """Time passes; no transaction lasts as long as a mark."""
+        """Time passes; no transaction lasts as long as a marker."""
         later = self.now + timedelta(seconds=seconds)
-        if any(later - writer.began >= timedelta(seconds=caching.DIRTY_SECONDS) for writer in self.writers):
+        if any(later - writer.began >= timedelta(seconds=invalidation.MARKER_SECONDS) for writer in self.writers):
             return
         self.now = later
         self.clock.stop()
         self.clock = time_machine.travel(self.now, tick=False)
         self.clock.start()
+
+    @invariant()
+    def a_user_has_no_more_pages_than_they_may(self) -> None:
+        with redis.Redis.from_url(settings.REDIS_URL) as connection:
+            stored = [key for key in connection.keys("page:*") if not key.endswith(b":filler")]
+        assert len(stored) <= USER_PAGES_MAX
+
+    @invariant()
+    def what_others_may_not_know_is_recorded_or_pending(self) -> None:
+        """So it ends by itself, as soon as Redis can be reached."""
+        writing = any(writer.version and not writer.is_marked for writer in self.writers)
+        assert not self.untold or self.recorded or writing or any(process.bump.is_pending for process in self.all)
 
 
 @pytest.fixture
@@ -243,14 +287,14 @@ def test_a_page_that_was_read_before_a_write_and_stored_after_it_is_not_shown(ma
     machine.look(0)
 
 
-def test_a_page_that_was_stored_before_a_write_that_was_not_ended_is_not_shown_after_its_mark(machine):
+def test_a_page_stored_before_an_unfinished_write_is_not_served_after_its_marker(machine):
     machine.read(0)
     machine.write(0, breaks=True)
     machine.wait(61)
     machine.look(1)
 
 
-def test_a_page_that_was_stored_while_a_write_was_going_on_is_not_shown_after_its_mark(machine):
+def test_a_page_stored_during_a_write_is_not_served_after_its_marker(machine):
     machine.begin(0)
     machine.read(1)
     machine.commit(0)
@@ -259,39 +303,42 @@ def test_a_page_that_was_stored_while_a_write_was_going_on_is_not_shown_after_it
     machine.look(1)
 
 
-def test_a_process_keeps_no_page_while_a_write_of_its_own_goes_on_unmarked(machine):
-    machine.lose_or_find_the_connection(0)
-    machine.begin(0)
-    machine.lose_or_find_the_connection(0)
-    machine.read(0)
-    machine.commit(0)
-    machine.look(0)
-
-
-def test_a_process_shows_no_page_from_before_an_unmarked_write_that_was_not_ended(machine):
+def test_a_process_shows_no_page_from_before_a_write_that_redis_was_never_told_of(machine):
     machine.read(0)
     machine.lose_or_find_the_connection(0)
-    machine.write(0, breaks=True)
+    machine.write(0, breaks=False)
     machine.lose_or_find_the_connection(0)
     machine.look(0)
 
 
-def test_an_epoch_that_was_made_while_a_write_went_on_unmarked_is_not_enough(machine):
-    machine.lose_or_find_the_connection(0)
-    machine.begin(0)
-    machine.lose_or_find_the_connection(0)
-    machine.look(0)
+def test_a_process_that_is_asked_nothing_tells_the_others_by_itself(machine):
     machine.read(1)
+    machine.lose_or_find_the_connection(0)
+    machine.write(0, breaks=False)
+    machine.lose_or_find_the_connection(0)
+    machine.retry(0)
+
+    assert not machine.untold
+    machine.look(1)
+
+
+def test_what_a_process_that_died_could_not_tell_is_told_by_another(machine):
+    machine.read(1)
+    machine.lose_or_find_the_connection(0)
+    machine.begin(0)
     machine.commit(0)
-    machine.hear_nothing_of_the_commit(0)
-    machine.look(0)
+    machine.kill(0)
+    machine.carry_out_recorded(1)
+
+    assert not machine.untold
+    machine.look(1)
 
 
 def test_no_order_of_steps_and_no_failure_shows_an_old_page():
     run_state_machine_as_test(
         TwoProcesses,
         settings=hypothesis_settings(
-            max_examples=300,
+            max_examples=120,
             stateful_step_count=40,
             deadline=None,
             derandomize=False,

@@ -4,9 +4,7 @@ import logging
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from decimal import Decimal
 
-import psycopg
 import pytest
 from django.db import (
     DatabaseError,
@@ -23,8 +21,7 @@ from django.db.transaction import TransactionManagementError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
-from NoteAssist_AI.postgresql.base import IMPATIENT_SECONDS
-from NoteAssist_AI.postgresql.connections import BoundedConnection
+from NoteAssist_AI.postgresql.base import SHORT_TIMEOUT_SECONDS, DatabaseWrapper
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,7 +100,7 @@ def test_replaced_connections_leave_the_pool_as_large_as_it_was(admin):
     assert take(users).isdisjoint(closed)
 
 
-def test_connections_that_were_sent_something_are_asked_and_kept(admin):
+def test_readable_connections_are_checked_by_a_query_and_kept(admin):
     pids = all_backends()
     for _ in range(2 * connection.pool.max_size):
         with connection.cursor() as cursor:
@@ -114,7 +111,7 @@ def test_connections_that_were_sent_something_are_asked_and_kept(admin):
     assert all_backends() == pids
 
 
-def test_connections_are_not_asked_before_each_use(monkeypatch):
+def test_connections_are_not_checked_by_a_query_before_each_use(monkeypatch):
     all_backends()
     monkeypatch.setattr("psycopg_pool.ConnectionPool.check_connection", None)
 
@@ -125,14 +122,14 @@ def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch):
     """Frozen or cut off, it does not end the statement itself, as this one's ``statement_timeout`` would not yet."""
     settings.QUERY_TIMEOUT = 100
     monkeypatch.setattr("NoteAssist_AI.postgresql.connections.MARGIN_SECONDS", 0.1)
-    with pytest.raises(OperationalError, match="stopped answering"), connection.cursor() as cursor:
+    with pytest.raises(OperationalError, match="stopped responding"), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(1)")
     connection.close()
 
     assert backend() > 0
 
 
-def test_after_one_wait_in_vain_the_next_are_short_until_a_connection_is_there_again(db, monkeypatch):
+def test_after_a_timeout_the_next_are_short_until_a_connection_can_be_taken(db, monkeypatch):
     asked = []
 
     def refuse(pool, timeout=None):
@@ -146,7 +143,7 @@ def test_after_one_wait_in_vain_the_next_are_short_until_a_connection_is_there_a
         for _ in range(3):
             with pytest.raises(OperationalError):
                 wrapper.ensure_connection()
-    assert asked == [patience, IMPATIENT_SECONDS, IMPATIENT_SECONDS]
+    assert asked == [patience, SHORT_TIMEOUT_SECONDS, SHORT_TIMEOUT_SECONDS]
 
     wrapper.ensure_connection()
 
@@ -170,7 +167,7 @@ def test_a_single_query_of_who_has_a_connection_needs_no_other():
     assert connection.fetch("SELECT pg_backend_pid()", []) == [(connection.connection.info.backend_pid,)]
 
 
-def test_a_single_query_that_saw_its_pool_replaced_has_its_answer(monkeypatch):
+def test_a_single_query_whose_pool_was_replaced_has_its_result(monkeypatch):
     backend()
     pool = connection.pool
 
@@ -178,40 +175,17 @@ def test_a_single_query_that_saw_its_pool_replaced_has_its_answer(monkeypatch):
         connection.close_pool()
         return [("answer",)]
 
-    monkeypatch.setattr(BoundedConnection, "rows", replace_pool)
+    monkeypatch.setattr(DatabaseWrapper, "_fetch_with", staticmethod(replace_pool))
 
     assert connection.fetch("SELECT 'answer'", []) == [("answer",)]
     assert connection.pool is not pool
 
 
-def test_single_queries_share_a_cursor_of_their_connection_which_keeps_no_rows():
-    all_backends()
+def test_reading_timestamps_as_text_does_not_affect_other_cursors():
+    query = "SELECT '2026-11-29 10:00Z'::timestamptz"
+    assert connection.fetch(query, []) == [("2026-11-29 10:00:00+00",)]
     with connection.pool.connection() as pooled:
-        assert pooled.rows("SELECT repeat('x', %s)", [5]) == [("xxxxx",)]
-        cursor = pooled._rows_cursor
-        assert pooled.rows("SELECT %s::int, 2", [1]) == [(1, 2)]
-
-        assert pooled._rows_cursor is cursor
-        assert (cursor.pgresult, cursor._results, cursor._tx.pgresult) == (None, [], None)
-
-
-def test_a_cursor_of_single_queries_reads_each_query_and_none_of_a_failed_one():
-    all_backends()
-    with connection.pool.connection() as pooled:
-        for _ in range(3):  # the third run is a prepared one
-            assert pooled.rows("SELECT 1.5::numeric, now() > %s", ["2026-01-01"]) == [(Decimal("1.5"), True)]
-            with pytest.raises(psycopg.DataError):
-                pooled.rows("SELECT 1 / %s::int", [0])
-            assert pooled.rows("SELECT 'text', %s::text[]", [["a"]]) == [("text", ["a"])]
-
-
-def test_what_reads_moments_as_text_leaves_them_moments_to_everybody_else():
-    all_backends()
-    with connection.pool.connection() as pooled:
-        assert pooled.rows("SELECT '2026-11-29 10:00Z'::timestamptz", []) == [("2026-11-29 10:00:00+00",)]
-        moment = pooled.execute("SELECT '2026-11-29 10:00Z'::timestamptz").fetchone()[0]
-
-        assert moment == datetime(2026, 11, 29, 10, tzinfo=UTC)
+        assert pooled.execute(query).fetchone() == (datetime(2026, 11, 29, 10, tzinfo=UTC),)
 
 
 def test_a_single_query_may_be_the_first_of_its_process():

@@ -1,6 +1,7 @@
 """A Redis that answers and refuses writes: it is full, a replica, or cannot save. To us it is away."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -8,43 +9,22 @@ from celery import Celery
 
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
-from NoteAssist_AI.embedded_servers import Redis
 from NoteAssist_AI.env import broker_url
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
-from tests.processes import wait_until
-from utils.messaging import messages_waiting, publish
-from utils.redis import RedisUnavailable, breaker, redis_guard, reset_client
-from utils.redis_scripts import Script
+from tests.refusing_redis import REFUSALS, refusing_writes
+from utils.redis.broker import broker_breaker, messages_waiting, publish
+from utils.redis.client import RedisUnavailable, breaker, redis_guard, reset_client
+from utils.redis.scripts import Script
 
 WRITE = Script("return redis.call('SET', KEYS[1], 'value')")
-
-
-def fill(server: Redis, client: redis.Redis) -> None:
-    client.config_set("maxmemory", 1000)
-
-
-def make_a_replica(server: Redis, client: redis.Redis) -> None:
-    client.replicaof("127.0.0.1", "1")
-
-
-def keep_from_saving(server: Redis, client: redis.Redis) -> None:
-    client.ping()  # it has read what was there
-    (server.root / "dump.rdb").mkdir()  # where the snapshot should go
-    client.config_set("save", "3600 1000000")
-    client.bgsave()
-    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
-
-
-REFUSALS = {"OOM": fill, "READONLY": make_a_replica, "MISCONF": keep_from_saving}
 
 
 @pytest.fixture(params=REFUSALS)
 def refuse(request, own_redis) -> Iterator[Callable[[], None]]:
     """Call it to have the test's Redis refuse writes from now on."""
-    with redis.Redis.from_url(own_redis.url) as client:
-        yield lambda: REFUSALS[request.param](own_redis, client)
-        client.config_set("save", "")  # or it would not end without a snapshot
+    with ExitStack() as until_the_end:
+        yield lambda: until_the_end.enter_context(refusing_writes(own_redis, request.param))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +36,7 @@ def refuse(request, own_redis) -> Iterator[Callable[[], None]]:
     ],
     ids=["command", "pipeline", "script"],
 )
-def test_a_refused_write_is_a_redis_that_is_away(refuse, write):
+def test_a_refused_write_counts_as_redis_unavailable(refuse, write):
     with redis_guard() as client:
         write(client)  # once it was good
     refuse()
@@ -114,10 +94,10 @@ def test_a_redis_that_refuses_writes_fails_no_request_and_no_task(alice, refuse)
 
 
 def test_a_broker_that_refuses_writes_takes_no_message_and_stops_no_sweep(own_redis, refuse, monkeypatch):
-    monkeypatch.setattr("utils.messaging.app", Celery(broker=broker_url(own_redis.url)))
+    monkeypatch.setattr("NoteAssist_AI.celery.app", Celery(broker=broker_url(own_redis.url)))
     assert publish("a task", "its id") is True
     refuse()
 
     assert publish("a task", "its id") is False
-    breaker.close()
+    broker_breaker.close()
     assert messages_waiting("a task") in (None, 1)  # a full Redis does not tell

@@ -1,13 +1,15 @@
 """Limits are exact, and a Redis that is away does not lift them."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 import time_machine
 
-from utils.admission import Subject, admit
-from utils.throttling import Limit, LocalCounters, limits_of, parse_rate
+from utils.admission import throttling
+from utils.admission.gate import Subject, admit
+from utils.admission.throttling import Limit, LocalCounters, limits_of, parse_rate
 
 BURST = Limit("burst", 60, 60)
 
@@ -46,20 +48,27 @@ def test_local_counters_hold_the_same_limit():
     assert counters.count("charlie", [Limit("burst", 2, 60)])[0] is None
 
 
-def test_local_counters_begin_a_new_window_when_one_is_over():
+def test_local_counters_begin_a_new_window_when_one_has_ended(monkeypatch):
+    limits = [Limit("burst", 1, 60)]
     counters = LocalCounters()
-    counters.count("alice", [Limit("burst", 1, 1)])
-    counters._windows = {key: (used, 0.0) for key, (used, _) in counters._windows.items()}
+    now = time.monotonic()
+    denied = []
+    for seconds in (0, 59, 60, 61):
+        monkeypatch.setattr(throttling.time, "monotonic", lambda seconds=seconds: now + seconds)
+        denied.append(counters.count("alice", limits)[0] is not None)
 
-    assert counters.count("alice", [Limit("burst", 1, 1)])[0] is None
+    assert denied == [False, True, False, True]
 
 
 def test_local_counters_stay_bounded():
     counters = LocalCounters(max_keys=10)
+    kept = []
     for number in range(100):
         counters.count(number, [BURST])
+        kept.append(len(counters))
 
-    assert len(counters._windows) <= 12
+    assert kept[:12] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 1]
+    assert max(kept) == 11
 
 
 @pytest.mark.parametrize(

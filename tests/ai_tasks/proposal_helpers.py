@@ -1,0 +1,58 @@
+"""Proposals for tests: made as users get theirs, by a task that a worker finishes."""
+
+from dataclasses import replace
+from typing import Any
+
+from accounts.models import User
+from ai_tasks import ledger
+from ai_tasks.models import AITask, Proposal
+from ai_tasks.runner import Answer
+from notes import services as notes
+from notes.models import Topic
+from tests.ai_tasks.ledger_helpers import ANSWER
+
+PROPOSALS = "/api/proposals/"
+
+
+def answer(content: str, **more: Any) -> Answer:
+    return replace(ANSWER, result={**ANSWER.result, "content": content, **more})
+
+
+def make_topic(user: User, explanation: str, **more: Any) -> Topic:
+    """A topic with the blocks that every write gives it."""
+    chapters = [{"title": "c", "topics": [{"title": "Loops", "explanation": explanation, **more}]}]
+    note = notes.create_note(user_id=user.pk, data={"title": "n", "chapters": chapters})
+    return Topic.objects.get(pk=note["chapters"][0]["topics"][0]["id"])
+
+
+def ask(topic: Topic, user: User, request_type: str = "generate_explanation", **data: str) -> AITask:
+    return ledger.submit(
+        user_id=user.pk, request_type=request_type, request_data=data, topic_id=topic.pk, apply="propose"
+    ).task
+
+
+def finish(task: AITask, content: str, **more: Any) -> AITask:
+    attempt = ledger.claim(task.pk)
+    assert attempt is not None
+    return ledger.succeed(attempt, answer(content, **more))
+
+
+def propose(topic: Topic, user: User, content: str) -> Proposal:
+    """A proposal to make this text of the topic's explanation."""
+    task = finish(ask(topic, user), content)
+    assert task.result is not None
+    return Proposal.objects.get(pk=task.result["proposal_id"])
+
+
+def block_ids(topic: Topic) -> list[str]:
+    user_id = topic.chapter.note.user_id
+    return [block.id for block in notes.get_blocks(user_id=user_id, topic_id=topic.pk).blocks]
+
+
+def text_of(topic: Topic) -> str:
+    return Topic.objects.values_list("explanation", flat=True).get(pk=topic.pk)
+
+
+def edit(topic: Topic, explanation: str) -> None:
+    user_id = topic.chapter.note.user_id
+    notes.update_topic(user_id=user_id, topic_id=topic.pk, changes={"explanation": explanation})

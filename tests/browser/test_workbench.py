@@ -1,0 +1,167 @@
+"""The workbench: search, many notes at once, moving, undo, templates, links, and what differs between versions."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Watched
+from tests.browser.steps import barriers, edit, register, save, shoot, write_topic
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.django_db(transaction=True)]
+
+
+def add_topic(page: Page, title: str) -> None:
+    page.get_by_label("New topic", exact=True).first.fill(title)
+    page.get_by_label("New topic", exact=True).first.press("Enter")
+    expect(page.get_by_role("article", name=title)).to_be_visible()
+
+
+def titles(page: Page) -> list[str]:
+    return [it.removeprefix("⠿ ") for it in page.locator(".topic h4").all_inner_texts()]
+
+
+def test_search_finds_as_one_types_marks_the_words_and_narrows_by_what_was_found(watched: Watched, axe: str):
+    page = watched.open()
+    page.get_by_role("button", name="Look around as the demo user").click()
+    expect(page.get_by_role("link", name=re.compile("Python loops"))).to_be_visible()
+    before = len(watched.requests)
+    page.get_by_label("Search").press_sequentially("loop", delay=40)
+    expect(page.locator(".list mark").first).to_have_text(re.compile("loop", re.I))
+    searches = [it for it in watched.requests[before:] if "/api/search/" in it]
+    assert searches[-1] == "GET /api/search/?q=loop&facets=true"
+    assert len(searches) < len("loop")
+    found = page.locator(".list .row-item").count()
+    shoot(page, "search")
+    seen = barriers(page, axe)
+
+    page.locator(".facets").get_by_role("button", name=re.compile("^python")).click()
+    expect(page.get_by_label("Search")).to_have_value("loop tag:python")
+    expect(page.locator(".facets").get_by_role("button", name=re.compile("^python"))).to_be_visible()
+    assert 0 < page.locator(".list .row-item").count() <= found
+    page.locator(".list .row-item[href*='/note/']").first.click()
+    expect(page.locator(".note .topic").first).to_be_visible()
+    page.get_by_label("Search").fill("zyzzyva")
+    expect(page.get_by_text("Nothing found.")).to_be_visible()
+    page.get_by_label("Search").fill("")
+    expect(page.get_by_role("link", name=re.compile("Python loops"))).to_be_visible()
+    assert seen == []
+    assert watched.wrong == []
+
+
+def test_many_notes_are_changed_at_once_and_it_can_be_taken_back(watched: Watched):
+    page = watched.open()
+    register(page, "ada@example.com")
+    for title in ("Sorting", "Graphs", "Trees"):
+        page.get_by_label("New note").fill(title)
+        page.get_by_label("New note").press("Enter")
+        expect(page.get_by_label("Title")).to_have_value(title)
+    page.get_by_role("button", name="Select").click()
+    page.get_by_role("checkbox", name=re.compile("Sorting")).check()
+    page.get_by_role("checkbox", name=re.compile("Trees")).check()
+    group = page.get_by_role("group", name="Selected: 2")
+    group.get_by_label("Tag").fill("exam")
+    shoot(page, "bulk")
+    group.get_by_role("button", name="Add the tag").click()
+    expect(page.get_by_text("Notes changed: 2")).to_be_visible()
+    expect(page.locator(".list .tags", has_text="exam")).to_have_count(2)
+    page.get_by_label("Tag", exact=True).select_option("exam")
+    expect(page.get_by_role("link", name=re.compile("Graphs"))).to_have_count(0)
+
+    page.get_by_role("button", name="Select").click()
+    for box in page.locator(".list").get_by_role("checkbox").all():
+        box.check()
+    page.get_by_role("group", name="Selected: 2").get_by_role("button", name="Move to the trash").click()
+    expect(page.get_by_text("Nothing found.")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("link", name=re.compile("Trees"))).to_be_visible()
+    assert watched.wrong == []
+
+
+def test_topics_are_dragged_moved_by_keys_and_put_back(watched: Watched):
+    page = watched.open()
+    register(page, "ada@example.com")
+    write_topic(page, "One.")
+    add_topic(page, "Second")
+    add_topic(page, "Third")
+    assert titles(page) == ["Choosing a pivot", "Second", "Third"]
+
+    third = page.get_by_role("article", name="Third")
+    third.locator(".handle").drag_to(
+        page.get_by_role("article", name="Choosing a pivot"), target_position={"x": 40, "y": 3}
+    )
+    expect(page.locator(".topic h4").first).to_contain_text("Third")
+    assert titles(page) == ["Third", "Choosing a pivot", "Second"]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".topic h4").first).to_contain_text("Choosing a pivot")
+    assert titles(page) == ["Choosing a pivot", "Second", "Third"]
+
+    page.get_by_role("button", name="Move up: Second").press("Enter")
+    expect(page.locator(".topic h4").first).to_contain_text("Second")
+    page.reload()
+    expect(page.locator(".topic h4").first).to_contain_text("Second")
+    assert titles(page) == ["Second", "Choosing a pivot", "Third"]
+    assert watched.wrong == []
+
+
+def test_a_template_links_and_the_outline_lead_from_note_to_note(watched: Watched, axe: str):
+    page = watched.open()
+    register(page, "ada@example.com")
+    page.get_by_label("Templates").click()
+    page.get_by_role("button", name="Cornell notes").click()
+    expect(page.get_by_label("Title")).to_have_value("Cornell notes")
+    expect(page.locator(".chapter")).to_have_count(3)
+
+    page.get_by_label("New note").fill("Quicksort")
+    page.get_by_label("New note").press("Enter")
+    expect(page.get_by_label("Title")).to_have_value("Quicksort")
+    page.get_by_label("New chapter", exact=True).fill("See")
+    page.get_by_label("New chapter", exact=True).press("Enter")
+    add_topic(page, "Related")
+    edit(page, "## Where else\n\nSee [[cornell notes]] and [[Nowhere]].")
+    save(page)
+    page.get_by_role("button", name="Outline").click()
+    expect(page.get_by_role("navigation", name="Outline")).to_contain_text("Where else")
+    seen = barriers(page, axe)
+    shoot(page, "outline")
+    page.locator(".prose").get_by_role("link", name="Nowhere").click()
+    expect(page.get_by_text("There is no note “Nowhere”.")).to_be_visible()
+    page.get_by_role("link", name=re.compile("^Quicksort")).click()
+    page.locator(".prose").get_by_role("link", name="cornell notes").click()
+    expect(page.get_by_label("Title")).to_have_value("Cornell notes")
+    page.get_by_role("button", name="Outline").click()
+    page.locator(".note-head").get_by_role("link", name="Quicksort").click()
+    expect(page.get_by_role("article", name="Related")).to_be_focused()
+    assert seen == []
+    assert watched.wrong == []
+
+
+def test_versions_show_what_restoring_them_would_change(watched: Watched, axe: str):
+    page = watched.open()
+    register(page, "ada@example.com")
+    write_topic(page, "A bad pivot makes one part empty.\n\nSorting is fun.")
+    page.get_by_label("Title").fill("Sorting fast")
+    page.get_by_label("Title").press("Enter")
+    expect(page.get_by_role("link", name=re.compile("Sorting fast"))).to_be_visible()
+    dialog = page.get_by_role("dialog")
+
+    def look_at_the_newest() -> None:
+        page.get_by_role("button", name="Versions").click()
+        dialog.get_by_role("button", name="Show").first.click()
+        expect(page.locator(".difference li").first).to_be_visible()
+
+    look_at_the_newest()  # the note before its first topic was written: of its title one word goes
+    expect(page.locator(".difference li").first).to_have_text("Title · changesSorting fast")
+    expect(page.locator(".difference del").first).to_have_text(" fast")
+    expect(page.locator(".difference del", has_text="Sorting is fun.")).to_have_count(1)
+    seen = barriers(page, axe)
+    shoot(page, "difference")
+    dialog.get_by_role("button", name="Restore").first.click()
+    expect(page.get_by_text("The version is restored.").last).to_be_visible()
+    expect(page.locator(".topic")).to_have_count(0)
+    look_at_the_newest()  # what it was before the restore
+    expect(page.locator(".difference ins", has_text="Sorting is fun.")).to_have_count(1)
+    dialog.get_by_role("button", name="Restore").first.click()
+    expect(page.locator(".prose")).to_contain_text("Sorting is fun.")
+    assert seen == []
+    assert watched.wrong == []

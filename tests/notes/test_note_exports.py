@@ -1,0 +1,324 @@
+"""PDFs of notes: what is on their pages, and the job that makes them."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pytest
+from django.utils import timezone
+
+from notes import pdf
+from notes.models import Note
+from notes.pdf.formulas import translate
+from notes.pdf.tree import blocks_of
+from notes.services import note_exports
+from notes.transfers import NoteExport
+from utils import storage
+from utils.bounded_process import ProcessFailed, run_bounded
+
+EXPORTS = "/api/notes/exports/"
+PROCESS = Path(pdf.__file__).with_name("process.py")
+
+
+@pytest.fixture(autouse=True)
+def _stored(files: Path) -> Path:
+    return files
+
+
+def ask(client, note: Note):
+    return client.post(EXPORTS, {"note_id": note.pk, "format": "pdf"}, format="json")
+
+
+def pages(content: bytes) -> list[str]:
+    document = pypdfium2.PdfDocument(content)
+    texts = [page.get_textpage().get_text_bounded().replace("\r\n", "\n") for page in document]
+    document.close()
+    return texts
+
+
+def topic(explanation: str, **fields: Any) -> dict[str, Any]:
+    return {"title": "T", "code": "", "code_language": "", "sources": [], **fields, "explanation": explanation}
+
+
+def typeset(explanation: str, **fields: Any) -> tuple[list[str], dict[str, Any]]:
+    note = {
+        "title": "A note",
+        "tags": ["one"],
+        "updated_at": "2026-11-29T10:00:00.123456Z",
+        "chapters": [{"title": "C", "topics": [topic(explanation, **fields)]}],
+    }
+    head, _, content = run_bounded(PROCESS, json.dumps(note).encode()).partition(b"\n")
+    return pages(content), json.loads(head)
+
+
+def test_a_pdf_is_accepted_made_by_a_worker_and_downloaded(alice, alice_client, make_note):
+    note = make_note(alice, 2, title="Loops & more")
+
+    response = ask(alice_client, note)
+
+    job = response.json()
+    assert response.status_code == 202
+    assert response["Location"] == f"{EXPORTS}{job['id']}/"
+    assert (job["status"], job["progress"], job["url"], job["error"]) == ("queued", 0, None, None)
+    assert alice_client.get(f"{EXPORTS}{job['id']}/file/").status_code == 404
+
+    note_exports.carry_out_export(job["id"])
+
+    done = alice_client.get(response["Location"]).json()
+    assert (done["status"], done["progress"], done["warnings"]) == ("succeeded", 100, [])
+    file = alice_client.get(done["url"])
+    assert file["Content-Type"] == "application/pdf"
+    assert file["Content-Disposition"] == f'attachment; filename="{note.pk}-loops-more.pdf"'
+    first, *rest = pages(b"".join(file.streaming_content))
+    assert re.sub(r"[ .]*\.[ .]+", " ", first).splitlines()[:6] == [
+        "Loops & more",
+        str(timezone.now().date()),
+        "Contents",
+        "chapter 0 2",
+        "topic 0.0 2",
+        "topic 0.1 2",
+    ]
+    assert "text 0.1" in "".join(rest)
+
+
+def test_typst_in_a_note_is_printed_as_text():
+    code = '#eval("1+1") #set page(fill: red) #import "@preview/cetz:0.3.0" #read("/etc/passwd") $x$ = *b* @ref <label>'
+
+    shown, _ = typeset(f"\\{code}", title=code, code=f"#panic({code!r})", code_language='"]) #panic(1)')
+
+    text = " ".join(" ".join(shown).split())
+    for part in ('#eval("1+1")', "#set page(fill: red)", '#import "@preview/cetz:0.3.0"', '#read("/etc/passwd")'):
+        assert text.count(part) >= 2
+    assert "#panic(" in text
+    assert "root:" not in text
+
+
+def test_scripts_of_the_world_are_printed():
+    text = "Ελληνικά Русский 中文排版 日本語かな 한국어 עברית العربية हिन्दी ไทย ქართული"
+
+    shown, head = typeset(text)
+
+    assert head == {"missing": []}
+    for word in ("Ελληνικά", "Русский", "中文排版", "日本語かな", "한국어"):
+        assert word in "".join(shown)
+
+
+def test_letters_that_no_font_has_are_named():
+    shown, head = typeset("runes ᚠᛇ and hieroglyphs 𓀀")
+
+    assert head == {"missing": ["ᚠ", "ᛇ", "𓀀"]}
+    assert "U+16A0, U+16C7, U+13000" in shown[-1]
+
+
+def test_missing_letters_are_told_in_the_job(alice, alice_client, make_note):
+    note = make_note(alice, title="ᚠ")
+    job = ask(alice_client, note).json()
+
+    note_exports.carry_out_export(job["id"])
+
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["warnings"] == ["No font here has: ᚠ"]
+
+
+@pytest.mark.parametrize(
+    ("latex", "known"),
+    [
+        (r"\frac{a}{b} + \sqrt[3]{x^2_i}", True),
+        (r"\int_0^\infty e^{-x^2}\,dx", True),
+        (r"\begin{pmatrix} a & b \\ c & d \end{pmatrix}", True),
+        (r"\begin{aligned} a &= b \\ &= c \end{aligned}", True),
+        (r"f(x) = \begin{cases} 1 & x > 0 \\ 0 & \text{else} \end{cases}", True),
+        (r"\hat{x} \vec{v} \overline{ab} \mathbb{R} \mathbf{v} \lim_{x \to 0}", True),
+        (r"\unknown{x}", False),
+        (r"\frac{1}", False),
+        ("{", False),
+        (r"\ce{H2O}", False),
+        ("{" * 5000, False),
+        ("x" * 5001, False),
+    ],
+)
+def test_formulas_that_are_not_known_are_printed_as_their_source(latex, known):
+    assert (translate(latex) is not None) == known
+
+    if len(latex) < 100:
+        shown, _ = typeset(f"inline ${latex}$\n\n$$\n{latex}\n$$\n")
+        source = "".join(latex.split())
+        assert ("".join("".join(shown).split()).count(source) == 0) == known
+
+
+def test_everything_of_markdown_is_on_the_page():
+    text = (
+        "para *em* **strong** ~~gone~~ `code`\n\n## head\n\n> quote\n>> deeper\n\n- item\n  1. sub\n- [x] done\n\n"
+        "| h1 | h2 |\n|:-:|--|\n| c1 | c2 |\n\n```rust\nfn main() {}\n```\n\n[link](https://example.com) "
+        "[bad](javascript:x) ![alt](pic.png)\n\nfoot[^n]\n\n[^n]: note text\n\n---\n\n"
+        "<div>html</div>\n\nhard  \nbreak\n"
+    )
+
+    shown, _ = typeset(text, sources=[{"title": "src", "url": "https://example.com/s"}])
+
+    words = " ".join(shown).split()
+    expected = "para em strong gone code head quote deeper item sub done h1 h2 c1 c2 fn main() link bad note text"
+    for word in [*expected.split(), "<div>html</div>", "hard", "break", "pic.png", "src", "https://example.com/s"]:
+        assert word in words, word
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "> " * 500 + "deep",
+        "\n".join("  " * depth + "- item" for depth in range(100)),
+        "![" * 20_000,
+        "$" + r"\sqrt{" * 100 + "x" + "}" * 100 + "$",
+        "$" + "x^" * 200 + "x$",
+        "w" * 50_000,
+        "|" + "a|" * 200 + "\n|" + "-|" * 200 + "\n",
+        "*a " * 5000,
+        "[x](http://" + "a" * 5000 + ")",
+        "[x]()",
+        "\u202e\u200b\ufeff\ue000\ufffe",
+        "99999999999. item",
+    ],
+    ids=range(12),
+)
+def test_hostile_texts_become_pages(text):
+    shown, _ = typeset(text, code="\t\x00"[0], code_language="\u202e")
+
+    assert len(shown) >= 2
+
+
+def test_depth_of_the_tree_is_bounded():
+    def depth(nodes: list[dict[str, Any]]) -> int:
+        return 1 + max((depth(node.get("c", [])) for node in nodes), default=0)
+
+    assert depth(blocks_of("> " * 3000 + "x")) < 15
+    assert depth(blocks_of("*a **b " * 3000 + "** c*" * 3000)) < 30
+
+
+def test_a_process_has_no_environment_an_empty_folder_and_limits(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "secret")
+    script = tmp_path / "look.py"
+    script.write_text(
+        "import json, os, resource, sys\n"
+        "limits = [resource.getrlimit(getattr(resource, n))[1] for n in ('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_CORE')]\n"
+        "json.dump([dict(os.environ).get('SECRET_KEY'), os.listdir('.'), limits, sys.stdin.read()], sys.stdout)\n"
+    )
+
+    seen = json.loads(run_bounded(script, b"data"))
+
+    assert seen == [None, [], [512 * 1024 * 1024, 30, 0], "data"]
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)", "x = 'a' * 10**9", "1 / 0"])
+def test_a_process_that_goes_too_far_fails(tmp_path, code):
+    script = tmp_path / "far.py"
+    script.write_text(code)
+
+    with pytest.raises(ProcessFailed):
+        run_bounded(script, b"", seconds=1)
+
+
+def test_a_note_that_cannot_be_set_fails(alice, alice_client, make_note, monkeypatch, tmp_path):
+    script = tmp_path / "broken.py"
+    script.write_text("raise SystemExit('no')")
+    monkeypatch.setattr(note_exports, "_PROCESS", script)
+    job = ask(alice_client, make_note(alice)).json()
+
+    note_exports.carry_out_export(job["id"])
+
+    after = alice_client.get(f"{EXPORTS}{job['id']}/").json()
+    assert (after["status"], after["error"]["code"], after["url"]) == ("failed", "pdf_failed", None)
+
+
+def test_one_version_of_a_note_has_one_export(alice, alice_client, make_note, send):
+    note = make_note(alice, 1)
+    first = ask(alice_client, note).json()["id"]
+    assert ask(alice_client, note).json()["id"] == first
+    note_exports.carry_out_export(first)
+    assert ask(alice_client, note).json()["id"] == first
+
+    send(alice_client, "patch", f"/api/notes/{note.pk}/", {"title": "Later"})
+
+    assert ask(alice_client, note).json()["id"] != first
+
+
+def test_a_failed_export_is_made_again(alice, alice_client, make_note):
+    note = make_note(alice)
+    first = ask(alice_client, note).json()["id"]
+    NoteExport.objects.update(status="failed", finished_at=timezone.now())
+
+    assert ask(alice_client, note).json()["id"] != first
+    assert NoteExport.objects.count() == 1
+
+
+def test_two_at_once(alice, alice_client, make_note):
+    for _ in range(2):
+        assert ask(alice_client, make_note(alice)).status_code == 202
+
+    response = ask(alice_client, make_note(alice))
+
+    assert (response.status_code, response.json()["code"]) == (409, "too_many_note_exports")
+
+
+def test_the_file_is_kept_for_a_day(alice, alice_client, make_note, files):
+    note = make_note(alice)
+    job = ask(alice_client, note).json()
+    note_exports.carry_out_export(job["id"])
+    NoteExport.objects.update(finished_at=timezone.now() - timedelta(hours=23, minutes=59))
+    note_exports.purge_exports()
+    assert alice_client.get(f"{EXPORTS}{job['id']}/file/").status_code == 200
+
+    NoteExport.objects.update(finished_at=timezone.now() - timedelta(hours=24))
+
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").status_code == 404
+    assert alice_client.get(f"{EXPORTS}{job['id']}/file/").status_code == 404
+    assert ask(alice_client, note).json()["id"] != job["id"]
+    storage.delete_marked()
+    assert [path for path in files.rglob("*") if path.is_file()] == []
+
+
+def test_an_export_is_deleted_with_its_file(alice, alice_client, make_note, files):
+    job = ask(alice_client, make_note(alice)).json()
+    note_exports.carry_out_export(job["id"])
+
+    assert alice_client.delete(f"{EXPORTS}{job['id']}/").status_code == 204
+
+    storage.delete_marked()
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").status_code == 404
+    assert [path for path in files.rglob("*") if path.is_file()] == []
+
+
+def test_an_export_that_is_deleted_while_it_is_made_leaves_no_file(alice, alice_client, make_note, files, monkeypatch):
+    job = ask(alice_client, make_note(alice)).json()
+    real = run_bounded
+
+    def delete_meanwhile(*args, **options):
+        assert alice_client.delete(f"{EXPORTS}{job['id']}/").status_code == 204
+        return real(*args, **options)
+
+    monkeypatch.setattr(note_exports, "run_bounded", delete_meanwhile)
+    note_exports.carry_out_export(job["id"])
+
+    assert [path for path in files.rglob("*") if path.is_file()] == []
+
+
+def test_strangers_and_the_trash(alice, alice_client, charlie_client, make_note):
+    note = make_note(alice)
+    job = ask(alice_client, note).json()
+    note_exports.carry_out_export(job["id"])
+    for path in (EXPORTS + job["id"] + "/", EXPORTS + job["id"] + "/file/"):
+        assert charlie_client.get(path).status_code == 404
+    assert charlie_client.delete(f"{EXPORTS}{job['id']}/").status_code == 404
+    assert ask(charlie_client, note).status_code == 404
+
+    alice_client.delete(f"/api/notes/{note.pk}/")
+
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").status_code == 404
+    assert ask(alice_client, note).status_code == 404
+
+
+def test_without_a_storage_there_are_no_pdfs(alice, alice_client, make_note, no_storage):
+    response = ask(alice_client, make_note(alice))
+
+    assert (response.status_code, response.json()["code"]) == (503, "storage_not_configured")

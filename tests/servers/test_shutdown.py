@@ -1,0 +1,108 @@
+"""A server that is told to stop takes nobody new and leaves nobody it has taken."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from tests.processes import wait_until
+from tests.servers.wire import Ended, Wire, request
+
+pytestmark = pytest.mark.slow
+
+LIVE = request("GET /healthz/live HTTP/1.1")
+
+
+def is_refused(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(5)
+        return client.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.fixture
+def own(kind, start):
+    """A server that this test may end. Its bodies may take some seconds."""
+    with start(kind, BODY_SECONDS="8", HEADER_SECONDS="8") as server:
+        assert server.is_live()
+        yield server
+
+
+def half_a_login(port: int) -> tuple[Wire, bytes]:
+    body = b"{}"
+    data = request("POST /api/auth/login/ HTTP/1.1", "Content-Type: application/json", "Content-Length: 2", body=body)
+    wire = Wire(port)
+    wire.send(data[:-1])
+    return wire, data[-1:]
+
+
+@pytest.mark.parametrize("how", ["told", "orphaned"])
+def test_new_connections_are_refused_and_what_has_begun_ends(own, how):
+    wire, rest = half_a_login(own.port)
+    time.sleep(0.3)  # so that the server has begun to read it
+    if how == "told":
+        own.process.send(signal.SIGTERM)
+    else:
+        children = psutil.Process(own.process.pid).children(recursive=True)
+        os.kill(own.process.pid, signal.SIGKILL)
+
+    wait_until(lambda: is_refused(own.port), seconds=4)
+    assert is_refused(own.port)
+    wire.send(rest)
+    answer = wire.answer()
+    assert answer.status == 400
+    assert wire.is_ended()
+    if how == "told":
+        assert own.process.wait(10) == 0, own.process.output
+    else:
+        psutil.wait_procs(children, timeout=10)
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_whoever_was_accepted_is_answered(own, kind):
+    """Clients that connect all the while until they are refused: none of them hangs, and none is reset.
+
+    Granian closes a connection of which it has read nothing yet, so its client knows that nothing was done.
+    """
+    outcomes: list[str] = []
+
+    def ask_until_refused() -> None:
+        while True:
+            try:
+                with Wire(own.port, seconds=8) as wire:
+                    wire.send(LIVE)
+                    outcomes.append(str(wire.answer().status))
+            except ConnectionRefusedError:
+                return
+            except (Ended, OSError) as error:
+                outcomes.append(repr(error))
+                return
+
+    clients = [threading.Thread(target=ask_until_refused) for _ in range(8)]
+    for client in clients:
+        client.start()
+    time.sleep(0.5)
+    own.process.send(signal.SIGTERM)
+    for client in clients:
+        client.join(20)
+
+    unread = [repr(Ended(repr(b"")))] if kind == "granian" else []
+    assert outcomes.count("200") > 8
+    assert {*outcomes, *unread} == {"200", *unread}
+    assert own.process.wait(15) == 0
+
+
+def test_idle_connections_do_not_keep_it(own):
+    with ExitStack() as idle:
+        for _ in range(20):
+            wire = idle.enter_context(Wire(own.port))
+            wire.send(LIVE)
+            assert wire.answer().status == 200
+            idle.enter_context(Wire(own.port))
+        own.process.send(signal.SIGTERM)
+
+        assert own.process.wait(10) == 0

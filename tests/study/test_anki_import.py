@@ -1,0 +1,407 @@
+"""Decks that others made, as cards."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import genanki
+import pytest
+
+from notes.models import Attachment, Note
+from study.anki import schedules
+from study.memory import MAXIMUM_INTERVAL, Terms
+from study.models import Card, Face, StudyEvent
+from study.services import delete_card
+from tests.conftest import client_of
+from tests.factories import UserFactory
+from tests.files.images import PDF, png
+from tests.notes.test_imports import outcomes, report_of
+from tests.study.anki_decks import BASIC, CLOZE, COUNTRIES, REVERSED, package
+from tests.study.conftest import columns_of, folded_anew
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+TERMS = Terms()
+
+
+@pytest.fixture(autouse=True)
+def _stored(files: Path) -> Path:
+    return files
+
+
+def note(model: genanki.Model, *fields: str, **options: Any) -> genanki.Note:
+    return genanki.Note(model=model, fields=list(fields), **options)
+
+
+def sides(**filters: Any) -> list[tuple[str, str, str]]:
+    return list(Card.objects.filter(**filters).order_by("created_at").values_list("kind", "front", "back"))
+
+
+def warnings_of(job: dict[str, Any]) -> list[str]:
+    [file] = job["report"]["files"]
+    return file["warnings"]
+
+
+def test_a_deck_becomes_cards(alice, alice_client, tmp_path):
+    deck = package(
+        tmp_path,
+        [
+            note(BASIC, "What is <b>2</b> + 2?", "4 &amp; no more<br>really", tags=["Maths", "maths::adding"]),
+            note(REVERSED, "un", "one"),
+            note(CLOZE, r"{{c1::Paris}} is in {{c2::France::a country}}, \(x^2\)", "<div>Yes</div><div>indeed</div>"),
+        ],
+    )
+
+    job = report_of(alice_client, "french.apkg", deck)
+
+    assert (job["status"], outcomes(job)) == ("succeeded", [("french.apkg", "created")])
+    assert warnings_of(job) == ["Cards: 3 new, 0 that were here already."]
+    assert sides(user=alice) == [
+        ("basic", "What is **2** + 2?", "4 & no more\\\nreally"),
+        ("reversed", "un", "one"),
+        ("cloze", "{{c1::Paris}} is in {{c2::France::a country}}, $x^2$", "Yes\n\nindeed"),
+    ]
+    assert list(Card.objects.order_by("created_at").values_list("tags", flat=True)) == [
+        ["maths", "maths::adding", "course::week 1"],
+        ["course::week 1"],
+        ["course::week 1"],
+    ]
+    faces = Face.objects.order_by("card__created_at", "n")
+    assert list(faces.values_list("card__kind", "n", "state", "active", "has_siblings")) == [
+        ("basic", 1, "new", True, False),
+        ("reversed", 1, "new", True, True),
+        ("reversed", 2, "new", True, True),
+        ("cloze", 1, "new", True, True),
+        ("cloze", 2, "new", True, True),
+    ]
+    assert not Note.objects.exists()
+    due = alice_client.get("/api/study/due/").json()
+    assert [card["front"][:5] for card in due["results"]] == ["What ", "un", "{{c1:"]
+
+
+def test_templates_of_ones_own_are_shown_as_anki_shows_them(alice, alice_client, tmp_path):
+    notes = [note(COUNTRIES, "France", "Paris", "on the Seine", tags=["eu"]), note(COUNTRIES, "Peru", "Lima", "")]
+
+    report_of(alice_client, "countries.apkg", package(tmp_path, notes, deck="Default"))
+
+    assert sides() == [
+        ("basic", "Capital of France?\n\n*on the Seine*", "Paris"),
+        ("basic", "Paris lies in?", "France (eu)"),
+        ("basic", "Capital of Peru?", "Lima"),
+        ("basic", "Lima lies in?", "Peru ()"),
+    ]
+
+
+def test_the_same_deck_again_doubles_nothing(alice, alice_client, tmp_path):
+    notes = [note(BASIC, "q", '<img src="p.png">'), note(COUNTRIES, "Peru", "Lima", "")]
+    picture = tmp_path / "p.png"
+    picture.write_bytes(png())
+    deck = package(tmp_path, notes, media=[picture])
+    report_of(alice_client, "a.apkg", deck)
+    before = list(Card.objects.order_by("pk").values())
+    charged = alice_client.get("/api/users/me/").json()
+
+    job = report_of(alice_client, "b.apkg", deck)
+
+    assert outcomes(job) == [("b.apkg", "unchanged")]
+    assert warnings_of(job) == ["Cards: 0 new, 3 that were here already."]
+    assert list(Card.objects.order_by("pk").values()) == before
+    assert (Attachment.objects.count(), Face.objects.count()) == (1, 3)
+    assert alice_client.get("/api/users/me/").json() == charged
+
+
+def test_a_card_that_is_here_keeps_what_it_says(alice_client, tmp_path):
+    report_of(alice_client, "a.apkg", package(tmp_path, [note(BASIC, "q", "old", guid="same")]))
+    Card.objects.update(back="mine")
+
+    job = report_of(
+        alice_client,
+        "a.apkg",
+        package(tmp_path, [note(BASIC, "q", "new", guid="same"), note(BASIC, "q2", "a", guid="other")]),
+    )
+
+    assert outcomes(job) == [("a.apkg", "created")]
+    assert sides() == [("basic", "q", "mine"), ("basic", "q2", "a")]
+
+
+def test_two_students_have_cards_of_their_own(alice, alice_client, charlie, charlie_client, tmp_path):
+    deck = package(tmp_path, [note(BASIC, "q", "a")])
+
+    assert outcomes(report_of(alice_client, "a.apkg", deck)) == [("a.apkg", "created")]
+    assert outcomes(report_of(charlie_client, "a.apkg", deck)) == [("a.apkg", "created")]
+
+    assert (Card.objects.filter(user=alice).count(), Card.objects.filter(user=charlie).count()) == (1, 1)
+
+
+def test_a_dry_run_writes_nothing(alice_client, tmp_path, files):
+    picture = tmp_path / "p.png"
+    picture.write_bytes(png())
+    deck = package(tmp_path, [note(BASIC, '<img src="p.png">', "a")], media=[picture])
+
+    job = report_of(alice_client, "a.apkg", deck, dry_run="true")
+
+    assert (job["status"], outcomes(job)) == ("succeeded", [("a.apkg", "created")])
+    assert warnings_of(job) == ["Cards: 1 new, 0 that were here already."]
+    assert not Card.objects.exists()
+    assert not Attachment.objects.exists()
+    assert not [path for path in files.glob("attachments/**/*") if path.is_file()]
+
+
+# --- Media and HTML ------------------------------------------------------------------
+
+
+def test_pictures_become_attachments_of_the_cards(alice, alice_client, charlie_client, tmp_path):
+    for name, content in {"a b.png": png(), "scan.pdf": PDF, "x.svg": b"<svg onload='x'/>", "s.mp3": b"ID3"}.items():
+        (tmp_path / name).write_bytes(content)
+    deck = package(
+        tmp_path,
+        [
+            note(BASIC, 'See <img src="a%20b.png" onerror="x()">', '<img src="x.svg"><img src="no.png">[sound:s.mp3]!'),
+            note(BASIC, '<img src="a b.png" alt="the [map]"> again', '<img src="https://example.org/t.gif">'),
+        ],
+        media=sorted(tmp_path.glob("*.*[gf3]")),
+    )
+
+    job = report_of(alice_client, "a.apkg", deck)
+
+    attachment = Attachment.objects.get()
+    assert (attachment.user_id, attachment.note_id, attachment.name) == (alice.pk, None, "a b.png")
+    assert sides() == [
+        ("basic", f"See ![a b.png]({attachment.path})", "!"),
+        ("basic", f"![the \\[map\\]]({attachment.path}) again", ""),
+    ]
+    assert warnings_of(job) == [
+        "Cards: 2 new, 0 that were here already.",
+        "Sounds that were left out: 1.",
+        "Pictures that were left out, as they are missing or of another kind: 3.",
+    ]
+    shown = alice_client.get(attachment.path)
+    assert (shown.status_code, shown["Content-Type"]) == (200, "image/png")
+    assert charlie_client.get(attachment.path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("html", "markdown"),
+    [
+        ("=1+1", "=1+1"),
+        ("<script>alert(1)</script>safe", "safe"),
+        ('<a href="javascript:alert(1)">x</a>', "x"),
+        ("<style>*{}</style><span style='color:red' onclick=x>red</span>", "red"),
+        ("&lt;script&gt; is a tag", "<script> is a tag"),
+        ("<svg><script>1</script></svg><iframe src=x>y</iframe>z", "z"),
+        ("# no heading, *no* emphasis, $5", "\\# no heading, \\*no\\* emphasis, \\$5"),
+        ("<ul><li>a</li><li>b</li></ul>", "- a\n- b"),
+        (r"\[\frac{a_1}{b*c}\] and [$]x &lt; y[/$]", r"$$\frac{a_1}{b*c}$$ and $x < y$"),
+        ("<b>" * 60 + "deep", "deep"),
+        ("a\x00b", "ab"),
+        ("<pre>x = 1\n  y_z</pre>", "```\nx = 1\n  y_z\n```"),
+    ],
+)
+def test_html_becomes_markdown(alice_client, tmp_path, html, markdown):
+    report_of(alice_client, "a.apkg", package(tmp_path, [note(BASIC, f"q {html}", html)]))
+
+    assert Card.objects.values_list("back", flat=True).get() == markdown
+
+
+def test_what_cannot_be_a_card_is_told(alice_client, tmp_path):
+    deck = package(
+        tmp_path,
+        [
+            note(BASIC, "fits", "a"),
+            note(BASIC, "long", "x" * 20_001),
+            note(BASIC, "<div> </div>", "nothing is asked"),
+            note(CLOZE, "{{c1::image-occlusion:rect:left=.1}}", "<img src=x.png>"),
+            note(CLOZE, "{{c501::too far}}", ""),
+        ],
+    )
+
+    job = report_of(alice_client, "a.apkg", deck)
+
+    assert sides() == [("basic", "fits", "a")]
+    assert warnings_of(job) == [
+        "Cards: 1 new, 0 that were here already.",
+        "Cards that were left out, as too long: 1.",
+        "Cards that were left out, as nothing of them can be shown: 1.",
+        "Cards that were left out, as they hide parts of a picture: 1.",
+        "Cards that were left out, as their deletions are none of ours: 1.",
+    ]
+
+
+# --- Schedules ------------------------------------------------------------------
+
+
+def learned(tmp_path: Path, *values: str, model: genanki.Model = BASIC, **created: Any) -> bytes:
+    """A deck with one note, in a collection that was made 100 days ago, whose cards are changed in this way."""
+    made = int((NOW - timedelta(days=100)).timestamp()) // 86400 * 86400 + 4 * 3600
+    change = [f"UPDATE col SET crt = {made}", *(f"UPDATE cards SET {value}" for value in values)]
+    return package(tmp_path, [note(model, "un", "one", guid="learned")], change=change)
+
+
+def days_from_today(moment: datetime) -> int:
+    return (TERMS.day_of(moment) - TERMS.day_of(datetime.now(UTC))).days
+
+
+def today_in_anki() -> int:
+    made = int((NOW - timedelta(days=100)).timestamp()) // 86400 * 86400 + 4 * 3600
+    return (int(time.time()) - made) // 86400
+
+
+def test_memory_of_fsrs_is_kept(alice, alice_client, tmp_path):
+    seen = int(NOW.timestamp()) - 7 * 86400
+    data = json.dumps({"s": 12.5, "d": 5.25, "dr": 0.9, "lrt": seen})
+    today = today_in_anki()
+
+    report_of(
+        alice_client,
+        "a.apkg",
+        learned(tmp_path, f"type=2, queue=2, due={today + 6}, ivl=13, factor=2100, reps=5, lapses=1, data='{data}'"),
+    )
+
+    face = Face.objects.get()
+    assert (face.state, face.stability, face.difficulty, face.reps, face.lapses) == ("review", 12.5, 5.25, 5, 1)
+    assert face.last_event_at == datetime.fromtimestamp(seen, UTC)
+    assert days_from_today(face.due_at) == 6
+    assert face.due_at == TERMS.start_of(TERMS.day_of(face.due_at))
+    event = StudyEvent.objects.get()
+    assert (event.kind, event.card_id, event.data["stability"]) == ("baseline", face.card_id, 12.5)
+    card = Card.objects.get()
+    assert columns_of(card) == folded_anew(card)
+
+
+@pytest.mark.parametrize(
+    ("interval", "factor", "difficulty"),
+    [(10, 2500, 6.914), (100, 1300, 9.801), (1, 5000, 3.576), (30, 0, 6.093), (36500, 9999, 1.0)],
+)
+def test_ease_and_interval_become_memory(alice_client, tmp_path, interval, factor, difficulty):
+    """As Anki itself converts them when FSRS is turned on, at a retention of 0.9."""
+    today = today_in_anki()
+    report_of(
+        alice_client,
+        "a.apkg",
+        learned(tmp_path, f"type=2, queue=2, due={today - 3}, ivl={interval}, factor={factor}, reps=4, lapses=0"),
+    )
+
+    face = Face.objects.get()
+    assert (face.stability, round(face.difficulty, 3)) == (float(interval), difficulty)
+    assert days_from_today(face.due_at) == -3
+    assert (face.due_at - face.last_event_at).days == interval or interval == MAXIMUM_INTERVAL
+
+
+@pytest.mark.parametrize("day_starts_at", ["00:00", "04:00", "06:00", "12:00"])
+def test_a_due_day_stays_that_day_whenever_days_begin(day_starts_at):
+    terms = Terms(day_starts_at=day_starts_at)
+    created = datetime(2026, 3, 2, 4, tzinfo=UTC)
+    row = {"type": 2, "due": 10, "interval": 3, "factor": 2500, "reps": 1, "lapses": 0, "data": ""}
+
+    memory = schedules.learned(row, created=int(created.timestamp()), terms=terms, now=created)
+
+    assert memory is not None
+    assert memory.due_at.isoformat() == f"2026-03-12T{day_starts_at}:00+00:00"
+
+
+def test_a_card_that_is_being_learned_is_new(alice_client, tmp_path):
+    report_of(alice_client, "a.apkg", learned(tmp_path, "type=1, queue=1, due=1700000000, left=1001, reps=2"))
+
+    assert list(Face.objects.values_list("state", "reps")) == [("new", 0)]
+    assert not StudyEvent.objects.exists()
+
+
+def test_each_face_has_its_own_schedule(alice_client, tmp_path):
+    today = today_in_anki()
+    changes = [
+        f"type=2, queue=2, due={today + 1}, ivl=4, factor=2500, reps=3 WHERE ord=0",
+        "type=3, queue=1, due=1700000000, ivl=2, factor=1500, reps=9, lapses=4, left=1001 WHERE ord=1",
+    ]
+
+    report_of(alice_client, "a.apkg", learned(tmp_path, *changes, model=REVERSED))
+
+    assert list(Face.objects.order_by("n").values_list("n", "state", "stability", "reps", "lapses")) == [
+        (1, "review", 4.0, 3, 0),
+        (2, "review", 2.0, 9, 4),
+    ]
+
+
+def test_suspended_cards_stay_suspended(alice_client, tmp_path):
+    report_of(alice_client, "a.apkg", learned(tmp_path, "queue=-1, type=2, due=50, ivl=3, factor=2500"))
+    report_of(
+        alice_client, "b.apkg", package(tmp_path, [note(BASIC, "buried", "x")], change=["UPDATE cards SET queue=-2"])
+    )
+
+    assert list(Card.objects.order_by("created_at").values_list("suspended", flat=True)) == [True, False]
+    assert list(Face.objects.order_by("card__created_at").values_list("state", "active")) == [
+        ("review", False),
+        ("new", True),
+    ]
+
+
+def test_cards_that_ask_for_each_other_but_are_not_suspended_alike_stay_apart(alice_client, tmp_path):
+    report_of(alice_client, "a.apkg", learned(tmp_path, "queue=-1 WHERE ord=1", model=REVERSED))
+
+    cards = Card.objects.order_by("created_at").values_list("kind", "front", "suspended")
+    assert list(cards) == [("basic", "un", False), ("basic", "one", True)]
+
+
+def test_reviews_made_in_anki_since_come_along(alice_client, tmp_path):
+    today = today_in_anki()
+    report_of(
+        alice_client, "a.apkg", learned(tmp_path, f"type=2, queue=2, due={today - 1}, ivl=4, factor=2500, reps=3")
+    )
+    later = learned(tmp_path, f"type=2, queue=2, due={today + 20}, ivl=20, factor=2500, reps=4")
+
+    job = report_of(alice_client, "b.apkg", later)
+
+    assert outcomes(job) == [("b.apkg", "updated")]
+    assert warnings_of(job)[1] == "Cards that were here already, with later reviews: 1."
+    assert list(Face.objects.values_list("stability", "reps")) == [(20.0, 4)]
+    assert outcomes(report_of(alice_client, "c.apkg", later)) == [("c.apkg", "unchanged")]
+    card = Card.objects.get()
+    assert (StudyEvent.objects.count(), card.version, columns_of(card)) == (2, 2, folded_anew(card))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        "type=2, queue=2, due=2147483647, ivl=2147483647, factor=2147483647, reps=2147483647, lapses=2147483647",
+        "type=2, queue=2, due=-2147483648, ivl=-5, factor=-1, reps=-1, lapses=-1",
+        "type=2, queue=2, due=9223372036854775807, ivl=1, factor=2500",
+        """type=2, queue=2, due=5, ivl=5, factor=2500, data='{"s": 1e999, "d": -3, "lrt": 1e300}'""",
+        """type=2, queue=2, due=5, ivl=5, factor=2500, data='{"s": NaN, "d": "x", "lrt": true}'""",
+        "type=2, queue=2, due=5, ivl=5, factor=2500, data='" + "[" * 5000 + "'",
+        "type=2, queue=2, due=5, ivl=5, factor=2500, odue=7, odid=1",
+    ],
+)
+def test_wild_numbers_are_brought_within_bounds(alice_client, tmp_path, values):
+    job = report_of(alice_client, "a.apkg", learned(tmp_path, values))
+
+    assert outcomes(job) == [("a.apkg", "created")]
+    face = Face.objects.get()
+    assert face.state == "review"
+    assert 0.001 <= face.stability <= MAXIMUM_INTERVAL
+    assert 1 <= face.difficulty <= 10
+    assert 0 <= face.lapses <= 100_000
+    assert 1 <= face.reps <= 100_000
+    assert alice_client.get("/api/study/due/").status_code == 200
+    assert alice_client.get("/api/study/stats/").status_code == 200
+
+
+def test_a_deleted_card_comes_back_with_its_history(alice, alice_client, tmp_path):
+    deck = learned(tmp_path, f"type=2, queue=2, due={today_in_anki()}, ivl=9, factor=2500, reps=3")
+    report_of(alice_client, "a.apkg", deck)
+    delete_card(user_id=alice.pk, card_id=Card.objects.get().pk)
+
+    job = report_of(alice_client, "b.apkg", deck)
+
+    assert outcomes(job) == [("b.apkg", "created")]
+    assert (StudyEvent.objects.count(), Face.objects.get().stability) == (1, 9.0)
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_an_import_costs_the_same_for_any_number_of_cards(db, tmp_path, count, django_assert_max_num_queries):
+    client = client_of(UserFactory())
+    deck = package(tmp_path, [note(BASIC, f"q{n}", "a", guid=f"g{n}") for n in range(count)])
+
+    with django_assert_max_num_queries(45):
+        report_of(client, "a.apkg", deck)
+
+    assert Card.objects.count() == count

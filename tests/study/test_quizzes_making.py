@@ -1,0 +1,373 @@
+"""Every question has one right answer, and no question gives another's away."""
+
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notes.blocks.splitting import split
+from study.quizzes.answers import all_differ, same_answer, stands_in
+from study.quizzes.making import KINDS, make_questions
+from study.quizzes.material import AskedCard, Passage
+
+ID = UUID(int=1)
+
+
+def passages(text: str) -> list[Passage]:
+    found, lead = [], ""
+    for at, piece in enumerate(split(text)):
+        found.append(Passage(1, str(at), piece.kind, piece.text, lead))
+        lead = piece.text
+    return found
+
+
+def cards(*sides: tuple[str, ...], block: str = "") -> list[AskedCard]:
+    """Cards by front and back, or by kind, front and back."""
+    made = []
+    for n, card in enumerate(sides):
+        kind, front, back = card if len(card) == 3 else ("basic", *card)
+        made.append(AskedCard(UUID(int=n), kind, front, back, 1 if block else None, "b" if block else "", block))
+    return made
+
+
+def made(text: str = "", asked=(), kinds=KINDS, count: int = 50, seed: int = 1, language: str = ""):
+    questions, solutions = make_questions(
+        quiz_id=ID,
+        seed=seed,
+        cards=asked,
+        passages=passages(text),
+        kinds=list(kinds),
+        count=count,
+        language=language,
+    )
+    return list(zip(questions, solutions, strict=True))
+
+
+def gaps(text: str = "", asked=(), seed: int = 1) -> dict[str, str]:
+    return {question["prompt"]: solution["expected"] for question, solution in made(text, asked, ["gap"], seed=seed)}
+
+
+# --- Gaps -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "answer"),
+    [
+        ("The **heart** has four chambers.", "The ____ has four chambers.", "heart"),
+        ("Use `list` for a row of things.", "Use ____ for a row of things.", "list"),
+        ("The moon weighs 7,5 kg in this story.", "The moon weighs ____ in this story.", "7,5 kg"),
+        ("The river flows through Lyon and on.", "The river flows through ____ and on.", "Lyon"),
+        ("Das Herz liegt in der Brust.", "Das ____ liegt in der Brust.", "Herz"),
+        ("**Photosynthesis**: plants turn light into sugar", "____: plants turn light into sugar", "Photosynthesis"),
+        ("- Osmosis: water moves through a membrane", "____: water moves through a membrane", "Osmosis"),
+        ("> The **heart** has four chambers.", "The ____ has four chambers.", "heart"),
+        ("細胞は**ミトコンドリア**を含む。", "細胞は____を含む。", "ミトコンドリア"),
+        ("東京は日本の首都です。", "____は日本の首都です。", "東京"),
+        ("北京是中国的首都。", "____是中国的首都。", "北京"),
+        ("人体有206块骨头。", "人体有____块骨头。", "206"),
+        ("작가는 「토지」를 오래 썼다.", "작가는 ____를 오래 썼다.", "토지"),
+        ("Сердце имеет **четыре** камеры.", "Сердце имеет ____ камеры.", "четыре"),
+        ("القلب له **أربع** غرف كبيرة.", "القلب له ____ غرف كبيرة.", "أربع"),
+        ("หัวใจมี **สี่** ห้อง", "หัวใจมี ____ ห้อง", "สี่"),
+    ],
+)
+def test_what_is_taken_out_of_a_passage_in_any_language(text, prompt, answer):
+    assert gaps(text) == {prompt: answer}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The **heart** is the heart of the body.",  # it stands there still
+        "The **heart** has four chambers. It is so.\n\nThe **liver** has four chambers.",  # two are right
+        "Is the **heart** in the chest of a man?",
+        "See [the **heart**](https://example.com) in the chest.",
+        "The area is $\\pi r^2$ of the **circle** here.",
+        "# The **heart** has four chambers",
+        "```\nthe **heart** has four chambers\n```",
+        "| the **heart** | four |\n|---|---|\n| the liver | two |",
+        "",
+        "---",
+        "**heart**",
+        "x" * 9_000,
+    ],
+)
+def test_what_could_have_two_answers_or_none_is_not_asked(text):
+    assert "heart" not in gaps(text).values()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Python 3.10 it is, or so we say.",
+        "Section 1.2.3 says so, or so we say.",
+        "Room 007 it is, or so we say.",
+        "It is 10-20 of them, or so we say.",
+        "It is 1.000 Xy Zz Qq.",  # in a language that nobody knows
+    ],
+)
+def test_what_is_no_number_or_one_of_two_is_not_taken_out(text):
+    assert not [answer for answer in gaps(text).values() if any(letter.isdigit() for letter in answer)]
+
+
+def test_a_card_is_asked_by_its_front():
+    assert gaps(asked=cards(("Capital of France?", "Paris"))) == {"Capital of France?\n\n____": "Paris"}
+
+
+def test_a_reversed_card_is_asked_from_one_side_in_a_quiz():
+    asked = cards(("reversed", "der Hund", "the dog"))
+
+    assert len(gaps(asked=asked)) == 1
+    assert {tuple(gaps(asked=asked, seed=seed).values()) for seed in range(20)} == {("the dog",), ("der Hund",)}
+
+
+@pytest.mark.parametrize(
+    ("front", "answers"),
+    [
+        ("{{c1::Paris::a city}} lies on the river.", {"____ (a city) lies on the river.": "Paris"}),
+        ("{{c1::Paris}} and {{c1::Lyon}} lie on rivers.", {}),  # two gaps
+        ("{{c1::Paris}} is Paris.", {}),
+        ("{{c1::}} is nothing.", {}),
+        ("no deletion", {}),
+    ],
+)
+def test_a_cloze_card_has_one_gap(front, answers):
+    assert gaps(asked=cards(("cloze", front, ""))) == answers
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        cards(("Name a planet", "Mars"), ("name a **planet**", "Venus")),
+        cards(("Which?", "red, green, blue")),
+        cards(("Which?", "red or green")),
+        cards(("Which?", "first\nsecond")),
+        cards(("Where is Paris?", "Paris")),
+        cards(("What?", "x" * 61)),
+        cards(("What?", "one two three four five six seven")),
+        cards(("What?", "...")),
+    ],
+)
+def test_a_card_that_one_cannot_answer_exactly_is_not_typed(asked):
+    assert gaps(asked=asked) == {}
+
+
+def test_two_cards_that_say_the_same_are_one():
+    assert gaps(asked=cards(("Capital of France?", "Paris"), ("capital of france?", "PARIS"))) == {
+        "Capital of France?\n\n____": "Paris"
+    }
+
+
+# --- Choices ----------------------------------------------------------------------------------------------------------
+
+CAPITALS = [("Capital of France?", "Paris"), ("Capital of Spain?", "Madrid"), ("Capital of Italy?", "Rome")]
+
+
+def choices(asked, prompt: str, text: str = "") -> list[str]:
+    for seed in range(10):
+        for question, solution in made(text, asked, ["choice"], seed=seed):
+            if question["prompt"] == prompt:
+                assert question["choices"][solution["expected"]] in [card.back for card in asked]
+                return sorted(question["choices"])
+    return []
+
+
+def test_distractors_are_answers_to_the_other_questions():
+    assert choices(cards(*CAPITALS), "Capital of France?") == ["Madrid", "Paris", "Rome"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("Capital of Portugal?", "PARIS."),  # the same
+        ("capital of france", "Lutetia"),  # another true answer
+        ("Capital of Portugal?", "Paris on the Seine"),  # says it and more
+        ("Which is the capital of France now?", "Lyon"),  # asks for the same and more
+    ],
+)
+def test_what_may_be_right_is_no_distractor(other):
+    assert choices(cards(*CAPITALS, other), "Capital of France?") == ["Madrid", "Paris", "Rome"]
+
+
+def test_what_the_passage_says_itself_is_no_distractor():
+    said = ["heart** has rooms like the liver", "liver** has lobes", "lung** breathes air", "skin** is outside"]
+    text = "\n\n".join(f"The **{one}." for one in said)
+    for seed in range(20):
+        for question, _ in made(text, kinds=["choice"], seed=seed):
+            if "has rooms" in question["prompt"]:
+                assert "liver" not in question["choices"]
+
+
+def test_numbers_stand_beside_numbers_of_their_unit():
+    text = "\n\n".join(f"The {name} weighs {n} kg now." for n, name in enumerate(["moon", "sun", "star", "rock"], 5))
+    text += "\n\nThe road measures 9 km now.\n\nThe **heart** beats."
+    found = made(text, kinds=["choice"])
+
+    assert len(found) == 4
+    for question, _ in found:
+        assert all(choice.endswith(" kg") for choice in question["choices"])
+
+
+def test_too_few_distractors_make_no_choice():
+    assert made(asked=cards(*CAPITALS[:2]), kinds=["choice"]) == []
+
+
+def test_a_word_that_was_taken_out_for_want_of_a_better_is_typed_only():
+    text = "\n\n".join(
+        f"Water {verb} along quiet valleys in spring {n}x." for n, verb in enumerate(["flows", "trickles"])
+    )
+
+    assert made(text, kinds=["choice"]) == []
+    assert made(text, kinds=["gap"]) != []
+
+
+# --- Orders and matches -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "is_asked"),
+    [
+        ("1. mix\n2. bake\n3. eat\n", True),
+        ("3) mix\n4) bake\n5) eat\n", True),
+        ("1. mix\n1. bake\n1. eat\n", True),
+        ("- mix\n- bake\n- eat\n", False),
+        ("1. mix\n2. bake\n", False),
+        ("1. mix\n2. bake\n3. Mix.\n", False),
+        ("1. mix\n3. bake\n2. eat\n", False),
+        ("1. mix\n   - well\n2. bake\n3. eat\n", False),
+        ("1. Step 1: mix\n2. Step 2: bake\n3. Step 3: eat\n", False),
+        ("1. mix\n2. bake\n3. " + "x" * 201 + "\n", False),
+    ],
+)
+def test_numbered_lists_of_different_items_are_put_in_order(text, is_asked):
+    found = made(text, kinds=["order"])
+
+    assert len(found) == is_asked
+    for question, solution in found:
+        texts = {item["id"]: item["text"] for item in question["items"]}
+        assert [texts[item] for item in solution["expected"]] == ["mix", "bake", "eat"]
+
+
+def test_a_long_list_is_asked_in_part_and_what_leads_to_it_gives_nothing_away():
+    items = [f"part {letter}" for letter in "abcdefghijkl"]
+    text = "How to:\n\n" + "\n".join(f"{n}. {item}" for n, item in enumerate(items, 1))
+    [(question, solution)] = made(text, kinds=["order"])
+    texts = {item["id"]: item["text"] for item in question["items"]}
+    right = [texts[item] for item in solution["expected"]]
+
+    assert question["prompt"] == "How to:\n\nPut these in order."
+    assert len(right) == 8
+    assert items[items.index(right[0]) :][:8] == right
+    [(question, _)] = made(text.replace("How to:", "From part a to part l:"), kinds=["order"])
+    assert question["prompt"] == "Put these in order."
+
+
+def test_every_left_side_has_one_partner():
+    asked = cards(*CAPITALS, ("Capital of Gaul?", "paris"), ("Capital of France?", "Lutetia"), ("Rome", "a city"))
+    for seed in range(20):
+        for question, solution in made(asked=asked, kinds=["match"], seed=seed):
+            lefts, rights = (question["pairs"][side] for side in ("left", "right"))
+            assert all_differ([item["text"] for item in [*lefts, *rights]], decimal=".")
+            assert sorted(solution["expected"].values()) == [item["id"] for item in rights]
+            backs = {card.front: card.back for card in asked}
+            texts = {item["id"]: item["text"] for item in rights}
+            for item in lefts:
+                assert backs[item["text"]] == texts[solution["expected"][item["id"]]]
+                assert item["text"] != "Capital of France?"
+
+
+def test_what_is_shown_in_order_is_drawn_by_lot():
+    """So that the right one is nowhere more often."""
+    places = [0, 0, 0]
+    orders = set()
+    for seed in range(300):
+        for question, solution in made(asked=cards(*CAPITALS), kinds=["choice"], count=1, seed=seed):
+            places[solution["expected"]] += 1
+            assert question
+        [(_, solution)] = made("1. mix\n2. bake\n3. eat\n", kinds=["order"], seed=seed)
+        orders.add(tuple(solution["expected"]))
+
+    assert min(places) > 60
+    assert len(orders) == 6
+
+
+# --- As a whole -------------------------------------------------------------------------------------------------------
+
+
+def test_a_card_and_its_passage_are_not_both_asked():
+    text = "The **heart** has four chambers."
+    asked = cards(("What has four chambers?", "the heart"), block=text)
+
+    assert len(made(text, asked, kinds=["gap"])) == 1
+
+
+def test_no_question_shows_the_answer_to_another():
+    asked = cards(("Capital of France?", "Paris"), ("cloze", "Paris is the capital of {{c1::France}}.", ""))
+    for seed in range(20):
+        assert len(made(asked=asked, kinds=["gap"], seed=seed)) == 1
+
+
+def test_kinds_take_turns():
+    text = "\n\n".join(f"The **{name}** has {n} kg of it." for n, name in enumerate(["moon", "sun", "star", "rock"], 5))
+    found = made(text, kinds=["gap", "choice"], count=4)
+
+    assert [question["kind"] for question, _ in found] == ["gap", "choice", "gap", "choice"]
+
+
+LINES = st.sampled_from(
+    [
+        "The **{}** has four chambers.",
+        "It weighs {} kg or so.",
+        "- **{}**: a thing that lives",
+        "1. {} comes first\n2. then {}\n3. and last the end",
+        "{}は日本の首都です。",
+        "{}",
+        "# {}",
+        "\n",
+        "> {} said it",
+        "| {} | b |",
+        "```\n{}\n```",
+        "Water {} along quiet valleys.",
+    ]
+)
+SIDES = st.sampled_from(
+    ["Paris", "paris", "1.000", "½", "C++", "a, b", "東京", "____", "**x**", "{{c1::a}}", "-5", "é", ""]
+)
+
+
+@given(
+    lines=st.lists(st.tuples(LINES, st.text(max_size=12) | SIDES), max_size=15),
+    sides=st.lists(
+        st.tuples(st.sampled_from(["basic", "reversed", "cloze"]), SIDES | st.text(max_size=20), SIDES), max_size=8
+    ),
+    seed=st.integers(0, 2**62),
+    kinds=st.permutations(KINDS),
+)
+def test_whatever_the_material_every_question_has_one_right_answer(lines, sides, seed, kinds):
+    text = "\n\n".join(line.replace("{}", word) for line, word in lines)
+    asked = cards(*sides)
+    found = made(text, asked, kinds, seed=seed)
+
+    assert found == made(text, asked, kinds, seed=seed)
+    orjson.dumps(found)
+    for question, solution in found:
+        match question["kind"]:
+            case "choice":
+                assert 3 <= len(question["choices"]) <= 4
+                assert all_differ(question["choices"], decimal=".")
+                answer = question["choices"][solution["expected"]]
+                assert not stands_in(answer, question["prompt"])
+            case "gap":
+                answer = solution["expected"]
+                assert question["prompt"].count("____") >= 1
+                assert same_answer(answer, answer, decimal=solution["decimal"])
+                assert not stands_in(answer, question["prompt"].replace("____", " "))
+            case "order":
+                assert sorted(solution["expected"]) == sorted(item["id"] for item in question["items"])
+                assert all_differ([item["text"] for item in question["items"]], decimal=".")
+            case "match":
+                for side in ("left", "right"):
+                    assert all_differ([item["text"] for item in question["pairs"][side]], decimal=".")
+    assert len({question["id"] for question, _ in found}) == len(found)
