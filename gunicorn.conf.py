@@ -8,26 +8,38 @@ import os
 from pathlib import Path
 
 from NoteAssist_AI import env
+from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
 
 env.load_file(Path(__file__).resolve().parent / ".env")
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
-bind = f"{_host}:{env.integer('PORT', 8000, minimum=1)}"
-worker_class = "NoteAssist_AI.gunicorn_worker.Worker"  # gthread, but for one thing
-workers = env.integer("WEB_CONCURRENCY", 2, minimum=1)
-threads = env.integer("WEB_THREADS", 8, minimum=1)
+bind = f"{_host}:{env.port('PORT', 8000)}"
+worker_class = "NoteAssist_AI.gunicorn_worker.Worker"
+workers = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
+threads = env.integer("WEB_THREADS", 8, minimum=1, maximum=1000)
 worker_connections = connections_allowed(8000)
 keepalive = 75  # seconds: longer than the proxy keeps its own connections
 timeout = 30
 graceful_timeout = 25
 max_requests = 0
 preload_app = False
+reload = env.text("ENVIRONMENT", "development") == "development"  # on changes of code
+reload_engine = "poll"  # inotify takes any file in a module's folder for a change, and looks at all each second as well
 control_socket_disable = True
 accesslog = None
 errorlog = "-"
-loglevel = os.environ.get("LOG_LEVEL", "info").lower()
+loglevel = env.log_level("LOG_LEVEL").lower()
+logconfig_dict = logs.gunicorn_lines(loglevel.upper(), as_json=os.environ.get("ENVIRONMENT") == "production")
 limit_request_line = 8190
 limit_request_field_size = 8190
+forwarder_headers = ""  # no header sets SCRIPT_NAME, PATH_INFO or REMOTE_USER, whoever sends it
+env.exit_if_wrong()
+
+
+def on_starting(server: object) -> None:
+    """The processes of this boot count into a directory of its own."""
+    if boot.are_metrics_wanted():
+        boot.prepare_metrics()
 
 
 def post_fork(server: object, worker: object) -> None:
@@ -39,7 +51,7 @@ def post_fork(server: object, worker: object) -> None:
 
     from django.db import connections
 
-    from utils.redis import reset_client
+    from utils.redis.client import reset_client
 
     for connection in connections.all(initialized_only=True):
         connection.close()
@@ -48,6 +60,6 @@ def post_fork(server: object, worker: object) -> None:
 
 def post_worker_init(worker: object) -> None:
     """Event streams end when their process is told to stop, or it would wait for them."""
-    from utils.sse_clients import server
+    from utils.streaming.clients import server
 
     server.is_stopping = lambda: not worker.alive  # type: ignore[attr-defined]

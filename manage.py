@@ -1,18 +1,17 @@
 #!/usr/bin/env python
 """Django's command line, on the embedded engines where no others are configured."""
 
-import os
 import sys
 
 from django.core.management import execute_from_command_line
 
-from NoteAssist_AI import embedded
+from NoteAssist_AI import embedded, env
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
     if sys.argv[1:2] != ["embedded"]:  # which starts, stops or only looks at them
         embedded.ensure()
+    env.load_settings()
     execute_from_command_line(sys.argv)
 
 

@@ -1,0 +1,43 @@
+"""Granian as the server of `web`: what gunicorn.conf.py is to gunicorn, as Granian reads no settings file.
+
+Run as `python granian_server.py`. Its own command line would need every number twice.
+"""
+
+import os
+from pathlib import Path
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+
+from NoteAssist_AI import env
+from NoteAssist_AI.monitoring import boot
+from NoteAssist_AI.open_files import connections_allowed
+
+env.load_file(Path(__file__).resolve().parent / ".env")
+
+
+if __name__ == "__main__":
+    connections_allowed(8000)
+    if boot.are_metrics_wanted():
+        boot.prepare_metrics()
+    Granian(
+        "NoteAssist_AI.rsgi:application",
+        interface=Interfaces.RSGI,
+        address="0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1",
+        port=env.port("PORT", 8000),
+        workers=env.integer("WEB_CONCURRENCY", 2, minimum=1),
+        backlog=4096,
+        backpressure=8000,  # requests at a time, of which WEB_THREADS are carried out and the others wait
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            # Of a kept-alive connection, too: it ends when its next request has not come in this time.
+            header_read_timeout=int(env.seconds("HEADER_SECONDS", 10, minimum=0.1) * 1000),
+            max_buffer_size=64 * 1024,
+        ),
+        websockets=False,
+        respawn_failed_workers=True,
+        workers_kill_timeout=25,
+        log_level=LogLevels(env.log_level("LOG_LEVEL").lower()),
+    ).serve()
