@@ -156,6 +156,12 @@ def no_limits(settings) -> None:
 
 
 @pytest.fixture
+def breakers_stay_open(monkeypatch) -> None:
+    """For tests of an open breaker: on a slow machine it would close by itself before they look."""
+    monkeypatch.setattr("utils.redis.client.BREAKER_SECONDS", 3600)
+
+
+@pytest.fixture
 def patient_pool(transactional_db, monkeypatch) -> None:
     """For tests with more threads than connections: a slow machine makes them wait longer, not fail."""
     monkeypatch.setattr(connection.pool, "timeout", 60.0)

@@ -67,7 +67,7 @@ def test_concurrent_sweeps_announce_each_end_once(alice, empty_redis):
     assert messages(empty_redis) == []
 
 
-def test_an_outage_with_a_thousand_queued_tasks_multiplies_no_messages(alice, empty_redis):
+def test_an_outage_with_a_thousand_queued_tasks_multiplies_no_messages(alice, empty_redis, breakers_stay_open):
     tasks = AITask.objects.bulk_create(
         AITask(user=alice, published_at=timezone.now() - A_MINUTE_AGO, **EXPLAIN) for _ in range(1000)
     )  # and Redis lost their messages
@@ -106,7 +106,9 @@ def test_what_a_sweep_could_not_publish_the_next_one_does(alice, empty_redis, mo
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_request_accepted_without_redis_runs_when_it_is_back(alice, settings, offline, empty_redis):
+def test_a_request_accepted_without_redis_runs_when_it_is_back(
+    alice, settings, offline, empty_redis, breakers_stay_open
+):
     client = client_of(alice)
     settings.REDIS_URL, url = "unix:///nonexistent/redis.sock?db=0", settings.REDIS_URL
     reset_client()

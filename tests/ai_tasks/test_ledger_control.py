@@ -110,9 +110,8 @@ def test_the_sweep_sends_again_only_what_the_queue_is_short_of(alice, published,
     assert published == [str(task.pk) for task in tasks[:sent_again]]
 
 
-def test_a_sweep_without_a_broker_changes_nothing(alice, published, monkeypatch):
+def test_a_sweep_without_a_broker_changes_nothing(alice, published, breakers_stay_open):
     AITaskFactory(user=alice, published_at=None)
-    monkeypatch.setattr("utils.redis.client.BREAKER_SECONDS", 3600)  # however long the sweep takes
     broker_breaker.open()  # as after a failure of the broker
 
     assert (ledger.sweep(), published) == (0, [])

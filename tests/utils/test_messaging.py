@@ -13,7 +13,7 @@ def test_messages_of_ai_tasks_wait_in_a_queue_of_their_own():
     assert (messages_waiting(PROCESS_TASK), messages_waiting("ai_tasks.sweep")) == (2, 1)
 
 
-def test_nothing_is_published_or_counted_while_the_breaker_is_open():
+def test_nothing_is_published_or_counted_while_the_breaker_is_open(breakers_stay_open):
     broker_breaker.open()
 
     assert publish(PROCESS_TASK, "a") is False

@@ -95,7 +95,7 @@ def test_a_write_that_is_rolled_back_records_nothing(alice, dead_redis):
     assert not PendingEpochBump.objects.exists()
 
 
-def test_a_write_is_told_although_the_breaker_is_open(alice, empty_redis):
+def test_a_write_is_told_although_the_breaker_is_open(alice, empty_redis, breakers_stay_open):
     breaker.open()
 
     with changing_pages_of(alice.pk):
@@ -106,7 +106,7 @@ def test_a_write_is_told_although_the_breaker_is_open(alice, empty_redis):
 
 
 @pytest.mark.parametrize("end", ["a session", "all sessions"])
-def test_a_sign_out_bites_although_the_breaker_is_open(alice, end):
+def test_a_sign_out_bites_although_the_breaker_is_open(alice, breakers_stay_open, end):
     session = SessionFactory(user=alice)
     client = client_of(alice, session)
     assert client.get("/api/users/me/").status_code == 200
@@ -153,7 +153,7 @@ def test_a_command_that_must_arrive_is_sent_again_on_a_new_connection(empty_redi
     assert run_surely(ECHO.call(args=["second"])) == [b"second"]
 
 
-def test_a_dead_broker_keeps_nobody_from_the_cache(monkeypatch, empty_redis):
+def test_a_dead_broker_keeps_nobody_from_the_cache(monkeypatch, empty_redis, breakers_stay_open):
     broker_breaker.close()
     monkeypatch.setattr("NoteAssist_AI.celery.app", Celery(broker="redis+socket:///nonexistent/broker.sock"))
 

@@ -36,7 +36,7 @@ def refuse(request, own_redis) -> Iterator[Callable[[], None]]:
     ],
     ids=["command", "pipeline", "script"],
 )
-def test_a_refused_write_counts_as_redis_unavailable(refuse, write):
+def test_a_refused_write_counts_as_redis_unavailable(refuse, breakers_stay_open, write):
     with redis_guard() as client:
         write(client)  # once it was good
     refuse()
