@@ -10,7 +10,7 @@ A view with fast reads must not override some attributes, which is checked when 
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
@@ -24,7 +24,14 @@ from django.http import HttpResponse
 from django.urls import re_path, resolve, set_urlconf
 from rest_framework.exceptions import NotAuthenticated
 
-from accounts.authentication import ADMISSION, SessionJWTAuthentication, admit_request, read_bearer
+from accounts.authentication import (
+    ADMISSION,
+    SessionJWTAuthentication,
+    admit_in_event_loop,
+    admit_request,
+    read_bearer,
+)
+from accounts.tokens import AccessClaims
 from NoteAssist_AI.monitoring.context import current_request_id
 from NoteAssist_AI.monitoring.requests import observer, route_of
 from NoteAssist_AI.postgresql.base import statement_count
@@ -33,7 +40,18 @@ from utils.admission.throttling import limits_of, rate_limit_headers, scopes_of,
 from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
 from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
-from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, read_spec_of, respond, response_of
+from utils.page_cache.fast_reads import (
+    FastReadMixin,
+    ReadResponse,
+    ReadSpec,
+    conditional,
+    read_spec_of,
+    respond,
+    response_of,
+)
+from utils.page_cache.invalidation import epoch_bump
+from utils.redis.batches import Batches
+from utils.redis.client import breaker
 
 logger = logging.getLogger(__name__)
 
@@ -65,49 +83,56 @@ class FastReadMiddleware:
         self._headers_for = lru_cache(_CACHED_CLIENTS)(self._run_middleware)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if environ["REQUEST_METHOD"] != "GET" or not path.startswith(_API) or len(path) > _MAX_PATH_LENGTH:
+        request = self._request_of(environ)
+        if request is None:
             return self.application(environ, start_response)
-        started_at, queries_before = time.perf_counter(), statement_count.value
-        found = self._read_at(path)
-        headers = None if found is None else self._headers_for(*map(environ.get, _CLIENT))
-        if found is None or headers is None:
-            return self.application(environ, start_response)
-        request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
-        token = current_request_id.set(request_id)
-        request = WSGIRequest(environ.copy())  # a copy, as it changes the environ, which Django may need unchanged
-        request.request_id = request_id  # type: ignore[attr-defined]
+        token = current_request_id.set(request.id)
         queries = _begin_counting() if settings.DEBUG else None
         try:
-            parts = _respond(request, found)
-            admission: Admission | None = getattr(request, "admission", None)
+            parts = request.respond()
             if parts is None:
-                environ[ADMISSION] = admission
-                environ[STARTED_AT] = started_at
+                request.leave_to_django()
                 return self.application(environ, start_response)
             self.end_request()
         finally:
             current_request_id.reset(token)
-        status, response_headers, body = parts
-        if admission is not None:
-            response_headers |= rate_limit_headers(admission.usage)
         if queries is not None:
-            response_headers["X-Query-Count"] = str(queries.report(request))
-        all_headers = [*headers, *response_headers.items(), ("X-Request-ID", request_id)]
-        start_response(f"{status:d} {status.phrase}", all_headers)
-        if observer.is_on:
-            outcome = "none" if admission is None else admission.page.outcome
-            observer.observe(
-                method="GET",
-                route=found.route,
-                status=status.value,
-                seconds=time.perf_counter() - started_at,
-                queries=statement_count.value - queries_before,
-                cache_outcome="" if outcome == "none" else outcome,
-                user_id=getattr(request, "user_id", None),
-                request_id=request_id,
-            )
+            parts[1]["X-Query-Count"] = str(queries.report(request.wsgi_request))
+        status, headers, body = request.finish(parts)
+        start_response(f"{status:d} {status.phrase}", headers)
         return [] if body is None else [body]
+
+    async def respond_in_event_loop(
+        self, environ: dict[str, Any], batches: Batches
+    ) -> tuple[HTTPStatus, list[Header], bytes | None] | None:
+        """Status, headers and body of a read that Redis alone can respond to.
+
+        None: the request must be handled by a thread, which calls this application with the same environ. What has been
+        counted already is not counted again.
+        """
+        if settings.DEBUG or breaker.is_open or epoch_bump.is_pending:
+            return None
+        request = self._request_of(environ)
+        if request is None:
+            return None
+        token = current_request_id.set(request.id)
+        try:
+            parts = await request.respond_in_event_loop(batches)
+        finally:
+            current_request_id.reset(token)
+        if parts is None:
+            request.leave_to_django()
+            return None
+        return request.finish(parts)
+
+    def _request_of(self, environ: dict[str, Any]) -> "FastRequest | None":
+        """The request for a fast read; None if Django must handle it."""
+        path = environ.get("PATH_INFO", "")
+        if environ["REQUEST_METHOD"] != "GET" or not path.startswith(_API) or len(path) > _MAX_PATH_LENGTH:
+            return None
+        read = self._read_at(path)
+        headers = None if read is None else self._headers_for(*map(environ.get, _CLIENT))
+        return None if read is None or headers is None else FastRequest(environ, read, headers)
 
     def _run_middleware(self, *client: str | None) -> tuple[Header, ...] | None:
         """The headers that the middleware adds for this kind of client; None if Django must handle its requests."""
@@ -164,29 +189,101 @@ def _read_at(path: str) -> FastRead | None:
     return FastRead(spec, match.kwargs, frozenset(parameters_of(match.func, "GET") or ()), route_of(match))
 
 
-def _respond(request: WSGIRequest, read: FastRead) -> ResponseParts | None:
-    """The response; None if Django must handle the request, which then uses the same admission, if there was one."""
-    if request.META.get("QUERY_STRING") and not request.GET.keys() <= read.parameters:
-        return None
-    spec = read.spec
-    try:
-        claims = read_bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+class FastRequest:
+    """A request for a fast read, on its way."""
+
+    def __init__(self, environ: dict[str, Any], read: FastRead, headers: Sequence[Header]) -> None:
+        self.started_at: float = environ.get(STARTED_AT) or time.perf_counter()
+        self._queries_before = statement_count.value
+        self._environ, self._read, self._headers = environ, read, headers
+        self.id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
+        self.wsgi_request: Any = WSGIRequest(environ.copy())  # a copy, as it changes the environ, which Django may need
+        self.wsgi_request.request_id = self.id
+        self._admission: Admission | None = environ.get(ADMISSION)
+
+    def respond(self) -> ResponseParts | None:
+        """The response; None if Django must handle the request."""
+        spec, request = self._read.spec, self.wsgi_request
+        if not self._are_parameters_known():
+            return None
+        try:
+            claims = self._claims()
+            if self._admission is None:
+                self._admission = admit_request(claims, request, spec, limits_of(scopes_of(None, spec)))
+            request.admission = self._admission
+            if self._admission.denied is not None:
+                raise too_many_requests(self._admission.denied)
+            page = self._admission.page
+            if spec.renderer is None:
+                return _parts_of(response_of(page))
+            renderer, kwargs = spec.renderer, self._read.kwargs
+            return _parts_of(respond(request, spec, page, lambda: renderer(request, claims.user_id, **kwargs)))
+        except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
+            return self._problem(error)
+
+    async def respond_in_event_loop(self, batches: Batches) -> ResponseParts | None:
+        """The response; None if it needs more than Redis."""
+        spec, request = self._read.spec, self.wsgi_request
+        if not self._are_parameters_known():
+            return None
+        try:
+            claims = self._claims()
+            limits = limits_of(scopes_of(None, spec))
+            self._admission = await admit_in_event_loop(claims, request, spec, limits, batches)
+            if self._admission is None:
+                return None
+            request.admission = self._admission
+            if self._admission.denied is not None:
+                raise too_many_requests(self._admission.denied)
+            if spec.from_extra_reply is not None:
+                rendered = spec.from_extra_reply(self._admission.extra_reply)
+                return None if rendered is None else _parts_of(conditional(request, rendered))
+            return _parts_of(response_of(self._admission.page))
+        except Exception as error:  # noqa: BLE001  # as above
+            return self._problem(error)
+
+    def leave_to_django(self) -> None:
+        """Let Django's handling of the request use the same admission, if there was one."""
+        self._environ[ADMISSION] = self._admission
+        self._environ[STARTED_AT] = self.started_at
+
+    def finish(self, parts: ResponseParts) -> tuple[HTTPStatus, list[Header], bytes | None]:
+        """Complete the headers, and have the request counted and logged."""
+        status, headers, body = parts
+        if self._admission is not None:
+            headers |= rate_limit_headers(self._admission.usage)
+        if observer.is_on:
+            outcome = "none" if self._admission is None else self._admission.page.outcome
+            observer.observe(
+                method="GET",
+                route=self._read.route,
+                status=status.value,
+                seconds=time.perf_counter() - self.started_at,
+                queries=statement_count.value - self._queries_before,
+                cache_outcome="" if outcome == "none" else outcome,
+                user_id=getattr(self.wsgi_request, "user_id", None),
+                request_id=self.id,
+            )
+        return status, [*self._headers, *headers.items(), ("X-Request-ID", self.id)], body
+
+    def _are_parameters_known(self) -> bool:
+        has_query = self.wsgi_request.META.get("QUERY_STRING")
+        return not has_query or self.wsgi_request.GET.keys() <= self._read.parameters
+
+    def _claims(self) -> AccessClaims:
+        claims = read_bearer(self.wsgi_request.META.get("HTTP_AUTHORIZATION", ""))
         if claims is None:
             raise _not_authenticated()
-        request.user_id = claims.user_id  # type: ignore[attr-defined]
-        admission = admit_request(claims, request, spec, limits_of(scopes_of(None, spec)))
-        request.admission = admission  # type: ignore[attr-defined]
-        if admission.denied is not None:
-            raise too_many_requests(admission.denied)
-        if spec.renderer is None:
-            response = response_of(admission.page)
-        else:
-            renderer = spec.renderer
-            response = respond(request, spec, admission.page, lambda: renderer(request, claims.user_id, **read.kwargs))
-    except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
-        problem = problem_exception_handler(error, {"request": request})
+        self.wsgi_request.user_id = claims.user_id
+        return claims
+
+    def _problem(self, error: Exception) -> ResponseParts:
+        problem = problem_exception_handler(error, {"request": self.wsgi_request})
         headers = {**dict(problem.items()), "Content-Length": str(len(problem.content))}
         return HTTPStatus(problem.status_code), headers, problem.content
+
+
+def _parts_of(response: ReadResponse | None) -> ResponseParts | None:
     return None if response is None else (response.status, response.headers(), response.body)
 
 

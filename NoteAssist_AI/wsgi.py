@@ -27,7 +27,8 @@ from NoteAssist_AI.fast_reads import FastReadMiddleware  # noqa: E402
 from NoteAssist_AI.monitoring import traces  # noqa: E402
 from NoteAssist_AI.monitoring.exporter import exporter  # noqa: E402
 
-application: Any = FastReadMiddleware(django_application)
+fast_reads = FastReadMiddleware(django_application)
+application: Any = fast_reads
 if traces.IS_ON:
     application = traces.TracedApplication(application)
 exporter.start("events" if os.environ.get("SERVES") == "streams" else "web")

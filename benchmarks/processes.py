@@ -79,12 +79,10 @@ def web(this: Bench, **changes: str) -> Iterator[tuple[Service, int]]:
 
 @contextmanager
 def granian(this: Bench, *, threads: int, **changes: str) -> Iterator[tuple[Service, int]]:
-    """Granian as the README starts it, on a port of its own."""
+    """Granian as `compose.yaml` starts it, on a port of its own."""
     port = free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "NoteAssist_AI.wsgi:application"]
-    command += ["--host", HOST, "--port", str(port), "--workers", "2", "--blocking-threads", str(threads)]
-    command += ["--backpressure", "8000", "--backlog", "4096", "--no-ws"]
-    with _server("granian", command, port, this.environ(**changes)) as service:
+    environment = this.environ(PORT=str(port), WEB_THREADS=str(threads), **changes)
+    with _server("granian", [sys.executable, "granian_server.py"], port, environment) as service:
         yield service, port
 
 

@@ -64,7 +64,7 @@ CONTESTANTS: tuple[Contestant, ...] = (
     Contestant("floor", GUNICORN, _gthread(_FLOOR)),
     Contestant("floor", "granian", _granian(_FLOOR)),
     Contestant("ours", GUNICORN, ("gunicorn", _OURS, "-c", "gunicorn.conf.py", "--bind"), is_recommended=True),
-    Contestant("ours", "granian", _granian(_OURS), is_recommended=True),
+    Contestant("ours", "granian", ("granian_server", "--port"), is_recommended=True),
     Contestant(
         "fastapi",
         "uvicorn",
@@ -104,7 +104,7 @@ def chosen(columns: list[str]) -> list[Contestant]:
 
 @contextmanager
 def served(this: Bench, contestant: Contestant, **changes: str) -> Iterator[tuple[Service, int]]:
-    """Its server, ready, on a port of its own of loopback."""
+    """Its server, ready, on a port of its own of loopback. ``granian_server`` takes it from ``PORT``."""
     port = free_port()
     *command, last = contestant.command
     address = f"{HOST}:{port}" if last == "--bind" else str(port)

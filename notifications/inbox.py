@@ -207,6 +207,9 @@ class Snapshot:
     epoch: bytes
     entries: InboxEntries
 
+    def bodies(self) -> list[bytes]:
+        return [body for _, body in self.entries.values()]
+
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:

@@ -125,6 +125,12 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
     return len(claimed)
 
 
+def pending_in(read: list[Any]) -> list[bytes] | None:
+    """As :func:`pending`, from the reply to ``inbox.read_call`` alone; None if the table must be read."""
+    seen = inbox.snapshot(read)
+    return seen.bodies() if seen.complete else None
+
+
 def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     """The user's unread notifications as JSON objects, newest first, at most ``CAPACITY``.
 
@@ -137,7 +143,7 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     except RedisUnavailable:
         return [entry.body() for entry in _unread_entries(user_id)]
     if seen.complete:
-        return [body for _, body in seen.entries.values()]
+        return seen.bodies()
     unread = inbox.as_inbox_entries(_unread_entries(user_id))
     read_ids = _read_among(user_id, seen.entries)
     # If the merge fails, the list below is still correct, and the next request tries again.

@@ -1,5 +1,6 @@
 """A test client that sends its requests to what a server calls: fast reads in front, Django behind."""
 
+import asyncio
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
@@ -9,6 +10,7 @@ from django.test.client import ClientHandler
 from rest_framework.test import APIClient
 
 from NoteAssist_AI.fast_reads import FastReadMiddleware
+from utils.redis.batches import Batches
 
 
 class _Django:
@@ -33,22 +35,40 @@ class _Service(FastReadMiddleware):
 
 
 class ServiceClient(APIClient):
+    in_event_loop = False
+    """Whether requests come in an event loop, as under Granian, which leaves to a thread what needs more than Redis."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         service = _Service(_Django(self.handler))
 
         def handle(environ: dict[str, Any]) -> HttpResponseBase:
+            if self.in_event_loop and (found := asyncio.run(respond_in_event_loop(service, environ))):
+                status, headers, body = found
+                return as_response(environ, status, headers, body or b"")
             started: list[Any] = []
             answered = service(environ, lambda *start: started.extend(start))
             if isinstance(answered, HttpResponseBase):
                 return answered
             status, headers = started
-            response = HttpResponse(b"".join(answered), status=int(status.split()[0]))
-            del response["Content-Type"]  # which Django gives to every response
-            for name, value in headers:
-                assert name not in response, f"{name} is sent twice"
-                response[name] = value
-            response.wsgi_request = WSGIRequest(environ)
-            return response
+            return as_response(environ, int(status.split()[0]), headers, b"".join(answered))
 
         self.handler = handle
+
+
+async def respond_in_event_loop(service: FastReadMiddleware, environ: dict[str, Any]) -> Any:
+    batches = Batches()
+    try:
+        return await service.respond_in_event_loop(environ, batches)
+    finally:
+        await batches.close()
+
+
+def as_response(environ: dict[str, Any], status: int, headers: list[tuple[str, str]], body: bytes) -> HttpResponse:
+    response = HttpResponse(body, status=status)
+    del response["Content-Type"]  # which Django gives to every response
+    for name, value in headers:
+        assert name not in response, f"{name} is sent twice"
+        response[name] = value
+    response.wsgi_request = WSGIRequest(environ)
+    return response

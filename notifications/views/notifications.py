@@ -28,7 +28,15 @@ from utils.query_optimization import QueryOptimizer
 
 def render_pending(request: HttpRequest, user_id: int) -> Rendered:
     admission: Admission = request.admission  # type: ignore[attr-defined]
-    entries = services.pending(user_id=user_id, read=admission.extra_reply)
+    return _rendered(services.pending(user_id=user_id, read=admission.extra_reply))
+
+
+def render_pending_in(read: list[Any]) -> Rendered | None:
+    entries = services.pending_in(read)
+    return None if entries is None else _rendered(entries)
+
+
+def _rendered(entries: list[bytes]) -> Rendered:
     body = b'{"count":%d,"results":[%s]}' % (len(entries), b",".join(entries))
     return Rendered(body, body_etag(body))
 
@@ -36,7 +44,14 @@ def render_pending(request: HttpRequest, user_id: int) -> Rendered:
 class PendingView(FastReadMixin, APIView):
     """What the user has not read yet."""
 
-    read_specs = {"get": ReadSpec(renderer=render_pending, scopes=("poll",), extra_script=inbox.read_call)}
+    read_specs = {
+        "get": ReadSpec(
+            renderer=render_pending,
+            scopes=("poll",),
+            extra_script=inbox.read_call,
+            from_extra_reply=render_pending_in,
+        )
+    }
 
     @extend_schema(operation_id="listPendingNotifications", responses=PendingSerializer)
     @cached_page

@@ -9,6 +9,7 @@ from django.test.client import ClientHandler
 from accounts.models import PasswordReset, User
 from accounts.services import password_resets
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory, UserFactory
+from tests.service_client import ServiceClient
 
 PASSWORD = "correct horse battery staple"
 
@@ -28,6 +29,13 @@ def alice(db: None, encoded_password: str) -> User:
 def committing(django_capture_on_commit_callbacks) -> Callable[[], AbstractContextManager]:
     """A block after which the transaction counts as committed: what waits for the commit runs."""
     return partial(django_capture_on_commit_callbacks, execute=True)
+
+
+@pytest.fixture(params=["a thread", "an event loop"])
+def handled_by(request, monkeypatch) -> str:
+    """Fast reads are tested as gunicorn and as Granian handle them."""
+    monkeypatch.setattr(ServiceClient, "in_event_loop", request.param == "an event loop")
+    return request.param
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What is answered before Django begins is what Django would have answered, and leaves nothing behind."""
 
+import asyncio
 import logging
+from http import HTTPStatus
 from io import BytesIO
 from time import perf_counter
 from types import SimpleNamespace
@@ -32,11 +34,13 @@ from tests.accounts.helpers import TARGETS, refuse_to_read
 from tests.conftest import client_of
 from tests.factories import NoteFactory, SessionFactory
 from tests.log_lines import RequestIdFilter
-from tests.service_client import ServiceClient
+from tests.service_client import ServiceClient, respond_in_event_loop
 from utils import middleware
 from utils.middleware import NOT_OBSERVED, STARTED_AT
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec
 from utils.page_cache.invalidation import forget_pages_of
+
+pytestmark = pytest.mark.usefixtures("handled_by")
 
 OF_EACH_REQUEST = {"RateLimit", "RateLimit-Remaining", "RateLimit-Reset"}
 OF_REST_FRAMEWORK = {"Allow"}
@@ -282,6 +286,24 @@ def test_a_refusal_without_django_is_not_logged(alice, targets, name, settings, 
     assert caplog.records == []
 
 
+def test_only_what_redis_alone_can_tell_is_answered_in_the_event_loop(alice, targets):
+    client = client_of(alice)
+    client.in_event_loop = False
+    sent = {"HTTP_AUTHORIZATION": client._credentials["HTTP_AUTHORIZATION"]}
+    service = FastReadMiddleware(WSGIHandler())
+
+    def answered(target: str) -> HTTPStatus | None:
+        found = asyncio.run(respond_in_event_loop(service, RequestFactory().get(target, **sent).environ))
+        return None if found is None else found[0]
+
+    assert answered(targets["list"]) is None  # the session is not known yet
+    client.get(targets["list"])
+    client.get(targets["pending"])
+
+    assert [answered(targets[name]) for name in ("list", "pending", "detail")] == [200, 200, None]
+    assert answered("/api/notes/?colour=red") is None
+
+
 def test_a_used_up_limit_gets_the_response_that_django_alone_would_send(alice, targets, settings):
     rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "burst": "1/min", "poll": "1/min"}
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
@@ -304,7 +326,7 @@ def test_log_lines_of_a_read_name_its_request(alice_client, targets, caplog, dea
     answer = alice_client.get(targets["list"], HTTP_X_REQUEST_ID="mine")
 
     assert answer["X-Request-ID"] == "mine"
-    assert {record.request_id for record in caplog.records if record.name == "utils.redis.client"} == {"mine"}
+    assert {record.request_id for record in caplog.records if record.name.startswith("utils.redis")} == {"mine"}
     assert current_request_id.get() == ""
 
 

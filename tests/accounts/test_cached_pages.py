@@ -9,7 +9,7 @@ from tests.factories import NoteFactory, SessionFactory
 
 NOTES = "/api/notes/"
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("handled_by")]
 
 
 @pytest.fixture

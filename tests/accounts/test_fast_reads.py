@@ -12,6 +12,8 @@ from tests.factories import NoteFactory
 from utils.page_cache import fast_reads as pages
 from utils.page_cache.lookup import store_page
 
+pytestmark = pytest.mark.usefixtures("handled_by")
+
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("method", ["head", "options"])

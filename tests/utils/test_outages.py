@@ -146,9 +146,10 @@ def test_cut_connections_show_no_old_page(alice, own_redis, no_limits):
         cutter.join()
 
 
-def test_a_command_that_must_arrive_is_sent_again_on_a_new_connection(empty_redis):
+def test_a_command_that_must_arrive_is_sent_again_on_a_new_connection(own_redis):
     assert run_surely(ECHO.call(args=["first"])) == [b"first"]
-    empty_redis.client_kill_filter(_type="normal", skipme=True)
+    with redis.Redis.from_url(own_redis.url) as operator:
+        operator.client_kill_filter(_type="normal", skipme=True)
 
     assert run_surely(ECHO.call(args=["second"])) == [b"second"]
 

@@ -40,6 +40,8 @@ class ReadSpec:
     """The scopes of the limits that a request counts against; None: the default ones."""
     extra_script: Callable[[Any], ScriptCall] | None = None
     """A script for the admission's subject, run in the admission's round trip: see ``Admission.extra_reply``."""
+    from_extra_reply: Callable[[Any], Rendered | None] | None = None
+    """Renders the response from the extra script's reply alone, as ``renderer`` would; None if it needs more."""
 
 
 class FastReadMixin:

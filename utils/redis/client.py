@@ -77,9 +77,14 @@ _sure_pool: redis.BlockingConnectionPool | None = None
 _client_lock = threading.Lock()
 
 
+def check_run_id_command() -> tuple[str | int, ...]:
+    """What each new connection sends first."""
+    return "EVAL", _CHECK_RUN_ID, 2, _RUN_KEY, EPOCH_KEY, str(time.time_ns())
+
+
 def _on_connect(connection: Any) -> None:
     connection.on_connect()
-    connection.send_command("EVAL", _CHECK_RUN_ID, 2, _RUN_KEY, EPOCH_KEY, str(time.time_ns()))
+    connection.send_command(*check_run_id_command())
     connection.read_response()
 
 

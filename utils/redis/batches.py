@@ -1,0 +1,116 @@
+"""Scripts of many requests in one round trip, for an event loop, where no thread may wait for each of them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+import redis
+from django.conf import settings
+from redis.asyncio import ConnectionPool
+from redis.exceptions import NoScriptError
+
+from utils.redis.client import RedisUnavailable, breaker, check_run_id_command, is_failure
+from utils.redis.scripts import ScriptCall
+
+logger = logging.getLogger(__name__)
+
+_BATCH_MAX = 64
+"""Requests. The replies to so many of the largest pages have 16 MB."""
+
+_Waiting = tuple[Sequence[ScriptCall], "asyncio.Future[list[Any]]"]
+
+
+class Batches:
+    """Runs the scripts of an event loop's requests on one connection. What is asked during a round trip waits for the
+    next one.
+
+    If a round trip fails or takes longer than ``REDIS_TIMEOUT_SECONDS``, the breaker opens and all that wait are told.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []
+        self._task: asyncio.Task[None] | None = None
+        self._pool = ConnectionPool.from_url(settings.REDIS_URL, max_connections=1, redis_connect_func=_on_connect)
+
+    async def run(self, scripts: Sequence[ScriptCall]) -> list[Any]:
+        """Run the scripts of one request, each an atomic step of its own, and return their replies.
+
+        Raises ``RedisUnavailable``.
+        """
+        answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((scripts, answered))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run_waiting())
+        return await answered
+
+    async def close(self) -> None:
+        await self._pool.disconnect()
+
+    async def _run_waiting(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:_BATCH_MAX], self._waiting[_BATCH_MAX:]
+            try:
+                async with asyncio.timeout(settings.REDIS_TIMEOUT_SECONDS):
+                    replies = iter(await self._send([script for scripts, _ in batch for script in scripts]))
+            except (redis.RedisError, TimeoutError) as error:
+                breaker.open()
+                logger.warning("Redis did not respond: %s", error)
+                batch, self._waiting = [*batch, *self._waiting], []
+                _refuse(batch, RedisUnavailable(str(error)))
+            except Exception as error:  # noqa: BLE001  # given to the requests, which would wait for ever
+                _refuse(batch, error)
+            else:
+                for scripts, answered in batch:
+                    _answer(answered, [next(replies) for _ in scripts])
+        self._task = None
+
+    async def _send(self, scripts: Sequence[ScriptCall]) -> list[Any]:
+        """The replies to the scripts, in order; a reply may be a ``ResponseError``."""
+        connection = await self._pool.get_connection()
+        try:
+            replies = await _ask(connection, [script.packed for script in scripts])
+            for number, script in enumerate(scripts):
+                if isinstance(replies[number], NoScriptError):  # the server was restarted or its scripts were flushed
+                    command = hiredis.pack_command(("EVAL", script.source, *script.arguments))
+                    [replies[number]] = await _ask(connection, [command])
+            return replies
+        finally:
+            await self._pool.release(connection)
+
+
+async def _on_connect(connection: Any) -> None:
+    await connection.on_connect()
+    await connection.send_command(*check_run_id_command())
+    await connection.read_response()
+
+
+async def _ask(connection: Any, commands: Sequence[bytes]) -> list[Any]:
+    replies: list[Any] = []
+    await connection.send_packed_command(b"".join(commands), check_health=False)
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except redis.ResponseError as error:
+            replies.append(error)
+    return replies
+
+
+def _answer(answered: "asyncio.Future[list[Any]]", replies: list[Any]) -> None:
+    if answered.done():  # its client has gone
+        return
+    for reply in replies:
+        if isinstance(reply, redis.ResponseError):
+            is_failing = is_failure(reply)
+            if is_failing:
+                breaker.open()
+            answered.set_exception(RedisUnavailable(str(reply)) if is_failing else reply)
+            return
+    answered.set_result(replies)
+
+
+def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
+    for _, answered in batch:
+        if not answered.done():
+            answered.set_exception(error)
