@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, TooManyFieldsSent
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import DatabaseError, connection, reset_queries
 from django.http import HttpResponse
@@ -267,8 +267,12 @@ class FastRequest:
         return status, [*self._headers, *headers.items(), ("X-Request-ID", self.id)], body
 
     def _are_parameters_known(self) -> bool:
-        has_query = self.wsgi_request.META.get("QUERY_STRING")
-        return not has_query or self.wsgi_request.GET.keys() <= self._read.parameters
+        if not self.wsgi_request.META.get("QUERY_STRING"):
+            return True
+        try:
+            return self.wsgi_request.GET.keys() <= self._read.parameters
+        except TooManyFieldsSent:
+            return False
 
     def _claims(self) -> AccessClaims:
         claims = read_bearer(self.wsgi_request.META.get("HTTP_AUTHORIZATION", ""))
