@@ -66,10 +66,8 @@ class _CountingCursor(CursorWrapper):
         return super().executemany(sql, param_list)
 
 
-class _DebugCursor(CursorDebugWrapper):
-    def execute(self, sql: Any, params: Any = None) -> Any:
-        run = super().execute
-        return run_again_with_new_plans(self.db.connection, lambda: run(sql, params))
+class _DebugCursor(_CountingCursor, CursorDebugWrapper):
+    """Under ``DEBUG`` Django records each statement, too."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

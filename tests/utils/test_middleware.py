@@ -5,6 +5,7 @@ import logging
 import pytest
 from django.db import OperationalError
 
+from NoteAssist_AI.postgresql.base import statement_count
 from tests.conftest import client_of
 from tests.log_lines import RequestIdFilter
 from utils.query_optimization import QueryOptimizer
@@ -120,6 +121,18 @@ def test_under_debug_the_number_of_queries_is_told(alice, settings):
 
 def test_without_debug_nobody_counts(alice):
     assert "X-Query-Count" not in client_of(alice).get("/api/tags/")
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_statements_are_counted_for_the_log_in_development_as_in_production(alice_client, warm, settings, debug):
+    warm(alice_client)
+    settings.DEBUG = debug
+    before = statement_count.value
+
+    alice_client.get("/api/tags/")
+    alice_client.get("/api/notes/")
+
+    assert statement_count.value - before == 2
 
 
 def test_too_many_queries_are_worth_a_warning(alice, settings, caplog):
