@@ -59,6 +59,9 @@ class StudySettings(models.Model):
     learning_steps = ArrayField(models.PositiveIntegerField(), default=default_learning_steps)
     relearning_steps = ArrayField(models.PositiveIntegerField(), default=default_relearning_steps)
     version = models.PositiveIntegerField(default=1)
+    card_count = models.PositiveIntegerField(null=True, editable=False)
+    """How many cards the student has, and ``card_bytes`` what they take; None until a write needs them."""
+    card_bytes = models.PositiveBigIntegerField(null=True, editable=False)
 
     def __str__(self) -> str:
         return f"study settings of user {self.user_id}"

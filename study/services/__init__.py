@@ -1,5 +1,6 @@
 """All writes of study."""
 
+from study.services.budgets import CardsFull, TooManyCards
 from study.services.cards import (
     CardChanged,
     CardDecided,
@@ -32,11 +33,13 @@ __all__ = [
     "AlreadyUndone",
     "CardChanged",
     "CardDecided",
+    "CardsFull",
     "ExamChanged",
     "NoSuchTime",
     "NotTheLastReview",
     "QuizAnswered",
     "Review",
+    "TooManyCards",
     "TooManyExams",
     "answer_quiz",
     "confirm_card",

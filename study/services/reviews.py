@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from study.memory import recall
 from study.models import Card, StudyEvent, StudySettings
+from study.services.budgets import changing_cards
 from study.services.locking import studying
 from study.services.schedules import fold_further, is_active, live, mark_leech, refold
 from study.services.statements import CardWithFaces, events, lock_cards, record
@@ -138,7 +139,9 @@ def _write(added: Sequence[StudyEvent], cards: Sequence[CardWithFaces], lapses_b
         for face in faces:
             face.active = is_active(card)
         if (card.suspended, card.tags) != marks:
-            Card.objects.filter(pk=card.pk).update(suspended=card.suspended, tags=card.tags)
+            # A review is never refused for want of room.
+            with changing_cards(card.user_id, [card.pk], is_limited=False):
+                Card.objects.filter(pk=card.pk).update(suspended=card.suspended, tags=card.tags)
         card.version += 1
     record(added, [face for _, faces in cards for face in faces], [card.pk for card, _ in cards])
 
