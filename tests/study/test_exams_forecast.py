@@ -190,6 +190,27 @@ def test_the_minutes_that_are_short_are_about_what_it_takes():
     assert not still_short.feasible
 
 
+@pytest.mark.parametrize("days", [1, 31, 200])
+@pytest.mark.parametrize(("faces", "most"), [(1, 1), (3, 6), (10, 16)])
+def test_a_few_cards_lack_what_a_few_views_take_however_far_the_exam_is(days, faces, most):
+    """Ten times that, if each day had to have time for a view."""
+    found = forecast_of([Outlook(0)] * faces, days_of(days, 0))
+
+    assert not found.feasible
+    assert found.minutes_short is not None
+    assert 1 <= found.minutes_short <= most
+
+
+def test_time_that_is_missing_comes_in_pieces_that_are_long_enough_and_never_more_than_a_day_has():
+    days = Days([60.0] * 5, [3600.0, 3600.0, 3600.0, 3600.0, 65.0])
+
+    assert days.with_more(0, 20.0) == [60.0] * 5
+    assert days.with_more(1, 20.0) == [60.0, 60.0, 60.0, 60.0, 65.0]
+    assert days.with_more(2, 20.0) == [60.0, 60.0, 80.0, 60.0, 65.0]
+    assert days.with_more(10, 20.0) == [100.0] * 4 + [65.0]
+    assert days.with_more(10**6, 20.0) == list(days.most)
+
+
 def test_what_no_time_would_reach_says_so():
     """In the five minutes before the exam."""
     found = forecast_of(faces_of(300), Days([60.0], [300.0]), target=0.95)
