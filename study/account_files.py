@@ -58,6 +58,7 @@ class ExportedCardSerializer(CardWriteSerializer):
     block_text = StrictCharField(allow_blank=True, trim_whitespace=False, max_length=TEXT_MAX_BYTES)
     proposed = StrictBooleanField()
     suspended = StrictBooleanField()
+    suspended_as_leech = StrictBooleanField(default=False)
     stale = StrictBooleanField()
     orphan = StrictBooleanField()
     replaces = StrictUUIDField(default=None, allow_null=True)

@@ -103,6 +103,8 @@ class Card(models.Model):
     replaces = models.UUIDField(null=True, editable=False)
     """Of a proposed card: the id of the stale card that it is to replace. That one may be gone by now."""
     suspended = models.BooleanField(default=False)
+    suspended_as_leech = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether a lapse suspended it, and not the student: only that is taken back with the lapse."""
     stale = models.BooleanField(default=False)
     orphan = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)

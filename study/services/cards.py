@@ -163,9 +163,12 @@ def suspend_card(*, user_id: int, card_id: UUID, suspended: bool, if_match: Vers
     with studying(user_id):
         card, faces = _load_one(user_id, card_id, if_match)
         if card.suspended != suspended:
-            card.suspended = suspended
-            _save(card, ["suspended"])
+            card.suspended, card.suspended_as_leech = suspended, False
+            _save(card, ["suspended", "suspended_as_leech"])
             _activate(card, faces)
+        elif card.suspended_as_leech:
+            # Nothing that is shown changes, but from now on the student wants it so.
+            Card.objects.filter(pk=card.pk).update(suspended_as_leech=False)
         return CardWithFaces(card, faces)
 
 

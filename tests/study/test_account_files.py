@@ -81,7 +81,9 @@ def report_of(user: User, archive: bytes) -> dict[str, tuple[str, list[str]]]:
 def schedules(user: User) -> list[tuple[Any, ...]]:
     """Everything of the user's cards that is no id, with the schedule of each face."""
     faces = Face.objects.filter(user=user).select_related("card").order_by("card__front", "n")
-    shown = ("kind", "front", "back", "tags", "proposed", "suspended", "stale", "orphan", "created_at")
+    shown = (
+        "kind", "front", "back", "tags", "proposed", "suspended", "suspended_as_leech", "stale", "orphan", "created_at",
+    )  # fmt: skip
     return [
         (
             *(getattr(face.card, name) for name in shown),
@@ -189,7 +191,7 @@ def test_an_account_that_moved_moves_on_to_the_same_times(full, charlie):
 
     report_of(third, export_of(charlie))
 
-    assert [row[10:] for row in schedules(third)] == [row[10:] for row in schedules(full)]
+    assert [row[11:] for row in schedules(third)] == [row[11:] for row in schedules(full)]
 
 
 def test_a_card_that_was_deleted_comes_back_with_its_schedule(full):
