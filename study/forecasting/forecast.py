@@ -91,8 +91,8 @@ def forecast(
 
     def bands(runs: list[list[float]]) -> tuple[Band, dict[int, Band]]:
         means = [_means(recalls, weights, groups) for recalls in runs]
-        return _band([mean for mean, _ in means]), {
-            group: _band([of_groups[group] for _, of_groups in means]) for group in set(groups)
+        return band_of([mean for mean, _ in means]), {
+            group: band_of([of_groups[group] for _, of_groups in means]) for group in set(groups)
         }
 
     last_day = len(days.planned) - 1
@@ -204,11 +204,12 @@ def _means(recalls: Sequence[float], weights: Sequence[float], groups: Sequence[
     return sum(known.values()) / sum(faces.values()), {group: known[group] / faces[group] for group in faces}
 
 
-def _band(values: Sequence[float]) -> Band:
+def band_of(values: Sequence[float]) -> Band:
+    """The runs stand for equal shares of what may be, each for the middle of its own: of nine the lowest is at 1/18."""
     ordered = sorted(values)
 
     def at(share: float) -> float:
-        place = share * (len(ordered) - 1)
+        place = min(max(share * len(ordered) - 0.5, 0.0), len(ordered) - 1.0)
         below = int(place)
         above = min(below + 1, len(ordered) - 1)
         return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
