@@ -22,9 +22,10 @@ from study.exam_serializers import NOTES_MAX, TARGET_MAX, TARGET_MIN, TargetFiel
 from study.memory import MAXIMUM_INTERVAL
 from study.models import BLOCK_ID_MAX_LENGTH, DURATION_MAX_MS, StudyEvent
 from study.pictures import IncomingPictures
-from study.serializers import CardWriteSerializer, RetentionField, SettingsWriteSerializer
+from study.serializers import CardWriteSerializer
 from study.services import get_settings, import_cards, import_events, import_exams, update_settings
 from study.services.exams import DAYS_AHEAD_MAX, EXAMS_MAX
+from study.settings_serializers import RetentionField, SettingsWriteSerializer
 from utils.http.serializers import (
     BoundedListField,
     StrictBooleanField,
