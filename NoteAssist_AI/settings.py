@@ -266,6 +266,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 NOTE_VERSIONS_KEPT = env.integer("NOTE_VERSIONS_KEPT", 50, minimum=1, maximum=1000)
 TRASH_DAYS = env.integer("TRASH_DAYS", 30, minimum=1, maximum=3650)
 NOTES_BYTES_PER_USER = env.integer("NOTES_BYTES_PER_USER", 1024**3, minimum=1, maximum=2**60)
+CARDS_PER_USER = env.integer("CARDS_PER_USER", 200_000, minimum=1, maximum=10**9)
+CARD_BYTES_PER_USER = env.integer("CARD_BYTES_PER_USER", 512 * 1024**2, minimum=1, maximum=2**60)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 SIMPLE_JWT = {

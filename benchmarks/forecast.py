@@ -68,10 +68,11 @@ def of(outcomes: Sequence[Outcome], course: str, *, chapters: bool = False) -> l
 
 def row(name: str, outcomes: Sequence[Outcome]) -> str:
     errors = sorted(100 * abs(one.error) for one in outcomes)
+    uncertain = [one for one in outcomes if one.band.p90 > one.band.p10]  # what is not learned is not known: no guess
     return (
         f"| {name} | {100 * mean([one.truth for one in outcomes]):.1f} | {mean(errors):.2f} | "
         f"{100 * mean([one.error for one in outcomes]):+.2f} | {errors[int(0.95 * len(errors))]:.1f} | "
-        f"{100 * mean([float(one.is_within) for one in outcomes]):.0f} |"
+        f"{100 * mean([float(one.is_within) for one in uncertain]):.0f} |"
     )
 
 

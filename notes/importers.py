@@ -39,6 +39,8 @@ class ImportContext:
     """The paths of those that an export of ours has as attachments, by their ids there."""
     attached: set[str] = field(default_factory=set)
     """The paths of those that became attachments."""
+    notes: dict[int, int] = field(default_factory=dict)
+    """The notes that became of those in an export of ours, by their ids there."""
     topics: dict[int, int] = field(default_factory=dict)
     """The topics that became of those in an export of ours, by their ids there."""
     moved_attachments: dict[str, str] = field(default_factory=dict)

@@ -13,17 +13,29 @@ import orjson
 from django.utils import timezone
 from rest_framework import serializers
 
+from notes.fields import TagsField, TitleField
 from notes.importers import CannotImport, FileReport, ImportContext, Importer, SourceFile, register
 from notes.markdown.archives import UnreadableEntry
 from notes.models import TEXT_MAX_BYTES, Attachment, Topic
 from notes.services import get_blocks
+from study.exam_serializers import NOTES_MAX, TARGET_MAX, TARGET_MIN, TargetField, TimeZoneField
 from study.memory import MAXIMUM_INTERVAL
 from study.models import BLOCK_ID_MAX_LENGTH, DURATION_MAX_MS, StudyEvent
 from study.pictures import IncomingPictures
-from study.serializers import CardWriteSerializer, RetentionField, SettingsWriteSerializer
-from study.services import get_settings, import_cards, import_events, update_settings
-from utils.http.serializers import StrictBooleanField, StrictCharField, StrictIntegerField, StrictUUIDField
+from study.serializers import CardWriteSerializer
+from study.services import get_settings, import_cards, import_events, import_exams, update_settings
+from study.services.exams import DAYS_AHEAD_MAX, EXAMS_MAX
+from study.settings_serializers import RetentionField, SettingsWriteSerializer
+from utils.http.serializers import (
+    BoundedListField,
+    StrictBooleanField,
+    StrictCharField,
+    StrictIntegerField,
+    StrictSerializer,
+    StrictUUIDField,
+)
 
+NOT_MOVED = "What was answered stays in the account where it was; the reviews that came of it are among the reviews."
 FILE_MAX_BYTES = 64 * 1024 * 1024
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _ATTACHMENT = re.compile(r"(?<=/api/attachments/)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=/)")
@@ -47,6 +59,7 @@ class ExportedCardSerializer(CardWriteSerializer):
     block_text = StrictCharField(allow_blank=True, trim_whitespace=False, max_length=TEXT_MAX_BYTES)
     proposed = StrictBooleanField()
     suspended = StrictBooleanField()
+    suspended_as_leech = StrictBooleanField(default=False)
     stale = StrictBooleanField()
     orphan = StrictBooleanField()
     replaces = StrictUUIDField(default=None, allow_null=True)
@@ -109,6 +122,26 @@ class ExportedEventSerializer(serializers.Serializer[Any]):
             checked.is_valid(raise_exception=True)
             data = orjson.loads(orjson.dumps(checked.validated_data))
         return {**row, "data": data, "settings": dict(row["settings"])}
+
+
+class ExportedExamSerializer(StrictSerializer):
+    id = StrictUUIDField()
+    title = TitleField()
+    at = serializers.DateTimeField()
+    time_zone = TimeZoneField()
+    note_ids = BoundedListField(child=StrictIntegerField(min_value=1, max_value=2**63 - 1), max_length=NOTES_MAX)
+    tags = TagsField()
+    minutes_per_day = BoundedListField(
+        child=StrictIntegerField(min_value=0, max_value=24 * 60), min_length=7, max_length=7
+    )
+    target = TargetField(min_value=TARGET_MIN, max_value=TARGET_MAX)
+    created_at = PastField()
+    updated_at = PastField()
+
+    def validate_at(self, value: datetime) -> datetime:
+        if not _EARLIEST <= value <= timezone.now() + timedelta(days=DAYS_AHEAD_MAX + 1):
+            raise serializers.ValidationError("This is too far away.", code="out_of_range")
+        return value
 
 
 def _import_settings(context: ImportContext, file: SourceFile) -> FileReport:
@@ -178,6 +211,33 @@ def _import_events(context: ImportContext, file: SourceFile) -> FileReport:
     return report
 
 
+def _import_exams(context: ImportContext, file: SourceFile) -> FileReport:
+    """Exams, those that are over included. A link to a calendar stays with the exam that it was made for."""
+    rows, report = _read(file, ExportedExamSerializer)
+    kept, without_notes, empty = [], 0, 0
+    for row in rows:
+        notes = [context.notes[note_id] for note_id in row["note_ids"] if note_id in context.notes]
+        without_notes += len(notes) < len(row["note_ids"])
+        if notes or row["tags"]:
+            kept.append({**row, "note_ids": list(dict.fromkeys(notes))})
+        else:
+            empty += 1
+    made, without_room = import_exams(user_id=context.user_id, rows=kept)
+    if without_notes:
+        report.warnings.append(f"{without_notes} exams are about notes that were not imported.")
+    if empty:
+        report.warnings.append(f"{empty} of them are about nothing else, and were left out.")
+    if without_room:
+        report.warnings.append(f"{without_room} exams were left out, as there may be {EXAMS_MAX}.")
+    if made:
+        report.outcome = "created"
+    return report
+
+
+def _leave_out(context: ImportContext, file: SourceFile) -> FileReport:
+    return FileReport("skipped", warnings=[NOT_MOVED])
+
+
 def _read(file: SourceFile, serializer: type[serializers.Serializer[Any]]) -> tuple[list[Row], FileReport]:
     """The rows that are right, and a report that tells of the others. Raises :class:`CannotImport`."""
     content = file.read(FILE_MAX_BYTES + 1)
@@ -235,3 +295,5 @@ def register_files() -> None:
     register(Importer("study settings", (), _import_settings, paths=("study_settings.json",)))
     register(Importer("cards", (), _import_cards, paths=("study_cards.json",)))
     register(Importer("reviews", (), _import_events, paths=("study_reviews.json",)))
+    register(Importer("exams", (), _import_exams, paths=("study_exams.json",)))
+    register(Importer("answers", (), _leave_out, paths=("study_quizzes.json", "study_recalls.json")))

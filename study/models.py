@@ -59,6 +59,9 @@ class StudySettings(models.Model):
     learning_steps = ArrayField(models.PositiveIntegerField(), default=default_learning_steps)
     relearning_steps = ArrayField(models.PositiveIntegerField(), default=default_relearning_steps)
     version = models.PositiveIntegerField(default=1)
+    card_count = models.PositiveIntegerField(null=True, editable=False)
+    """How many cards the student has, and ``card_bytes`` what they take; None until a write needs them."""
+    card_bytes = models.PositiveBigIntegerField(null=True, editable=False)
 
     def __str__(self) -> str:
         return f"study settings of user {self.user_id}"
@@ -100,6 +103,8 @@ class Card(models.Model):
     replaces = models.UUIDField(null=True, editable=False)
     """Of a proposed card: the id of the stale card that it is to replace. That one may be gone by now."""
     suspended = models.BooleanField(default=False)
+    suspended_as_leech = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether a lapse suspended it, and not the student: only that is taken back with the lapse."""
     stale = models.BooleanField(default=False)
     orphan = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)

@@ -7,7 +7,8 @@ from utils.personal_data import File, PersonalData, Rows, json_array, register
 
 _BATCH_SIZE = 500
 _CARD = (
-    "id", "kind", "front", "back", "tags", "topic_id", "block_id", "block_text", "proposed", "suspended", "stale",
+    "id", "kind", "front", "back", "tags", "topic_id", "block_id", "block_text", "proposed", "suspended",
+    "suspended_as_leech", "stale",
     "orphan", "replaces", "created_at",
 )  # fmt: skip
 _EVENT = (

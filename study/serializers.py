@@ -1,4 +1,4 @@
-"""Study as JSON, and what clients may write of it."""
+"""Cards as JSON, and what clients may write of them."""
 
 from typing import Any
 from uuid import UUID
@@ -7,26 +7,17 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from notes.fields import SearchParameter, TagField, TagsField
-from study.days import known_time_zones
 from study.faces import InvalidCloze, faces_of
-from study.models import BLOCK_ID_MAX_LENGTH, DURATION_MAX_MS, SIDE_MAX_BYTES, Card, Face, StudyEvent, StudySettings
-from study.services.reviews import Review
-from study.stats import DAYS_MAX
-from utils.http.pagination import MAX_PAGE_SIZE
+from study.models import BLOCK_ID_MAX_LENGTH, SIDE_MAX_BYTES, Card, Face
 from utils.http.serializers import (
     BoundedListField,
-    BoundedListSerializer,
     StrictCharField,
     StrictIntegerField,
     StrictSerializer,
     StrictUUIDField,
 )
 
-REVIEWS_MAX = 100
 DECIDED_MAX = 500
-STEPS_MAX = 10
-STEP_MAX_SECONDS = 30 * 86400
-DUE_DEFAULT = 20
 CARD_STATES = [("proposed", "Proposed"), *Face.State.choices]
 
 # --- What clients write -----------------------------------------------------------------------------------------------
@@ -149,64 +140,6 @@ class DecisionSerializer(StrictSerializer):
         return data
 
 
-class ReviewSerializer(StrictSerializer):
-    """One review. Its `id` is yours: sent again, it is recorded once."""
-
-    id = StrictUUIDField()
-    card_id = StrictUUIDField()
-    face = StrictIntegerField(default=1, min_value=1, max_value=500)
-    rating = serializers.ChoiceField(choices=StudyEvent.Rating.choices)
-    reviewed_at = serializers.DateTimeField(help_text="A time in the future counts as now.")
-    duration_ms = StrictIntegerField(
-        default=None, allow_null=True, min_value=0, help_text=f"More than {DURATION_MAX_MS} counts as that."
-    )
-
-    def to_internal_value(self, data: Any) -> Review:
-        review = super().to_internal_value(data)
-        if review["duration_ms"] is not None:
-            review["duration_ms"] = min(review["duration_ms"], DURATION_MAX_MS)
-        return Review(**review)
-
-
-class ReviewsSerializer(StrictSerializer):
-    """A batch of reviews, in any order."""
-
-    reviews = BoundedListSerializer(child=ReviewSerializer(), max_length=REVIEWS_MAX, allow_empty=False)
-
-
-class StepsField(BoundedListField):
-    """Delays in seconds."""
-
-    child = StrictIntegerField(min_value=1, max_value=STEP_MAX_SECONDS)
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=STEPS_MAX, **options)
-
-
-class RetentionField(serializers.FloatField):
-    def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool) or not isinstance(data, int | float):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class SettingsWriteSerializer(StrictSerializer):
-    """How you want to study. A change acts from the next review on."""
-
-    desired_retention = RetentionField(min_value=0.70, max_value=0.97)
-    new_per_day = StrictIntegerField(min_value=0, max_value=9999)
-    reviews_per_day = StrictIntegerField(min_value=0, max_value=9999)
-    time_zone = StrictCharField(max_length=64, help_text="A name such as `Europe/Berlin`.")
-    day_starts_at = serializers.RegexField(r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", help_text="`HH:MM`.")
-    learning_steps = StepsField()
-    relearning_steps = StepsField()
-
-    def validate_time_zone(self, name: str) -> str:
-        if name not in known_time_zones():
-            raise serializers.ValidationError("There is no such time zone.", code="unknown_time_zone")
-        return name
-
-
 # --- What clients ask for ---------------------------------------------------------------------------------------------
 
 
@@ -219,19 +152,9 @@ class CardFilterSerializer(serializers.Serializer[Any]):
     q = SearchParameter(required=False, allow_blank=True, help_text="Every word must be on the card.")
 
 
-class DueFilterSerializer(serializers.Serializer[Any]):
-    limit = serializers.IntegerField(required=False, default=DUE_DEFAULT, min_value=1, max_value=MAX_PAGE_SIZE)
-    note = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
-    tag = TagField(required=False)
-
-
 class ExportFilterSerializer(serializers.Serializer[Any]):
     note = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     tag = TagField(required=False)
-
-
-class StatsFilterSerializer(serializers.Serializer[Any]):
-    days = serializers.IntegerField(required=False, default=30, min_value=1, max_value=DAYS_MAX)
 
 
 # --- What the API shows: these describe it; ``study.shown`` makes it ----------------------------------------------
@@ -280,124 +203,3 @@ class DecidedSerializer(serializers.Serializer[Any]):
     """The cards that were accepted."""
 
     cards = CardSerializer(many=True)
-
-
-class IntervalsSerializer(serializers.Serializer[Any]):
-    """For each rating, in how many seconds the face would be due again."""
-
-    again = serializers.IntegerField()
-    hard = serializers.IntegerField()
-    good = serializers.IntegerField()
-    easy = serializers.IntegerField()
-
-
-class DueCardSerializer(CardSerializer):
-    """A card to be asked now, by which face, and what each rating would do."""
-
-    face = serializers.IntegerField(help_text="The number of the face to ask; name it in the review.")
-    next = IntervalsSerializer()
-
-    class Meta(CardSerializer.Meta):
-        fields = [*CardSerializer.Meta.fields, "face", "next"]
-        read_only_fields = fields
-
-
-class CountsSerializer(serializers.Serializer[Any]):
-    """What is left of today."""
-
-    new = serializers.IntegerField()
-    learning = serializers.IntegerField()
-    review = serializers.IntegerField()
-
-
-class DueSerializer(serializers.Serializer[Any]):
-    """What is due now, in order."""
-
-    counts = CountsSerializer()
-    results = DueCardSerializer(many=True)
-
-
-class ReviewOutcomeSerializer(serializers.Serializer[Any]):
-    """What became of a review."""
-
-    id = serializers.UUIDField()
-    outcome = serializers.ChoiceField(choices=["recorded", "duplicate", "rejected"])
-    code = serializers.ChoiceField(
-        choices=["id_reused", "card_not_found", "card_not_decided", "face_not_found", "reviewed_at_out_of_range"],
-        required=False,
-        help_text="Why it was rejected.",
-    )
-
-
-class RecordedSerializer(serializers.Serializer[Any]):
-    """What became of each review, and the cards as they are now."""
-
-    results = ReviewOutcomeSerializer(many=True)
-    cards = CardSerializer(many=True)
-
-
-class SettingsSerializer(serializers.ModelSerializer[StudySettings]):
-    """How you want to study."""
-
-    class Meta:
-        model = StudySettings
-        fields = [
-            "desired_retention", "new_per_day", "reviews_per_day", "time_zone", "day_starts_at", "learning_steps",
-            "relearning_steps",
-        ]  # fmt: skip
-        read_only_fields = fields
-
-
-class RetentionSerializer(serializers.Serializer[Any]):
-    """Of the reviews of what was learned: how often it was known, and how often that was expected."""
-
-    reviews = serializers.IntegerField()
-    recalled = serializers.IntegerField()
-    true = serializers.FloatField(allow_null=True)
-    predicted = serializers.FloatField(allow_null=True)
-
-
-class TagRetentionSerializer(RetentionSerializer):
-    """The same for the cards of one tag."""
-
-    tag = serializers.CharField()
-
-
-class StudyDaySerializer(serializers.Serializer[Any]):
-    """A day of study."""
-
-    day = serializers.DateField()
-    reviews = serializers.IntegerField()
-    again = serializers.IntegerField()
-    hard = serializers.IntegerField()
-    good = serializers.IntegerField()
-    easy = serializers.IntegerField()
-    duration_ms = serializers.IntegerField()
-
-
-class LoadSerializer(serializers.Serializer[Any]):
-    """How many faces come up on a day; today, with those that are overdue."""
-
-    day = serializers.DateField()
-    faces = serializers.IntegerField()
-
-
-class CardCountsSerializer(serializers.Serializer[Any]):
-    """How many faces are in each state."""
-
-    proposed = serializers.IntegerField()
-    new = serializers.IntegerField()
-    learning = serializers.IntegerField()
-    review = serializers.IntegerField()
-    relearning = serializers.IntegerField()
-    suspended = serializers.IntegerField()
-
-
-class StatsSerializer(serializers.Serializer[Any]):
-    """How study goes."""
-
-    days = StudyDaySerializer(many=True)
-    retention = RetentionSerializer()
-    tags = TagRetentionSerializer(many=True)
-    load = LoadSerializer(many=True)
-    cards = CardCountsSerializer()

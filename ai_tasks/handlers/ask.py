@@ -97,11 +97,11 @@ class Ask(Handler):
         return {**valid, "scope": scope} if scope else valid
 
     def check_owner(self, data: dict[str, Any], *, user_id: int) -> None:
-        """Raise ``NotFound`` if a note of the scope is not the user's. One in the trash is, though it is not asked."""
+        """Raise ``NotFound`` if a note of the scope is not the user's, or is in the trash."""
         ids = data.get("scope", {}).get("note_ids", [])
         if not ids:
             return
-        known = set(Note.objects.owned_by(user_id).filter(pk__in=ids).values_list("pk", flat=True))
+        known = set(Note.objects.owned_by(user_id).live().filter(pk__in=ids).values_list("pk", flat=True))
         errors = [
             field_error(f"{SCOPE}/note_ids/{index}", "not_found", "Not found.")
             for index, pk in enumerate(ids)

@@ -21,7 +21,7 @@ from utils.http.errors import ApplicationError
 
 
 class OverBudget(ApplicationError):
-    """A write would exceed a budget. The response has ``limit``, ``used`` and ``left``, in bytes."""
+    """A write would exceed a budget. The response has ``limit``, ``used`` and ``left``: of bytes, mostly."""
 
     status_code = 413
 

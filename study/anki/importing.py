@@ -23,6 +23,7 @@ from study.anki.packages import PACKAGE_MAX, opened_package
 from study.anki.schedules import Learned, learned
 from study.models import Card, Face, StudyEvent, StudySettings
 from study.pictures import IncomingPictures
+from study.services.budgets import charge_cards, size_of
 from study.services.cards import faces_for
 from study.services.locking import studying
 from study.services.schedules import is_active, refold, write_faces
@@ -149,6 +150,7 @@ class _Writer:
         refold({card.pk: faces for card, faces in made})
         Card.objects.bulk_create([card for card, _ in made])
         Face.objects.bulk_create([face for _, faces in made for face in faces])
+        charge_cards(user_id=self.settings.user_id, grown=size_of([card.pk for card, _ in made]))
         self.created += len(made)
         self.written += len(made)
 

@@ -95,6 +95,11 @@ class Course:
         self._new_seconds = mind.seconds * (1 + self._steps_expected(self._steps_to_go_expected()))
         self._relearning_seconds = mind.seconds * self._steps_expected(rules.relearning_steps)
 
+    @property
+    def longest_visit(self) -> float:
+        """How many seconds a visit is expected to take, if it is of the longer kind."""
+        return max(self._new_seconds, self.mind.seconds + self._relearning_seconds)
+
     def study(self, day: int, seconds: float) -> list[Visit]:
         """Study on a day for so many seconds at most, and return what was studied, in order."""
         rules, visits = self.rules, list[Visit]()

@@ -28,7 +28,10 @@ REPEATED_FACES = 600
 # What students differ in is independent: each run has another quantile of each, the middle one the medians.
 _SLIPS_OF_RUN = [((4 * run + 6) % RUNS + 0.5) / RUNS for run in range(RUNS)]
 _SECONDS_OF_RUN = [((7 * run + 3) % RUNS + 0.5) / RUNS for run in range(RUNS)]
-_DOUBLINGS, _HALVINGS = 11, 4
+FIRST_TRY = 8.0
+"""The search for the missing time begins with so many seconds a day."""
+FINENESS = 16
+"""It ends when it knows the missing time to such a part of it, or to one view."""
 
 
 class Band(NamedTuple):
@@ -65,9 +68,17 @@ class Days:
     planned: Sequence[float]
     most: Sequence[float]
 
-    def with_more(self, seconds: float) -> list[float]:
-        """The seconds of each day, if each had so many more, as far as there are so many."""
-        return [min(planned + seconds, most) for planned, most in zip(self.planned, self.most, strict=True)]
+    def with_more(self, pieces: int, seconds: float) -> list[float]:
+        """The seconds of each day, with so many pieces more, spread evenly, as far as a day has so much time.
+
+        Where there are fewer pieces than days some days get one and others none, the last one first: time that is too
+        short for a view is of no use.
+        """
+        days = len(self.planned)
+        return [
+            min(planned + seconds * ((day + 1) * pieces // days - day * pieces // days), most)
+            for day, (planned, most) in enumerate(zip(self.planned, self.most, strict=True))
+        ]
 
 
 def forecast(
@@ -80,8 +91,8 @@ def forecast(
 
     def bands(runs: list[list[float]]) -> tuple[Band, dict[int, Band]]:
         means = [_means(recalls, weights, groups) for recalls in runs]
-        return _band([mean for mean, _ in means]), {
-            group: _band([of_groups[group] for _, of_groups in means]) for group in set(groups)
+        return band_of([mean for mean, _ in means]), {
+            group: band_of([of_groups[group] for _, of_groups in means]) for group in set(groups)
         }
 
     last_day = len(days.planned) - 1
@@ -136,7 +147,10 @@ def _recalls(
 def _missing(
     faces: Sequence[Outlook], weights: Sequence[float], days: Days, rules: Rules, habits: Habits, *, by: float
 ) -> int | None:
-    """How many minutes more in all raise the recall by so much: as many each day, found by doubling and halving."""
+    """How many minutes more in all raise the recall by so much: found by doubling and halving.
+
+    They come in pieces that are as long as a visit, as less would be too short to study anything.
+    """
     middle, groups = _mind(habits, RUNS // 2), [0] * len(faces)
     repetitions = min(max(REPEATED_FACES // len(faces), 1), RUNS)
 
@@ -145,17 +159,16 @@ def _missing(
         return fmean(_means(_recalls(faces, weights, seconds, rules, mind), weights, groups)[0] for mind in minds)
 
     needed = reached(days.planned) + by
-    least, most = 0.0, 60.0
-    for _ in range(_DOUBLINGS):
-        if reached(days.with_more(most)) >= needed:
-            break
+    piece = Course(faces, weights, rules=rules, mind=middle, last_day=len(days.planned) - 1).longest_visit
+    least, most = 0, max(1, round(FIRST_TRY * len(days.planned) / piece))
+    while reached(days.with_more(most, piece)) < needed:
+        if days.with_more(most, piece) == list(days.most):
+            return None
         least, most = most, 2 * most
-    else:
-        return None
-    for _ in range(_HALVINGS):
-        half = (least + most) / 2
-        least, most = (least, half) if reached(days.with_more(half)) >= needed else (half, most)
-    return max(1, ceil((sum(days.with_more(most)) - sum(days.planned)) / 60))
+    while most - least > max(1, most // FINENESS):
+        half = (least + most) // 2
+        least, most = (least, half) if reached(days.with_more(half, piece)) >= needed else (half, most)
+    return max(1, ceil((sum(days.with_more(most, piece)) - sum(days.planned)) / 60))
 
 
 def _sample(faces: Sequence[Outlook], days: Days) -> tuple[list[int], list[float]]:
@@ -191,11 +204,12 @@ def _means(recalls: Sequence[float], weights: Sequence[float], groups: Sequence[
     return sum(known.values()) / sum(faces.values()), {group: known[group] / faces[group] for group in faces}
 
 
-def _band(values: Sequence[float]) -> Band:
+def band_of(values: Sequence[float]) -> Band:
+    """The runs stand for equal shares of what may be, each for the middle of its own: of nine the lowest is at 1/18."""
     ordered = sorted(values)
 
     def at(share: float) -> float:
-        place = share * (len(ordered) - 1)
+        place = min(max(share * len(ordered) - 0.5, 0.0), len(ordered) - 1.0)
         below = int(place)
         above = min(below + 1, len(ordered) - 1)
         return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

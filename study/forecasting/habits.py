@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 from study.forecasting.forgetting import DECAY
 
-SECONDS_DEFAULT, SECONDS_MIN, SECONDS_MAX = 8.0, 2.0, 120.0
+SECONDS_DEFAULT, SECONDS_MIN, SECONDS_MAX = 9.0, 2.0, 120.0
 """For one view, where there are fewer than ``DURATIONS_MIN`` to take the mean of, and its bounds."""
 DURATIONS_MIN = 20
 LONGEST_TIMES = 4
-SECONDS_ASSUMED, SECONDS_MEASURED = 0.4, 0.15
+SECONDS_ASSUMED, SECONDS_MEASURED = 0.5, 0.12
 """How far the time that views take may differ from that, as a standard deviation of its logarithm."""
 SLIPS = 0.04
 """Up to so many answers are wrong whatever is remembered. How many, a log cannot tell from forgetting."""
 STUDENTS_DIFFER = 0.5
 """How much the strength of students differs, as a standard deviation of its logarithm: what is known without a log."""
-MODEL_ERRS = 0.35
+MODEL_ERRS = 0.15
 """How far the days ahead differ from those of the log, likewise: a log never makes a forecast surer than that."""
 PRIOR_ANSWERS = 20
 """What is assumed of answers weighs as much as so many of the student's."""

@@ -8,6 +8,7 @@ from ai_tasks.handlers.structured import read_answer, response_format
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer
 from notes.models import TITLE_MAX_LENGTH, Topic
+from notes.services import OverBudget
 from study.making.passages import PASSAGES_MAX_BYTES, Found, find_passages
 from study.making.reading import MadeCard, as_shown, read_cards
 from study.making.rules import made_by_rules
@@ -22,6 +23,7 @@ KINDS = list(Card.Kind.values)
 TOPIC_GONE = "The topic is gone or in the trash, so no cards were made."
 NOTHING_LEFT = "Every passage of this topic has cards of these kinds already."
 NO_PASSAGES = "This topic has no passage that cards could be made of."
+NO_ROOM = "The cards were not kept."
 NOT_KEPT = "The cards could not be recorded. Ask again for them."
 OFFLINE = "No AI model is configured: these cards are made of the topic's own words, by fixed rules."
 NONE_MADE = "The model found nothing to make cards of."
@@ -138,7 +140,10 @@ class MakeCards(Handler):
         made: Sequence[MadeCard] = result.pop("made")
         if not may_write:
             return result | {"notice": NOT_KEPT}
-        proposed = propose_made(user_id=user_id, topic_id=topic_id, made=made)
+        try:
+            proposed = propose_made(user_id=user_id, topic_id=topic_id, made=made)
+        except OverBudget as error:
+            return result | {"notice": f"{NO_ROOM} {error.detail}"}
         if proposed is None:
             return result | {"notice": TOPIC_GONE}
         cards = [{"id": str(card_id), **as_shown(card)} for card_id, card in proposed]

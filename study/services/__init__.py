@@ -1,5 +1,6 @@
 """All writes of study."""
 
+from study.services.budgets import CardsFull, TooManyCards
 from study.services.cards import (
     CardChanged,
     CardDecided,
@@ -18,6 +19,7 @@ from study.services.exams import (
     TooManyExams,
     create_exam,
     delete_exam,
+    import_exams,
     link_calendar,
     unlink_calendar,
     update_exam,
@@ -32,11 +34,13 @@ __all__ = [
     "AlreadyUndone",
     "CardChanged",
     "CardDecided",
+    "CardsFull",
     "ExamChanged",
     "NoSuchTime",
     "NotTheLastReview",
     "QuizAnswered",
     "Review",
+    "TooManyCards",
     "TooManyExams",
     "answer_quiz",
     "confirm_card",
@@ -50,6 +54,7 @@ __all__ = [
     "get_settings",
     "import_cards",
     "import_events",
+    "import_exams",
     "link_calendar",
     "propose_cards",
     "record_reviews",

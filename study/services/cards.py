@@ -12,6 +12,7 @@ from study.blocks import NotTiedToBlock, PassageGone, passages
 from study.faces import InvalidCloze, faces_of
 from study.memory import Terms
 from study.models import Card, Face, StudyEvent
+from study.services.budgets import changing_cards, charge_cards, size_of
 from study.services.locking import studying
 from study.services.schedules import is_active, new_face, refold, write_faces
 from study.services.statements import CardWithFaces, lock_cards
@@ -43,7 +44,7 @@ def texts_of(user_id: int) -> Iterator[str]:
 def create_card(*, user_id: int, data: Mapping[str, Any]) -> CardWithFaces:
     """Add a card that the student wrote: ``kind``, ``front``, ``back``, ``tags``, ``topic_id``, ``block_id``.
 
-    Raises ``NotFound`` for a topic or a block that is not the user's, ``InvalidCloze``.
+    Raises ``NotFound`` for a topic or a block that is not the user's, ``InvalidCloze``, and as ``charge_cards``.
     """
     with studying(user_id):
         return _create(user_id, [data], proposed=False)[0]
@@ -73,6 +74,7 @@ def _create(user_id: int, data: Sequence[Mapping[str, Any]], *, proposed: bool) 
     made = [CardWithFaces(card, faces_for(card)) for card in cards]
     Card.objects.bulk_create(cards)
     Face.objects.bulk_create([face for one in made for face in one.faces])
+    charge_cards(user_id=user_id, grown=size_of([card.pk for card in cards]))
     return made
 
 
@@ -92,7 +94,8 @@ def update_card(*, user_id: int, card_id: UUID, changes: Mapping[str, Any], if_m
 
     ``topic_id`` and ``block_id`` come together. Values that it has already leave the version as it is.
 
-    Raises ``Card.DoesNotExist``, :class:`CardChanged`, and ``NotFound`` for a topic or a block that is not the user's.
+    Raises ``Card.DoesNotExist``, :class:`CardChanged`, ``NotFound`` for a topic or a block that is not the user's, and
+    as ``charge_cards``.
     """
     with studying(user_id):
         place = (changes.get("topic_id"), changes.get("block_id"))
@@ -111,9 +114,10 @@ def update_card(*, user_id: int, card_id: UUID, changes: Mapping[str, Any], if_m
         if not _can_be_asked(card):
             # Checked before with a card that another write has changed meanwhile.
             raise CardChanged(current_version=card.version)
-        _save(card, changed)
-        if changed.keys() & {"kind", "front"}:
-            synchronize_faces([CardWithFaces(card, faces)])
+        with changing_cards(user_id, [card_id]):
+            _save(card, changed)
+            if changed.keys() & {"kind", "front"}:
+                synchronize_faces([CardWithFaces(card, faces)])
         return CardWithFaces(card, faces)
 
 
@@ -150,7 +154,8 @@ def delete_card(*, user_id: int, card_id: UUID, if_match: Versions = None) -> No
     """Delete a card. Its reviews stay in the log. Raises ``Card.DoesNotExist`` and :class:`CardChanged`."""
     with studying(user_id):
         card, _ = _load_one(user_id, card_id, if_match)
-        Card.objects.filter(pk=card.pk).only("pk").delete()
+        with changing_cards(user_id, [card.pk]):
+            Card.objects.filter(pk=card.pk).only("pk").delete()
 
 
 def suspend_card(*, user_id: int, card_id: UUID, suspended: bool, if_match: Versions = None) -> CardWithFaces:
@@ -158,9 +163,12 @@ def suspend_card(*, user_id: int, card_id: UUID, suspended: bool, if_match: Vers
     with studying(user_id):
         card, faces = _load_one(user_id, card_id, if_match)
         if card.suspended != suspended:
-            card.suspended = suspended
-            _save(card, ["suspended"])
+            card.suspended, card.suspended_as_leech = suspended, False
+            _save(card, ["suspended", "suspended_as_leech"])
             _activate(card, faces)
+        elif card.suspended_as_leech:
+            # Nothing that is shown changes, but from now on the student wants it so.
+            Card.objects.filter(pk=card.pk).update(suspended_as_leech=False)
         return CardWithFaces(card, faces)
 
 
@@ -210,7 +218,8 @@ def confirm_card(*, user_id: int, card_id: UUID, if_match: Versions = None) -> C
             raise PassageGone from error
         card, faces = _load_one(user_id, card_id, if_match)
         card.block_text, card.stale, card.orphan = text, False, False
-        _save(card, ["block_text", "stale", "orphan"])
+        with changing_cards(user_id, [card.pk]):
+            _save(card, ["block_text", "stale", "orphan"])
         return CardWithFaces(card, faces)
 
 

@@ -8,6 +8,7 @@ from django.db.models import F
 
 from study.memory import Terms
 from study.models import Card, Face, StudyEvent
+from study.services.budgets import changing_cards
 from study.services.cards import CardDecided, reset_event, synchronize_faces
 from study.services.locking import studying
 from study.services.schedules import refold, write_faces
@@ -27,7 +28,7 @@ def decide_cards(
     its schedule, too, unless ``schedule`` says ``reset`` for the proposed one.
 
     Returns the accepted ones, or the cards that they replaced, in the order given: a fixed number of queries. Raises
-    ``NotFound`` with a pointer to the unknown id, and :class:`CardDecided`.
+    ``NotFound`` with a pointer to the unknown id, :class:`CardDecided`, and as ``charge_cards``.
     """
     with studying(user_id) as settings:
         proposed = Card.objects.owned_by(user_id).filter(pk__in=accept).values_list("pk", "replaces", "block_text")
@@ -44,9 +45,10 @@ def decide_cards(
             old = None if replaces is None else found.get(replaces)
             if old is not None and not old.card.proposed and old not in replaced.values():
                 replaced[card_id] = _taken_over(old, found[card_id].card, text)
-        _write(replaced.values())
-        _reset([replaced[pk] for pk in replaced if (schedule or {}).get(pk) == "reset"], settings.terms)
-        Card.objects.filter(pk__in=[*reject, *replaced]).only("pk").delete()
+        with changing_cards(user_id, found):
+            _write(replaced.values())
+            _reset([replaced[pk] for pk in replaced if (schedule or {}).get(pk) == "reset"], settings.terms)
+            Card.objects.filter(pk__in=[*reject, *replaced]).only("pk").delete()
         _accept([found[card_id] for card_id in accept if card_id not in replaced])
         return [replaced.get(card_id) or found[card_id] for card_id in accept]
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,6 +18,7 @@ from utils.http.errors import Conflict, InvalidRequest, NotFound, PreconditionFa
 EXAMS_MAX = 50
 """Of one student, those that are over included."""
 DAYS_AHEAD_MAX = 730
+_NAMESPACE = UUID("d1f0c9a8-3a0c-4d7b-9f53-2f6d1b0e7c41")
 TOKEN_BYTES = 24
 
 Versions = Collection[int] | None
@@ -55,6 +56,24 @@ def create_exam(*, user_id: int, data: Mapping[str, Any]) -> Exam:
         now = timezone.now()
         values = {"time_zone": settings.time_zone, **data}
         return Exam.objects.create(user_id=user_id, created_at=now, updated_at=now, **values)
+
+
+def import_exams(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Add exams from an export, given by their columns, that the user does not have yet; those that are over, too.
+
+    Notes must be the user's. An exam keeps its id if the user has it, else it gets one that follows from it, so that
+    the same export makes nothing twice. Returns how many were made, and for how many there was no room.
+    """
+    with studying(user_id):
+        mine = set(Exam.objects.owned_by(user_id).values_list("pk", flat=True))
+        new: dict[UUID, Exam] = {}
+        for row in rows:
+            exam_id = uuid5(_NAMESPACE, f"{user_id}\n{row['id']}")
+            if not {row["id"], exam_id} & mine:
+                new.setdefault(exam_id, Exam(**{**row, "id": exam_id, "user_id": user_id}))
+        made = list(new.values())[: max(0, EXAMS_MAX - len(mine))]
+        Exam.objects.bulk_create(made)
+        return len(made), len(new) - len(made)
 
 
 def update_exam(*, user_id: int, exam_id: UUID, changes: Mapping[str, Any], if_match: Versions = None) -> Exam:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from django.db.models import F
 
 from study.models import Card, Face, StudyEvent
+from study.services.budgets import charge_cards, size_of
 from study.services.cards import faces_for
 from study.services.locking import studying
 from study.services.schedules import refold, write_faces
@@ -24,6 +25,7 @@ def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID
     """Add cards, given by their columns, that the user does not have yet; return their ids in the rows.
 
     Topics and blocks must be the user's. A card that the user had and deleted comes back with its schedule.
+    Raises as ``charge_cards``.
     """
     made: set[UUID] = set()
     with studying(user_id):
@@ -40,6 +42,7 @@ def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID
             refold(faces)
             Card.objects.bulk_create(cards)
             Face.objects.bulk_create(face for of_card in faces.values() for face in of_card)
+            charge_cards(user_id=user_id, grown=size_of(list(faces)))
             made.update(new)
     return made
 

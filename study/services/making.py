@@ -13,6 +13,7 @@ from notes.services import get_blocks
 from study.making.passages import covered_kinds
 from study.making.reading import MadeCard
 from study.models import Card, Face
+from study.services.budgets import charge_cards, size_of
 from study.services.cards import faces_for
 from study.services.locking import studying
 
@@ -22,7 +23,7 @@ def propose_made(*, user_id: int, topic_id: int | None, made: Sequence[MadeCard]
 
     Runs in the caller's transaction. A card is left out if its passage has got one of that kind since it was read. One
     that is made of what a stale card's passage says now is to replace that card. If the passage has changed since it
-    was read, the new card is stale itself, and an orphan if the passage is gone.
+    was read, the new card is stale itself, and an orphan if the passage is gone. Raises as ``charge_cards``.
     """
     with studying(user_id):
         blocks = _locked_blocks(user_id, topic_id)
@@ -50,6 +51,7 @@ def propose_made(*, user_id: int, topic_id: int | None, made: Sequence[MadeCard]
             cards.append(card)
         Card.objects.bulk_create(cards)
         Face.objects.bulk_create([face for card in cards for face in faces_for(card)])
+        charge_cards(user_id=user_id, grown=size_of([card.pk for card in cards]))
         return [(card.pk, one) for card, one in zip(cards, free, strict=True)]
 
 

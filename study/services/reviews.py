@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from study.memory import recall
 from study.models import Card, StudyEvent, StudySettings
+from study.services.budgets import changing_cards
 from study.services.locking import studying
 from study.services.schedules import fold_further, is_active, live, mark_leech, refold
 from study.services.statements import CardWithFaces, events, lock_cards, record
@@ -133,14 +134,21 @@ def _advance(cards: dict[UUID, CardWithFaces], added: Sequence[StudyEvent]) -> N
 
 def _write(added: Sequence[StudyEvent], cards: Sequence[CardWithFaces], lapses_before: dict[UUID, int]) -> None:
     for card, faces in cards:
-        marks = (card.suspended, card.tags)
+        marks = _marks(card)
         mark_leech(card, before=lapses_before[card.pk], after=max(face.lapses for face in faces))
         for face in faces:
             face.active = is_active(card)
-        if (card.suspended, card.tags) != marks:
-            Card.objects.filter(pk=card.pk).update(suspended=card.suspended, tags=card.tags)
+        if _marks(card) != marks:
+            # A review is never refused for want of room.
+            with changing_cards(card.user_id, [card.pk], is_limited=False):
+                Card.objects.filter(pk=card.pk).update(**_marks(card))
         card.version += 1
     record(added, [face for _, faces in cards for face in faces], [card.pk for card, _ in cards])
+
+
+def _marks(card: Card) -> dict[str, Any]:
+    """What a lapse changes of a card."""
+    return {name: getattr(card, name) for name in ("suspended", "suspended_as_leech", "tags")}
 
 
 def _lapses(found: CardWithFaces) -> int:

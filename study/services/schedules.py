@@ -78,13 +78,18 @@ def refold(cards: Mapping[UUID, Sequence[Face]], added: Iterable[StudyEvent] = (
 
 
 def mark_leech(card: Card, *, before: int, after: int) -> None:
-    """Suspend and tag a card that is forgotten again and again, and take that back where a lapse is undone."""
+    """Suspend and tag a card that is forgotten again and again, and take that back where a lapse is undone.
+
+    One that the student has suspended stays so.
+    """
     if _leech_level(after) > _leech_level(before):
+        card.suspended_as_leech = card.suspended_as_leech or not card.suspended
         card.suspended = True
         if LEECH_TAG not in card.tags:
             card.tags = [*card.tags, LEECH_TAG]
     elif _leech_level(after) < _leech_level(before) and LEECH_TAG in card.tags:
-        card.suspended = False
+        if card.suspended_as_leech:
+            card.suspended = card.suspended_as_leech = False
         if not _leech_level(after):
             card.tags = [tag for tag in card.tags if tag != LEECH_TAG]
 

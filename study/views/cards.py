@@ -53,9 +53,11 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
     lookup_value_converter = "uuid"
     serializer_class = CardSerializer
     errors = {
-        "create": (NotFound,),
-        "decide": (NotFound, services.CardDecided),
-        "confirm": (NotTiedToBlock, PassageGone),
+        "create": (NotFound, services.TooManyCards, services.CardsFull),
+        "update": (services.CardsFull,),
+        "partial_update": (services.CardsFull,),
+        "decide": (NotFound, services.CardDecided, services.CardsFull),
+        "confirm": (NotTiedToBlock, PassageGone, services.CardsFull),
     }
     query_parameters = {"list": names_of(CardFilterSerializer, paginated=True)}
     read_specs = {"list": ReadSpec(), "retrieve": ReadSpec()}

@@ -12,13 +12,8 @@ from rest_framework.views import APIView
 from study import services
 from study.memory import next_intervals
 from study.queue import DueFace, due_now
-from study.serializers import (
-    CardSerializer,
-    DueFilterSerializer,
-    DueSerializer,
-    RecordedSerializer,
-    ReviewsSerializer,
-)
+from study.review_serializers import DueFilterSerializer, DueSerializer, RecordedSerializer, ReviewsSerializer
+from study.serializers import CardSerializer
 from study.shown import card_as_shown
 from utils.http.query import names_of
 from utils.http.rendering import Rendered, render

@@ -9,7 +9,12 @@ from rest_framework.views import APIView
 
 from study import services
 from study.models import StudySettings
-from study.serializers import SettingsSerializer, SettingsWriteSerializer, StatsFilterSerializer, StatsSerializer
+from study.settings_serializers import (
+    SettingsSerializer,
+    SettingsWriteSerializer,
+    StatsFilterSerializer,
+    StatsSerializer,
+)
 from study.stats import statistics
 from study.views.cards import ETAG, IF_MATCH, expected_versions
 from utils.http.query import names_of

@@ -108,6 +108,20 @@ def test_notes_of_others_and_of_nobody_are_the_same_404(alice_client, alice, cha
     assert not AITask.objects.exists()
 
 
+def test_a_note_in_the_trash_is_a_404_until_it_is_restored(alice_client, alice):
+    note, trashed = NoteFactory(user=alice), NoteFactory(user=alice)
+    services.delete_note(user_id=alice.pk, note_id=trashed.pk)
+    body = body_of("x", note_ids=[note.pk, trashed.pk])
+
+    refused = alice_client.post(TASKS, body, format="json")
+    services.restore_note(user_id=alice.pk, note_id=trashed.pk)
+    accepted = alice_client.post(TASKS, body, format="json")
+
+    assert (refused.status_code, accepted.status_code) == (404, 202)
+    assert refused.json()["errors"] == [{"pointer": f"{NOTES}/1", "code": "not_found", "detail": "Not found."}]
+    assert AITask.objects.count() == 1
+
+
 def test_an_answer_is_written_to_no_topic(alice_client, alice):
     topic = TopicFactory(chapter__note__user=alice)
 

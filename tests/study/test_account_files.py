@@ -16,7 +16,8 @@ from notes.models import Attachment, Note, Topic
 from notes.services import add_attachment, create_note, get_blocks, imports, purge_orphans, update_topic
 from notes.services.imports import running
 from study import services
-from study.models import MEMORY, Card, Face, StudyEvent
+from study.account_files import NOT_MOVED
+from study.models import MEMORY, Card, Exam, Face, StudyEvent
 from study.services import Review
 from tests.conftest import client_of
 from tests.factories import UserFactory
@@ -56,6 +57,17 @@ def export_of(user: User) -> bytes:
     return b"".join(response.streaming_content)
 
 
+def add_exam(user: User, **data: Any) -> Exam:
+    at = timezone.now().replace(microsecond=0) + timedelta(days=30)
+    values = {"title": "Exam", "at": at, "note_ids": [], "tags": [], "minutes_per_day": [30] * 7, "target": 0.85}
+    return services.create_exam(user_id=user.pk, data=values | data)
+
+
+def exams_of(user: User) -> list[tuple[Any, ...]]:
+    columns = ("title", "at", "time_zone", "tags", "minutes_per_day", "target", "created_at", "updated_at", "version")
+    return list(Exam.objects.filter(user=user).order_by("created_at").values_list(*columns))
+
+
 def report_of(user: User, archive: bytes) -> dict[str, tuple[str, list[str]]]:
     """Import it by a worker; what became of each file, and what is told of it."""
     client = client_of(user)
@@ -69,7 +81,9 @@ def report_of(user: User, archive: bytes) -> dict[str, tuple[str, list[str]]]:
 def schedules(user: User) -> list[tuple[Any, ...]]:
     """Everything of the user's cards that is no id, with the schedule of each face."""
     faces = Face.objects.filter(user=user).select_related("card").order_by("card__front", "n")
-    shown = ("kind", "front", "back", "tags", "proposed", "suspended", "stale", "orphan", "created_at")
+    shown = (
+        "kind", "front", "back", "tags", "proposed", "suspended", "suspended_as_leech", "stale", "orphan", "created_at",
+    )  # fmt: skip
     return [
         (
             *(getattr(face.card, name) for name in shown),
@@ -120,21 +134,28 @@ def full(alice: User) -> User:
     services.undo_review(user_id=alice.pk, review_id=last.event_id)
     study(alice, deleted := add_card(alice, front="9 deleted"), 2)
     services.delete_card(user_id=alice.pk, card_id=deleted.pk)
+    add_exam(alice, title="About a note", note_ids=[topic.chapter.note_id], tags=["cells"])
+    Exam.objects.filter(pk=add_exam(alice, title="Over", tags=["x"]).pk).update(at=timezone.now() - timedelta(days=9))
     return alice
 
 
 def test_an_account_moves_with_its_cards_and_schedules(full, charlie):
     report = report_of(charlie, export_of(full))
 
-    kept_out = ("skipped", ["Files of this kind are not imported."])
+    kept_out = ("skipped", [NOT_MOVED])
     assert {name: report[name] for name in report if name.startswith("study_")} == {
-        "study_exams.json": kept_out,
+        "study_exams.json": ("created", []),
         "study_quizzes.json": kept_out,
         "study_recalls.json": kept_out,
         "study_settings.json": ("updated", []),
         "study_cards.json": ("created", []),
         "study_reviews.json": ("created", []),
     }
+    assert exams_of(charlie) == exams_of(full)
+    assert list(Exam.objects.filter(user=charlie).order_by("created_at").values_list("note_ids", flat=True)) == [
+        [Note.objects.get(user=charlie).pk],
+        [],
+    ]
     picture = Attachment.objects.get(user=charlie)
     theirs = Attachment.objects.get(user=full)
     assert [str(row).replace(str(picture.pk), str(theirs.pk)) for row in schedules(charlie)] == [
@@ -151,15 +172,17 @@ def test_an_account_moves_with_its_cards_and_schedules(full, charlie):
 def test_a_second_import_makes_nothing_twice(full, charlie):
     archive = export_of(full)
     report_of(charlie, archive)
-    before = (schedules(charlie), log_of(charlie), Note.objects.count(), Card.objects.count())
+    before = (schedules(charlie), log_of(charlie), Note.objects.count(), Card.objects.count(), exams_of(charlie))
 
     again = report_of(charlie, archive)
     own = report_of(full, archive)
 
     for report in (again, own):
         study = {outcome for name, (outcome, _) in report.items() if name.startswith("study_")}
-        assert study == {"unchanged", "skipped"}  # exams, quizzes and recalls stay behind
-    assert (schedules(charlie), log_of(charlie), Note.objects.count(), Card.objects.count()) == before
+        assert study == {"unchanged", "skipped"}  # quizzes and recalls stay behind
+    after = (schedules(charlie), log_of(charlie), Note.objects.count(), Card.objects.count(), exams_of(charlie))
+    assert after == before
+    assert Exam.objects.count() == 4
 
 
 def test_an_account_that_moved_moves_on_to_the_same_times(full, charlie):
@@ -168,7 +191,7 @@ def test_an_account_that_moved_moves_on_to_the_same_times(full, charlie):
 
     report_of(third, export_of(charlie))
 
-    assert [row[10:] for row in schedules(third)] == [row[10:] for row in schedules(full)]
+    assert [row[11:] for row in schedules(third)] == [row[11:] for row in schedules(full)]
 
 
 def test_a_card_that_was_deleted_comes_back_with_its_schedule(full):
@@ -211,9 +234,10 @@ def test_a_dry_run_of_an_account_writes_nothing(full, charlie):
     imports.carry_out_import(response.json()["id"])
 
     files = client.get(response["Location"]).json()["report"]["files"]
-    assert {file["outcome"] for file in files if file["name"].startswith("study_c")} == {"created"}
+    assert {file["outcome"] for file in files if file["name"].startswith(("study_c", "study_e"))} == {"created"}
     assert not Card.objects.filter(user=charlie).exists()
     assert not StudyEvent.objects.filter(user=charlie).exists()
+    assert not Exam.objects.filter(user=charlie).exists()
 
 
 def test_a_passage_that_changed_is_told(full, charlie):
@@ -224,6 +248,40 @@ def test_a_passage_that_changed_is_told(full, charlie):
     assert report["study_cards.json"] == ("created", ["1 cards have lost their passage."])
     card = Card.objects.get(user=charlie, front="1 tied")
     assert (card.stale, card.orphan, card.topic_id is None) == (False, True, False)
+
+
+def test_an_exam_that_loses_its_notes_is_told_and_kept_for_its_tags(full, charlie):
+    add_exam(full, title="Of the note alone", note_ids=[Note.objects.get(user=full).pk])
+    archive = export_of(full)
+
+    report = report_of(charlie, with_rows("study_exams.json", rows_of(archive, "study_exams.json")))
+
+    told = ["2 exams are about notes that were not imported.", "1 of them are about nothing else, and were left out."]
+    assert report["study_exams.json"] == ("created", told)
+    assert list(Exam.objects.filter(user=charlie).order_by("title").values_list("title", "note_ids")) == [
+        ("About a note", []),
+        ("Over", []),
+    ]
+
+
+def test_no_more_exams_are_imported_than_there_may_be(full, charlie, monkeypatch):
+    monkeypatch.setattr("study.services.exams.EXAMS_MAX", 1)
+    archive = export_of(full)
+
+    report = report_of(charlie, archive)
+
+    assert report["study_exams.json"] == ("created", ["1 exams were left out, as there may be 50."])
+    assert Exam.objects.filter(user=charlie).count() == 1
+    assert report_of(full, archive)["study_exams.json"] == ("unchanged", [])
+
+
+def test_an_exam_that_was_deleted_comes_back_once(full):
+    archive = export_of(full)
+    services.delete_exam(user_id=full.pk, exam_id=Exam.objects.get(title="Over").pk)
+
+    outcomes = [report_of(full, archive)["study_exams.json"][0] for _ in range(2)]
+
+    assert (outcomes, Exam.objects.count()) == (["created", "unchanged"], 2)
 
 
 def test_settings_of_ones_own_stay(full, charlie):
@@ -261,10 +319,30 @@ BAD_EVENTS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "wrong"), [("study_cards.json", BAD_CARDS), ("study_reviews.json", BAD_EVENTS)])
+BAD_EXAMS = [
+    {"title": ""},
+    {"id": "x"},
+    {"at": "2999-01-01T00:00:00Z"},
+    {"at": "0001-01-01T00:00:00Z"},
+    {"time_zone": "Mars/Olympus"},
+    {"note_ids": [0]},
+    {"note_ids": list(range(1, 102))},
+    {"minutes_per_day": [1] * 6},
+    {"minutes_per_day": [1] * 8},
+    {"minutes_per_day": [1441] * 7},
+    {"target": 1.5},
+    {"target": True},
+    {"created_at": "2999-01-01T00:00:00Z"},
+    {"user_id": 1},
+]
+BAD = {"study_cards.json": BAD_CARDS, "study_reviews.json": BAD_EVENTS, "study_exams.json": BAD_EXAMS}
+
+
+@pytest.mark.parametrize(("name", "wrong"), BAD.items())
 def test_wrong_entries_are_left_out_and_told(alice, charlie, name, wrong):
-    study(alice, add_card(alice), 2)
-    study(alice, add_card(alice), 2)
+    for _ in range(2):
+        study(alice, add_card(alice), 2)
+        add_exam(alice, tags=["cells"])
     good, other, *_ = rows_of(export_of(alice), name)
 
     report = report_of(charlie, with_rows(name, [*(good | changes for changes in wrong), other, 7]))
@@ -272,14 +350,14 @@ def test_wrong_entries_are_left_out_and_told(alice, charlie, name, wrong):
     count = len(wrong) + 1
     told = f"{count} of {count + 1} entries are not as an export has them, and were left out."
     assert report[name] == ("created", [told])
-    assert Card.objects.filter(user=charlie).count() + StudyEvent.objects.filter(user=charlie).count() == 1
+    assert sum(model.objects.filter(user=charlie).count() for model in (Card, StudyEvent, Exam)) == 1
 
 
 @pytest.mark.parametrize("content", ["", "no JSON", "[" * 5_000, '{"a": 1}', "null"])
 def test_what_is_no_list_fails(charlie, content):
-    names = ("study_settings.json", "study_cards.json", "study_reviews.json")
+    names = ("study_settings.json", "study_cards.json", "study_reviews.json", "study_exams.json")
 
-    assert [report_of(charlie, with_rows(name, content))[name][0] for name in names] == ["failed"] * 3
+    assert [report_of(charlie, with_rows(name, content))[name][0] for name in names] == ["failed"] * 4
 
 
 def test_anothers_cards_and_topics_are_out_of_reach(full, charlie):

@@ -384,16 +384,18 @@ def test_writes_cost_a_fixed_number_of_queries(alice, alice_client, send, topic,
     warm(alice_client)
     body = {"kind": "cloze", "front": CLOZE, "topic_id": topic.pk}
 
-    with django_assert_num_queries(6):  # SAVEPOINT, the lock, the topic, card, faces, RELEASE
+    with django_assert_num_queries(8):  # SAVEPOINT, the lock, the topic, card, faces, their size, the budget, RELEASE
         shown = send(alice_client, "post", CARDS, body).json()
     path = f"{CARDS}{shown['id']}/"
-    with django_assert_num_queries(6):  # the card; SAVEPOINT, the lock, card and faces, UPDATE, RELEASE
+    with django_assert_num_queries(9):  # the card; SAVEPOINT, the lock, card and faces, UPDATE, sizes, budget, RELEASE
         send(alice_client, "patch", path, {"back": "x"})
     with django_assert_num_queries(6):  # SAVEPOINT, the lock, card and faces, two UPDATEs, RELEASE
         send(alice_client, "post", f"{path}suspend/")
     with django_assert_num_queries(8):  # SAVEPOINT, the lock, card and faces, the log: INSERT, SELECT; UPDATEs, RELEASE
         send(alice_client, "post", f"{path}reset/")
-    with django_assert_num_queries(7):  # SAVEPOINT, the lock, card and faces; SELECT, two DELETEs, RELEASE
+    with django_assert_num_queries(
+        10
+    ):  # SAVEPOINT, the lock, card and faces; SELECT, two DELETEs, sizes, budget, RELEASE
         send(alice_client, "delete", path)
 
 

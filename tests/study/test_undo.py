@@ -2,8 +2,10 @@
 
 from uuid import uuid4
 
-from study.models import Face, StudyEvent
-from study.services import update_settings
+import pytest
+
+from study.models import Card, Face, StudyEvent
+from study.services import suspend_card, update_settings
 from tests.study.conftest import CARDS, REVIEWS, body, columns_of, folded_anew, outcomes
 
 
@@ -66,6 +68,78 @@ def test_a_stranger_undoes_nothing(charlie_client, send, card, review):
 
 
 # --- Leeches ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def leech(card, clock, review):
+    """The card, made a leech, and the last review of it."""
+    update_settings(user_id=card.user_id, changes={"learning_steps": [], "relearning_steps": []})
+    for _ in range(8):
+        review(card)
+        clock.forward(days=1)
+        last = review(card, "again")
+        clock.forward(days=1)
+    return card, last
+
+
+def suspended(card) -> tuple[bool, bool]:
+    """Whether the card is suspended, and whether it is in the queue."""
+    return Card.objects.get(pk=card.pk).suspended, Face.objects.get(card=card.pk).active
+
+
+def test_a_card_that_was_suspended_before_it_became_a_leech_stays_so(alice_client, send, card, clock, review):
+    update_settings(user_id=card.user_id, changes={"learning_steps": [], "relearning_steps": []})
+    for number in range(8):
+        review(card)
+        clock.forward(days=1)
+        if number == 7:
+            suspend_card(user_id=card.user_id, card_id=card.pk, suspended=True)
+        last = review(card, "again")
+        clock.forward(days=1)
+
+    undone = send(alice_client, "post", f"{REVIEWS}{last}/undo/").json()
+
+    assert (undone["lapses"], undone["suspended"], undone["tags"]) == (7, True, [])
+    assert suspended(card) == (True, False)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "after it was taken back"])
+def test_a_leech_that_the_student_suspends_besides_stays_so(alice_client, send, leech, first):
+    card, last = leech
+    version = Card.objects.get(pk=card.pk).version
+    for wanted in [True] if first else [False, True]:
+        suspend_card(user_id=card.user_id, card_id=card.pk, suspended=wanted)
+    assert Card.objects.get(pk=card.pk).version == version + (0 if first else 2)
+
+    undone = send(alice_client, "post", f"{REVIEWS}{last}/undo/").json()
+
+    assert (undone["lapses"], undone["suspended"], undone["tags"]) == (7, True, [])
+
+
+def test_a_leech_that_the_student_goes_on_with_is_not_suspended_by_undoing(alice_client, send, leech):
+    card, last = leech
+    suspend_card(user_id=card.user_id, card_id=card.pk, suspended=False)
+
+    send(alice_client, "post", f"{REVIEWS}{last}/undo/")
+
+    assert suspended(card) == (False, True)
+
+
+def test_a_leech_of_four_lapses_more_is_as_suspended_as_before_when_they_are_undone(
+    alice_client, send, leech, clock, review
+):
+    card, _ = leech
+    suspend_card(user_id=card.user_id, card_id=card.pk, suspended=False)
+    for _ in range(4):
+        review(card)
+        clock.forward(days=1)
+        last = review(card, "again")
+        clock.forward(days=1)
+    assert suspended(card) == (True, False)
+
+    undone = send(alice_client, "post", f"{REVIEWS}{last}/undo/").json()
+
+    assert (undone["lapses"], undone["suspended"], undone["tags"]) == (11, False, ["leech"])
 
 
 def test_a_card_that_is_forgotten_again_and_again_is_suspended_until_that_is_undone(

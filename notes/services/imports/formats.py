@@ -32,7 +32,7 @@ def _import_markdown(context: ImportContext, file: SourceFile) -> FileReport:
     tree, files, warnings = _read_markdown(context, file)
     report = _save(context, file, tree, warnings, files)
     if report.note_id is not None:
-        _remember_topics(context, tree, report.note_id)
+        _remember_ids(context, tree, report.note_id)
     return report
 
 
@@ -42,7 +42,7 @@ def remember_file(context: ImportContext, file: SourceFile, note_id: int) -> Non
     if importer is not None and importer.name == "markdown":
         tree, _, _ = _read_markdown(context, file)
         fit(tree)
-        _remember_topics(context, tree, note_id)
+        _remember_ids(context, tree, note_id)
 
 
 def _read_markdown(context: ImportContext, file: SourceFile) -> tuple[NoteTree, FileAttachments, list[str]]:
@@ -56,10 +56,11 @@ def _read_markdown(context: ImportContext, file: SourceFile) -> tuple[NoteTree, 
     return tree, files, warnings
 
 
-def _remember_topics(context: ImportContext, tree: NoteTree, note_id: int) -> None:
-    """Which topics of the note were which in the export. One that was moved or renamed since is not found again."""
+def _remember_ids(context: ImportContext, tree: NoteTree, note_id: int) -> None:
+    """Which note and topics were which in the export. A topic that was moved or renamed since is not found again."""
     if tree.id is None:
         return
+    context.notes[tree.id] = note_id
     topics = Topic.objects.filter(chapter__note=note_id).order_by("chapter__order", "order").values_list("pk", "title")
     exported = [topic for chapter in tree.chapters for topic in chapter.topics]
     for topic, (pk, title) in zip(exported, topics, strict=False):

@@ -1,0 +1,97 @@
+"""How many cards a student may keep, and how much these may take.
+
+The student's settings, which every write to cards locks first, know both; they change by what a write adds or takes
+away, so that its cost does not grow with the cards. A count that is not known yet (None) is made when a write needs it.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from rest_framework import status
+
+from notes.services import OverBudget
+
+FACE_BYTES = 400
+"""Each face of a card counts as so many bytes: about what its schedule takes, indexes included."""
+
+# The sizes of long texts are known without reading them.
+_SIZES = f"""
+SELECT count(*) AS cards, coalesce(sum(
+    octet_length(front) + octet_length(back) + octet_length(block_text) + octet_length(array_to_string(tags, ''))
+    + {FACE_BYTES} * (SELECT count(*) FROM study_face f WHERE f.card_id = c.id)
+), 0)::bigint AS bytes FROM study_card c
+"""
+_CHANGE = """
+UPDATE study_studysettings SET card_count = greatest(card_count + %s, 0), card_bytes = greatest(card_bytes + %s, 0)
+WHERE user_id = %s AND card_count IS NOT NULL RETURNING card_count, card_bytes
+"""
+_COUNT = f"""
+UPDATE study_studysettings SET card_count = m.cards, card_bytes = m.bytes FROM ({_SIZES} WHERE c.user_id = %s) m
+WHERE user_id = %s RETURNING card_count, card_bytes
+"""
+
+
+class TooManyCards(OverBudget):
+    """``limit``, ``used`` and ``left`` are numbers of cards."""
+
+    code = "too_many_cards"
+    detail = "You have as many cards as you may have. Delete some first."
+    status_code = status.HTTP_409_CONFLICT
+
+
+class CardsFull(OverBudget):
+    code = "cards_full"
+    detail = "Your cards have no room for this. Delete some first."
+
+
+class Size(NamedTuple):
+    cards: int = 0
+    bytes: int = 0
+
+    def plus(self, other: "Size") -> "Size":
+        return Size(self.cards + other.cards, self.bytes + other.bytes)
+
+    def less(self, other: "Size") -> "Size":
+        return Size(self.cards - other.cards, self.bytes - other.bytes)
+
+
+def size_of(card_ids: Collection[UUID]) -> Size:
+    """How many of these cards there are, and what they take: one query."""
+    found = _first_row(f"{_SIZES} WHERE c.id = ANY(%s)", [list(card_ids)])
+    assert found is not None  # it is a sum
+    return Size(*found)
+
+
+@contextmanager
+def changing_cards(user_id: int, card_ids: Collection[UUID], *, is_limited: bool = True) -> Iterator[None]:
+    """Charge by what the block changes of these cards, deleting included. Raises as :func:`charge_cards`."""
+    before = size_of(card_ids)
+    yield
+    charge_cards(user_id=user_id, grown=size_of(card_ids).less(before), is_limited=is_limited)
+
+
+def charge_cards(*, user_id: int, grown: Size, is_limited: bool = True) -> None:
+    """Record how much more cards the user has by this transaction, which holds the lock of the user's cards.
+
+    Call it when they are written. Raises :class:`TooManyCards` and :class:`CardsFull`. Who has too much already may
+    write what does not grow.
+    """
+    if grown == Size():
+        return
+    used = _first_row(_CHANGE, [*grown, user_id]) or _first_row(_COUNT, [user_id, user_id])
+    assert used is not None  # whoever holds the lock has the row
+    for error, now, more, limit in zip(
+        (TooManyCards, CardsFull), used, grown, (settings.CARDS_PER_USER, settings.CARD_BYTES_PER_USER), strict=True
+    ):
+        if is_limited and more > 0 and now > limit:
+            raise error(used=now - more, limit=limit)
+
+
+def _first_row(sql: str, values: Sequence[int | list[UUID]]) -> tuple[int, int] | None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchone()
