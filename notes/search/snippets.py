@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from django.utils.html import escape
@@ -12,6 +13,8 @@ from notes.search.words import stems, words_in
 SNIPPET_LENGTH = 240
 """In characters, or as long as the first match."""
 BEFORE_MATCH = 60
+_PART_LENGTH = 1_000
+"""In characters: a text is read part by part until a match is found."""
 
 
 class _Place(NamedTuple):
@@ -27,7 +30,7 @@ class _Place(NamedTuple):
 def snippet(text: str, terms: Sequence[Term]) -> str:
     """The part of the text around the first match, escaped, with every match marked; its beginning if there is none."""
     text = unicodedata.normalize("NFC", text)
-    marks = _marks(text, terms)
+    marks = _first_marks(text, terms)
     start, stop = _window(text, marks)
     html: list[str] = []
     done = start
@@ -55,6 +58,20 @@ def _word_end(text: str, stop: int) -> int:
         if text[end].isspace():
             return end
     return min(stop, len(text)) if stop + 30 < len(text) else len(text)
+
+
+def _first_marks(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
+    """The marks up to the first one and as far as a snippet reaches beyond it; none if there are none in the text."""
+    read = _PART_LENGTH
+    while read < len(text):
+        end = next((place for place in range(read, min(read + _PART_LENGTH, len(text))) if text[place].isspace()), None)
+        if end is None:
+            break
+        marks = _marks(text[:end], terms)
+        if marks and marks[0][1] + 2 * SNIPPET_LENGTH <= end:
+            return marks
+        read = 4 * end
+    return _marks(text, terms)
 
 
 def _marks(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
@@ -100,7 +117,13 @@ def _places(text: str) -> list[_Place]:
             if is_dense and stop - start == len(units):
                 places.append(_Place(position, (unit,), "", start + index, min(start + index + len(unit), stop)))
             else:
-                forms = (unit, *stems([unit])) if not is_dense else (unit,)
+                forms = _forms(unit) if not is_dense else (unit,)
                 places.append(_Place(position, (*forms, other) if other else forms, other, start, stop))
             position += 1
     return places
+
+
+@lru_cache(maxsize=5_000)
+def _forms(unit: str) -> tuple[str, ...]:
+    """A word as it is written, and its stem."""
+    return (unit, *stems([unit]))

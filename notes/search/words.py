@@ -109,8 +109,9 @@ def folded(text: str) -> str:
 def words_in(text: str) -> Iterator[tuple[Word, int, int]]:
     """The words of a composed (NFC) text, and where each begins and ends there."""
     for found in _WORD.finditer(text):
-        for word, start, stop in _analyse(found[0]):
-            yield word, found.start() + start, found.start() + stop
+        written, first = found[0], found.start()
+        for word, start, stop in _known_parts(written) if len(written) <= _CHUNK_KNOWN_LENGTH else _analyse(written):
+            yield word, first + start, first + stop
 
 
 def chunks_in(text: str) -> list[str]:
@@ -159,6 +160,11 @@ def _analyse(written: str) -> Iterator[tuple[Word, int, int]]:
                     if signs:
                         word = word._replace(other=(plain + signs)[:WORD_MAX_LENGTH])
                 yield word, run.start(), run.end()
+
+
+@lru_cache(maxsize=5_000)
+def _known_parts(written: str) -> tuple[tuple[Word, int, int], ...]:
+    return tuple(_analyse(written))
 
 
 def _humped(written: str, plain: str) -> Word:

@@ -160,6 +160,16 @@ def test_snippets_are_escaped_and_mark_what_was_found(text, sought, html):
     assert snippet(text, parse(sought).wanted) == html
 
 
+@pytest.mark.parametrize("before", [0, 990, 3_000, 9_000])
+@pytest.mark.parametrize("separator", [" ", "\n", "x"])
+def test_a_match_is_marked_wherever_it_stands(before, separator):
+    text = ("word" + separator) * (before // 5) + " for each needle, and each needle " + "more " * 2_000
+
+    shown = snippet(text, parse('"each needle" mor').wanted)
+
+    assert "for <mark>each needle</mark>, and <mark>each needle</mark> <mark>more</mark> <mark>more</mark>" in shown
+
+
 def test_a_snippet_is_the_part_around_the_first_match():
     text = "word " * 1000 + "needle " + "word " * 1000
 
