@@ -50,6 +50,8 @@ WRITTEN_AND_SOUGHT = [
     ("HTTPServer", ["http", "server", "httpserver"]),
     ("x86-64", ["x86", "64", "x86-64"]),
     ("C++ and F*, C# and .NET", ["C++", "c++", "F*", "C#", ".NET", ".net", "net"]),
+    ("Ｃ＋＋ and ．ＮＥＴ", ["C++", "c++", "Ｃ＋＋", ".net", "net"]),
+    ("run it with --verbose", ["--verbose", "verbose", "--verb"]),
     ("Résumé", ["resume", "résumé", "RÉSUMÉ", NFD("NFD", "Résumé")]),
     (NFD("NFD", "Résumé"), ["resume", "résumé", NFD("NFD", "résumé")]),
     ("Straße", ["strasse", "straße", "STRASSE", "STRAẞE"]),
