@@ -62,7 +62,7 @@ class CannotImport(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """``run`` may raise :class:`CannotImport` and ``OverBudget``."""
+    """``run`` may raise :class:`CannotImport`, and an ``ApplicationError`` whose text is for people."""
 
     name: str
     extensions: tuple[str, ...]

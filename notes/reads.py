@@ -110,47 +110,66 @@ def facets(terms: SearchTerms, *, user_id: int) -> list[Row]:
 
 def _few(terms: SearchTerms, user_id: int, *kinds: str) -> Row:
     """The ids of what may match, as text; None if they are many. One query."""
-    build = partial(_few_of_user, conditions.FEW_FOR_RANKING, *kinds)
-    return read_rows(build, user_id=user_id, wanted=terms.wanted)[0]
+    build = partial(_few_of_user, conditions.FEW_FOR_RANKING, conditions.MANY_NOTES, *kinds)
+    return read_rows(build, user_id=user_id, wanted=terms.wanted, wanted_words=terms.wanted_words)[0]
 
 
-def _few_of_user(at_most: int, *kinds: str, user_id: int, wanted: Sequence[str]) -> QuerySet[Any, Any]:
-    few = {kind: conditions.few(wanted, user_id, kind=kind, at_most=at_most) for kind in kinds}
+def _few_of_user(
+    at_most: int, many_notes: int, *kinds: str, user_id: int, wanted: Sequence[str], wanted_words: Sequence[str]
+) -> QuerySet[Any, Any]:
+    terms = list(zip(wanted, wanted_words, strict=True))
+    few = {
+        kind: conditions.few_unless_frequent(terms, user_id, kind=kind, at_most=at_most, many_notes=many_notes)
+        for kind in kinds
+    }
     ids = {kind: Cast(array, TextField()) for kind, array in few.items()}
     return get_user_model().objects.filter(pk=user_id).values(**ids)
 
 
 def _found(build: Build, few: str | None, values: Mapping[str, Any]) -> list[Row]:
-    """Start from the ids that may match, or walk the notes if these are many (None)."""
+    """Start from the ids that may match, or walk the notes if these are many (None).
+
+    ``are_all``: there are no more of them than are compared, so nothing must be chosen first.
+    """
     if few is None:
         return read_rows(partial(build, are_many=True), **values)
-    return read_rows(build, few=few, **values)
+    return read_rows(partial(build, are_all=few.count(",") < RANKED_MAX), few=few, **values)
 
 
 def _ranked_notes(
-    user_id: int, few: str | None = None, *, are_many: bool = False, **parameters: Any
+    user_id: int, few: str | None = None, *, are_many: bool = False, are_all: bool = False, **parameters: Any
 ) -> QuerySet[Note, Any]:
     terms = SearchTerms(**parameters)
-    newest = _live_notes(user_id).titled(terms, among=few).newest(RANKED_MAX_OF_MANY if are_many else RANKED_MAX)
+    found = _live_notes(user_id).titled(terms, among=few)
+    if are_all:
+        return found.ranked(terms).values(*_RANKED)
+    newest = found.newest(RANKED_MAX_OF_MANY if are_many else RANKED_MAX)
     return Note.objects.filter(pk__in=newest.values("pk")).ranked(terms, are_many=are_many).values(*_RANKED)
 
 
 def _ranked_topics(
-    user_id: int, few: str | None = None, *, are_many: bool = False, **parameters: Any
+    user_id: int, few: str | None = None, *, are_many: bool = False, are_all: bool = False, **parameters: Any
 ) -> QuerySet[Topic, Any]:
     terms = SearchTerms(**parameters)
-    newest: Any
-    if are_many:
-        newest = Topic.objects.matching(terms).walked(_live_notes(user_id).filter(conditions.of_note(terms)))
-    else:
-        newest = Topic.objects.owned_by(user_id).matching(terms, among=few).newest().values("pk")
-    ranked = Topic.objects.filter(pk__in=newest).ranked(terms, are_many=are_many)
+    found = Topic.objects.owned_by(user_id).matching(terms, among=few)
+    if not are_all:
+        newest: Any
+        if are_many:
+            newest = Topic.objects.matching(terms).walked(_live_notes(user_id).filter(conditions.of_note(terms)))
+        else:
+            newest = found.newest().values("pk")
+        found = Topic.objects.filter(pk__in=newest)
+    ranked = found.ranked(terms, are_many=are_many)
     return ranked.values(*_RANKED, "chapter_id", "note_id")
 
 
-def _facets(user_id: int, few: str | None = None, *, are_many: bool = False, **parameters: Any) -> QuerySet[Note, Any]:
-    newest = _live_notes(user_id).matching(SearchTerms(**parameters), among=few).newest()
-    return Note.objects.filter(pk__in=newest.values("pk")).values("tags", "status")
+def _facets(
+    user_id: int, few: str | None = None, *, are_many: bool = False, are_all: bool = False, **parameters: Any
+) -> QuerySet[Note, Any]:
+    found = _live_notes(user_id).matching(SearchTerms(**parameters), among=few)
+    if not are_all:
+        found = Note.objects.filter(pk__in=found.newest().values("pk"))
+    return found.values("tags", "status")
 
 
 def detail(note_id: int, *, user_id: int) -> Row:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from notes.models import Note
 from notes.querysets import RANKED_MAX, SEARCH_RESULTS_MAX
 from notes.search.query import Query
-from notes.search.snippets import snippet
+from notes.search.snippets import Marker
 from notes.serializers import TagSerializer
 from utils.database.compiled_queries import Row
 
@@ -56,7 +56,8 @@ def search_results(query: Query, notes: Sequence[Row], topics: Sequence[Row]) ->
     """Merge ranked notes and topics, as ``notes.reads.search`` returns them, into one list, best first."""
     best = sorted([*notes, *topics], key=itemgetter("rank"), reverse=True)[:SEARCH_RESULTS_MAX]
     is_capped = any(rows and rows[0]["capped"] for rows in (notes, topics))
-    return {"results": [{**_ids(row), **_shown(row, query)} for row in best], "capped": is_capped}
+    marker = Marker(query.wanted)
+    return {"results": [{**_ids(row), **_shown(row, marker)} for row in best], "capped": is_capped}
 
 
 def _ids(row: Row) -> Row:
@@ -65,8 +66,8 @@ def _ids(row: Row) -> Row:
     return {"type": "topic", "note_id": row["note_id"], "chapter_id": row["chapter_id"], "topic_id": row["id"]}
 
 
-def _shown(row: Row, query: Query) -> Row:
-    return {"title": row["title"], "snippet": snippet(row["text"] or "", query.wanted), "rank": row["rank"]}
+def _shown(row: Row, marker: Marker) -> Row:
+    return {"title": row["title"], "snippet": marker.snippet(row["text"] or ""), "rank": row["rank"]}
 
 
 def search_facets(notes: Sequence[Row]) -> Row:

@@ -1,11 +1,12 @@
 """Programs of ours that work on what users sent, each in a process of its own with little to break.
 
-Such a process has no environment, an empty folder to work in, and limits on memory and time. It reads its input from
-standard input and writes its result to standard output.
+Such a process has no environment, a folder of its own to work in, and limits on memory and time. It reads its input
+from standard input and writes its result to standard output.
 """
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,9 +25,21 @@ class ProcessFailed(ValueError):
     """The process used up its time or memory, or could not work on its input."""
 
 
-def run_bounded(script: Path, data: bytes, *, seconds: int = 30, memory: int = 512 * 1024 * 1024) -> bytes:
-    """Run a Python script on the data and return what it writes. Raises :class:`ProcessFailed`."""
+def run_bounded(
+    script: Path,
+    data: bytes,
+    *,
+    seconds: int = 30,
+    memory: int = 512 * 1024 * 1024,
+    prepare: Callable[[Path], object] | None = None,
+) -> bytes:
+    """Run a Python script on the data and return what it writes. Raises :class:`ProcessFailed`.
+
+    ``prepare`` puts files into its folder, which is empty without it; they must be bounded.
+    """
     with TemporaryDirectory(prefix="bounded-") as folder:
+        if prepare is not None:
+            prepare(Path(folder))
         command = [sys.executable, "-I", "-c", _START, str(memory), str(seconds), str(script)]
         try:
             done = subprocess.run(

@@ -36,6 +36,8 @@ _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)[ \t]*[\r\n]*\Z")
 _RULE = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}[\r\n]*\Z")
 _FENCE = re.compile(r"(`{3,})[^`]*\Z|(~{3,})")
 _ITEM = re.compile(r"(?:([-+*])|(\d{1,9})([.)]))(?:([ \t]+)|[\r\n]|\Z)")
+_CONTAINERS = re.compile(r"(?:(?:[-+*]|\d{1,9}[.)])(?:[ \t]+|\Z)|>[ \t]*)*")
+"""What stands before the content of a line in quotes and lists."""
 _MATH = {"$$": "$$", "\\[": "\\]"}
 
 _RAW = re.compile(r"<(?:script|pre|style|textarea)(?:[\s>]|\Z)", re.IGNORECASE)
@@ -135,7 +137,10 @@ class _Splitter:
 
     def _opens_outside(self, at: int) -> bool:
         """Whether this line, which follows a paragraph in a quote or a list, opens a block after it."""
-        return _indent(self.lines[at]) < 4 and self._opening(at) is not None
+        if _indent(self.lines[at]) >= 4:
+            return False
+        kind = self._opening(at)
+        return kind is not None and (kind is not Kind.HTML or self._html_end(at, in_paragraph=True) is not None)
 
     def _paragraph(self, at: int) -> tuple[Kind, int]:
         at += 1
@@ -150,7 +155,7 @@ class _Splitter:
     def _end_of_quote(self, at: int) -> int:
         at += 1
         while at < len(self.lines) and self.bare[at]:
-            if self.bare[at][0] != ">" and (self._opens_outside(at) or not _is_text(self.bare[at - 1].lstrip("> \t"))):
+            if self.bare[at][0] != ">" and (self._opens_outside(at) or not _is_text(self.bare[at - 1])):
                 break
             at += 1
         return at
@@ -170,7 +175,7 @@ class _Splitter:
                 item = None if _RULE.match(self.bare[at]) or indent >= 4 else _ITEM.match(self.bare[at])
                 if item and (item[1] or item[3]) == marker:
                     inside = _inside(self.lines[at], item)
-                elif at > end or self._opens_outside(at):
+                elif at > end or self._opens_outside(at) or not _is_text(self.bare[at - 1]):
                     break
             at += 1
             end = at
@@ -253,23 +258,27 @@ class _Splitter:
         return at
 
 
-def _indent(line: str) -> int:
-    """The columns of white space at the start of the line; a tab goes on to the next multiple of four."""
-    columns = 0
+def _indent(line: str, *, after: int = 0) -> int:
+    """The columns of white space at the start of the line; a tab goes on to the next multiple of four.
+
+    ``after``: in which column it starts.
+    """
+    column = after
     for character in line:
         if character == " ":
-            columns += 1
+            column += 1
         elif character == "\t":
-            columns += 4 - columns % 4
+            column += 4 - column % 4
         else:
             break
-    return columns
+    return column - after
 
 
 def _inside(line: str, item: re.Match[str]) -> int:
     """The column at which the text of a list's item begins."""
-    space = item[4] or " "
-    return _indent(line) + len(item[0].rstrip()) + (len(space) if len(space) <= 4 else 1)
+    before = _indent(line) + len(item[1] or item[2] + item[3])
+    space = _indent(item[4] or " ", after=before)
+    return before + (space if space <= 4 else 1)
 
 
 def _cells(row: str) -> list[str]:
@@ -281,6 +290,8 @@ def _cells(row: str) -> list[str]:
     return cells
 
 
-def _is_text(quoted: str) -> bool:
-    """Whether a line in a quote is of a paragraph, which the next line goes on even without a mark."""
-    return bool(quoted) and not (_HEADING.match(quoted) or _FENCE.match(quoted) or _RULE.match(quoted))
+def _is_text(line: str) -> bool:
+    """Whether a line in a quote or a list is of a paragraph, which the next line goes on even without a mark."""
+    start = _CONTAINERS.match(line)
+    content = line[start.end() :] if start else line
+    return bool(content) and not (_HEADING.match(content) or _FENCE.match(content) or _RULE.match(content))

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from notes.markdown import front_matter, links, outline, own_files
+from notes.markdown import front_matter, leftovers, links, outline, own_files
 from notes.markdown.front_matter import FrontMatter
 from notes.markdown.links import Attach, Index
 from notes.markdown.trees import ChapterTree, NoteTree, TopicTree
@@ -17,6 +17,8 @@ _TAG_KEYS = ("tags", "tag", "keywords")
 _MADE_KEYS = ("created_at", "created", "date")
 _CHANGED_KEYS = ("updated_at", "updated", "modified")
 _STATUSES = ("draft", "published", "archived")
+_KEYS = (*_TITLE_KEYS, *_TAG_KEYS, *_MADE_KEYS, *_CHANGED_KEYS, "status")
+_COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
 
 
 def read_markdown(text: str, *, path: str, index: Index, attach: Attach) -> NoteTree:
@@ -106,23 +108,12 @@ def _first_moment(values: Mapping[str, Any], keys: Sequence[str]) -> datetime | 
 
 def _keep_unknown(note: NoteTree, front: FrontMatter) -> None:
     """Front matter with more than a note has is kept in the text, as it is."""
-    unknown = [key for key, value in front.values.items() if not _is_taken(key, value)]
+    left = [key for key, value in front.values.items() if not _is_taken(key, value)]
     for keys in (_MADE_KEYS, _CHANGED_KEYS):
-        unknown += [key for key in keys if front_matter.moment(front.values.get(key))][1:]  # a note has one of each
-    if not unknown and "#" not in front.source:
-        return
-    fence = "`" * 3
-    while fence in front.source:
-        fence += "`"
-    source = front.source.replace("\r\n", "\n").strip("\n")
-    if not note.chapters:
-        note.chapters.append(ChapterTree(note.title))
-    topics = note.chapters[-1].topics
-    if not topics:
-        topics.append(TopicTree(note.chapters[-1].title))
-    topics[-1].explanation = outline.join(topics[-1].explanation, f"{fence}yaml\n{source}\n{fence}")
-    if unknown:
-        note.warnings.append(f"The front matter is kept in the text, as a note has no {', '.join(unknown)[:200]}.")
+        left += [key for key in keys if front_matter.moment(front.values.get(key))][1:]  # a note has one of each
+    if left or _COMMENT.search(front.source):
+        unusable = [key for key in left if key in _KEYS]
+        leftovers.keep(note, front.source, unknown=[key for key in left if key not in _KEYS], unusable=unusable)
 
 
 def _is_taken(key: str, value: Any) -> bool:

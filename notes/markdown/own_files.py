@@ -5,10 +5,12 @@ after a fence, among the sources.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from notes.markdown.escaping import unescape
+from notes.markdown import front_matter, leftovers
+from notes.markdown.escaping import escape_title, unescape
 from notes.markdown.front_matter import FrontMatter, moment
 from notes.markdown.trees import ChapterTree, NoteTree, TopicTree
 from notes.markdown.writing import FORMAT
@@ -23,6 +25,7 @@ _SOURCE = re.compile(
     r"- \[(?P<title>(?:[^\\\]\n]|\\.)*)\]\((?:<(?P<quoted>(?:[^\\<>\n]|\\.)*)>|(?P<plain>[^\s()<>]+))\)"
 )
 _UNTITLED = "Untitled"
+_KEYS = ("noteassist", "id", "version", "created_at", "updated_at", "title", "status", "tags")
 
 
 @dataclass(slots=True)
@@ -45,23 +48,53 @@ def read(front: FrontMatter, body: str) -> NoteTree:
     head, parts = _parts(body)
     heading, rest = _titled(head.removeprefix("\n"))
     values = front.values
-    title = values.get("title")
-    tags = values.get("tags")
+    title = _as_text(values.get("title"))
     note = NoteTree(
-        title=title if isinstance(title, str) else heading or _UNTITLED,
+        title=title or heading or _UNTITLED,
         status=_as_text(values.get("status")) or "draft",
-        tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
+        tags=_tags(values.get("tags")),
         id=_number(values.get("id")),
         version=_number(values.get("version")),
         created_at=_as_text(values.get("created_at")),
         made_at=moment(values.get("created_at")),
         changed_at=moment(values.get("updated_at")),
     )
+    if title and heading.strip() not in ("", title):
+        note.warnings.append("The heading is not the title of the front matter: it stands in the text.")
+        rest = f"\n# {escape_title(heading)}\n{rest}"
     if rest.strip():
         note.chapters.append(ChapterTree(note.title, [TopicTree(note.title, explanation=_explanation(rest))]))
     for part in parts:
         _add(note, part)
+    _keep_leftovers(note, values)
     return note
+
+
+def _keep_leftovers(note: NoteTree, values: Mapping[str, Any]) -> None:
+    """Keep what somebody wrote into the front matter that an export has not."""
+    unknown = [key for key in values if key not in _KEYS]
+    unusable = [key for key, value in values.items() if key in _KEYS and value != "" and not _is_usable(key, value)]
+    if unknown or unusable:
+        source = front_matter.dump({key: values[key] for key in (*unknown, *unusable)})
+        source = source.removeprefix("---\n").removesuffix("---\n")
+        leftovers.keep(note, source, unknown=unknown, unusable=unusable)
+
+
+def _tags(value: Any) -> list[str]:
+    """Those in a list, or in one text with commas, as people write them."""
+    if isinstance(value, str):
+        return [tag.strip() for tag in value.split(",") if tag.strip()]
+    return value if _is_usable("tags", value) else []
+
+
+def _is_usable(key: str, value: Any) -> bool:
+    if key == "tags" and isinstance(value, list):
+        return all(isinstance(tag, str) for tag in value)
+    if key in ("created_at", "updated_at"):
+        return moment(value) is not None
+    if key in ("id", "version"):
+        return _number(value) is not None
+    return isinstance(value, str)
 
 
 def _parts(body: str) -> tuple[str, list[_Part]]:

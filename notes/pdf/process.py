@@ -1,7 +1,8 @@
 """Run by ``utils.bounded_process``: a note as JSON on standard input, its PDF on standard output.
 
-The output begins with one line of JSON, ``{"missing": [...]}``: the characters that no font has. The note's text goes
-to Typst as data in a file, never as markup.
+The note has ``pictures``: the names of its attached pictures' files in this folder, by the attachments' ids. The output
+begins with one line of JSON, ``{"missing": [...], "not_shown": 0}``: the characters that no font has, and how many
+attached pictures cannot be shown. The note's text goes to Typst as data in a file, never as markup.
 """
 
 import json
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import typst
 
+from notes.pdf.images import Images
 from notes.pdf.tree import blocks_of, breakable, code_node, is_right_to_left, text_node
 
 _FONTS = ("manimgx_fonts", "manimgx_fonts_cjk")
@@ -29,15 +31,16 @@ _HANGUL = re.compile(r"[\uac00-\ud7af\u1100-\u11ff]")
 def main() -> None:
     note = json.load(sys.stdin)
     shutil.copy(Path(__file__).with_name("template.typ"), "main.typ")
-    data = document_of(note)
+    images = Images(note["pictures"])
+    data = document_of(note, images)
     pdf, missing = _typeset_whole(data)
     if pdf is None:
         data["missing"] = [f"U+{ord(letter):04X}" for letter in missing]
         pdf = _typeset(data)
-    sys.stdout.buffer.write(json.dumps({"missing": missing}).encode() + b"\n" + pdf)
+    sys.stdout.buffer.write(json.dumps({"missing": missing, "not_shown": len(images.not_shown)}).encode() + b"\n" + pdf)
 
 
-def document_of(note: dict[str, Any]) -> dict[str, Any]:
+def document_of(note: dict[str, Any], images: Images) -> dict[str, Any]:
     """The data of the template."""
     whole = json.dumps(note, ensure_ascii=False)
     return {
@@ -50,15 +53,15 @@ def document_of(note: dict[str, Any]) -> dict[str, Any]:
             {
                 "title": breakable(chapter["title"]),
                 "rtl": is_right_to_left(chapter["title"]),
-                "topics": [_topic(topic) for topic in chapter["topics"]],
+                "topics": [_topic(topic, images) for topic in chapter["topics"]],
             }
             for chapter in note["chapters"]
         ],
     }
 
 
-def _topic(topic: dict[str, Any]) -> dict[str, Any]:
-    blocks = blocks_of(topic["explanation"])
+def _topic(topic: dict[str, Any], images: Images) -> dict[str, Any]:
+    blocks = blocks_of(topic["explanation"], images)
     if topic["code"]:
         blocks.append(code_node(topic["code"], topic["code_language"]))
     return {

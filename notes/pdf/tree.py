@@ -9,6 +9,7 @@ from typing import Any
 import pyromark
 
 from notes.pdf.formulas import translate
+from notes.pdf.images import Images, attachment_in
 
 OPTIONS = (
     pyromark.Options.ENABLE_TABLES
@@ -26,14 +27,14 @@ URL_MAX = 2000
 _LONG_WORD = re.compile(rf"[!-\u024f]{{{WORD_MAX + 1},}}")
 _INLINE = {"Emphasis": "em", "Strong": "strong", "Strikethrough": "del", "Superscript": "sup", "Subscript": "sub"}
 _NESTED_BLOCKS = ("quote", "list", "definition")
-_NESTED_INLINES = (*_INLINE.values(), "link", "image")
+_NESTED_INLINES = (*_INLINE.values(), "link", "image", "picture")
 
 Node = dict[str, Any]
 
 
-def blocks_of(markdown: str) -> list[Node]:
+def blocks_of(markdown: str, images: Images) -> list[Node]:
     """The blocks of a text."""
-    return _Reader(markdown).read()
+    return _Reader(markdown, images).read()
 
 
 def text_node(text: str) -> Node:
@@ -69,8 +70,9 @@ def _pieces(text: str, length: int) -> Iterator[str]:
 class _Reader:
     """Builds the tree from the parser's events; ``_open`` holds what is not closed yet."""
 
-    def __init__(self, markdown: str) -> None:
+    def __init__(self, markdown: str, images: Images) -> None:
         self._events = pyromark.events(markdown, options=OPTIONS)
+        self._images = images
         self._root: Node = {"t": "root", "c": []}
         self._open: list[Node] = [self._root]
 
@@ -128,14 +130,26 @@ class _Reader:
                 is_safe = url.startswith(("https://", "http://", "mailto:")) and len(url) <= URL_MAX
                 node = {"t": "link", "url": url if is_safe else "", "v": breakable(url)}
             case "Image":
-                node = {"t": "image", "v": breakable(details["dest_url"])}
+                node = self._image(details["dest_url"])
             case _:
                 node = {"t": _INLINE.get(kind, kind.lower())}
         node["c"] = []
         self._open.append(node)
 
+    def _image(self, address: str) -> Node:
+        attachment = attachment_in(address)
+        if attachment is None:
+            return {"t": "image", "v": breakable(address)}
+        shown = self._images.take(attachment)
+        return {"t": "picture", **shown} if shown else {"t": "image", "v": ""}
+
     def _end(self) -> None:
         node = self._open.pop()
+        if node["t"] == "picture":
+            node["alt"] = _plain(node)
+            node["c"] = []
+        elif node["t"] == "p" and _is_picture(node):
+            node["t"] = "pictures"
         if self._is_too_deep(node):
             self._open[-1]["c"].extend(_contents(node))
             return
@@ -178,6 +192,12 @@ def _parted(node: Node) -> Iterator[Node]:
             yield from children
         else:
             yield {"t": "p", "c": list(children)}
+
+
+def _is_picture(paragraph: Node) -> bool:
+    """Whether nothing but pictures stands in a paragraph."""
+    kinds = {child["t"] for child in paragraph["c"] if child["t"] != "text" or child["v"].strip()}
+    return kinds == {"picture"}
 
 
 def _number(definition: Node) -> None:

@@ -13,7 +13,7 @@ from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchQuery, SearchVectorExact
 from django.db import models
-from django.db.models import F, Func, OuterRef, Q, Subquery, Value
+from django.db.models import Case, ExpressionWrapper, F, Func, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import IsNull
 
@@ -22,6 +22,10 @@ from notes.search.query import SearchTerms
 FEW_FOR_PAGE = 1_000
 FEW_FOR_RANKING = 2_500
 """How many matches of a word are few. A page is found by walking sooner than 1,000 matches are read."""
+LOOKED_AT = 200
+"""Of the newest notes: a word that half of them have is taken for one with many matches, and not counted."""
+MANY_NOTES = 5_000
+"""Only somebody with more notes than that can have too many matches for counting them."""
 OLD_CONFIG = "english"
 
 
@@ -33,6 +37,16 @@ class Query(Func):
 
     def __init__(self, text: str) -> None:
         super().__init__(Value(text))
+
+
+class IndexedQuery(Query):
+    """The same, whose words the planner does not see: it then reads the index.
+
+    Of a frequent word it would read the table instead, from its beginning and everybody's rows, until a limit is
+    reached, and detoast each vector for that.
+    """
+
+    template = "(SELECT (%(expressions)s)::tsquery)"
 
 
 class AnyOf(Func):
@@ -87,6 +101,17 @@ class _IfFew(Subquery):
         super().__init__(rows[: at_most + 1], at_most=at_most)
 
 
+class _IsInHalf(Subquery):
+    """Whether at least half of the ``LOOKED_AT`` notes have what is asked in ``has_term``."""
+
+    template = "(SELECT 2 * count(*) FILTER (WHERE newest.has_term) >= %(looked_at)s FROM (%(subquery)s) AS newest)"
+    output_field = models.BooleanField()
+    conditional = True
+
+    def __init__(self, rows: Any) -> None:
+        super().__init__(rows[:LOOKED_AT], looked_at=LOOKED_AT)
+
+
 def _rows(model: str) -> Any:
     return apps.get_model("notes", model).objects.order_by()
 
@@ -113,9 +138,12 @@ def in_titles_of_note(term: str, words: str) -> Q:
     return _note_has(term, words) | _exist(chapters)
 
 
+def in_topics_of_note(term: str, words: str) -> Q:
+    return _exist(_rows("Topic").filter(_has(term, words), chapter__note=OuterRef("pk")))
+
+
 def anywhere_in_note(term: str, words: str) -> Q:
-    topics = _rows("Topic").filter(_has(term, words), chapter__note=OuterRef("pk"))
-    return in_titles_of_note(term, words) | _exist(topics)
+    return in_titles_of_note(term, words) | in_topics_of_note(term, words)
 
 
 def around_topic(term: str, words: str) -> Q:
@@ -162,11 +190,42 @@ def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
     ``wanted``: the terms' tsqueries. ``kind``: ``anywhere`` in a note, or ``titled``, for ids of notes; ``topics`` that
     have a term themselves, for their ids, or those of their notes if there are several terms.
     """
-    if kind == "topics" and len(wanted) == 1:
-        return _IfFew(_topics_with(wanted[0], user_id), at_most=at_most)
-    titles_only = kind == "titled"
-    arrays = [_IfFew(_notes_with(term, user_id, titles_only=titles_only), at_most=at_most) for term in wanted]
+    arrays = [_IfFew(_found_by(term, user_id, kind, is_alone=len(wanted) == 1), at_most=at_most) for term in wanted]
     return arrays[0] if len(arrays) == 1 else Coalesce(*arrays)
+
+
+def few_unless_frequent(
+    terms: Sequence[tuple[str, str]], user_id: int, *, kind: str, at_most: int, many_notes: int
+) -> Any:
+    """As :func:`few`, but a frequent term of somebody with many notes is told by the newest of them, at less cost.
+
+    ``terms``: each term's tsquery, and its text. ``many_notes``: see ``MANY_NOTES``.
+    """
+    notes = _rows("Note").filter(user_id=user_id, deleted_at=None).order_by("-updated_at", "-id")
+    has_many_notes = IsNull(Subquery(notes.values("pk")[many_notes : many_notes + 1]), False)
+    arrays = []
+    for term, words in terms:
+        has_term = ExpressionWrapper(_where(term, words, kind), models.BooleanField())
+        is_frequent = Q(has_many_notes) & Q(_IsInHalf(notes.values(has_term=has_term)))
+        found = _IfFew(_found_by(term, user_id, kind, is_alone=len(terms) == 1), at_most=at_most)
+        arrays.append(Case(When(is_frequent, then=None), default=found))
+    return arrays[0] if len(arrays) == 1 else Coalesce(*arrays)
+
+
+def _where(term: str, words: str, kind: str) -> Q:
+    """The notes that have a term there: see :func:`few`."""
+    match kind:
+        case "titled":
+            return in_titles_of_note(term, words)
+        case "topics":
+            return in_topics_of_note(term, words)
+    return anywhere_in_note(term, words)
+
+
+def _found_by(term: str, user_id: int, kind: str, *, is_alone: bool) -> Any:
+    if kind == "topics" and is_alone:
+        return _topics_with(term, user_id)
+    return _notes_with(term, user_id, titles_only=kind == "titled")
 
 
 def every_among(ids: str | None, every: Q, terms: SearchTerms, *, path: str = "pk", note: str = "") -> Q:
@@ -190,14 +249,14 @@ def are_many(ids: Any) -> Q:
 
 def _topics_with(term: str, user_id: int) -> Any:
     """The topics with the term themselves, and those that may have it, as their notes have no vector yet."""
-    topics = _rows("Topic").filter(InIndex(F("words"), Query(term))).values(hit=F("pk"))
+    topics = _rows("Topic").filter(InIndex(F("words"), IndexedQuery(term))).values(hit=F("pk"))
     without_words = _rows("Topic").filter(chapter__note__words=None, chapter__note__user_id=user_id)
     return topics.union(without_words.values(hit=F("pk")), all=True)
 
 
 def _notes_with(term: str, user_id: int, *, titles_only: bool) -> Any:
     """The notes with the term somewhere, and those that may have it, as they have no vector yet."""
-    has_term = InIndex(F("words"), Query(term))
+    has_term = InIndex(F("words"), IndexedQuery(term))
     found = [
         _rows("Chapter").filter(has_term).values(hit=F("note_id")),
         _rows("Note").filter(words=None, user_id=user_id).values(hit=F("pk")),

@@ -25,7 +25,7 @@ STATUSES = ("draft", "published", "archived")
 PREFIX_MIN_LENGTH = 2
 
 _TERM = re.compile(
-    r'(?P<minus>-?)(?:(?P<field>tag|status):)?(?:"(?P<quoted>[^"]*)"?|(?P<word>[^\s,<>"]+))', re.IGNORECASE
+    r'(?P<minus>(?:-(?!-))?)(?:(?P<field>tag|status):)?(?:"(?P<quoted>[^"]*)"?|(?P<word>[^\s,<>"]+))', re.IGNORECASE
 )
 # Those that PostgreSQL's English dictionary leaves out.
 _COMMON = frozenset(

@@ -1,17 +1,19 @@
 """Snippets of what was found: HTML, with the words that were found in ``<mark>``."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from django.utils.html import escape
 
 from notes.search.query import Term
-from notes.search.words import stems, words_in
+from notes.search.words import chunks_at, lexemes_of, stems, words_in
 
 SNIPPET_LENGTH = 240
 """In characters, or as long as the first match."""
 BEFORE_MATCH = 60
+_PART_LENGTH = 1_000
+"""In characters: a text is read part by part until a match is found."""
 
 
 class _Place(NamedTuple):
@@ -24,19 +26,96 @@ class _Place(NamedTuple):
     stop: int
 
 
+class Marker:
+    """Marks the same terms in several texts."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self.terms = terms
+        self._units = {unit for term in terms for unit in term.units}
+        self._wholes = {term.whole for term in terms if term.whole}
+        self._known: dict[str, tuple[bool, int]] = {}
+        """Of each piece of text: whether a term may begin or go on there, and how many positions it has."""
+
+    def snippet(self, text: str) -> str:
+        """The part of the text around the first match, escaped, all matches marked; its beginning if there is none."""
+        text = unicodedata.normalize("NFC", text)
+        marks = self._first_marks(text)
+        start, stop = _window(text, marks)
+        html: list[str] = []
+        done = start
+        for mark_start, mark_stop in marks:
+            if mark_start < done or mark_stop > stop:
+                continue
+            html += [escape(text[done:mark_start]), "<mark>", escape(text[mark_start:mark_stop]), "</mark>"]
+            done = mark_stop
+        return "".join([*html, escape(text[done:stop])]).strip()
+
+    def _first_marks(self, text: str) -> list[tuple[int, int]]:
+        """The marks up to the first one and as far as a snippet reaches beyond it; none if there are none in the text.
+
+        The text is read part by part until then.
+        """
+        read = _PART_LENGTH
+        while read < len(text):
+            places = range(read, min(read + _PART_LENGTH, len(text)))
+            end = next((place for place in places if text[place].isspace()), None)
+            if end is None:
+                break
+            marks = self._marks(text[:end])
+            if marks and marks[0][1] + 2 * SNIPPET_LENGTH <= end:
+                return marks
+            read = 4 * end
+        return self._marks(text)
+
+    def _marks(self, text: str) -> list[tuple[int, int]]:
+        """Where the terms stand, in order, without overlaps."""
+        places = self._places(text)
+        at = {place.position: place for place in places}
+        found: list[tuple[int, int]] = []
+        for term in self.terms:
+            first, rest = term.units[0], term.units[1:]
+            for place in places:
+                if term.whole and place.whole == term.whole:
+                    found.append((place.start, place.stop))
+                    continue
+                if not any(map(first.matches, place.lexemes)):
+                    continue
+                last, position = place, place.position
+                for unit in rest:
+                    position += unit.distance
+                    following = at.get(position)
+                    if following is None or not any(map(unit.matches, following.lexemes)):
+                        break
+                    last = following
+                else:
+                    found.append((place.start, last.stop))
+        return _merged(sorted(found))
+
+    def _places(self, text: str) -> list[_Place]:
+        """The units of the pieces of text in which something of a term stands."""
+        places: list[_Place] = []
+        position = 0
+        for chunk, start in chunks_at(text):
+            known = self._known.get(chunk)
+            if known is None:
+                known = self._known[chunk] = self._look_at(chunk)
+            may_match, width = known
+            if may_match:
+                places += _places_in(chunk, start, position)
+            position += width
+        return places
+
+    def _look_at(self, chunk: str) -> tuple[bool, int]:
+        placed, width = lexemes_of(chunk)
+        lexemes = [lexeme for _, lexeme in placed]
+        forms = {*lexemes, *stems(lexemes)}
+        may_match = any(unit.matches(form) for unit in self._units for form in forms)
+        return may_match or not self._wholes.isdisjoint(forms), width
+
+
 def snippet(text: str, terms: Sequence[Term]) -> str:
-    """The part of the text around the first match, escaped, with every match marked; its beginning if there is none."""
-    text = unicodedata.normalize("NFC", text)
-    marks = _marks(text, terms)
-    start, stop = _window(text, marks)
-    html: list[str] = []
-    done = start
-    for mark_start, mark_stop in marks:
-        if mark_start < done or mark_stop > stop:
-            continue
-        html += [escape(text[done:mark_start]), "<mark>", escape(text[mark_start:mark_stop]), "</mark>"]
-        done = mark_stop
-    return "".join([*html, escape(text[done:stop])]).strip()
+    """See :meth:`Marker.snippet`."""
+    return Marker(terms).snippet(text)
 
 
 def _window(text: str, marks: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -57,31 +136,6 @@ def _word_end(text: str, stop: int) -> int:
     return min(stop, len(text)) if stop + 30 < len(text) else len(text)
 
 
-def _marks(text: str, terms: Sequence[Term]) -> list[tuple[int, int]]:
-    """Where the terms stand, in order, without overlaps."""
-    places = _places(text)
-    at = {place.position: place for place in places}
-    found: list[tuple[int, int]] = []
-    for term in terms:
-        first, rest = term.units[0], term.units[1:]
-        for place in places:
-            if term.whole and place.whole == term.whole:
-                found.append((place.start, place.stop))
-                continue
-            if not any(map(first.matches, place.lexemes)):
-                continue
-            last, position = place, place.position
-            for unit in rest:
-                position += unit.distance
-                following = at.get(position)
-                if following is None or not any(map(unit.matches, following.lexemes)):
-                    break
-                last = following
-            else:
-                found.append((place.start, last.stop))
-    return _merged(sorted(found))
-
-
 def _merged(marks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for start, stop in marks:
@@ -92,15 +146,14 @@ def _merged(marks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _places(text: str) -> list[_Place]:
-    places: list[_Place] = []
-    position = 0
-    for (units, other, is_dense), start, stop in words_in(text):
+def _places_in(chunk: str, first: int, position: int) -> Iterator[_Place]:
+    """The units of a piece of text that begins at the character ``first`` and at this position."""
+    for (units, other, is_dense), start, stop in words_in(chunk):
         for index, unit in enumerate(units):
             if is_dense and stop - start == len(units):
-                places.append(_Place(position, (unit,), "", start + index, min(start + index + len(unit), stop)))
+                begin = first + start + index
+                yield _Place(position, (unit,), "", begin, min(begin + len(unit), first + stop))
             else:
                 forms = (unit, *stems([unit])) if not is_dense else (unit,)
-                places.append(_Place(position, (*forms, other) if other else forms, other, start, stop))
+                yield _Place(position, (*forms, other) if other else forms, other, first + start, first + stop)
             position += 1
-    return places

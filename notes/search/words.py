@@ -54,6 +54,9 @@ _PLAIN = {"đ": "d", "ø": "o", "ł": "l", "æ": "ae", "œ": "oe", "\u0131": "i"
 _stemmer = Stemmer("english", 0)
 
 
+_FULL_WIDTH_SIGNS = dict(zip("＋＃＊．", "+#*.", strict=True))  # noqa: RUF001
+
+
 class Word(NamedTuple):
     """A word: its units stand side by side, and each is found by itself."""
 
@@ -108,14 +111,27 @@ def folded(text: str) -> str:
 
 def words_in(text: str) -> Iterator[tuple[Word, int, int]]:
     """The words of a composed (NFC) text, and where each begins and ends there."""
-    for found in _WORD.finditer(text):
+    for found in _WORD.finditer(_with_plain_signs(text)):
         for word, start, stop in _analyse(found[0]):
             yield word, found.start() + start, found.start() + stop
 
 
 def chunks_in(text: str) -> list[str]:
     """Pieces of a composed (NFC) text in their order, each of some words. See :func:`lexemes_of`."""
-    return _CHUNK.findall(text)
+    return _CHUNK.findall(_with_plain_signs(text))
+
+
+def chunks_at(text: str) -> Iterator[tuple[str, int]]:
+    """The same, with the place at which each begins."""
+    return ((found[0], found.start()) for found in _CHUNK.finditer(_with_plain_signs(text)))
+
+
+def _with_plain_signs(text: str) -> str:
+    """The text, in which full-width signs that belong to words are those of ASCII. Every character keeps its place."""
+    for sign, plain in _FULL_WIDTH_SIGNS.items():
+        if sign in text:
+            text = text.replace(sign, plain)
+    return text
 
 
 def lexemes_of(chunk: str) -> Lexemes:
@@ -146,7 +162,7 @@ def _analyse(written: str) -> Iterator[tuple[Word, int, int]]:
         word = _humped(bare, bare.lower())
         yield word if bare == written else word._replace(other=written.lower()[:WORD_MAX_LENGTH]), 0, len(written)
         return
-    signs = written[len(written.rstrip("+#*")) :]
+    dot, signs = "." * written.startswith("."), written[len(written.rstrip("+#*")) :]
     for run in _RUNS.finditer(written):
         for piece in _PIECE.findall(unicodedata.normalize("NFKC", run[0])):
             for part in _RUNS.findall(piece):
@@ -156,8 +172,8 @@ def _analyse(written: str) -> Iterator[tuple[Word, int, int]]:
                     word = Word((*map("".join, pairwise(plain)), plain[-1]), is_dense=True)
                 else:
                     word = _humped(part, plain)
-                    if signs:
-                        word = word._replace(other=(plain + signs)[:WORD_MAX_LENGTH])
+                    if dot or signs:
+                        word = word._replace(other=(dot + plain + signs)[:WORD_MAX_LENGTH])
                 yield word, run.start(), run.end()
 
 

@@ -66,9 +66,13 @@ def renew(job: Job) -> bool:
     return bool(_claimed(job).update(lease_expires_at=Now() + LEASE))
 
 
-def release(job: Job) -> None:
-    """Give a claimed job back, to be tried again after a while."""
-    _claimed(job).update(lease_expires_at=Now(), published_at=Now())
+def release(job: Job, *, is_counted: bool = False) -> None:
+    """Give a claimed job back, to be tried again after a while.
+
+    ``is_counted``: as one of its attempts, for what may be the job's own fault.
+    """
+    attempt = F("attempt") if is_counted else F("attempt") - 1
+    _claimed(job).update(lease_expires_at=Now(), published_at=Now(), attempt=attempt)
 
 
 def end(

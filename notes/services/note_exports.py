@@ -1,9 +1,13 @@
 """PDFs of notes: made by a worker, kept for a day."""
 
 import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -13,7 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from notes import pdf, reads
-from notes.models import Note
+from notes.models import Attachment, Note
 from notes.services import background_jobs
 from notes.services.background_jobs import end
 from notes.transfers import UNFINISHED, JobStatus, NoteExport
@@ -27,6 +31,16 @@ logger = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(hours=24)
 UNFINISHED_MAX = 2
+PICTURES_MAX = 200
+PICTURES_BYTES_MAX = 100 * 1024 * 1024
+"""Of one PDF's pictures together, as they were attached; further ones are not shown."""
+_PICTURES = (
+    Attachment.ContentType.PNG,
+    Attachment.ContentType.JPEG,
+    Attachment.ContentType.GIF,
+    Attachment.ContentType.WEBP,
+)
+_ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/")
 _PROCESS = Path(pdf.__file__).with_name("process.py")
 
 
@@ -64,24 +78,58 @@ def carry_out_export(export_id: UUID) -> None:
     if job is None:
         return
     try:
-        note = dumps(reads.detail(job.note_id, user_id=job.user_id))
-        head, _, content = run_bounded(_PROCESS, note).partition(b"\n")
+        note = reads.detail(job.note_id, user_id=job.user_id)
+        pictures = {str(picture.pk): picture for picture in _pictures(note, user_id=job.user_id)}
+        data = dumps({**note, "pictures": {pk: pk for pk in pictures}})
+        made = run_bounded(_PROCESS, data, prepare=lambda folder: _put_into(folder, pictures))
+    except storage.StorageUnavailable:
+        background_jobs.release(job)
     except Note.DoesNotExist:
         end(job, JobStatus.FAILED, code="note_gone", detail="The note is in the trash, or deleted.")
     except ProcessFailed as error:
         logger.warning("Export %s failed: %s", job.pk, error)
         end(job, JobStatus.FAILED, code="pdf_failed", detail="The note is too large for a PDF, or cannot be set.")
     else:
+        head, _, content = made.partition(b"\n")
         name = storage.new_name("exports")
         try:
             storage.store(name, BytesIO(content))
         except storage.StorageUnavailable:
             background_jobs.release(job)
             return
-        missing = orjson.loads(head)["missing"]
-        warnings = [f"No font here has: {', '.join(missing)}"] if missing else []
-        if not end(job, JobStatus.SUCCEEDED, keep_file=True, file=name, warnings=warnings):
+        if not end(job, JobStatus.SUCCEEDED, keep_file=True, file=name, warnings=_warnings(orjson.loads(head))):
             storage.discard(name)
+
+
+def _pictures(note: dict[str, Any], *, user_id: int) -> Iterator[Attachment]:
+    """The user's pictures that a note names, in order, as many as are allowed."""
+    texts = [topic["explanation"] for chapter in note["chapters"] for topic in chapter["topics"]]
+    named = dict.fromkeys(UUID(found) for text in texts for found in _ATTACHMENT.findall(text))
+    known = Attachment.objects.owned_by(user_id).filter(content_type__in=_PICTURES).in_bulk(list(named)[:PICTURES_MAX])
+    total = 0
+    for pk in named:
+        if (picture := known.get(pk)) is not None and total + picture.size <= PICTURES_BYTES_MAX:
+            total += picture.size
+            yield picture
+
+
+def _put_into(folder: Path, pictures: Mapping[str, Attachment]) -> None:
+    """Copy the pictures' files, but for those that the storage has lost. Raises ``StorageUnavailable``."""
+    for name, picture in pictures.items():
+        try:
+            with storage.read(picture.file) as source, (folder / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
+        except storage.FileMissing:
+            continue
+
+
+def _warnings(head: dict[str, Any]) -> list[str]:
+    warnings = []
+    if head["missing"]:
+        warnings.append(f"No font here has: {', '.join(head['missing'])}")
+    if head["not_shown"]:
+        warnings.append(f"Attached pictures that are not shown: {head['not_shown']}.")
+    return warnings
 
 
 def delete_export(*, user_id: int, export_id: UUID) -> None:

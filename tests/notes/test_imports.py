@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import DataError, InterfaceError, OperationalError
 from django.utils import timezone
+from psycopg_pool import PoolTimeout
 
 from notes.models import Attachment, Chapter, Note, Topic
 from notes.services import attachments, background_jobs, imports
-from notes.services.imports import running
+from notes.services.imports import running, saving
 from notes.transfers import NoteImport, NoteSource
 from tests.conftest import client_of
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory, UserFactory
@@ -727,3 +729,164 @@ def test_an_export_of_any_language_of_code_comes_back_as_it_was(alice, alice_cli
 
     assert outcomes(job) == [("a.md", "unchanged")]
     assert list(Topic.objects.order_by("pk").values_list("code_language", flat=True)) == languages
+
+
+OWN = (
+    "---\nnoteassist: 1\n{front}\n---\n\n# A\n\n"
+    "<!-- noteassist:chapter 1 -->\n## C\n\n<!-- noteassist:topic 1 -->\n### T\n"
+)
+
+
+@pytest.mark.parametrize("file", [OWN, "---\n{front}\n---\n\n# A\n\n## C\n\n### T\n"], ids=["export", "foreign"])
+@pytest.mark.parametrize(
+    ("front", "told"),
+    [
+        ("title: [x, y]", "cannot take what it says of title"),
+        ("tags: {a: b}", "cannot take what it says of tags"),
+        ("tags: [a, [b]]", "cannot take what it says of tags"),
+        ("created_at: yesterday", "cannot take what it says of created_at"),
+        ("updated_at: [now]", "cannot take what it says of updated_at"),
+        ("status: [draft]", "cannot take what it says of status"),
+        ("aliases: [b, c]", "a note has no aliases"),
+    ],
+)
+def test_front_matter_that_a_note_cannot_take_is_kept_and_told(alice_client, file, front, told):
+    job = report_of(alice_client, "a.zip", zipped({"a.md": file.format(front=front), "b.md": "# B"}))
+    again = report_of(alice_client, "a.zip", zipped({"a.md": file.format(front=front), "b.md": "# B"}))
+
+    first, second = job["report"]["files"]
+    assert (first["outcome"], second["outcome"], second["warnings"]) == ("created", "created", [])
+    assert [told in warning for warning in first["warnings"]] == [True]
+    note = Note.objects.get(pk=first["note_id"])
+    assert (note.title, note.status) == ("A", "draft")
+    assert contents(note)[-1][1][-1][1].replace("\n  ", " ").replace(": a: b", ": {a: b}") == f"```yaml\n{front}\n```"
+    assert [outcome for _, outcome in outcomes(again)] == ["unchanged", "unchanged"]
+
+
+@pytest.mark.parametrize(("file", "kept"), [(OWN, []), ("---\n{front}\n---\n\n# A\n", ["```yaml\nstatus: done\n```"])])
+def test_a_status_that_is_not_known_is_told(alice_client, file, kept):
+    job = report_of(alice_client, "a.md", file.format(front="status: done").encode())
+
+    assert len(job["report"]["files"][0]["warnings"]) == 1
+    assert "status" in job["report"]["files"][0]["warnings"][0]
+    assert Note.objects.get().status == "draft"
+    assert [topic.explanation for topic in Topic.objects.exclude(explanation="")] == kept
+
+
+def test_numbers_and_truths_in_front_matter_are_texts(alice_client):
+    job = report_of(alice_client, "a.md", b"---\ntitle: 5\ntags: [2026, yes, 1_0]\nstatus: published\n---\ntext\n")
+
+    note = Note.objects.get()
+    assert (note.title, note.tags, note.status) == ("5", ["2026", "yes", "1_0"], "published")
+    assert job["report"]["files"][0]["warnings"] == []
+
+
+def test_signs_in_front_matter_are_no_comments(alice_client):
+    report_of(alice_client, "a.md", b'---\ntitle: C# basics\ntags: ["#code"]\n---\n\n## C\n\ntext\n')
+    report_of(alice_client, "b.md", b"---\ntitle: B  # mine\n---\n\n## C\n\ntext\n")
+
+    texts = dict(Topic.objects.values_list("chapter__note__title", "explanation"))
+    assert texts == {"C# basics": "text", "B": "text\n\n```yaml\ntitle: B  # mine\n```"}
+
+
+def test_a_heading_that_was_edited_in_an_export_is_kept_and_told(alice_client):
+    file = OWN.format(front="title: Old").replace("# A\n", "# New *one*\n", 1)
+
+    job = report_of(alice_client, "a.md", file.encode())
+
+    note = Note.objects.get()
+    assert note.title == "Old"
+    assert contents(note)[0] == ("Old", [("Old", "# New \\*one\\*")])
+    assert job["report"]["files"][0]["warnings"] == [
+        "The heading is not the title of the front matter: it stands in the text."
+    ]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), DataError("of the database"), MemoryError()])
+def test_a_fault_of_ours_in_one_file_fails_that_file_only(alice_client, monkeypatch, caplog, error):
+    real = saving.create_note
+
+    def create_or_fail(*, user_id: int, data: Any) -> Any:
+        made = real(user_id=user_id, data=data)
+        if data["title"] == "Second":
+            raise error
+        return made
+
+    monkeypatch.setattr(saving, "create_note", create_or_fail)
+    archive = zipped({"a.md": "# First", "b.md": "# Second", "c.md": "# Third"})
+
+    job = report_of(alice_client, "a.zip", archive)
+
+    assert (job["status"], outcomes(job)) == (
+        "succeeded",
+        [("a.md", "created"), ("b.md", "failed"), ("c.md", "created")],
+    )
+    assert job["report"]["files"][1]["warnings"] == [
+        "Something went wrong on our side with this file. Nothing of it was imported."
+    ]
+    assert set(Note.objects.values_list("title", flat=True)) == {"First", "Third"}
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.exc_info[1] is error
+    assert "b.md" in record.getMessage()
+
+
+def test_a_fault_that_shows_at_commit_fails_that_file_only(transactional_db, alice_client, monkeypatch):
+    real = saving.create_note
+
+    def create_or_fail(*, user_id: int, data: Any) -> Any:
+        made = real(user_id=user_id, data=data)
+        if data["title"] == "Second":
+            Chapter.objects.bulk_create(Chapter(note_id=made["id"], title="twice", order=7) for _ in range(2))
+        return made
+
+    monkeypatch.setattr(saving, "create_note", create_or_fail)
+
+    job = report_of(alice_client, "a.zip", zipped({"a.md": "# First", "b.md": "# Second"}))
+
+    assert (job["status"], outcomes(job)) == ("succeeded", [("a.md", "created"), ("b.md", "failed")])
+    assert Note.objects.get().title == "First"
+
+
+def test_a_file_that_cannot_be_looked_at_is_told_when_its_turn_comes(alice_client, monkeypatch):
+    def fail(_text: str, *, path: str) -> str:
+        raise RecursionError(path)
+
+    monkeypatch.setattr(running, "title_in", fail)
+
+    job = report_of(alice_client, "a.zip", zipped({"a.md": "# First"}))
+
+    assert (job["status"], outcomes(job)) == ("succeeded", [("a.md", "created")])
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"), [(OperationalError("gone"), 2), (InterfaceError("closed"), 1), (PoolTimeout("full"), 1),
+                            (storage.StorageUnavailable(), 1)],
+)  # fmt: skip
+def test_an_outage_in_the_midst_is_no_failure_of_the_file(alice_client, monkeypatch, error, attempts):
+    real = saving.create_note
+
+    def create_or_fail(*, user_id: int, data: Any) -> Any:
+        if data["title"] == "Second":
+            raise error
+        return real(user_id=user_id, data=data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "create_note", create_or_fail)
+        job = report_of(alice_client, "a.zip", zipped({"a.md": "# First", "b.md": "# Second"}))
+    assert (job["status"], outcomes(job)) == ("running", [("a.md", "created")])
+
+    imports.carry_out_import(job["id"])
+
+    done = alice_client.get(f"{IMPORTS}{job['id']}/").json()
+    assert (done["status"], outcomes(done)) == ("succeeded", [("a.md", "created"), ("b.md", "created")])
+    assert NoteImport.objects.get().attempt == attempts
+
+
+def test_a_note_with_more_attachments_than_it_may_have_is_told(alice_client, monkeypatch):
+    monkeypatch.setattr(attachments, "ATTACHMENTS_MAX", 1)
+    files = {"a.md": "# A\n\n![](1.png) ![](2.png)", "1.png": saved("PNG"), "2.png": saved("PNG")}
+
+    job = report_of(alice_client, "a.zip", zipped({**files, "b.md": "# B"}))
+
+    assert (job["status"], outcomes(job)[:2]) == ("succeeded", [("a.md", "failed"), ("b.md", "created")])
+    assert "attachments" in job["report"]["files"][0]["warnings"][0]

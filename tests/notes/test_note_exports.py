@@ -1,5 +1,6 @@
 """PDFs of notes: what is on their pages, and the job that makes them."""
 
+import io
 import json
 import re
 from datetime import timedelta
@@ -9,13 +10,16 @@ from typing import Any
 import pypdfium2
 import pytest
 from django.utils import timezone
+from PIL import Image, ImageChops
 
 from notes import pdf
 from notes.models import Note
 from notes.pdf.formulas import translate
+from notes.pdf.images import Images
 from notes.pdf.tree import blocks_of
-from notes.services import note_exports
+from notes.services import attachments, note_exports
 from notes.transfers import NoteExport
+from tests.files.images import saved
 from utils import storage
 from utils.bounded_process import ProcessFailed, run_bounded
 
@@ -43,15 +47,41 @@ def topic(explanation: str, **fields: Any) -> dict[str, Any]:
     return {"title": "T", "code": "", "code_language": "", "sources": [], **fields, "explanation": explanation}
 
 
-def typeset(explanation: str, **fields: Any) -> tuple[list[str], dict[str, Any]]:
+def set_page(explanation: str, pictures: dict[str, bytes], **fields: Any) -> tuple[bytes, dict[str, Any]]:
+    """The PDF of a note, and what its process tells. ``pictures``: attached files by their ids."""
     note = {
         "title": "A note",
         "tags": ["one"],
         "updated_at": "2026-11-29T10:00:00.123456Z",
         "chapters": [{"title": "C", "topics": [topic(explanation, **fields)]}],
+        "pictures": {name: name for name in pictures},
     }
-    head, _, content = run_bounded(PROCESS, json.dumps(note).encode()).partition(b"\n")
-    return pages(content), json.loads(head)
+
+    def prepare(folder: Path) -> None:
+        for name, content in pictures.items():
+            (folder / name).write_bytes(content)
+
+    head, _, content = run_bounded(PROCESS, json.dumps(note).encode(), prepare=prepare).partition(b"\n")
+    return content, json.loads(head)
+
+
+def typeset(explanation: str, **fields: Any) -> tuple[list[str], dict[str, Any]]:
+    content, head = set_page(explanation, {}, **fields)
+    return pages(content), head
+
+
+def shown(content: bytes) -> list[Image.Image]:
+    """The pages as they look, at one pixel for each point."""
+    document = pypdfium2.PdfDocument(content)
+    looks = [page.render().to_pil() for page in document]
+    document.close()
+    return looks
+
+
+def place_of(colour: tuple[int, int, int], page: Image.Image) -> tuple[int, int, int, int] | None:
+    """The box around what has about this colour on a page: left, top, right, bottom, in points."""
+    away = ImageChops.difference(page.convert("RGB"), Image.new("RGB", page.size, colour))
+    return away.convert("L").point(lambda value: 255 * (value < 20)).getbbox()
 
 
 def test_a_pdf_is_accepted_made_by_a_worker_and_downloaded(alice, alice_client, make_note):
@@ -101,7 +131,7 @@ def test_scripts_of_the_world_are_printed():
 
     shown, head = typeset(text)
 
-    assert head == {"missing": []}
+    assert head == {"missing": [], "not_shown": 0}
     for word in ("Ελληνικά", "Русский", "中文排版", "日本語かな", "한국어"):
         assert word in "".join(shown)
 
@@ -109,7 +139,7 @@ def test_scripts_of_the_world_are_printed():
 def test_letters_that_no_font_has_are_named():
     shown, head = typeset("runes ᚠᛇ and hieroglyphs 𓀀")
 
-    assert head == {"missing": ["ᚠ", "ᛇ", "𓀀"]}
+    assert head == {"missing": ["ᚠ", "ᛇ", "𓀀"], "not_shown": 0}
     assert "U+16A0, U+16C7, U+13000" in shown[-1]
 
 
@@ -164,6 +194,133 @@ def test_everything_of_markdown_is_on_the_page():
         assert word in words, word
 
 
+PICTURE = "0198c1f0-0000-7000-8000-000000000001"
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def painted(kind: str, size: tuple[int, int], mode: str = "RGB", **options: Any) -> bytes:
+    """A picture, red above and blue below."""
+    picture = Image.new("RGB", size, BLUE)
+    picture.paste(RED, (0, 0, size[0], size[1] // 2))
+    buffer = io.BytesIO()
+    picture.convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [("PNG", "RGB"), ("PNG", "RGBA"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"), ("WEBP", "RGB")],
+)
+def test_an_attached_picture_is_on_the_page(kind, mode):
+    content, head = set_page(
+        f"before ![alt words](/api/attachments/{PICTURE}/)", {PICTURE: painted(kind, (200, 100), mode)}
+    )
+
+    page = shown(content)[1]
+    assert head["not_shown"] == 0
+    left, top, right, bottom = place_of(RED, page)
+    assert (abs(right - left - 150), abs(bottom - top - 37)) <= (2, 2)  # 96 pixels are an inch
+    assert abs(place_of(BLUE, page)[1] - bottom) <= 2
+    assert "alt words" not in "".join(pages(content))
+
+
+def test_a_picture_stands_upright_and_leaves_no_page():
+    turned = Image.open(io.BytesIO(painted("PNG", (3000, 6000)))).transpose(Image.Transpose.ROTATE_90)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # which is how a camera that was turned tells it
+    buffer = io.BytesIO()
+    turned.save(buffer, "JPEG", exif=exif)
+
+    content, _ = set_page(f"![x](/api/attachments/{PICTURE}/)", {PICTURE: buffer.getvalue()})
+
+    red, blue = (
+        place_of(colour, shown(content)[1] if len(shown(content)) == 2 else shown(content)[2]) for colour in (RED, BLUE)
+    )
+    height = blue[3] - red[1]
+    assert abs(height - 20 / 2.54 * 72) <= 2
+    assert abs(red[2] - red[0] - height / 2) <= 2
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text", painted("PNG", (300, 300))[:200]])
+def test_a_picture_that_is_missing_or_broken_becomes_its_alternative_text(content):
+    pictures = {} if content is None else {PICTURE: content}
+
+    page, head = set_page(f"a ![what *it* shows](/api/attachments/{PICTURE}/) b", pictures)
+
+    assert head["not_shown"] == 1
+    assert "a [what it shows] b" in " ".join("".join(pages(page)).split())
+
+
+def test_more_pixels_than_a_pdf_may_have_are_left_out():
+    ids = [f"{PICTURE[:-1]}{number}" for number in range(8)]
+    text = " ".join(f"![no{name[-1]}](/api/attachments/{name}/)" for name in ids)
+
+    page, head = set_page(text, dict.fromkeys(ids, painted("PNG", (6000, 6000))))
+
+    assert head["not_shown"] == 2
+    assert re.findall(r"no\d", "".join(pages(page))) == ["no6", "no7"]
+
+
+def test_a_pdf_shows_its_owners_pictures_only(alice, alice_client, charlie, make_note):
+    note, other = make_note(alice, 1), make_note(charlie, 1)
+    mine, lost, theirs = (
+        attachments.add_attachment(user_id=user.pk, note_id=place.pk, name="a.png", content=saved("PNG"))
+        for user, place in ((alice, note), (alice, note), (charlie, other))
+    )
+    storage.discard(lost.file)
+    topic = note.chapters.get().topics.get()
+    topic.explanation = "\n\n".join(f"![{name}]({one.path})" for name, one in
+                                    (("mine", mine), ("lost", lost), ("theirs", theirs)))  # fmt: skip
+    topic.save(update_fields=["explanation"])
+    job = ask(alice_client, note).json()
+
+    note_exports.carry_out_export(job["id"])
+
+    done = alice_client.get(f"{EXPORTS}{job['id']}/").json()
+    assert (done["status"], done["warnings"]) == ("succeeded", ["Attached pictures that are not shown: 2."])
+    text = "".join(pages(b"".join(alice_client.get(done["url"]).streaming_content)))
+    assert ("mine" in text, "[lost]" in text, "[theirs]" in text) == (False, True, True)
+
+
+def test_more_bytes_than_a_pdf_may_have_are_left_out(alice, alice_client, make_note, monkeypatch):
+    note = make_note(alice, 1)
+    first, second = (
+        attachments.add_attachment(user_id=alice.pk, note_id=note.pk, name="a.png", content=saved("PNG"))
+        for _ in range(2)
+    )
+    monkeypatch.setattr(note_exports, "PICTURES_BYTES_MAX", first.size)
+    topic = note.chapters.get().topics.get()
+    topic.explanation = f"![one]({first.path}) ![two]({second.path})"
+    topic.save(update_fields=["explanation"])
+    job = ask(alice_client, note).json()
+
+    note_exports.carry_out_export(job["id"])
+
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["warnings"] == ["Attached pictures that are not shown: 1."]
+
+
+def test_a_storage_that_fails_while_pictures_are_read_is_tried_again(alice, alice_client, make_note, monkeypatch):
+    note = make_note(alice, 1)
+    one = attachments.add_attachment(user_id=alice.pk, note_id=note.pk, name="a.png", content=saved("PNG"))
+    topic = note.chapters.get().topics.get()
+    topic.explanation = f"![one]({one.path})"
+    topic.save(update_fields=["explanation"])
+    job = ask(alice_client, note).json()
+
+    def fail(_name: str) -> None:
+        raise storage.StorageUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "read", fail)
+        note_exports.carry_out_export(job["id"])
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["status"] == "running"
+
+    note_exports.carry_out_export(job["id"])
+
+    assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["status"] == "succeeded"
+    assert NoteExport.objects.get().attempt == 1  # an outage is none of the job's attempts
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -192,8 +349,8 @@ def test_depth_of_the_tree_is_bounded():
     def depth(nodes: list[dict[str, Any]]) -> int:
         return 1 + max((depth(node.get("c", [])) for node in nodes), default=0)
 
-    assert depth(blocks_of("> " * 3000 + "x")) < 15
-    assert depth(blocks_of("*a **b " * 3000 + "** c*" * 3000)) < 30
+    assert depth(blocks_of("> " * 3000 + "x", Images({}))) < 15
+    assert depth(blocks_of("*a **b " * 3000 + "** c*" * 3000, Images({}))) < 30
 
 
 def test_a_process_has_no_environment_an_empty_folder_and_limits(tmp_path, monkeypatch):

@@ -100,12 +100,15 @@ OPERATORS = st.lists(
 ).map("".join)
 
 
-@pytest.mark.parametrize("few", [0, 2_500])
+@pytest.mark.parametrize(("few", "many_notes"), [(0, 5_000), (2_500, 5_000), (2_500, 0)])
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=ANY_TEXT | OPERATORS)
-def test_no_text_is_an_error_of_postgres_and_each_finds_what_its_querysets_find(alice, note, monkeypatch, few, text):
+def test_no_text_is_an_error_of_postgres_and_each_finds_what_its_querysets_find(
+    alice, note, monkeypatch, few, many_notes, text
+):
     """Also where every match is one of many, so that notes are walked."""
     monkeypatch.setattr(conditions, "FEW_FOR_RANKING", few)
+    monkeypatch.setattr(conditions, "MANY_NOTES", many_notes)
     try:
         terms = SearchTerms.parse(text, user_id=alice.pk)
     except TooManyWords:
@@ -241,13 +244,28 @@ def test_of_many_matches_200_are_compared(alice, alice_client, make_note, monkey
     assert (answer["capped"], len(answer["results"])) == (is_capped, 20)
 
 
-@pytest.mark.parametrize("few", [0, 2_500])
-def test_a_frequent_word_is_found_in_the_notes_changed_last(alice, alice_client, make_note, monkeypatch, few):
+@pytest.mark.parametrize(("few", "many_notes"), [(0, 5_000), (2_500, 5_000), (2_500, 0)])
+def test_a_frequent_word_is_found_in_the_notes_changed_last(
+    alice, alice_client, make_note, monkeypatch, few, many_notes
+):
     monkeypatch.setattr(conditions, "FEW_FOR_RANKING", few)
+    monkeypatch.setattr(conditions, "MANY_NOTES", many_notes)
     notes = [make_note(alice, 1, title=f"Note {number}") for number in range(3)]
 
     assert results(alice_client, "text tag:none") == []
     assert [row["note_id"] for row in results(alice_client, "text")] == [note.pk for note in reversed(notes)]
+
+
+@pytest.mark.parametrize(("with_it", "is_capped"), [(99, False), (100, True)])
+def test_a_word_in_half_of_the_newest_of_very_many_notes_is_not_counted(
+    alice, alice_client, make_note, monkeypatch, with_it, is_capped
+):
+    """Then the newest 200 matches are compared."""
+    monkeypatch.setattr(conditions, "MANY_NOTES", 201)
+    for number in range(202):
+        make_note(alice, 3 if number >= 202 - with_it else 0, title="A note")
+
+    assert alice_client.get("/api/search/", {"q": "text"}).json()["capped"] is is_capped
 
 
 def test_a_changed_topic_of_a_note_that_is_not_indexed_yet_is_found_by_its_words_only(alice, alice_client, make_note):
@@ -266,6 +284,15 @@ def test_others_and_the_trash_are_not_searched(alice, charlie, alice_client, not
     assert results(alice_client, "recursion") == []
     assert results(alice_client, "fibonacci") == []
     assert found(alice_client, "fibonacci") == []
+
+
+@pytest.mark.parametrize(("count", "is_capped"), [(1_000, False), (1_001, True)])
+def test_of_few_matches_1000_are_compared(alice, alice_client, make_note, count, is_capped):
+    make_note(alice, count)
+
+    answer = alice_client.get("/api/search/", {"q": "text"}).json()
+
+    assert (answer["capped"], len(answer["results"])) == (is_capped, 20)
 
 
 def test_texts_of_snippets_are_read_for_the_results_only(alice):

@@ -50,6 +50,8 @@ WRITTEN_AND_SOUGHT = [
     ("HTTPServer", ["http", "server", "httpserver"]),
     ("x86-64", ["x86", "64", "x86-64"]),
     ("C++ and F*, C# and .NET", ["C++", "c++", "F*", "C#", ".NET", ".net", "net"]),
+    ("Ｃ＋＋ and ．ＮＥＴ", ["C++", "c++", "Ｃ＋＋", ".net", "net"]),
+    ("run it with --verbose", ["--verbose", "verbose", "--verb"]),
     ("Résumé", ["resume", "résumé", "RÉSUMÉ", NFD("NFD", "Résumé")]),
     (NFD("NFD", "Résumé"), ["resume", "résumé", NFD("NFD", "résumé")]),
     ("Straße", ["strasse", "straße", "STRASSE", "STRAẞE"]),
@@ -158,6 +160,16 @@ def test_words_tags_and_status_are_asked_for_or_excluded(alice, alice_client, so
 )
 def test_snippets_are_escaped_and_mark_what_was_found(text, sought, html):
     assert snippet(text, parse(sought).wanted) == html
+
+
+@pytest.mark.parametrize("before", [0, 990, 3_000, 9_000])
+@pytest.mark.parametrize("separator", [" ", "\n", "x"])
+def test_a_match_is_marked_wherever_it_stands(before, separator):
+    text = ("word" + separator) * (before // 5) + " for each needle, and each needle " + "more " * 2_000
+
+    shown = snippet(text, parse('"each needle" mor').wanted)
+
+    assert "for <mark>each needle</mark>, and <mark>each needle</mark> <mark>more</mark> <mark>more</mark>" in shown
 
 
 def test_a_snippet_is_the_part_around_the_first_match():

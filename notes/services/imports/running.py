@@ -9,7 +9,8 @@ from tempfile import TemporaryFile
 from typing import IO
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from psycopg_pool import PoolTimeout
 
 from notes.importers import CannotImport, FileReport, ImportContext, SourceFile, importer_for, turn
 from notes.markdown import joplin
@@ -18,10 +19,10 @@ from notes.markdown.foreign_files import title_in
 from notes.markdown.links import Index
 from notes.services import background_jobs
 from notes.services.background_jobs import end, renew
-from notes.services.budgets import OverBudget
 from notes.services.imports.formats import import_joplin_note, read_text, remember_file
 from notes.transfers import ImportedFile, JobStatus, NoteImport
 from utils import storage
+from utils.http.errors import ApplicationError, Unavailable
 from utils.page_cache.invalidation import changing_pages_of
 
 logger = logging.getLogger(__name__)
@@ -29,11 +30,14 @@ logger = logging.getLogger(__name__)
 NAME_SHOWN_MAX = 500
 _RENEWED_EVERY = 50
 _PIECE = 1024 * 1024
+_UNFORESEEN = "Something went wrong on our side with this file. Nothing of it was imported."
 _NOT_IMPORTED = "Files of this kind are not imported."
 _ATTACHED = "It is an attachment of the notes that show it."
 _HIDDEN = ("__MACOSX",)
 _OF_OUR_EXPORT = "trash/"
 _EXPORTED_ATTACHMENTS = "attachments/"
+_OUTAGES = (OperationalError, InterfaceError, PoolTimeout, Unavailable)
+"""Nothing is wrong with the file: the job is given back, and goes on with it later."""
 
 
 class _Stopped(Exception):  # nothing is wrong
@@ -56,8 +60,10 @@ def carry_out_import(import_id: UUID) -> None:
         end(job, JobStatus.FAILED, code="unreadable_archive", detail=str(error))
     except storage.FileMissing:
         end(job, JobStatus.FAILED, code="file_missing", detail="The file that was sent is not there any more.")
-    except storage.StorageUnavailable:
-        background_jobs.release(job)
+    except _OUTAGES as error:
+        logger.warning("Import %s waits: %s: %s", job.pk, type(error).__name__, error)
+        # If the database cannot be reached, the lease ends by itself. A statement may have failed by what it said.
+        background_jobs.release(job, is_counted=isinstance(error, OperationalError))
     except Exception:
         end(job, JobStatus.FAILED, code="internal_error", detail="Something went wrong on our side.")
         raise
@@ -220,7 +226,10 @@ def _import_files(job: NoteImport, files: _Files) -> None:
     for number, entry in enumerate(files.entries):
         if number % _RENEWED_EVERY == 0 and not renew(job):
             raise _Stopped
-        files.look_at(entry)
+        try:
+            files.look_at(entry)
+        except Exception:  # what becomes of the file is told when its turn comes
+            logger.exception("Import %s: %s cannot be looked at", job.pk, entry.name)
     files.start()
     done = dict(job.files.values_list("position", "note_id"))
     NoteImport.objects.filter(pk=job.pk, attempt=job.attempt).update(total=len(files.entries))
@@ -234,35 +243,63 @@ def _import_files(job: NoteImport, files: _Files) -> None:
 
 
 def _import_file(job: NoteImport, context: ImportContext, files: _Files, position: int, entry: Entry) -> None:
-    """One file, and what became of it, in one transaction. Raises :class:`_Stopped`."""
+    """One file, and what became of it, in one transaction. Raises :class:`_Stopped`.
+
+    A fault of ours undoes that transaction, and is what became of the file: the others go on.
+    """
+    try:
+        with _holding(job):
+            _record(job, position, files.name(entry), _report_of(job, context, files, entry))
+    except (_Stopped, UnsafeArchive, UnreadableArchive, *_OUTAGES):
+        raise
+    except Exception:
+        logger.exception("Import %s: %s failed", job.pk, entry.name)
+        with _holding(job):
+            _record(job, position, entry.name, FileReport("failed", warnings=[_UNFORESEEN]))
+
+
+@contextmanager
+def _holding(job: NoteImport) -> Iterator[None]:
+    """A transaction that holds the job, so that a cancel waits for its end. Raises :class:`_Stopped`."""
     with transaction.atomic():
-        if not renew(job):  # it also locks the job: a cancel waits for this file
+        if not renew(job):
             raise _Stopped
-        try:
-            with changing_pages_of(job.user_id):
-                report = files.run(context, entry)
-                if job.dry_run:
-                    raise _Undone(report)
-        except _Undone as undone:
-            report = undone.report
-            if report.outcome in ("created", "conflict"):
-                report.note_id = None
-        except (CannotImport, UnreadableEntry) as error:
-            report = FileReport("failed", warnings=[str(error)])
-        except (UnsafeArchive, UnreadableArchive) as error:
-            if len(files.entries) == 1:
-                raise  # it is what was sent
-            report = FileReport("failed", warnings=[str(error)])
-        except OverBudget as error:
-            report = FileReport("failed", warnings=[error.detail])
-        ImportedFile.objects.create(
-            note_import=job,
-            position=position,
-            name=files.name(entry)[:NAME_SHOWN_MAX],
-            outcome=report.outcome,
-            note_id=report.note_id,
-            warnings=list(dict.fromkeys(report.warnings))[:50],
-        )
+        yield
+
+
+def _report_of(job: NoteImport, context: ImportContext, files: _Files, entry: Entry) -> FileReport:
+    try:
+        with changing_pages_of(job.user_id):
+            report = files.run(context, entry)
+            if job.dry_run:
+                raise _Undone(report)
+            return report
+    except _Undone as undone:
+        report = undone.report
+        if report.outcome in ("created", "conflict"):
+            report.note_id = None
+        return report
+    except (CannotImport, UnreadableEntry) as error:
+        return FileReport("failed", warnings=[str(error)])
+    except (UnsafeArchive, UnreadableArchive) as error:
+        if len(files.entries) == 1:
+            raise  # it is what was sent
+        return FileReport("failed", warnings=[str(error)])
+    except Unavailable:
+        raise
+    except ApplicationError as error:  # no room, or more than a note may have
+        return FileReport("failed", warnings=[error.detail])
+
+
+def _record(job: NoteImport, position: int, name: str, report: FileReport) -> None:
+    ImportedFile.objects.create(
+        note_import=job,
+        position=position,
+        name=name[:NAME_SHOWN_MAX],
+        outcome=report.outcome,
+        note_id=report.note_id,
+        warnings=list(dict.fromkeys(report.warnings))[:50],
+    )
 
 
 class _Undone(Exception):  # nothing is wrong
