@@ -11,6 +11,8 @@ import redis
 import yaml
 from django.conf import settings
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from accounts.models import Session, User
@@ -24,6 +26,13 @@ from utils.page_cache import invalidation
 from utils.page_cache.invalidation import EpochBump
 from utils.redis.broker import broker_breaker
 from utils.redis.client import reset_client
+
+# A busy machine may take any time for an example. All runs try the same ones, so that none fails by chance;
+# `--hypothesis-profile=explore` tries others.
+_any_time = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("same", _any_time, derandomize=True)
+hypothesis_settings.register_profile("explore", _any_time)
+hypothesis_settings.load_profile("same")
 
 # Each client's middleware would look through all static files, which another test may be collecting.
 settings.STATIC_ROOT = None
