@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import redis
 import yaml
 from django.conf import settings
 from django.db import connection
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from rest_framework.test import APIClient
 
 from accounts.models import Session, User
@@ -23,7 +26,26 @@ from utils.admission import throttling
 from utils.page_cache import invalidation
 from utils.page_cache.invalidation import EpochBump
 from utils.redis.broker import broker_breaker
-from utils.redis.client import reset_client
+from utils.redis.client import SURE_SECONDS, reset_client
+
+# A busy machine may take any time for an example. All runs try the same ones, so that none fails by chance;
+# `--hypothesis-profile=explore` tries others.
+_any_time = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("same", _any_time, derandomize=True)
+hypothesis_settings.register_profile("explore", _any_time)
+hypothesis_settings.load_profile("same")
+
+DAY_SECONDS = 86_400
+PATIENCE_SECONDS = 30.0
+REDIS_SECONDS = settings.REDIS_TIMEOUT_SECONDS, settings.REDIS_POOL_WAIT_SECONDS
+settings.CELERY_BROKER_TRANSPORT_OPTIONS |= {
+    "socket_timeout": PATIENCE_SECONDS,
+    "socket_connect_timeout": PATIENCE_SECONDS,
+}
+settings.CACHES["default"]["OPTIONS"] |= {
+    "SOCKET_TIMEOUT": PATIENCE_SECONDS,
+    "SOCKET_CONNECT_TIMEOUT": PATIENCE_SECONDS,
+}
 
 # Each client's middleware would look through all static files, which another test may be collecting.
 settings.STATIC_ROOT = None
@@ -45,9 +67,41 @@ def no_database_unasked() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def one_day() -> None:
+    """Budgets and usage are of the day (UTC): shortly before midnight a test waits, or it would have two."""
+    left = DAY_SECONDS - time.time() % DAY_SECONDS
+    if left < 20:
+        time.sleep(left)
+
+
+@pytest.fixture(autouse=True)
 def no_thread_bumps_the_epoch(monkeypatch) -> None:
     """A pending bump waits for the test's next request, or for a call of its own."""
     monkeypatch.setattr(EpochBump, "_start_thread", lambda self: None)
+
+
+@pytest.fixture(autouse=True)
+def patience_with_redis(settings, monkeypatch) -> None:
+    """Requests wait half a second for Redis and then do without it: on a busy machine tests would see that instead.
+
+    A test of a Redis that stands still takes it back, by ``impatient``.
+    """
+    settings.REDIS_TIMEOUT_SECONDS = settings.REDIS_POOL_WAIT_SECONDS = PATIENCE_SECONDS
+    monkeypatch.setattr("utils.redis.client.SURE_STEP_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("utils.redis.scripts.SURE_SECONDS", 4 * PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def impatient(settings, monkeypatch) -> Callable[[], None]:
+    """Call it to have the time-outs of production from now on."""
+
+    def be_impatient() -> None:
+        settings.REDIS_TIMEOUT_SECONDS, settings.REDIS_POOL_WAIT_SECONDS = REDIS_SECONDS
+        monkeypatch.setattr("utils.redis.client.SURE_STEP_SECONDS", SURE_SECONDS / 4)
+        monkeypatch.setattr("utils.redis.scripts.SURE_SECONDS", SURE_SECONDS)
+        reset_client()
+
+    return be_impatient
 
 
 @pytest.fixture(autouse=True)

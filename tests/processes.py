@@ -16,6 +16,12 @@ from django.db import connection
 
 BIN = Path(sys.executable).parent
 WORKER = [sys.executable, "-m", "NoteAssist_AI.consumers"]
+START_SECONDS = 120.0
+"""How long a process may take to begin, on a machine that starts others meanwhile."""
+WAIT_SECONDS = 60.0
+"""How long what should happen soon may take. A deadline is for a product that is broken, and measures nothing."""
+POLITE_SECONDS = 1.0
+"""Between two questions of a client whose limit is 60 a minute."""
 
 
 def environment_of_this_test(**extra: str) -> dict[str, str]:
@@ -58,7 +64,7 @@ class Process:
     def pid(self) -> int:
         return self._popen.pid
 
-    def wait_for_output(self, text: str, seconds: float = 30) -> None:
+    def wait_for_output(self, text: str, seconds: float = START_SECONDS) -> None:
         def seen() -> bool:
             assert self._popen.poll() is None, f"the process ended with {self._popen.returncode}:\n{self.output}"
             return text in self.output
@@ -74,7 +80,7 @@ class Process:
     def kill(self) -> None:
         with suppress(ProcessLookupError):  # the group outlives its leader as long as it has a member
             os.killpg(self._popen.pid, signal.SIGKILL)
-        self._popen.wait(10)
+        self._popen.wait(60)
 
 
 @contextmanager
@@ -88,7 +94,7 @@ def running(command: list[str], log: Path, *, cwd: Path | None = None, **extra_e
 
 @contextmanager
 def running_worker(
-    log: Path, *, seconds: float = 30, is_awaited: bool = True, **extra_environment: str
+    log: Path, *, seconds: float = START_SECONDS, is_awaited: bool = True, **extra_environment: str
 ) -> Iterator[Process]:
     """A real worker, both its consumers, on this test's databases, ready to work unless it is not awaited."""
     few = {"DB_POOL_MAX": "4", "AI_WORKER_CONCURRENCY": "4"}
@@ -98,18 +104,28 @@ def running_worker(
         yield process
 
 
-def wait_for_consumers(worker: Process, seconds: float = 30, *, name: str = "") -> None:
+def wait_for_consumers(worker: Process, seconds: float = START_SECONDS, *, name: str = "") -> None:
     """Wait until both consumers of a worker take messages. ``name`` is what it was started with."""
     for queue in ("ai", "celery"):
         worker.wait_for_output(f"{queue}{name and f'-{name}'}@{socket.gethostname()} ready.", seconds)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20, describe: Callable[[], str] = lambda: "it") -> None:
-    """Poll until the condition holds; the test fails at the deadline."""
+def wait_until(
+    condition: Callable[[], bool],
+    seconds: float = WAIT_SECONDS,
+    describe: Callable[[], str] = lambda: "it",
+    *,
+    every: float = 0.02,
+) -> None:
+    """Poll until the condition holds; the test fails at the deadline.
+
+    A condition that sends a request which a limit counts is asked ``every=POLITE_SECONDS``: on a slow machine a faster
+    one would use the limit up, and wait in vain.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {describe()}"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def free_port() -> int:

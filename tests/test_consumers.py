@@ -18,7 +18,7 @@ from tests.smtp_sink import running_smtp_sink
 from utils.redis.broker import publish
 from utils.redis.signs import workers_alive
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 SWEEP = "ai_tasks.sweep"
 
@@ -69,7 +69,7 @@ def test_a_worker_takes_no_more_connections_than_its_share(alice, tmp_path, no_l
                 seen.append(cursor.fetchone()[0])
             return AITask.objects.filter(status="succeeded").count() == 30
 
-        wait_until(all_succeeded, 60, lambda: worker.output)
+        wait_until(all_succeeded, 120, lambda: worker.output)
     assert max(seen) == 2
 
 
@@ -92,7 +92,7 @@ def test_both_consumers_end_in_order(alice, tmp_path, signum):
 
         worker.send(signum)
 
-        assert worker.wait(30) == 0, worker.output
+        assert worker.wait(90) == 0, worker.output
         assert not other.is_running()
     assert "Traceback" not in worker.output
 
@@ -101,7 +101,7 @@ def test_the_end_of_one_consumer_is_the_end_of_both(alice, tmp_path):
     with running_worker(tmp_path / "worker.log") as worker:
         other_consumer(worker).kill()
 
-        assert worker.wait(30) == 1, worker.output
+        assert worker.wait(90) == 1, worker.output
     assert "The consumer of other tasks has ended with -9" in worker.output
 
 
@@ -111,5 +111,5 @@ def test_a_killed_worker_leaves_no_consumer_behind(alice, tmp_path):
 
         psutil.Process(worker.pid).kill()
 
-        worker.wait(10)
-        wait_until(lambda: not other.is_running() or other.status() == psutil.STATUS_ZOMBIE, 30, lambda: worker.output)
+        worker.wait(60)
+        wait_until(lambda: not other.is_running() or other.status() == psutil.STATUS_ZOMBIE, 90, lambda: worker.output)

@@ -18,7 +18,15 @@ from django.conf import settings
 
 from ai_tasks.models import AITask
 from NoteAssist_AI import env
-from tests.processes import BIN, environment_of_this_test, free_port, running, wait_for_consumers, wait_until
+from tests.processes import (
+    BIN,
+    POLITE_SECONDS,
+    environment_of_this_test,
+    free_port,
+    running,
+    wait_for_consumers,
+    wait_until,
+)
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -46,7 +54,7 @@ class Client:
     def send(self, path: str, body: dict | None = None):
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data, self.headers)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return json.load(response)
 
 
@@ -94,7 +102,7 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
         client.headers["Authorization"] = f"Bearer {joined['access']}"
         body = {"request_type": "summarize", "request_data": {"content": "A loop repeats. It ends when told. " * 5}}
         task_id = client.send("/api/ai/tasks/", body)["task_id"]
-        wait_until(lambda: client.send(f"/api/ai/tasks/{task_id}/")["status"] in AITask.TERMINAL)
+        wait_until(lambda: client.send(f"/api/ai/tasks/{task_id}/")["status"] in AITask.TERMINAL, every=POLITE_SECONDS)
         task = client.send(f"/api/ai/tasks/{task_id}/")
         assert (task["status"], task["provider"]) == ("succeeded", "offline")
         events = Client(int(ports["EVENTS_PORT"]))
@@ -102,7 +110,7 @@ def test_the_procfiles_processes_serve_an_ai_task_with_productions_settings(tmp_
         assert events.send("/healthz/live") == {"status": "ok"}
         for name in ("web", "worker", "beat", "events"):
             started[name].send(signal.SIGTERM)
-            assert started[name].wait(30) == 0, started[name].output
+            assert started[name].wait(60) == 0, started[name].output
 
 
 def check(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

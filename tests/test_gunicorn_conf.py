@@ -81,7 +81,7 @@ def test_a_header_that_names_a_script_is_no_part_of_the_path(tmp_path, file):
 
     with running(command, tmp_path / "log", **environment) as server:
         server.wait_for_output("Booting worker")
-        connection = HTTPConnection("127.0.0.1", int(port), timeout=20)
+        connection = HTTPConnection("127.0.0.1", int(port), timeout=60)
         connection.request("GET", "/healthz/live", headers={"SCRIPT_NAME": "/nowhere", "PATH_INFO": "/else"})
         answer = connection.getresponse()
 

@@ -33,6 +33,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.
 
 CLIENTS = 8
 SECONDS = 15.0
+ROUNDS = 10
+"""Of each client at least, however slow the machine is."""
 THROTTLES = ("BURST", "SUSTAINED", "AI_TOOLS", "POLL", "LOGIN")
 
 
@@ -49,7 +51,7 @@ class Student:
         self.notes: dict[int, str] = {}
         self.statuses: Counter[int] = Counter()
         self.wrong: list[str] = []
-        self.connection = http.client.HTTPConnection(self.web.hostname, self.web.port, timeout=30)
+        self.connection = http.client.HTTPConnection(self.web.hostname, self.web.port, timeout=60)
 
     def send(self, method: str, path: str, body: Any = None, *, expected: int = 200) -> Any:
         self.connection.request(method, path, None if body is None else json.dumps(body), self.headers)
@@ -66,7 +68,9 @@ class Student:
             self.wrong.append(f"{what}: {found!r} instead of {wanted!r}")
 
     def work(self, until: float) -> None:
-        while time.monotonic() < until:
+        rounds = 0
+        while time.monotonic() < until or rounds < ROUNDS:
+            rounds += 1
             self.random.choice(
                 [self.add, self.add, self.read, self.read, self.change, self.list, self.search, self.poll]
             )()
@@ -140,9 +144,9 @@ def processes(stack: ExitStack, directory, **environment: str) -> dict[str, Any]
             DB_POOL_MAX="4",
         ),
     }
-    started["web"].wait_for_output("Booting worker", 60)
-    started["events"].wait_for_output("Booting worker", 60)
-    wait_for_consumers(started["worker"], 60)
+    started["web"].wait_for_output("Booting worker")
+    started["events"].wait_for_output("Booting worker")
+    wait_for_consumers(started["worker"])
     return {**started, "urls": (f"http://127.0.0.1:{web}", f"http://127.0.0.1:{events}")}
 
 
@@ -161,7 +165,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 def is_up(url: str) -> bool:
     try:
         address = urlsplit(url)
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
         connection.request("GET", "/healthz/live")
         return connection.getresponse().status == 200
     except OSError:
@@ -194,7 +198,6 @@ def test_behind_a_transaction_pooler_on_an_odd_port_every_answer_is_right(tmp_pa
         )
     assert wrong == []
     assert set(statuses) == {200, 201, 202}
-    assert sum(statuses.values()) > 10 * CLIENTS
     assert checked.returncode == 0, checked.stdout + checked.stderr
     logs = {name: started[name].output for name in ("web", "events", "worker")}
     for name, log in logs.items():

@@ -19,4 +19,4 @@ ANSWER = Answer(
 
 
 def expire_lease(task: AITask) -> None:
-    AITask.objects.filter(pk=task.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    AITask.objects.filter(pk=task.pk).update(lease_expires_at=timezone.now() - timedelta(minutes=5))

@@ -102,7 +102,7 @@ LETTERS = st.sampled_from(
 TEXTS = st.lists(LETTERS, max_size=60).map("".join)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(TEXTS, st.integers(0, 40), st.integers(QUOTE_MIN, 30), st.sampled_from(["NFC", "NFD"]))
 @example("  ab ab ab ab ab ab ab", 0, 30, "NFC")
 def test_any_part_of_a_text_is_found_in_it_and_reads_the_same(text, start, length, form):

@@ -184,10 +184,10 @@ def test_a_request_whose_twin_is_in_flight_is_told_to_come_back(alice, no_limits
 
     twin = threading.Thread(target=hold)
     twin.start()
-    assert is_locked.wait(10)
+    assert is_locked.wait(60)
     meanwhile = post(client, EXPLAIN, **{"Idempotency-Key": "key"})
     may_end.set()
-    twin.join(10)
+    twin.join(60)
 
     assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "request_in_flight")
     assert meanwhile["Retry-After"] == "1"

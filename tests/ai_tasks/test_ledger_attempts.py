@@ -133,7 +133,7 @@ def test_a_heartbeat_and_a_deletion_that_lock_the_same_rows_in_other_orders_do_n
             beat = thread.submit(in_threads, 1, lambda _: ledger.heartbeat(held))
             wait_until(lambda: beat.done() or waits_for_a_lock())
             AITask.objects.filter(pk=first.pk).update(topic_id=None)  # a deadlock, if the heartbeat has this one
-        assert beat.result(10) == [dict.fromkeys(held, "running")]
+        assert beat.result(60) == [dict.fromkeys(held, "running")]
 
 
 def waits_for_a_lock() -> bool:

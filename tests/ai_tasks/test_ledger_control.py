@@ -136,7 +136,7 @@ def test_the_sweep_fails_a_poisoned_task(alice):
         status="running",
         attempt=3,
         lost_leases=MAX_LOST_LEASES - 1,
-        lease_expires_at=timezone.now() - timedelta(seconds=1),
+        lease_expires_at=timezone.now() - timedelta(minutes=5),
     )
 
     ledger.sweep()

@@ -1,8 +1,9 @@
 """``provider_shapes.yaml``: what servers really send, from the API through a real worker to the topic, and back."""
 
+import gzip
 import json
-import time
 import uuid
+import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
+from django.conf import settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from ai_tasks.ledger.applying import APPLIED_MESSAGE
 from ai_tasks.models import AITask, ProviderState
+from ai_tasks.progress import events_key
 from ai_tasks.providers.openai_compatible import parameters
 from ai_tasks.worker import Worker
 from notes.models import NoteVersion, Topic
@@ -24,6 +28,7 @@ from tests.conftest import client_of
 from tests.factories import TopicFactory
 from tests.openai_behaviours import BEHAVIOURS, MODEL, envelope
 from tests.openai_server import Handler, OpenAIServer
+from tests.processes import wait_until
 from tests.streams.conftest import read_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -54,9 +59,18 @@ def send_shape(handler: Handler, shape: dict[str, Any]) -> None:
 
 
 def send_reply(
-    handler: Handler, status: int, text: str = "", json: Any = None, headers: dict[str, str] | None = None
+    handler: Handler,
+    status: int,
+    text: str = "",
+    json: Any = None,
+    headers: dict[str, str] | None = None,
+    packed: str = "",
+    blank_lines: int = 0,
 ) -> None:
-    body = text.encode() if json is None else dumped(json)
+    body = b"\n" * blank_lines + (text.encode() if json is None else dumped(json))
+    if packed:
+        body = {"gzip": gzip.compress, "deflate": zlib.compress}[packed](body)
+        headers = {**(headers or {}), "Content-Encoding": packed}
     handler.send_response(status)
     for name, value in ({"Content-Type": "application/json"} | (headers or {})).items():
         date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
@@ -94,8 +108,8 @@ def send_stream(handler: Handler, shape: dict[str, Any]) -> None:
             case {"bytes": [before, cut, after]}:
                 handler.send_bytes(before.encode()[:-cut])
                 handler.send_bytes(before.encode()[-cut:] + after.encode())
-            case {"pause": seconds}:
-                time.sleep(seconds)
+            case {"until": "told"}:
+                wait_until(handler.server.is_told)
             case {"hang": True}:
                 handler.wait_until_left()
                 return
@@ -142,6 +156,12 @@ def told_text(client: APIClient, task_id: str) -> tuple[str, int, dict[str, Any]
     return text.strip(), restarts, last.data
 
 
+def is_told(task_id: str) -> bool:
+    """Whether watchers were told some of the answer's text."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        return any(fields[b"event"] == b"task.delta" for _, fields in client.xrange(events_key(uuid.UUID(task_id))))
+
+
 def submit(client: APIClient, shape: dict[str, Any], topic: Topic) -> tuple[int, dict[str, Any]]:
     ask = shape.get("ask", "generate_explanation")
     body = {"request_type": ask, "topic_id": topic.pk, "apply": True, "request_data": REQUESTS[ask]}
@@ -160,6 +180,7 @@ def check(client: APIClient, server: OpenAIServer, shape: dict[str, Any]) -> Non
     status, accepted = submit(client, shape, topic)
     assert status == 202
     assert accepted["applicable"] is False
+    server.is_told = lambda: is_told(accepted["task_id"])
     asked_at = timezone.now()
     Worker().execute(uuid.UUID(accepted["task_id"]))
 
@@ -227,7 +248,7 @@ def topic_now(topic: Topic) -> tuple[str, str]:
     return Topic.objects.values_list("explanation", "code").get(pk=topic.pk)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("group", SHAPES)
 def test_what_servers_send_ends_as_the_table_says(group, alice, shaped_server, no_limits, subtests):
     client = client_of(alice)

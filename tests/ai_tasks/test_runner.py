@@ -136,11 +136,11 @@ def server_process():
             break
     yield port
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def admin(port: int, method: str, path: str, document: dict | None = None) -> dict:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, json.dumps(document) if document is not None else None)
     answer = json.loads(connection.getresponse().read())
     connection.close()

@@ -51,6 +51,7 @@ CASES = [
         "A loop.",
     ),
     ("unmarked", "analysisWe need to.assistantfinalA loop.", "A loop."),
+    ("unmarked after a tag", "hm</think>analysisWe need to.assistantfinalA loop.", "A loop."),
     ("unmarked word", "analysisWe is odd", "analysisWe is odd"),
     ("analysis word", "analysis is fun", "analysis is fun"),
     ("magistral", "[THINK]hm[/THINK]A loop.", "A loop."),

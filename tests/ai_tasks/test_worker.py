@@ -56,7 +56,7 @@ def test_a_posted_task_runs_with_rising_progress_and_is_notified_once(
             seen.append(poll(client, task_id))
             return seen[-1]["status"] in AITask.TERMINAL
 
-        wait_until(finished, 30, lambda: str(seen[-1]))
+        wait_until(finished, describe=lambda: str(seen[-1]))
         pending = client.get("/api/notifications/pending/").json()
 
     running = [answer["progress"] for answer in seen if answer["status"] == "running"]
@@ -150,7 +150,7 @@ def test_a_worker_told_to_stop_gives_its_tasks_back_and_exits_with_0(alice, prov
         submit(client)
         wait_until(lambda: AITask.objects.get().status == "running")
         worker.send(signal.SIGTERM)
-        assert worker.wait(20) == 0, worker.output
+        assert worker.wait(60) == 0, worker.output
 
     task = AITask.objects.get()
     assert (task.status, task.lost_leases, task.published_at) == ("queued", 0, None)
@@ -168,7 +168,7 @@ def test_a_worker_told_to_stop_finishes_what_it_can_and_claims_nothing_more(
         worker.send(signal.SIGTERM)
         wait_until(lambda: "Warm shutdown" in worker.output, describe=lambda: worker.output)
         left = submit(client, context="another")
-        assert worker.wait(20) == 0, worker.output
+        assert worker.wait(60) == 0, worker.output
 
     assert AITask.objects.get(pk=finished).status == "succeeded"
     assert (AITask.objects.get(pk=left).status, AITask.objects.get(pk=left).attempt) == ("queued", 0)

@@ -75,7 +75,7 @@ class Product:
         few = {"DB_POOL_MAX": "4", "AI_WORKER_CONCURRENCY": "4"}
         environment = environment_of_this_test(**few, **{**self.environment, **more})
         self.workers.append(Process(WORKER, environment, self.folder / f"worker-{len(self.workers)}.log"))
-        wait_for_consumers(self.worker, 90)
+        wait_for_consumers(self.worker)
 
     @property
     def worker(self) -> Process:

@@ -44,12 +44,12 @@ class User:
         return self.process.stdout.readline().split()
 
     def leave(self) -> None:
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=90)
         assert self.process.returncode == 0
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=90)
 
 
 def environment_of(engines: Engines, **environment: str) -> dict[str, str]:
@@ -121,7 +121,7 @@ def main_processes(engines: Engines) -> list[int]:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

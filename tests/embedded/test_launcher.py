@@ -96,7 +96,7 @@ def launch(engines, port, tmp_path):
     for process in [*launched, *processes_of(tmp_path)]:
         process.kill()
     for process in launched:
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
 
 
 def processes_of(directory):
@@ -123,7 +123,7 @@ def output_until_end(process):
 def test_the_ready_line_is_true_and_the_next_ones_name_the_ways_in_and_out(launch, port, engines):
     process = launch()
 
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
         assert response.status == 200
     assert alive(engines) == ["postgresql", "redis"]
     own_lines = (line for line in process.stdout if " web.1 " not in line)  # which may speak in between

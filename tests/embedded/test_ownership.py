@@ -132,7 +132,7 @@ if os.fork() == 0:
 
 def test_a_forked_child_keeps_them_after_its_parent(engines, start_user):
     user = start_user(engines, script=ABANDONING_USER)
-    assert user.process.wait(timeout=30) == 0
+    assert user.process.wait(timeout=90) == 0
 
     assert alive(engines) == BOTH
     user.process.stdin.close()

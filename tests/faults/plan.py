@@ -21,6 +21,10 @@ PROVIDER = ["slow", "slow", "slow", "slow", "slow", "no_usage", "json", "429", "
 """What the provider does to a call, each as likely as another: more than a third of the calls fail."""
 
 
+SLOWEST_ANSWER_SECONDS = 2.0
+"""How long a request may take while the web server and PostgreSQL are there, whatever Redis does."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Numbers of tasks and faults; ``seconds`` is what the faults but those of workers are spread over."""
@@ -42,8 +46,8 @@ class Plan:
     web_sigkills: int
     beat_sigkills: int
     control_tasks: int
-    slowest_answer: float
-    """Seconds that a request may take while the web server and PostgreSQL are there, whatever Redis does."""
+    slack: float
+    """Seconds that everything may take beyond what is promised, where other tests share the machine."""
     backlog: int = 0
     workers: int = 3
     worker_concurrency: int = 8
@@ -66,7 +70,7 @@ SHORT = Plan(
     web_sigkills=2,
     beat_sigkills=2,
     control_tasks=60,
-    slowest_answer=5.0,  # the promise is 2, but other tests may share the machine
+    slack=8.0,
 )
 LONG = Plan(
     tasks=1500,
@@ -82,6 +86,6 @@ LONG = Plan(
     web_sigkills=6,
     beat_sigkills=6,
     control_tasks=100,
-    slowest_answer=2.0,
+    slack=0.0,
     backlog=1000,
 )

@@ -29,7 +29,7 @@ from tests.processes import BIN, WORKER, Process, free_port, wait_for_consumers,
 
 RUN_VARIABLE = "NOTEASSIST_FAULTS_RUN"
 """Marks every descendant of a run, so that none outlives it."""
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 MANAGE = [sys.executable, "manage.py"]
 CELERY = [str(BIN / "celery"), "-A", "NoteAssist_AI"]
@@ -45,6 +45,7 @@ class System:
         self.postgres, self.redis = self.engines.postgres, self.engines.redis
         self.port, self.provider_port = free_port(), free_port()
         self.run_id = uuid.uuid4().hex
+        self._slack = sizes.slack
         self.worker_names = [f"worker-{number}" for number in range(sizes.workers)]
         self._processes: dict[str, Process] = {}
         self._lives: dict[str, int] = {}
@@ -123,12 +124,12 @@ class System:
         with suppress(psutil.NoSuchProcess, IndexError):
             psutil.Process(self._processes[name].pid).children()[0].kill()
 
-    def stop(self, name: str, seconds: float = plan.STOP_SECONDS) -> int | None:
-        """SIGTERM; the exit status, or None if the process had to be killed after ``seconds``."""
+    def stop(self, name: str) -> int | None:
+        """SIGTERM; the exit status, or None if the process had to be killed when its time was over."""
         process = self._processes[name]
         process.send(signal.SIGTERM)
         try:
-            return process.wait(seconds)
+            return process.wait(plan.STOP_SECONDS + self._slack)
         except subprocess.TimeoutExpired:
             return None
         finally:
@@ -147,7 +148,7 @@ class System:
 
     def script_provider(self, script: bytes) -> None:
         request = urllib.request.Request(f"http://127.0.0.1:{self.provider_port}/admin/script", script)
-        direct().open(request, timeout=5).close()
+        direct().open(request, timeout=30).close()
 
     # --- Engines ---
 
@@ -199,7 +200,7 @@ class System:
         for survivor in survivors:
             with suppress(psutil.NoSuchProcess):
                 survivor.kill()
-        _, undead = psutil.wait_procs(survivors, timeout=10)
+        _, undead = psutil.wait_procs(survivors, timeout=60)
         assert not undead, f"processes that cannot be killed: {undead}"
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(self.engine_pid(self.redis), signal.SIGCONT)
@@ -252,7 +253,7 @@ def direct() -> urllib.request.OpenerDirector:
 
 def answers(url: str) -> bool:
     try:
-        with direct().open(url, timeout=2):
+        with direct().open(url, timeout=5):
             return True
     except OSError:
         time.sleep(0.1)

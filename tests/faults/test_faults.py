@@ -17,7 +17,7 @@ from tests.faults.run import LAST_END, LOST, run
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_doubled_or_taken_back_whatever_is_killed():
     report = run(SHORT)
 

@@ -102,7 +102,7 @@ def name_in(text: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.django_db(transaction=True)
 def test_a_provider_that_dies_for_two_minutes_costs_no_task_and_few_calls(alice, no_limits, tmp_path, monkeypatch):
     begun: list[str] = []
@@ -135,14 +135,14 @@ def test_a_provider_that_dies_for_two_minutes_costs_no_task_and_few_calls(alice,
         for number in range(BEFORE, TASKS):
             submit(number)
             time.sleep(OUTAGE_SECONDS / 2 / (TASKS - BEFORE))
-        wait_until(lambda: in_state("queued") == 0, 60)
+        wait_until(lambda: in_state("queued") == 0, 100)
         waiting = in_state("waiting_provider") + in_state("running")
         time.sleep(max(0.0, died_at + OUTAGE_SECONDS - time.monotonic()))
         visits, done_before = list(grave.visits), in_state("succeeded")
         failures = AITask.objects.aggregate(most=Max("provider_failures"))["most"]
         grave.close()
         server, back_at = MortalServer(port, state), time.monotonic()
-        wait_until(lambda: AITask.objects.filter(status__in=AITask.TERMINAL).count() == TASKS, 100)
+        wait_until(lambda: AITask.objects.filter(status__in=AITask.TERMINAL).count() == TASKS, 200)
         took = time.monotonic() - back_at
         refused = worker.output.count("The AI provider cannot be reached.")
         server.die()

@@ -61,7 +61,7 @@ class Gateway:
         data = None if document is None else json.dumps(document).encode()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(urllib.request.Request(self.url + path, data, headers), timeout=10) as response:
+        with direct.open(urllib.request.Request(self.url + path, data, headers), timeout=60) as response:
             return json.load(response)
 
     def answers(self, path: str) -> bool:

@@ -6,7 +6,7 @@ import urllib.request
 from typing import Any
 
 from ai_tasks.models import AITask
-from tests.processes import wait_until
+from tests.processes import POLITE_SECONDS, wait_until
 
 TEXT = "A loop repeats its body. It ends when its condition is false. An endless loop never ends. " * 4
 
@@ -29,7 +29,7 @@ class Client:
     def open(self, path: str, body: Any = None, *, method: str | None = None, **headers: str) -> Any:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.base + path, data, {**self.headers, **headers}, method=method)
-        return self._opener.open(request, timeout=20)
+        return self._opener.open(request, timeout=60)
 
     def send(self, path: str, body: Any = None, **headers: str) -> Any:
         with self.open(path, body, **headers) as response:
@@ -49,7 +49,7 @@ def tell(client: Client, email: str) -> None:
     body = {"request_type": "summarize", "request_data": {"length": "short"}, "topic_id": topic_id}
     task_id = client.send("/api/ai/tasks/", body)["task_id"]
 
-    wait_until(lambda: client.send(f"/api/ai/tasks/{task_id}/")["status"] in AITask.TERMINAL)
+    wait_until(lambda: client.send(f"/api/ai/tasks/{task_id}/")["status"] in AITask.TERMINAL, every=POLITE_SECONDS)
 
     task = client.send(f"/api/ai/tasks/{task_id}/")
     assert (task["status"], task["provider"], task["topic_id"]) == ("succeeded", "offline", topic_id)

@@ -215,8 +215,8 @@ def test_the_commands_of_compose_serve_a_student(installation, tmp_path):
 
         assert start("release").wait(200) == 0, (tmp_path / "release.log").read_text()
         started = {name: start(name) for name in ("web", "events", "worker", "beat")}
-        wait_for_consumers(started["worker"], 90)
-        started["web"].wait_for_output("Started worker-2", 90)
+        wait_for_consumers(started["worker"])
+        started["web"].wait_for_output("Started worker-2")
         client = Client(f"http://127.0.0.1:{ports['web']}")
         wait_until(lambda: client.send("/healthz/ready")["status"] == "ok", 60)
 

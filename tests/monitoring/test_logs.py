@@ -15,7 +15,14 @@ from NoteAssist_AI.monitoring.audit import keyed_hash, network_of
 from NoteAssist_AI.monitoring.context import log_fields
 from NoteAssist_AI.monitoring.requests import readable_route
 from tests.conftest import client_of
-from tests.processes import environment_of_this_test, free_port, running, wait_for_consumers, wait_until
+from tests.processes import (
+    POLITE_SECONDS,
+    environment_of_this_test,
+    free_port,
+    running,
+    wait_for_consumers,
+    wait_until,
+)
 from tests.test_deployment import PROCFILE, PRODUCTION, outcome
 from tests.wire_client import WireClient
 from utils.query_optimization import QueryOptimizer
@@ -122,8 +129,8 @@ def test_one_request_is_followed_into_the_worker_and_no_line_says_what_its_user_
             )
             for name in ("web", "worker")
         }
-        started["web"].wait_for_output("Listening at", 90)
-        wait_for_consumers(started["worker"], 90)
+        started["web"].wait_for_output("Listening at")
+        wait_for_consumers(started["worker"])
         client = WireClient(port, {"X-Forwarded-Proto": "https", "X-Forwarded-For": ADDRESS})
         tell_story(client)
         wait_until(lambda: '"status":"succeeded"' in started["worker"].output)
@@ -185,7 +192,8 @@ def tell_story(client: WireClient) -> None:
     body = {"request_type": "summarize", "request_data": {"content": f"A {TEXT} repeats. It ends when told. " * 5}}
     status, task = client.send("POST", "/api/ai/tasks/", body, request_id="follow-me")
     assert status == 202
-    wait_until(lambda: client.send("GET", f"/api/ai/tasks/{task['task_id']}/")[1]["status"] in AITask.TERMINAL)
+    path = f"/api/ai/tasks/{task['task_id']}/"
+    wait_until(lambda: client.send("GET", path)[1]["status"] in AITask.TERMINAL, every=POLITE_SECONDS)
     client.headers["Authorization"] = f"Bearer {other['access']}"
     assert client.send("POST", "/api/auth/logout/")[0] == 204
     del client.headers["Authorization"]

@@ -158,7 +158,7 @@ def test_real_processes_are_read_as_one_and_a_killed_one_takes_nothing_away(tmp_
         list_reads = {"method": "GET", "route": "/api/notes/", "status": "200"}
 
         def scraped() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports['METRICS_PORT']}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports['METRICS_PORT']}/metrics", timeout=60) as answer:
                 return answer.read().decode()
 
         wait_until(lambda: value(scraped(), "processes") == 2, 60)
@@ -168,7 +168,7 @@ def test_real_processes_are_read_as_one_and_a_killed_one_takes_nothing_away(tmp_
         assert value(text, "page_cache_lookups_total", outcome="hit") == 19
         assert value(text, "http_request_sql_queries_total", route="/api/notes/") >= 1
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{worker_ports['METRICS_PORT']}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker_ports['METRICS_PORT']}/metrics", timeout=60) as answer:
             of_worker = answer.read().decode()
         wait_until(lambda: value(scraped(), "ai_tasks_ended_total", status="succeeded") == 1, 30)
         assert "ai_tasks_unfinished" not in of_worker

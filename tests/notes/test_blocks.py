@@ -448,7 +448,7 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(edits=EDITS)
 def test_any_series_of_writes_changes_no_other_blocks_ids(alice, make_note, edits):
     """A model of the text, in which each paragraph has a name, is edited along with the topic."""

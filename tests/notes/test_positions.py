@@ -129,7 +129,7 @@ def at_once(*calls):
 
     def run(call):
         try:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=60)
             return call()
         except (services.MovedMeanwhile, services.NoteChanged, Chapter.DoesNotExist, Topic.DoesNotExist) as error:
             return error

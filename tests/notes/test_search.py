@@ -101,7 +101,7 @@ OPERATORS = st.lists(
 
 
 @pytest.mark.parametrize(("few", "many_notes"), [(0, 5_000), (2_500, 5_000), (2_500, 0)])
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=ANY_TEXT | OPERATORS)
 def test_no_text_is_an_error_of_postgres_and_each_finds_what_its_querysets_find(
     alice, note, monkeypatch, few, many_notes, text

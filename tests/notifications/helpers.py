@@ -63,7 +63,7 @@ def in_parallel(functions: Sequence[Callable[[], T]]) -> list[T]:
 
 def wait_until_a_statement_waits_for_a_lock() -> None:
     """Return once some other connection to this database waits for a lock of ours."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(

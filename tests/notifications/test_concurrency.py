@@ -7,16 +7,8 @@ from notifications.models import Notification
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import create, in_parallel, mark_read
 from utils.http.json import loads_strictly
-from utils.redis.client import reset_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def _patience(settings):
-    """On a busy machine so many threads would outwait a request's patience with Redis."""
-    settings.REDIS_TIMEOUT_SECONDS = settings.REDIS_POOL_WAIT_SECONDS = 30
-    reset_client()
 
 
 def pending(user) -> set[str]:

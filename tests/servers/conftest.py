@@ -16,8 +16,8 @@ GUNICORN = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "guni
 EVENTS = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn_events.conf.py"]
 GRANIAN = [sys.executable, "granian_server.py"]
 COMMANDS = {"gunicorn": GUNICORN, "granian": GRANIAN, "events": EVENTS}
-HEADER_SECONDS = BODY_SECONDS = 2
-"""Of the servers of these tests: a client that is slower is given up."""
+PATIENCE_SECONDS = 6
+"""Of the servers of these tests: a client that is slower is given up. A test that a machine holds up is no such one."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def start(django_db_setup, django_db_blocker, tmp_path_factory) -> StartServer:
             "PORT": str(port),
             "EVENTS_PORT": str(port),
             "WEB_CONCURRENCY": "1",
-            "HEADER_SECONDS": str(HEADER_SECONDS),
-            "BODY_SECONDS": str(BODY_SECONDS),
+            "HEADER_SECONDS": str(PATIENCE_SECONDS),
+            "BODY_SECONDS": str(PATIENCE_SECONDS),
             "TRUSTED_PROXIES": "1",
             **environment,
         }

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.factories import AITaskFactory, NoteFactory
-from tests.processes import wait_until
+from tests.processes import POLITE_SECONDS, wait_until
 from tests.servers.conftest import Server
 from tests.servers.test_http import bearer
 from tests.servers.wire import Wire, answers, request
@@ -25,11 +25,11 @@ def memory_of(server: Server) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_10000_idle_connections_and_large_bodies_fit_into_512_mb(kind, start):
     """As many as this process may open, if those are fewer. None of them is in the way of others."""
     count = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500)
-    with start(kind, WEB_CONCURRENCY="2", HEADER_SECONDS="60", BODY_SECONDS="30") as server, ExitStack() as open_ones:
+    with start(kind, WEB_CONCURRENCY="2", HEADER_SECONDS="280", BODY_SECONDS="280") as server, ExitStack() as open_ones:
         idle = []
         for _ in range(count):
             wire = open_ones.enter_context(Wire(server.port))
@@ -42,7 +42,7 @@ def test_10000_idle_connections_and_large_bodies_fit_into_512_mb(kind, start):
             head = ("Content-Type: application/json", f"Content-Length: {len(body) + 2}")
             wire.send(request("POST /api/auth/login/ HTTP/1.1", *head, body=body))
 
-        with Wire(server.port, seconds=5) as other:
+        with Wire(server.port) as other:
             other.send(LIVE)
             assert other.answer().status == 200
         for wire in idle[:: count // 100]:
@@ -68,7 +68,7 @@ def test_clients_that_leave_in_the_middle_of_an_answer_leave_nothing_behind(serv
         return len([one for one in found if one.status == psutil.CONN_ESTABLISHED and one.laddr.port == server.port])
 
     wait_until(lambda: open_connections() == 0)
-    with Wire(server.port, seconds=5) as wire:
+    with Wire(server.port) as wire:
         wire.send(request("GET /api/notes/ HTTP/1.1", token))
         assert wire.answer().status == 200
 
@@ -86,7 +86,7 @@ def test_a_stream_that_its_reader_left_gives_its_place_back(kind, start, alice):
                 return int(wire.socket.recv(100).split()[1])
 
         assert status() == 200
-        wait_until(lambda: status() == 200)
+        wait_until(lambda: status() == 200, every=POLITE_SECONDS)
         assert [answer.status for answer in answers(server.port, LIVE)] == [200]
 
 

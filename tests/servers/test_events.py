@@ -17,7 +17,8 @@ from tests.servers.test_shutdown import is_refused
 from tests.servers.test_slow_clients import STARTS
 from tests.servers.wire import Ended, Wire, answers, request, status_of
 
-HEADER_SECONDS = 5  # gunicorn_events.conf.py's keepalive
+LATEST_SECONDS = 20
+"""By when a client that stops must have been given up: gunicorn_events.conf.py's keepalive is 5 s."""
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_body_is_not_waited_for(events, length):
         wire.send(request("POST /api/auth/login/ HTTP/1.1", "Content-Type: application/json", length))
 
         assert wire.answer().status == 404
-        assert wire.is_ended(HEADER_SECONDS + 3)
+        assert wire.is_ended(LATEST_SECONDS)
 
 
 def test_a_body_that_comes_is_not_taken_for_a_request(events):
@@ -74,10 +75,10 @@ def test_clients_that_stop_do_not_stop_the_others_and_are_given_up(events):
             wire.send(sent)
 
         for _ in range(3):
-            with Wire(events.port, seconds=5) as other:
+            with Wire(events.port) as other:
                 other.send(request("GET /healthz/live HTTP/1.1"))
                 assert other.answer().status == 200
-        deadline = time.monotonic() + HEADER_SECONDS + 4
+        deadline = time.monotonic() + LATEST_SECONDS
         assert [wire for wire in wires if not wire.is_ended(max(0.1, deadline - time.monotonic()))] == []
 
 
@@ -93,12 +94,12 @@ def test_when_it_stops_new_connections_are_refused_and_its_streams_end_in_order(
         else:
             os.kill(own.process.pid, signal.SIGKILL)
 
-        wait_until(lambda: is_refused(own.port), seconds=4)
+        wait_until(lambda: is_refused(own.port))
         rest = b""
         while data := wire.socket.recv(65536):  # a reset would raise
             rest += data
         assert rest.endswith(b"0\r\n\r\n"), Ended(rest)
-        psutil.wait_procs(children, timeout=10)
+        psutil.wait_procs(children, timeout=60)
         assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -109,7 +110,7 @@ def test_a_client_that_sends_large_bodies_does_not_hold_the_others_up(events):
         wires = [large.enter_context(Wire(events.port)) for _ in range(4)]
         for wire in wires:
             wire.send(data)
-        with Wire(events.port, seconds=5) as other:
+        with Wire(events.port) as other:
             other.send(request("GET /healthz/live HTTP/1.1"))
             assert other.answer().status == 200
         assert [wire.answer().status for wire in wires] == [404] * 4

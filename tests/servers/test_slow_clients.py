@@ -2,14 +2,19 @@
 
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
 
 from tests.processes import wait_until
-from tests.servers.conftest import BODY_SECONDS, HEADER_SECONDS
+from tests.servers.conftest import Server
 from tests.servers.wire import Ended, Wire, request
 
+HEADER_SECONDS = BODY_SECONDS = 2
+"""Of the server of these tests: a client that is slower is given up."""
+LATEST_SECONDS = 20
+"""By when it must have been, on a machine that has other work to do."""
 LOGIN = request("POST /api/auth/login/ HTTP/1.1", "Content-Type: application/json", "Content-Length: 100")
 CHUNKED = request("POST /api/auth/login/ HTTP/1.1", "Content-Type: application/json", "Transfer-Encoding: chunked")
 STARTS = {
@@ -28,6 +33,13 @@ STARTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def server(kind, start) -> Iterator[Server]:
+    """A hasty one."""
+    with start(kind, HEADER_SECONDS=str(HEADER_SECONDS), BODY_SECONDS=str(BODY_SECONDS)) as it:
+        yield it
+
+
 @pytest.mark.parametrize("sent", STARTS.values(), ids=STARTS)
 def test_24_clients_that_stop_do_not_stop_the_others(server, sent):
     with ExitStack() as slow:
@@ -35,7 +47,7 @@ def test_24_clients_that_stop_do_not_stop_the_others(server, sent):
             slow.enter_context(Wire(server.port)).send(sent)
 
         for _ in range(3):
-            with Wire(server.port, seconds=5) as wire:
+            with Wire(server.port) as wire:
                 wire.send(request("GET /healthz/live HTTP/1.1"))
                 assert wire.answer().status == 200
 
@@ -46,7 +58,7 @@ def test_clients_that_stop_are_given_up(server):
     statuses: dict[str, list[int]] = {name: [] for name in stopped}
     for name, wire in stopped.items():
         wire.send(STARTS[name])
-    deadline = time.monotonic() + HEADER_SECONDS + BODY_SECONDS + 3
+    deadline = time.monotonic() + LATEST_SECONDS
     for name, wire in stopped.items():
         with wire, suppress(Ended):
             while time.monotonic() < deadline:
@@ -63,7 +75,7 @@ def test_a_client_that_sends_a_byte_now_and_then_is_given_up(server):
     with Wire(server.port) as wire:
         wire.send(LOGIN)
         began = time.monotonic()
-        while not (is_ended := wire.is_ended(0.25)) and time.monotonic() < began + BODY_SECONDS + 5:
+        while not (is_ended := wire.is_ended(0.25)) and time.monotonic() < began + LATEST_SECONDS:
             with suppress(ConnectionError):
                 wire.send(b" ")
 
@@ -77,7 +89,7 @@ def test_24_clients_that_do_not_close_after_their_answer_do_not_stop_the_others(
             wire.send(request("GET /healthz/live HTTP/1.1", "Connection: close"))
         for wire in wires:
             assert wire.answer().status == 200
-        with Wire(server.port, seconds=5) as other:
+        with Wire(server.port) as other:
             other.send(request("GET /healthz/live HTTP/1.1"))
             assert other.answer().status == 200
 

@@ -10,7 +10,7 @@ import pytest
 from notes.models import Attachment
 from tests.factories import NoteFactory
 from tests.files.images import PDF
-from tests.processes import wait_until
+from tests.processes import POLITE_SECONDS, wait_until
 from tests.servers.test_http import bearer
 from tests.servers.wire import Ended, Wire, answers, request
 
@@ -23,6 +23,13 @@ END = b"\r\n--boundary-of-this-test--\r\n"
 
 @pytest.fixture(scope="session")
 def server(kind, start):
+    """One as delivered: what a machine holds up for a moment comes in time."""
+    with start(kind, WEB_THREADS="4") as it:
+        yield it
+
+
+@pytest.fixture(scope="session")
+def hasty(kind, start):
     with start(kind, UPLOAD_GRACE_SECONDS=str(GRACE_SECONDS), WEB_THREADS="4") as it:
         yield it
 
@@ -111,15 +118,15 @@ def test_slow_uploads_hold_no_more_threads_than_they_may(server, alice, line):
             [found] = answers(server.port, second)
             return (found.status, json.loads(found.body).get("code")) == (503, "too_many_uploads")
 
-        wait_until(is_refused, 20)
-        with Wire(server.port, seconds=5) as wire:
+        wait_until(is_refused, every=POLITE_SECONDS)
+        with Wire(server.port) as wire:
             wire.send(request("GET /healthz/live HTTP/1.1"))
             assert wire.answer().status == 200
 
 
 @pytest.mark.parametrize("rest", [[], [b"x"] * 20], ids=["nothing more", "a byte now and then"])
-def test_a_file_that_comes_too_slowly_is_given_up(server, alice, line, rest):
-    with Wire(server.port) as wire:
+def test_a_file_that_comes_too_slowly_is_given_up(hasty, alice, line, rest):
+    with Wire(hasty.port) as wire:
         wire.send(request(line, FORM, "Content-Length: 5000000", bearer(alice), body=START + PDF))
         with suppress(ConnectionError):
             for byte in rest:
@@ -143,7 +150,7 @@ def test_a_client_that_leaves_in_the_middle_attaches_nothing(server, alice, line
         data = request(line, FORM, f"Content-Length: {len(whole)}", bearer(alice), body=whole)
         return [answer.status for answer in answers(server.port, data)] == [201]
 
-    wait_until(accepts_another, 20)
+    wait_until(accepts_another, every=POLITE_SECONDS)
 
     assert Attachment.objects.count() == 1
     assert len([path for path in files.rglob("*") if path.is_file()]) == 1

@@ -48,7 +48,7 @@ def events_in(body: bytes) -> list[Event]:
 class EventSource:
     """One connection after another to one URL, each with the id of the last event."""
 
-    def __init__(self, url: str, *, headers: dict[str, str] | None = None, seconds: float = 20) -> None:
+    def __init__(self, url: str, *, headers: dict[str, str] | None = None, seconds: float = 60) -> None:
         self.url = urlsplit(url)
         self.headers = headers or {}
         self.seconds = seconds
@@ -78,7 +78,7 @@ class EventSource:
         self.response_headers = {name.lower(): value for name, value in self._response.getheaders()}
         self._parts = parse(iter(self._response.readline, b""))
 
-    def reconnect(self, seconds: float = 20) -> None:
+    def reconnect(self, seconds: float = 60) -> None:
         """Come back until somebody answers."""
         deadline = time.monotonic() + seconds
         while True:

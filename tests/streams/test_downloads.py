@@ -74,12 +74,12 @@ def test_clients_that_do_not_read_stop_nothing(alice, charlie, ten_megabytes, st
     with start_server("web", WEB_THREADS="4", DB_POOL_MAX="1") as server:
         address = urlsplit(server.url).netloc
         headers = bearer_of(alice)
-        connections = [http.client.HTTPConnection(address, timeout=20) for _ in range(4)]
+        connections = [http.client.HTTPConnection(address, timeout=60) for _ in range(4)]
         answers = []
         for connection in connections:
             connection.request("GET", EXPORT, headers=headers)
             answers.append(connection.getresponse())
-        with closing(http.client.HTTPConnection(address, timeout=20)) as others:
+        with closing(http.client.HTTPConnection(address, timeout=60)) as others:
             others.request("GET", "/healthz/live")
             health = others.getresponse()
             health.read()
@@ -97,7 +97,7 @@ def test_clients_that_do_not_read_stop_nothing(alice, charlie, ten_megabytes, st
 @pytest.mark.django_db(transaction=True)
 def test_a_client_that_does_not_read_loses_its_slot(alice, ten_megabytes, start_server):
     def ask(address: str) -> tuple[http.client.HTTPConnection, int]:
-        connection = http.client.HTTPConnection(address, timeout=20)
+        connection = http.client.HTTPConnection(address, timeout=60)
         connection.request("GET", EXPORT, headers=bearer_of(alice))
         return connection, connection.getresponse().status
 
@@ -118,7 +118,7 @@ def test_a_client_that_does_not_read_loses_its_slot(alice, ten_megabytes, start_
             assert status == 200
             assert not has_place(address)
         for address in addresses:
-            wait_until(lambda address=address: has_place(address), seconds=45)
+            wait_until(lambda address=address: has_place(address), seconds=120)
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ def text_of(paragraphs: list[tuple[int, str]]) -> str:
 
 
 @seed(17)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(edits=EDITS)
 def test_after_any_edits_a_card_is_stale_or_an_orphan_by_its_passage_alone(db, edits):
     user = UserFactory()

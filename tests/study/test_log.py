@@ -39,7 +39,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, batch=st.integers(1, 7))
 def test_any_order_batching_duplicates_and_undoing_equal_the_log_folded_anew(db, clock, steps, batch):
     clock.to(2026, 3, 2, 10)

@@ -37,10 +37,15 @@ def threaded(monkeypatch) -> None:
 
 
 @pytest.fixture
-def pause(own_redis: Redis) -> Iterator[Callable[[int], None]]:
+def pause(own_redis: Redis, impatient) -> Iterator[Callable[[int], None]]:
     """Stop the test's Redis as a pause does, or continue it."""
     pid = int(own_redis.pid_path.read_text())
-    yield lambda signum: os.kill(pid, signum)
+
+    def send(signum: int) -> None:
+        impatient()
+        os.kill(pid, signum)
+
+    yield send
     os.kill(pid, signal.SIGCONT)
 
 

@@ -341,7 +341,6 @@ def test_no_order_of_steps_and_no_failure_shows_an_old_page():
             max_examples=120,
             stateful_step_count=40,
             deadline=None,
-            derandomize=False,
             phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
             suppress_health_check=list(HealthCheck),
         ),

@@ -12,12 +12,12 @@ from ai_tasks.providers.cleaning import CleanText
 from ai_tasks.providers.errors import ProviderUnavailable, UnusableAnswer
 from ai_tasks.providers.openai_compatible import parameters
 from ai_tasks.providers.openai_compatible.failures import failure_of
-from ai_tasks.providers.openai_compatible.frames import UNREADABLE, frames
+from ai_tasks.providers.openai_compatible.frames import frames
 from ai_tasks.providers.openai_compatible.http import send
-from ai_tasks.providers.openai_compatible.reading import Ending, is_error, read_answer
+from ai_tasks.providers.openai_compatible.reading import Ending, is_error, may_be_error, read_answer
 from ai_tasks.providers.openai_compatible.reports import Report, report_in, report_of
 from ai_tasks.providers.openai_compatible.thinking import ThinkingFilter
-from ai_tasks.providers.openai_compatible.transport import Watch, observed_by
+from ai_tasks.providers.openai_compatible.transport import UNREADABLE, Watch, observed_by
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ class Call:
         self.model = endpoint.model
         self.ending = Ending()
         self.was_answered = False
+        self._complaint: Report | None = None
+        """What may have been an error, if the answer turns out not to be whole."""
         self._bytes_written = 0
         """Of everything that the model wrote, thinking included: it is paid for."""
 
@@ -164,19 +166,27 @@ class Call:
         except httpx2.TransportError:
             if not self.ending.is_whole:  # else nothing is missing but the farewell
                 raise
+        if self._complaint and not self.ending.is_whole:
+            raise _Reported(self._complaint)
 
     def _pieces(self, response: httpx2.Response) -> Iterator[str]:
         with closing(frames(response)) as documents:
-            for frame in documents:
-                if frame.is_error or is_error(frame.document):
-                    if self.ending.is_whole:
-                        return
-                    raise _Reported(report_in(frame.document, response.headers))
-                if frame.is_done:
-                    self.ending.is_done = True
-                else:
-                    yield read_answer(frame.document, self.ending, is_whole=frame.is_whole)
-                    self.ending.is_done = self.ending.is_done or frame.is_whole
+            try:
+                for frame in documents:
+                    if frame.is_error or is_error(frame.document):
+                        if self.ending.is_whole:
+                            return
+                        raise _Reported(report_in(frame.document, response.headers))
+                    if may_be_error(frame.document):
+                        self._complaint = report_in(frame.document, response.headers)
+                    elif frame.is_done:
+                        self.ending.is_done = True
+                    else:
+                        yield read_answer(frame.document, self.ending, is_whole=frame.is_whole)
+                        self.ending.is_done = self.ending.is_done or frame.is_whole
+            except UnusableAnswer:
+                if not self.ending.is_whole:  # else it is no part of the answer
+                    raise
 
 
 class _VisibleText:

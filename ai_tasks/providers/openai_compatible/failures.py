@@ -273,7 +273,7 @@ def failure_of(report: Report) -> ProviderError:
 
 def _is_a_proxys(report: Report) -> bool:
     """A page for people comes from something in between, which knows nothing of keys."""
-    return report.is_html and report.status != HTTPStatus.UNAUTHORIZED and report.status not in (413, 429)
+    return report.is_html and report.status != HTTPStatus.UNAUTHORIZED and report.status not in (402, 413, 429)
 
 
 def _by_status(report: Report) -> ProviderError:

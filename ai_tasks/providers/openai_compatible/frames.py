@@ -15,15 +15,13 @@ from typing import Any
 import httpx2
 
 from ai_tasks.providers.errors import UnusableAnswer
+from ai_tasks.providers.openai_compatible.transport import UNREADABLE
 
 MAX_DOCUMENT_BYTES = 1_000_000
 MAX_EVENT_BYTES = 1_000_000
-_LEAD_BYTES = 200
 _FIELD = re.compile(rb"(?:data|event|id|retry)?\s*(?::|\r|\n|\Z)")
 _KEEP_ALIVES = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
 _DONE = frozenset({"[DONE]", '"[DONE]"'})
-
-UNREADABLE = "The AI provider's answer cannot be read."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,11 @@ def frames(response: httpx2.Response) -> Generator[Frame]:
     """The documents as they come. Raises ``UnusableAnswer`` and httpx2's ``TransportError``."""
     chunks = response.iter_raw()
     lead = b""
-    for chunk in chunks:
-        lead += chunk
-        if len(lead) >= _LEAD_BYTES or _kind_of(lead):
+    for chunk in chunks:  # some servers send blank lines for as long as they wait themselves
+        lead = _begun(lead + chunk)
+        if lead and not codecs.BOM_UTF8.startswith(lead):
             break
-    lead = lead.removeprefix(codecs.BOM_UTF8)
-    match lead.lstrip()[:1]:
+    match lead[:1]:
         case b"":
             return
         case b"{" | b"[":
@@ -57,11 +54,9 @@ def frames(response: httpx2.Response) -> Generator[Frame]:
             yield from _events(response, lead, chunks)
 
 
-def _kind_of(lead: bytes) -> bytes:
-    """The first byte that tells an answer's kind, once it is there and no part of a byte order mark."""
-    if codecs.BOM_UTF8.startswith(lead):
-        return b""
-    return lead.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+def _begun(lead: bytes) -> bytes:
+    """An answer's first bytes from the one that tells its kind, or what there is of a byte order mark."""
+    return lead if codecs.BOM_UTF8.startswith(lead) else lead.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def _document(chunks: Iterable[bytes]) -> Iterator[Frame]:
@@ -70,7 +65,13 @@ def _document(chunks: Iterable[bytes]) -> Iterator[Frame]:
         data += chunk
         if len(data) > MAX_DOCUMENT_BYTES:
             raise UnusableAnswer("answer_too_large", "The AI provider's answer is too large.")
-    yield Frame(_parsed(data.decode(errors="replace")), is_whole=True)
+    text = data.decode(errors="replace")
+    try:
+        document = _parsed(text)
+    except UnusableAnswer:
+        yield from _lines_of(text)  # a stream without the frames of one
+    else:
+        yield Frame(document, is_whole=True)
 
 
 def _events(response: httpx2.Response, lead: bytes, chunks: Iterator[bytes]) -> Iterator[Frame]:
@@ -94,7 +95,7 @@ def _events(response: httpx2.Response, lead: bytes, chunks: Iterator[bytes]) -> 
             yield from _frames_of(data, is_error=name == "error")
     except httpx2.SSEError as error:
         raise UnusableAnswer("answer_too_large", "The AI provider's answer is too large.") from error
-    if not has_events and not _FIELD.match(lead.lstrip()):
+    if not has_events and not _FIELD.match(lead):
         raise UnusableAnswer("answer_unreadable", UNREADABLE)
 
 
@@ -106,10 +107,13 @@ def _frames_of(data: str, *, is_error: bool) -> Iterator[Frame]:
         if is_error:
             yield Frame(data, is_error=True)
             return
-        if "\n" not in data:
-            raise
-        for line in filter(None, map(str.strip, data.split("\n"))):
-            yield Frame(is_done=True) if line.upper() in _DONE else Frame(_parsed(line))
+        yield from _lines_of(data)
+
+
+def _lines_of(text: str) -> Iterator[Frame]:
+    """One document in each line. Raises ``UnusableAnswer``."""
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        yield Frame(is_done=True) if line.upper() in _DONE else Frame(_parsed(line))
 
 
 def _parsed(data: str) -> Any:

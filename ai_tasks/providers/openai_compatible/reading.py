@@ -5,7 +5,7 @@ from typing import Any
 
 from ai_tasks.providers.base import Usage
 from ai_tasks.providers.errors import UnusableAnswer
-from ai_tasks.providers.openai_compatible.frames import UNREADABLE
+from ai_tasks.providers.openai_compatible.transport import UNREADABLE
 
 MAX_TOKENS_RECORDED = 100_000_000
 """What a task's calls took is added up in an integer of 32 bits."""
@@ -21,6 +21,7 @@ REFUSED = frozenset(
         "spii", "image_safety", "guardrail_intervened", "moderation", "sensitive",
     }
 )  # fmt: skip
+_SAYS_ERROR = ("errors", "error_code", "error_msg", "error_message", "errorCode", "errorMessage", "errcode", "errmsg")
 _NO_REASON = frozenset({"", "none", "null"})
 _THINKING_PARTS = frozenset({"thinking", "reasoning", "redacted_thinking", "reasoning_content", "reasoning_text"})
 _TEXT_PARTS = frozenset({"text", "output_text"})
@@ -95,9 +96,25 @@ def read_answer(document: object, ending: Ending, *, is_whole: bool) -> str:
 
 def is_error(document: object) -> bool:
     """Whether a document tells an error in place of an answer."""
-    if not isinstance(document, dict):
-        return False
-    return bool(document.get("error")) or "error" in (document.get("object"), document.get("type"))
+    match document:
+        case [dict() as only]:
+            return is_error(only)
+        case dict():
+            return bool(document.get("error")) or "error" in (document.get("object"), document.get("type"))
+    return False
+
+
+def may_be_error(document: object) -> bool:
+    """Whether a document without any answer says something of which nobody knows whether it is an error."""
+    match document:
+        case {"choices": choices} if choices is not None:
+            return False
+        case {"base_resp": {"status_code": int(code)}}:
+            return code != 0
+        case dict():
+            has_words = any(isinstance(document.get(name), str) and document[name] for name in ("detail", "message"))
+            return has_words or any(map(document.get, _SAYS_ERROR))
+    return False
 
 
 def _read_usage(document: dict[str, Any], ending: Ending) -> None:

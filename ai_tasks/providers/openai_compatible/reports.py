@@ -47,11 +47,18 @@ def report_of(response: httpx2.Response, body: bytes) -> Report:
     text = body.decode(errors="replace").lstrip("\ufeff").strip()
     report = Report(status=response.status_code, retry_after=wait_of(response.headers))
     try:
-        _gather(json.loads(text), report)
+        _gather(_document_in(text), report)
     except (ValueError, RecursionError):
-        report.is_html = text.startswith("<") or "html" in response.headers.get("content-type", "").lower()
+        # Of a type that says so, but without a tag, it is plain words: frameworks call what they are given HTML.
+        report.is_html = text.startswith("<")
         report.text = text[:_MAX_TEXT]
     return report
+
+
+def _document_in(text: str) -> Any:
+    """JSON as it stands, or in the data of events, as some servers refuse a stream. Raises ``ValueError``."""
+    data = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")]
+    return [json.loads(each) for each in data if each.strip() != "[DONE]"] if data else json.loads(text)
 
 
 def report_in(document: Any, headers: httpx2.Headers) -> Report:

@@ -74,7 +74,7 @@ def start_of_a_possible_tag(text: str, at: int, *, at_the_beginning: bool) -> in
     for match in reversed(list(_TAG_BEGINS.finditer(text, max(at, len(text) - MAX_HELD)))):
         if _POSSIBLE_TAG.fullmatch(text, match.start()):
             return match.start()
-    word = text[-len("analysis") :].lstrip()
+    word = text[max(at, len(text) - len("analysis")) :].lstrip()
     if at_the_beginning and word and text[at:].strip() == word and "analysis".startswith(word):
         return len(text) - len(word)
     return len(text)

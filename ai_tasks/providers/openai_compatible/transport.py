@@ -9,6 +9,7 @@ connection. Answers are measured as they come, before anybody parses them.
 import math
 import ssl
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +26,12 @@ POLL_SECONDS = 0.5
 MAX_STREAM_BYTES = 32_000_000
 """Each event of a stream wraps a few characters in hundreds of bytes."""
 MAX_ERROR_BYTES = 64_000
+UNPACKED_BYTES = 65_536
+_PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+_UNPACKED = frozenset({"", "identity", "none", "utf-8"})
+"""The last two are no encodings, but servers send them."""
+
+UNREADABLE = "The AI provider's answer cannot be read."
 
 
 @dataclass(slots=True)
@@ -117,17 +124,35 @@ def _httpx_errors() -> Iterator[None]:
         raise httpx2.TransportError(str(error)) from error
 
 
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """gzip or zlib, in small pieces, since a few bytes may unpack to gigabytes."""
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        for chunk in chunks:
+            packed, piece = chunk, b"-"
+            while packed or len(piece) == UNPACKED_BYTES:
+                piece = unpacking.decompress(packed, UNPACKED_BYTES)
+                packed = unpacking.unconsumed_tail
+                yield piece
+            if unpacking.eof:
+                return
+    except zlib.error as error:
+        raise UnusableAnswer("answer_unreadable", UNREADABLE) from error
+
+
 class _MeasuredBody(httpx2.SyncByteStream):
     """An answer's bytes, no more than one may reasonably have. An error is cut off: its beginning tells all."""
 
-    def __init__(self, response: httpcore2.Response, *, is_error: bool) -> None:
+    def __init__(self, response: httpcore2.Response, *, is_error: bool, is_packed: bool) -> None:
         self._response = response
         self._is_error = is_error
+        self._is_packed = is_packed
 
     def __iter__(self) -> Iterator[bytes]:
         total = 0
         with _httpx_errors():
-            for chunk in self._response.iter_stream():
+            chunks = self._response.iter_stream()
+            for chunk in _unpacked(chunks) if self._is_packed else chunks:
                 total += len(chunk)
                 if self._is_error and total > MAX_ERROR_BYTES:
                     return
@@ -169,10 +194,11 @@ class WatchedTransport(httpx2.BaseTransport):
                 )
             )
         headers = httpx2.Headers(response.headers)
-        if headers.get("content-encoding", "identity") != "identity":
-            response.close()  # nobody asked for it, and a few bytes may unpack to gigabytes
-            raise UnusableAnswer("answer_unreadable", "The AI provider's answer cannot be read.")
-        body = _MeasuredBody(response, is_error=response.status >= 300)
+        encoding = headers.get("content-encoding", "").strip().lower()
+        if encoding not in _PACKED | _UNPACKED:  # nobody asked for any
+            response.close()
+            raise UnusableAnswer("answer_unreadable", UNREADABLE)
+        body = _MeasuredBody(response, is_error=response.status >= 300, is_packed=encoding in _PACKED)
         return httpx2.Response(response.status, headers=headers, stream=body, extensions=response.extensions)
 
     def close(self) -> None:
