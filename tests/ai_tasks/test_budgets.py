@@ -160,7 +160,7 @@ def test_cached_and_joined_answers_cost_nothing(alice, published, most):
     assert site_today() == COST
 
 
-def test_the_dearest_model_that_may_be_asked_is_reserved(alice, published, most, settings):
+def test_the_most_expensive_model_that_may_be_asked_is_reserved(alice, published, most, settings):
     settings.AI_FALLBACKS = [Fallback("b", "http://127.0.0.1:9/v1", "", "dear")]
     settings.AI_PRICES = {MODEL: PRICE, "dear": Price(PRICE.input * 2, PRICE.output * 2)}
 
