@@ -1,4 +1,4 @@
-"""Where a client that knows nothing yet begins."""
+"""The entry point of the API: links to its documentation and its collections."""
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema

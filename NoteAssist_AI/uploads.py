@@ -13,9 +13,9 @@ from NoteAssist_AI import env
 FORM_BYTES = 64 * 1024
 """What a form takes beside its file."""
 GRACE_SECONDS = env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)
-"""A client may be as slow as it likes for so long, and send nothing for as long at any time."""
+"""How long a body may come at any rate, and the longest pause at any time."""
 BYTES_PER_SECOND = 20_000
-"""Its least average after that."""
+"""The minimum average rate after that."""
 
 ATTACHMENT_MAX_BYTES = 10 * 1024 * 1024
 IMPORT_MAX_BYTES = 50 * 1024 * 1024
@@ -35,7 +35,7 @@ def max_upload_bytes(method: str, path: str) -> int | None:
 
 
 class Pace:
-    """How fast one body comes."""
+    """Enforces the minimum rate of one body."""
 
     def __init__(self) -> None:
         self._started_at = time.monotonic()

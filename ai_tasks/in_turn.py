@@ -1,4 +1,4 @@
-"""Asking providers in their order: the next one when one is out or refuses."""
+"""Fallback between providers: the next one is asked when one is out or refuses."""
 
 from contextlib import nullcontext
 from typing import NamedTuple, Protocol
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
 
 
 class Caller(Observer, Protocol):
-    """Whom an attempt belongs to; it is told in ``asked`` whom the call that is running asks."""
+    """The observer of an attempt. ``asked`` is set to the provider of the running call."""
 
     asked: Asked | None
 
@@ -84,7 +84,7 @@ def _ask(endpoint: Endpoint, job: Job, caller: Caller) -> Answer:
 def _what_now(
     failures: list[tuple[str, ProviderError]], out: list[outages.Outage], *, are_all_out: bool
 ) -> ProviderError:
-    """Of all that went wrong, what decides about the task."""
+    """The failure that decides what becomes of the task."""
     last = failures[-1][1] if failures else None
     if isinstance(last, UnusableAnswer):
         return last

@@ -11,7 +11,7 @@ from NoteAssist_AI.monitoring import metrics, traces
 
 @contextmanager
 def observed_call(provider: str) -> Iterator[None]:
-    """Measure the call for an answer that is made inside, however it ends."""
+    """Measure the provider call that is made inside, however it ends."""
     started_at = time.perf_counter()
     outcome = "stopped"
     try:

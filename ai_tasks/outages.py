@@ -29,18 +29,18 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_COUNT = 1000
 
 OPENS_AT_ONCE = frozenset({"provider_key_invalid", "provider_quota_exhausted"})
-"""No request would fare better until somebody acts."""
+"""No request can succeed until an operator acts."""
 _OF_EACH_REQUEST = frozenset({"provider_rate_limited"})
-"""The provider answers, and says when to come again: to the one who asked."""
+"""The provider is up and limits this caller: no outage."""
 _OF_ONE_REQUEST_PERHAPS = frozenset({"provider_failed", "provider_timeout", "provider_connection_lost"})
-"""A text may be what breaks a server. So in a row these count once for each task."""
+"""One request may be the cause. So of consecutive ones of the same task only the first counts."""
 
 
 Standing = Literal["well", "gone out", "out"]
 
 
 class Outage(NamedTuple):
-    """What is told of a provider that is out."""
+    """A provider that is out, and why."""
 
     name: str
     error_code: str
@@ -48,7 +48,7 @@ class Outage(NamedTuple):
 
 
 def read_states(names: Iterable[str]) -> dict[str, ProviderState]:
-    """What is known of these providers: one query. Of most nothing is."""
+    """The states of these providers, where there is one: one query."""
     return ProviderState.objects.in_bulk(list(names))
 
 
@@ -68,17 +68,17 @@ def standing_of_all() -> dict[str, str]:
 
 
 def is_one_well(standing: Mapping[str, str]) -> bool:
-    """Whether anybody answers: a provider, or, where none is configured, the user's own notes."""
+    """Whether any provider is up. True if none is configured: answers are then made offline."""
     return not standing or "ok" in standing.values()
 
 
 def may_probe(names: Collection[str]) -> bool:
-    """Whether one of these is due to be probed and nobody does."""
+    """Whether one of these is due for a probe and none is running."""
     return _to_be_probed().filter(name__in=names).exists()
 
 
 def take_probe(name: str, task_id: UUID, attempt: int) -> bool:
-    """Become the one that may ask a provider which is out; false if it is not time yet, or another does."""
+    """Claim the probe of a provider that is out; false if none is due or another task has it."""
     taken = (
         _to_be_probed()
         .filter(name=name)
@@ -107,7 +107,7 @@ def record_failure(name: str, task_id: UUID, error: ProviderError, *, was_probe:
 
 
 def record_success(name: str, *, was_probe: bool) -> bool:
-    """Take note that a provider answers again. Returns whether that ended an outage."""
+    """Record that a provider answers again. Returns whether that ended an outage."""
     states = ProviderState.objects.filter(pk=name)
     well = {
         "failures": 0, "failed_task": None, "error_code": "", "error_detail": "", "failed_probes": 0,
@@ -154,7 +154,7 @@ def _count(state: ProviderState, task_id: UUID, error: ProviderError, *, was_pro
 
 
 def _pause(failed_probes: int, error: ProviderError) -> float:
-    """Seconds until the next probe: they double, and heed the provider's own word, of an hour at most."""
+    """Seconds until the next probe: they double, but are at least the provider's ``Retry-After``, up to an hour."""
     own_word = error.retry_after if isinstance(error, ProviderUnavailable) else None
     pause = min(MAX_PROBE_SECONDS, FIRST_PROBE_SECONDS * 2 ** min(failed_probes, 10))
     return max(pause, min(own_word or 0.0, MAX_RETRY_AFTER_SECONDS))

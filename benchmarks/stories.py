@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.cpu_worker import WSGIContestant
 from benchmarks.environment import BASE_DIR, HOST, bench, machine, write_result
 
-OURS = ("NoteAssist_AI", "accounts", "ai_tasks", "notes", "notifications", "utils")
+OURS = ("NoteAssist_AI", "accounts", "ai_tasks", "notes", "notifications", "study", "utils")
 TITLES = {
     "list_hit": "a list, hit",
     "list_miss": "a list, miss",

@@ -1,4 +1,4 @@
-"""What this process says of its pools and streams, every few seconds, for metrics."""
+"""Gauges of this process's connection pools and streams, sampled every few seconds for metrics."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _counted = {
     "requests_errors": metrics.pool_errors,
     "requests_wait_ms": metrics.pool_wait_seconds,
 }
-"""What psycopg's pool counts from its beginning."""
+"""The counters of psycopg's pool, since it was opened."""
 _seen: dict[str, float] = {}
 
 

@@ -54,9 +54,9 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
 
 
 NOT_OBSERVED = "noteassist.not-observed"
-"""A key of ``request.META``: no client sent this request, so nobody is told of it."""
+"""A key of ``request.META``: no client sent this request, so it is neither counted nor logged."""
 STARTED_AT = "noteassist.started-at"
-"""The key of the moment, by ``time.perf_counter``, at which a request came that was not answered before Django."""
+"""A key of ``request.META``: when the request arrived, by ``time.perf_counter``; set by what runs before Django."""
 
 
 class RequestMiddleware:
@@ -99,7 +99,7 @@ class RequestMiddleware:
 
 
 def _user_id(request: HttpRequest) -> int | None:
-    """Who is signed in, as far as that is known already: nothing is asked for it."""
+    """The signed-in user, if that is known already; no query is made for it."""
     if (user_id := getattr(request, "user_id", None)) is not None:
         return user_id
     session = getattr(request, "session", None)
@@ -160,7 +160,7 @@ class ContentSecurityPolicyMiddleware(MiddlewareMixin):
 
 
 class RefusePlainHttpMiddleware:
-    """Refuse what is written over plain HTTP where a GET is redirected to HTTPS.
+    """Refuse unsafe methods over plain HTTP, where a GET is redirected to HTTPS.
 
     A redirect would come too late: the password in the body has crossed the network by then, and the client would not
     notice.
@@ -183,7 +183,7 @@ class RefusePlainHttpMiddleware:
 class HostMiddleware:
     """Refuse requests for hosts that ``ALLOWED_HOSTS`` does not name, but for health: platforms probe it by address.
 
-    Scanners send such requests all day. One line a minute tells of them; Django would log a traceback for each.
+    Scanners send such requests all day. They are logged once a minute; Django would log a traceback for each.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -214,22 +214,22 @@ class HostMiddleware:
 
 
 class BodyLimitMiddleware(MiddlewareMixin):
-    """Refuse a body for its length alone: it is not read, and its connection ends with the answer."""
+    """Refuse a body by its length, without reading it; the connection is closed after the response."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
         upload = max_upload_bytes(request.method or "", request.path_info)
         if upload is not None and "HTTP_TRANSFER_ENCODING" in request.META:
-            return None  # its view counts
+            return None  # its view counts the bytes
         limit = upload or settings.MAX_BODY_BYTES
         if len(length) < 19 and int(length) <= limit:
             return None
         return _body_too_large(request, limit)
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
-        """Views that anybody may send something take little. By now a chunked body has a length, too.
+        """Public views accept only small bodies. By now a chunked body has a length, too.
 
-        Those of the API say so by ``parser_classes``; all others are such views, as the login of the admin.
+        Public views of the API have ``PublicJSONParser``. All views outside the API, as the admin's login, are public.
         """
         view_class = getattr(view, "cls", None)
         is_public = view_class is None or PublicJSONParser in view_class.parser_classes

@@ -1,1 +1,1 @@
-"""What operators are told: log lines, metrics, traces and error reports. Nothing of it is what a user wrote."""
+"""Observability: log lines, metrics, traces and error reports. None of them contains what a user wrote."""

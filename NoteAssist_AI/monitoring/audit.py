@@ -1,4 +1,4 @@
-"""Lines of the logger ``audit``: who came in or tried to, and what was done about access.
+"""The audit log (logger ``audit``): sign-ins, failed or not, and changes of who has access.
 
 An account is named by its id. Where only an address was given, a keyed hash names it: equal addresses have equal ones,
 and nobody without ``SECRET_KEY`` finds the address. Of where it came from the network is kept, not the address.

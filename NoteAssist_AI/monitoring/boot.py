@@ -1,4 +1,4 @@
-"""What the processes of one kind share for their metrics, made before they start. Imports no Django.
+"""The metrics directory that the processes of one kind share, made before they start. Imports no Django.
 
 prometheus-client keeps each process's numbers in files of a directory, so that any of them can tell those of all. A
 directory belongs to one boot: a server makes it before it starts its processes, which inherit its name by the

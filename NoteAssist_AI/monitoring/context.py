@@ -1,4 +1,4 @@
-"""What a log line belongs to: a request, and in a worker the attempt at a task."""
+"""The context of log lines: the request, and in a worker the attempt at a task."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

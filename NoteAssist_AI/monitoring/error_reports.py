@@ -1,4 +1,4 @@
-"""Error reports to Sentry. Nothing of them is a user's."""
+"""Error reports to Sentry, without users' data."""
 
 from typing import Any
 

@@ -29,16 +29,16 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["web", "worker", "beat", "events"]
 UNDER_HONCHO: dict[str, int] = {"web": 0, "worker": 1, "beat": 2, "events": 3}
-"""What is added to ``METRICS_PORT`` where all kinds share a machine."""
+"""The offset that is added to ``METRICS_PORT`` where all kinds share a machine."""
 SAMPLE_SECONDS = 5.0
 SITE_SECONDS = 5.0
-"""How long what PostgreSQL and Redis said of the whole site is told again."""
+"""How long the site's metrics, which are read from PostgreSQL and Redis, are cached."""
 
 _FILE = re.compile(r"(counter|histogram|gauge_livesum)_([0-9]+)\.db")
 
 
 class _Processes(Collector):
-    """The numbers of this process and of those beside it."""
+    """The metrics of all processes of this kind."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -50,7 +50,7 @@ class _Processes(Collector):
 
 
 class _Site(Collector):
-    """What PostgreSQL and Redis know, read at most once in ``SITE_SECONDS``."""
+    """The site's metrics, read from PostgreSQL and Redis at most once in ``SITE_SECONDS``."""
 
     def __init__(self) -> None:
         self.readers: list[Callable[[], Iterable[Metric]]] = []
@@ -136,7 +136,7 @@ class _Exporter:
             time.sleep(SAMPLE_SECONDS)
 
     def _listen(self, kind: Kind) -> IO[str] | None:
-        """Listen if nobody of this kind does; the lock is held as long as the file is open."""
+        """Listen if no other process of this kind does; the lock is held as long as the file is open."""
         file = Path(os.environ[boot.DIRECTORY_VARIABLE], "listener.lock").open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -157,7 +157,7 @@ class _Exporter:
 
 
 def port_of(kind: Kind) -> int:
-    """``METRICS_PORT``; under honcho, which starts all kinds on one machine, each has its own from there on."""
+    """``METRICS_PORT``; under honcho, which starts all kinds on one machine, plus the offset of the kind."""
     return settings.METRICS_PORT + (UNDER_HONCHO[kind] if "HONCHO_PROCESS_NAME" in os.environ else 0)
 
 

@@ -1,4 +1,4 @@
-"""Numbers about this process. ``docs/operations/metrics.md`` lists them.
+"""Metrics of this process. ``docs/operations/metrics.md`` lists them.
 
 They are counted only where somebody can read them: with ``METRICS_PORT`` or ``METRICS_TOKEN``. Labels come from fixed
 lists, so that no client makes new ones.

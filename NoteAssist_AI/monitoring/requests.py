@@ -1,4 +1,4 @@
-"""The one line and the numbers of each request, wherever it was answered: before Django or by it."""
+"""The log line and the metrics of each request, whether a fast read or Django answered it."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""In a worker each line names the request that its task comes from: a message carries the request's id as a header."""
+"""Log lines of workers name the request that queued the task: messages carry its id as a header."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ REQUEST_ID = "request_id"
 
 
 def headers_of_message() -> dict[str, str]:
-    """What a message carries beside its task: whose it is, for lines and traces. Nothing depends on it."""
+    """Headers for log lines and traces: the id of the request, and its trace. No behaviour depends on them."""
     request_id = current_request_id.get()
     return {**({REQUEST_ID: request_id} if request_id else {}), **traces.headers_of_message()}
 

@@ -117,10 +117,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         pool = self.pool
         return take() if pool is None else _take_live(pool, take)
 
-    def _set_autocommit(self, autocommit: bool) -> None:
-        if self.connection.autocommit != autocommit:  # a pooled connection has it already
-            super()._set_autocommit(autocommit)  # type: ignore[misc]
-
 
 def _take_live(pool: ConnectionPool[Any], take: Callable[[], Any]) -> Any:
     """Take a connection that the server has not closed from the pool, by calling ``take``."""

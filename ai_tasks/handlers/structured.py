@@ -1,4 +1,4 @@
-"""What a model answers as JSON: ``{"sentences": [{…}]}``, ``{"cards": [{…}]}``.
+"""Answers of models as JSON: ``{"sentences": [{…}]}``, ``{"cards": [{…}]}``.
 
 Everything here raises ``UnusableAnswer`` (``answer_unreadable``) for what is not of the shape that was asked for. Keys
 that nobody asked for are ignored.

@@ -1,9 +1,9 @@
 """The ledger of AI tasks: the only code that changes a task's state.
 
 Every transition is one conditional UPDATE; its row count shows whether it took place. ``transitions`` has the table of
-states, ``submission`` accepts requests, ``attempts`` has the functions for workers, ``control`` those for users,
-``applying`` writes answers to topics, ``budgets`` counts money, ``waiting`` knows who waits for a provider that is out,
-``announcing`` publishes transitions, ``sweeping`` repairs.
+states, ``submission`` accepts requests, ``attempts`` and ``postponing`` have the functions for workers, ``control``
+those for users, ``applying`` writes answers to topics, ``budgets`` counts money, ``waiting`` knows who waits for a
+provider that is out, ``announcing`` publishes transitions, ``sweeping`` repairs.
 """
 
 from ai_tasks.ledger.attempts import (
@@ -14,14 +14,12 @@ from ai_tasks.ledger.attempts import (
     claim,
     fail,
     heartbeat,
-    release,
     stop_cancelled,
     succeed,
-    wait_for_outage,
-    wait_for_provider,
 )
 from ai_tasks.ledger.budgets import AIBudgetReached
 from ai_tasks.ledger.control import TaskFinished, TaskUnfinished, cancel, retry
+from ai_tasks.ledger.postponing import release, wait_for_outage, wait_for_provider
 from ai_tasks.ledger.submission import AILimitReached, Submission, UnknownRequestType, accept, requests_left, submit
 from ai_tasks.ledger.sweeping import purge_finished, sweep
 from ai_tasks.ledger.transitions import TRANSITIONS

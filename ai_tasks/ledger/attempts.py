@@ -1,7 +1,6 @@
-"""The functions for workers. Every write names its attempt; the write of an outdated attempt changes nothing."""
+"""Claim, renew and end attempts. Every write names its attempt; the write of an outdated attempt changes nothing."""
 
-import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -9,14 +8,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
 
 from ai_tasks.ledger.announcing import announce_end, log_transition, notify_user
 from ai_tasks.ledger.applying import Application, apply_answer, recorded_result, without_proposal
 from ai_tasks.ledger.budgets import AIBudgetReached, reserve_again, settled, settled_at_the_reservation
-from ai_tasks.models import MESSAGE_MAX_LENGTH, PROGRESS_DONE, AITask
+from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.providers import configured_provider, fallback_names
 from ai_tasks.providers.base import Usage
 from ai_tasks.runner import Answer
@@ -24,10 +22,6 @@ from utils.page_cache.invalidation import changing_pages_of
 
 LEASE = timedelta(seconds=settings.AI_LEASE_SECONDS)
 MAX_LOST_LEASES = 3
-MAX_PROVIDER_FAILURES = 5
-FIRST_BACKOFF_SECONDS = 2.0
-MAX_BACKOFF_SECONDS = 300.0
-MAX_RETRY_AFTER_SECONDS = 3600.0
 
 _S = AITask.Status
 WORKER_LOST = "worker_lost"
@@ -166,14 +160,14 @@ def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITa
             else:
                 without_proposal(task)
             task.result = recorded_result(task, may_write=may_apply)
-            return _end(
+            return end(
                 attempt,
                 _S.SUCCEEDED,
                 progress=PROGRESS_DONE,
                 message=application.value,
                 result=task.result,
                 applicable=answer.applicable,
-                **_usage_changes(answer, provider=answer.provider),
+                **usage_changes(answer, provider=answer.provider),
                 # An answer of another's model is no answer of the one that the hash stands for.
                 **({"request_hash": ""} if answer.asked in fallback_names() else {}),
                 applied_at=Now() if application is Application.APPLIED else None,
@@ -199,7 +193,7 @@ def fail(
     """
     changes = {} if result is None else {"result": result}
     with transaction.atomic():
-        return _end(
+        return end(
             attempt,
             _S.FAILED,
             error_code=code,
@@ -207,11 +201,11 @@ def fail(
             message=detail,
             applicable=False,
             **changes,
-            **_usage_changes(usage, was_free=was_free),
+            **usage_changes(usage, was_free=was_free),
         )
 
 
-def _usage_changes(usage: Usage | None, *, provider: str = "", was_free: bool = True) -> dict[str, Any]:
+def usage_changes(usage: Usage | None, *, provider: str = "", was_free: bool = True) -> dict[str, Any]:
     """The changes of the row that add a call's usage to that of the task's earlier calls."""
     if usage is None:
         return settled(None) if was_free else settled_at_the_reservation()
@@ -225,7 +219,8 @@ def _usage_changes(usage: Usage | None, *, provider: str = "", was_free: bool = 
     return {**changes, "usage_estimated": True} if usage.usage_estimated else changes
 
 
-def _end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
+def end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
+    """End a running task, or confirm its user's cancel. Raises ``FenceLost``. Runs in the caller's transaction."""
     held = AITask.objects.held(attempt.task_id, attempt.number)
     ended = held.filter(status=_S.RUNNING).update(
         status=status, lease_expires_at=None, finished_at=Now(), updated_at=Now(), **changes
@@ -260,116 +255,6 @@ def _confirm_cancel(tasks: Any) -> int:
         updated_at=Now(),
         **settled_at_the_reservation(),
     )
-
-
-def wait_for_provider(
-    attempt: Attempt,
-    *,
-    code: str,
-    detail: str,
-    retry_after: float | None,
-    usage: Usage | None = None,
-    was_free: bool = True,
-) -> AITask.Status:
-    """Postpone the task after a temporary failure of the provider; the fifth failure fails the task.
-
-    ``retry_after`` is the provider's wish, in seconds; ``usage`` and ``was_free`` are as in ``fail``. Raises
-    ``FenceLost``.
-    """
-    with transaction.atomic():
-        held = AITask.objects.held(attempt.task_id, attempt.number)
-        failures = held.values_list("provider_failures", flat=True).first()
-        if failures is None:
-            raise FenceLost
-        if failures + 1 >= MAX_PROVIDER_FAILURES:
-            last = {"error_code": code, "error_detail": detail, "message": detail, "provider_failures": failures + 1}
-            return AITask.Status(_end(attempt, _S.FAILED, **last, **_usage_changes(usage, was_free=was_free)).status)
-        waits = held.filter(status=_S.RUNNING).update(
-            status=_S.WAITING_PROVIDER,
-            provider_failures=F("provider_failures") + 1,
-            next_attempt_at=timezone.now() + timedelta(seconds=backoff_seconds(failures, retry_after)),
-            published_at=None,
-            lease_expires_at=None,
-            waiting_since=None,
-            message="The AI provider is busy; trying again soon",
-            updated_at=Now(),
-            **_changes_between_attempts(usage, was_free=was_free),
-        )
-        if not waits:
-            return AITask.Status(stop_cancelled(attempt).status)
-        _log(attempt, _S.WAITING_PROVIDER, error_code=code)
-        return _S.WAITING_PROVIDER
-
-
-def wait_for_outage(
-    attempt: Attempt, *, code: str, detail: str, usage: Usage | None = None, was_free: bool = True
-) -> AITask.Status:
-    """Let the task wait until a provider is back: ``waiting.wake`` says when. No failure is counted.
-
-    ``code`` and ``detail`` say what is the matter with the provider; ``usage`` and ``was_free`` are as in ``fail``.
-    Raises ``FenceLost``.
-    """
-    message = f"{detail} Your request waits, and goes on by itself."
-    with transaction.atomic():
-        waits = (
-            AITask.objects.held(attempt.task_id, attempt.number)
-            .filter(status=_S.RUNNING)
-            .update(
-                status=_S.WAITING_PROVIDER,
-                next_attempt_at=None,
-                published_at=None,
-                lease_expires_at=None,
-                waiting_since=Coalesce("waiting_since", Now()),
-                message=message[:MESSAGE_MAX_LENGTH],
-                updated_at=Now(),
-                **_changes_between_attempts(usage, was_free=was_free),
-            )
-        )
-        if not waits:
-            return AITask.Status(stop_cancelled(attempt).status)
-        _log(attempt, _S.WAITING_PROVIDER, error_code=code)
-        return _S.WAITING_PROVIDER
-
-
-def _changes_between_attempts(usage: Usage | None, *, was_free: bool) -> dict[str, Any]:
-    """What an attempt took. If it cost nothing, its reservation is that of the next one."""
-    changes = _usage_changes(usage, was_free=was_free)
-    if was_free and not (usage and usage.cost):
-        changes.pop("reserved")
-    return changes
-
-
-def _log(attempt: Attempt, status: AITask.Status, **facts: str) -> None:
-    log_transition(attempt.task_id, user_id=attempt.user_id, attempt=attempt.number, status=status.value, **facts)
-
-
-def backoff_seconds(failures: int, retry_after: float | None) -> float:
-    """Exponential backoff with jitter; at least ``retry_after``, of which at most an hour is honoured."""
-    backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures)
-    return max(min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS), backoff * random.uniform(0.5, 1.0))
-
-
-def release(held: Iterable[Attempt]) -> int:
-    """Requeue tasks that a stopping worker cannot finish, for other workers. Returns how many."""
-    return sum(_release(attempt) for attempt in held)
-
-
-def _release(attempt: Attempt) -> int:
-    released = (
-        AITask.objects.held(attempt.task_id, attempt.number)
-        .filter(status=_S.RUNNING)
-        .update(
-            status=_S.QUEUED,
-            lease_expires_at=None,
-            published_at=None,
-            message=Value("Waiting for another worker"),
-            updated_at=Now(),
-            **settled_at_the_reservation(),
-        )
-    )
-    if released:
-        _log(attempt, _S.QUEUED)
-    return released
 
 
 def fail_poisoned(task_ids: Collection[UUID]) -> int:

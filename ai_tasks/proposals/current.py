@@ -1,4 +1,4 @@
-"""A proposal beside what its topic says now."""
+"""A proposal compared with the topic's present text."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -20,7 +20,7 @@ class Ground(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What tells this text from others."""
+        """A digest of this text."""
         return GONE if self.text is None else blake2b(self.text.encode(), digest_size=8).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Text of a model made storable while it streams in."""
+"""Removes what cannot be stored from a model's text while it streams in."""
 
 import codecs
 

@@ -29,7 +29,7 @@ class ProviderError(Exception):
 
 
 class ProviderUnavailable(ProviderError):
-    """Try again later: a limit, a time-out, a broken connection, an error of the provider's own.
+    """A temporary failure: a limit, a time-out, a broken connection, an error of the provider's own.
 
     ``retry_after`` is how many seconds the provider asked to be left alone, if it said so.
     """

@@ -2,13 +2,16 @@
 
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from ai_tasks.worker import Worker
 from notes import services
 from notes.models import Topic
+from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 
 TASKS = "/api/ai/tasks/"
+LIGHT = "The light reactions take place in the thylakoid membranes.\n\nThey split water and release oxygen.\n"
 
 
 def body_of(question: str, **scope: Any) -> dict[str, Any]:
@@ -38,3 +41,14 @@ def answer_of(*sentences: tuple[str, list[tuple[str, str]]]) -> str:
 
 def blocks_of(topic: Topic, user: Any) -> list[Any]:
     return services.get_blocks(user_id=user.pk, topic_id=topic.pk).blocks
+
+
+def topic_of(
+    user: Any, title: str, text: str, *, note: str = "Photosynthesis", tags: Iterable[str] = (), **fields: Any
+) -> Topic:
+    chapter = ChapterFactory(title="Chapter", note=NoteFactory(user=user, title=note, tags=list(tags)))
+    return TopicFactory(chapter=chapter, title=title, explanation=text, **fields)
+
+
+def verdicts(task: dict[str, Any]) -> list[str]:
+    return [sentence["verdict"] for sentence in task["result"]["sentences"]]

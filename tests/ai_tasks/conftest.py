@@ -4,12 +4,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import TypeVar
 
 import pytest
 from django.db import connection
 
+from ai_tasks.ledger.budgets import reservation_for
 from ai_tasks.providers.openai_compatible import parameters
+from tests.ai_tasks.spending import PRICE, SHORT
 from tests.openai_behaviours import MODEL
 from tests.openai_server import OpenAIServer, running_server
 
@@ -99,3 +102,16 @@ def published(monkeypatch) -> list[str]:
     monkeypatch.setattr("ai_tasks.ledger.announcing.publish", publish)
     monkeypatch.setattr("ai_tasks.ledger.sweeping.publish", publish)
     return taken
+
+
+@pytest.fixture
+def prices(openai_server, settings, no_limits) -> None:
+    """The model has a price, and an answer a longest one."""
+    settings.AI_PRICES = {MODEL: PRICE}
+    settings.AI_MAX_TOKENS = 1000
+
+
+@pytest.fixture
+def most(openai_server, prices) -> Decimal:
+    """What ``SHORT`` reserves."""
+    return reservation_for(SHORT["request_type"], SHORT["request_data"])

@@ -1,17 +1,25 @@
 """Proposals for tests: made as users get theirs, by a task that a worker finishes."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+
+from django.http import HttpResponse
+from rest_framework.test import APIClient
 
 from accounts.models import User
 from ai_tasks import ledger
 from ai_tasks.models import AITask, Proposal
 from ai_tasks.runner import Answer
 from notes import services as notes
-from notes.models import Topic
+from notes.models import NoteVersion, Topic
 from tests.ai_tasks.ledger_helpers import ANSWER
 
 PROPOSALS = "/api/proposals/"
+A, B, C = "A loop repeats.\n\n", "It runs a block of code again and again.\n\n", "It ends at some point."
+TEXT = A + B + C
+NEW = "# Loops\n\n" + A + "It runs a block of code until it ends.\n\n" + "Mind loops that never end."
+"""Inserts 1, replaces B by 2, and, in this order, inserts 3 and deletes C by 4."""
 
 
 def answer(content: str, **more: Any) -> Answer:
@@ -56,3 +64,23 @@ def text_of(topic: Topic) -> str:
 def edit(topic: Topic, explanation: str) -> None:
     user_id = topic.chapter.note.user_id
     notes.update_topic(user_id=user_id, topic_id=topic.pk, changes={"explanation": explanation})
+
+
+def decide(
+    client: APIClient, proposal: Proposal, *, accept: Iterable[int] = (), reject: Iterable[int] = (), **headers: str
+) -> HttpResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = {"accept": list(accept), "reject": list(reject)}
+    return client.post(f"{PROPOSALS}{proposal.pk}/decide/", body, format="json", headers=named)
+
+
+def hunks_of(shown: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    return {hunk["n"]: hunk for hunk in shown["hunks"]}
+
+
+def statuses(shown: dict[str, Any]) -> list[str]:
+    return [hunk["status"] for hunk in shown["hunks"]]
+
+
+def versions() -> list[tuple[int, str]]:
+    return list(NoteVersion.objects.order_by("version").values_list("version", "reason"))

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 import ai_tasks.worker
 from ai_tasks import ledger
-from ai_tasks.ledger.attempts import MAX_PROVIDER_FAILURES
+from ai_tasks.ledger.postponing import MAX_PROVIDER_FAILURES
 from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
 from ai_tasks.progress import Delta, events_key, report_deltas
 from ai_tasks.providers.base import MAX_ANSWER_BYTES

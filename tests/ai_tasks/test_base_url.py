@@ -13,7 +13,7 @@ from ai_tasks.diagnosis import address
         "https://generativelanguage.googleapis.com/v1beta/openai",
     ],
 )
-def test_a_good_address_is_well(url):
+def test_the_doctor_accepts_a_valid_base_url(url):
     assert [is_well for is_well, _ in address(url)] == [True, True, True]
 
 
@@ -26,7 +26,7 @@ def test_a_good_address_is_well(url):
         ("https://models.example.com/v1/chat/completions", "/chat/completions"),
     ],
 )
-def test_an_address_that_will_not_do_is_told_without_its_secrets(url, word):
+def test_the_doctor_reports_an_unusable_base_url_without_its_secrets(url, word):
     (text,) = [text for is_well, text in address(url) if not is_well]
 
     assert "AI_BASE_URL" in text

@@ -310,7 +310,7 @@ def test_a_cached_answer_is_applied_all_the_same(alice, topic, openai_server):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cached_answer_prolongs_no_life(alice, offline):
+def test_a_cached_answer_does_not_extend_the_life_of_the_cache_entry(alice, offline):
     client = client_of(alice)
     Worker().execute(uuid.UUID(post(client, EXPLAIN).json()["task_id"]))
     assert post(client, EXPLAIN).json()["cached"] is True

@@ -1,5 +1,6 @@
 """Accepting requests: once, within the limit, and never for somebody else."""
 
+import logging
 import uuid
 from datetime import timedelta
 from itertools import chain
@@ -27,6 +28,18 @@ def test_a_submitted_request_is_queued_and_published_after_the_commit(
     assert (task.status, task.progress, task.attempt) == ("queued", 0, 0)
     assert task.request_data["topic"] == "Python loops"
     assert published == [str(task.pk)]
+
+
+def test_each_state_is_logged_with_the_attempt_that_reached_it(
+    alice, published, caplog, django_capture_on_commit_callbacks
+):
+    with caplog.at_level(logging.INFO), django_capture_on_commit_callbacks(execute=True):
+        task = ledger.submit(user_id=alice.pk, **EXPLAIN).task
+        ledger.succeed(ledger.claim(task.pk), ANSWER)
+
+    lines = [record.fields for record in caplog.records if record.getMessage() == "ai_task"]
+    assert [(line["status"], line["attempt"]) for line in lines] == [("queued", 0), ("running", 1), ("succeeded", 1)]
+    assert {(line["task_id"], line["user_id"]) for line in lines} == {(str(task.pk), alice.pk)}
 
 
 def test_an_equal_request_joins_the_unfinished_one(alice, published):

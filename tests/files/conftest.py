@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from django.test import Client
 
 from NoteAssist_AI.storage import file_storage
 from tests.processes import free_port, running, wait_until
 from tests.servers.wire import request, status_of
+from utils.streaming import uploads
+from utils.streaming.files import limiter
 
 BUCKET = "notes"
 FILE_STORAGE = "file"
@@ -47,3 +50,14 @@ def storage_url(request, settings, files) -> str:
     url = os.environ["STORAGE_URL"] if request.param == FILE_STORAGE else request.getfixturevalue("s3_url")
     use_storage(settings, url)
     return url
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_open() -> Iterator[None]:
+    yield
+    assert len(uploads.limiter) == len(limiter) == 0
+
+
+@pytest.fixture
+def visitor() -> Client:
+    return Client(enforce_csrf_checks=True)

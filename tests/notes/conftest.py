@@ -3,15 +3,17 @@
 Both commit, as far as the cache can see, so that later reads go through cached pages.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from notes import services
+from notes.blocks.changes import off_blocks_changed, on_blocks_changed
 from notes.models import Note
 
 
@@ -47,3 +49,17 @@ def make_note(db: None, django_capture_on_commit_callbacks: Any) -> Callable[...
         return Note.objects.get(pk=note["id"])
 
     return make_note
+
+
+@pytest.fixture
+def told() -> Iterator[list]:
+    """What an app that asked for changes of blocks was told."""
+    calls: list = []
+
+    def hear(topic_ids, changed, removed):
+        assert connection.in_atomic_block
+        calls.append((list(topic_ids), {key: block.text for key, block in changed.items()}, list(removed)))
+
+    on_blocks_changed(hear)
+    yield calls
+    off_blocks_changed(hear)

@@ -14,6 +14,7 @@ from study.services import Review, record_reviews
 from study.services.schedules import fold_anew
 from tests.ai_tasks.conftest import offline, openai_server  # noqa: F401  # fixtures
 from tests.factories import CardFactory
+from tests.study.quizzing import CAPITALS, HEART, make_note
 
 CARDS = "/api/study/cards/"
 DUE = "/api/study/due/"
@@ -96,3 +97,16 @@ def body(card: Card, rating: str = "good", *, at: datetime, **fields: Any) -> di
 def outcomes(response: Any) -> list[tuple[str, str | None]]:
     assert response.status_code == 200, response.content
     return [(result["outcome"], result.get("code")) for result in response.json()["results"]]
+
+
+@pytest.fixture
+def note_id(alice: Any) -> int:
+    """A note with enough to ask about."""
+    return make_note(alice, HEART)
+
+
+@pytest.fixture
+def capitals(alice: Any, clock: Clock) -> list[Card]:
+    return [
+        CardFactory(user=alice, front=f"Capital of {land}?", back=city, tags=["geo"]) for land, city in CAPITALS.items()
+    ]

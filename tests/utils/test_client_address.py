@@ -24,7 +24,7 @@ from utils.http.client_address import client_address
         (1, "", "198.51.100.1"),
     ],
 )
-def test_only_what_our_proxies_wrote_is_believed(settings, proxies, forwarded, expected):
+def test_only_addresses_that_our_proxies_added_are_trusted(settings, proxies, forwarded, expected):
     settings.TRUSTED_PROXIES = proxies
     headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
 

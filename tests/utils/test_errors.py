@@ -35,7 +35,7 @@ def test_an_unknown_url_is_a_problem_document(client, settings, path, debug, db)
         ("DO $$ BEGIN RAISE 'many' USING ERRCODE = '53300'; END $$", 503, "unavailable", "5"),
     ],
 )
-def test_what_trying_again_does_not_mend_is_no_try_again(
+def test_a_permanent_error_of_postgresql_is_not_answered_with_retry_after(
     alice, alice_client, monkeypatch, statement, status, code, retry_after
 ):
     topic = TopicFactory(chapter__note__user=alice)

@@ -31,7 +31,7 @@ def test_a_connection_that_comes_back_is_the_last():
     assert list(idle) == ["b", "c", "a"]
 
 
-def test_there_is_no_first_of_none():
+def test_without_connections_there_is_no_first_one():
     with pytest.raises(IndexError):
         IdleConnections()[0]
 

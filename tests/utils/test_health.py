@@ -18,14 +18,14 @@ def test_liveness_touches_nothing(client, dead_redis):
 
 
 @pytest.mark.parametrize("path", ["/healthz/live", "/healthz/ready"])
-def test_platforms_probe_by_address(client, db, settings, path):
+def test_health_is_answered_under_an_ip_address_as_host(client, db, settings, path):
     settings.ALLOWED_HOSTS = ["api.example.com"]
 
     assert client.get(path, headers={"Host": "10.0.0.1:10000"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/api/docs/", "/healthz/", "/healthz/live/", "/admin/login/"])
-def test_nothing_else_answers_at_an_address(client, db, settings, path):
+def test_other_paths_are_refused_under_an_ip_address_as_host(client, db, settings, path):
     settings.ALLOWED_HOSTS = ["api.example.com"]
 
     assert client.get(path, headers={"Host": "10.0.0.1:10000"}).status_code == 400

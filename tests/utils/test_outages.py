@@ -111,7 +111,7 @@ def test_a_write_is_told_although_the_breaker_is_open(alice, empty_redis, breake
 
 
 @pytest.mark.parametrize("end", ["a session", "all sessions"])
-def test_a_sign_out_bites_although_the_breaker_is_open(alice, breakers_stay_open, end):
+def test_a_sign_out_takes_effect_although_the_breaker_is_open(alice, breakers_stay_open, end):
     session = SessionFactory(user=alice)
     client = client_of(alice, session)
     assert client.get("/api/users/me/").status_code == 200

@@ -90,7 +90,7 @@ def test_of_readers_that_miss_at_once_one_renders_the_page_and_the_others_wait_f
     assert await_page(waiter.key) == Rendered(b"body", etag="tag")
 
 
-def test_who_waits_for_a_page_that_nobody_renders_any_more_renders_it(subject):
+def test_after_the_fill_lock_is_given_up_the_waiting_reader_renders_the_page(subject):
     filler, waiter = read(subject), read(subject)
     lookup.abandon_page(filler.key)
 
@@ -235,7 +235,7 @@ def test_a_process_whose_unmarked_write_broke_during_its_commit_uses_no_old_page
     assert read(subject).outcome == "miss"
 
 
-def test_pages_from_before_a_restart_of_redis_are_not_believed(subject):
+def test_pages_from_before_a_restart_of_redis_are_not_used(subject):
     fill(subject)
     with redis_guard() as client:
         client.set("pages:run", "the run before")  # what a snapshot brings back

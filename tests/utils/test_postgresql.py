@@ -215,7 +215,7 @@ def test_a_single_query_does_not_leave_a_transaction_whose_connection_broke(admi
         transaction.set_rollback(True)
 
 
-def test_a_single_query_in_a_spoilt_transaction_is_refused():
+def test_a_single_query_in_a_failed_transaction_is_refused():
     with transaction.atomic():
         transaction.set_rollback(True)
 

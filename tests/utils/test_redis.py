@@ -89,7 +89,7 @@ def test_a_failed_connection_is_given_back(own_redis):
 
 
 @pytest.mark.parametrize("where", ["can_read", "send_packed_command", "read_response"])
-def test_who_is_ended_while_asking_takes_no_connection_along(empty_redis, monkeypatch, where):
+def test_a_caller_that_is_killed_during_a_command_leaks_no_connection(empty_redis, monkeypatch, where):
     with redis_guard() as client:
         pool = client.connection_pool
         for _ in range(2 * pool.max_connections):

@@ -55,7 +55,7 @@ def test_a_new_connection_to_a_redis_that_refuses_writes_is_no_error(refuse):
         client.set("key", "value")
 
 
-def test_a_mistake_of_our_own_is_none_of_the_servers(own_redis):
+def test_an_error_in_our_own_command_is_not_taken_for_an_outage(own_redis):
     with redis_guard() as client:
         client.set("OOM", "no list")
 

@@ -103,7 +103,7 @@ def test_a_mail_password_is_refused_or_can_be_sent(password):
 
 
 @pytest.mark.parametrize("host", ["a" * 64, "a..b", "-a", "a-", "a b", "1.2.3", "1.2.3.4.5", "0x7f.1", "[::1", "é"])
-def test_what_is_no_host_is_none_anywhere(host):
+def test_an_invalid_host_is_refused_in_every_variable(host):
     for check in (
         lambda: service_urls.check_redis(f"redis://{host}:6379/0"),
         lambda: service_urls.check_postgres(f"postgresql://{host}:5432/notes"),

@@ -33,7 +33,7 @@ class Limit:
     count: int
     seconds: int
     name: str = ""
-    """Tells limits of one scope apart in the headers."""
+    """The name of the limit in the headers, unique within its scope."""
 
     def key(self, subject: object) -> str:
         return f"limit:{self.scope}:{subject}"
@@ -83,7 +83,7 @@ class LocalCounters:
         return len(self._windows)
 
     def clear(self) -> None:
-        """Begin anew, as a process does that has just started."""
+        """Drop all counters, as if the process had just started."""
         with self._lock:
             self._windows.clear()
 
@@ -126,7 +126,7 @@ def too_many_requests(denied: LimitUsage) -> TooManyRequests:
 class AdmissionThrottle(BaseThrottle):
     """Raises the 429 for a request whose admission was denied, and the 400 for unknown query parameters.
 
-    REST framework asks it after authentication and permissions, so that a stranger learns nothing of a view.
+    REST framework calls it after authentication and permissions, so a stranger learns nothing about the view.
 
     Unauthenticated requests have no admission; public routes have limits of their own.
     """

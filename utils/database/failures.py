@@ -1,4 +1,4 @@
-"""Which errors of PostgreSQL trying again does not mend."""
+"""PostgreSQL errors that a retry does not fix."""
 
 from django.db import Error
 

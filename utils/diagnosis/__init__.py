@@ -1,4 +1,4 @@
-"""What ``manage.py doctor`` looks at. Each app has its own checks in a module ``diagnosis``."""
+"""The checks of ``manage.py doctor``. Each app has its own in a module ``diagnosis``."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``text`` says what was found and, if it is bad, what to do."""
+    """One result of a check. ``text`` says what was found and, if it is bad, what to do."""
 
     check: str
     is_well: bool
@@ -33,9 +33,9 @@ _checks: list[_Check] = []
 
 
 def check(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Options], Iterable[Result]]], None]:
-    """Register a check, which yields whether each thing is well and what it found.
+    """Register a check. It yields results: whether something is in order, and what was found.
 
-    It is skipped where a check that it ``needs`` found something bad: one cause is told once.
+    It is skipped if a check that it ``needs`` has failed, so that one cause is reported once.
     """
 
     def register(look: Callable[[Options], Iterable[Result]]) -> None:
@@ -45,7 +45,7 @@ def check(name: str, *, needs: tuple[str, ...] = ()) -> Callable[[Callable[[Opti
 
 
 def examine(options: Options) -> Iterator[Finding]:
-    """Run every check, those first that need no other."""
+    """Run all checks, those without prerequisites first."""
     bad: set[str] = set()
     for one in sorted(_checks, key=lambda one: len(one.needs)):
         if bad.intersection(one.needs):

@@ -32,7 +32,7 @@ class _Facts(NamedTuple):
 
 
 def _connect() -> Connection[Any]:
-    """A connection of our own: a pool would only say that it has none, and not why."""
+    """A direct connection: a pool reports only that it timed out, and not why."""
     parameters = connection.get_connection_params()
     parameters.pop("pool", None)
     return BoundedConnection.connect(**parameters)
@@ -73,7 +73,7 @@ def look(_options: Options) -> Iterator[Result]:
     advice = "" if facts.behind_pooler == (mode != "none") else " (set it to the mode of the pooler)"
     yield mode != "none" or not facts.behind_pooler, f"DATABASE_POOLER {mode}, and {seen}{advice}"
     if mode == "transaction":
-        # What is set on a connection is anybody's there; what it was begun with is everybody's.
+        # A SET would stay on a server connection that other clients use next. The role's settings hold for all of them.
         yield (
             facts.own_timeout != "0",
             f"statement_timeout of the role {facts.own_timeout} ms (ALTER ROLE … SET statement_timeout)",
@@ -88,12 +88,12 @@ def look(_options: Options) -> Iterator[Result]:
 
 
 def _cause(error: PsycopgError) -> str:
-    """What the server said, or why it was not reached; on one line."""
+    """The server's message, or why it could not be reached, on one line."""
     return " ".join(str(error).split())
 
 
 def _connections(maximum: int) -> Iterator[Result]:
-    """What every process may use at once, when all are busy."""
+    """Compare the most connections that all processes may open together with the server's limit."""
     try:
         workers = max(1, workers_alive())
     except RedisUnavailable:
@@ -102,7 +102,7 @@ def _connections(maximum: int) -> Iterator[Result]:
         "web": settings.WEB_CONCURRENCY * min(settings.DB_POOL_MAX, settings.WEB_THREADS),
         "events": settings.EVENTS_CONCURRENCY * settings.EVENTS_DB_POOL_MAX,
         "worker": workers * settings.WORKER_DB_POOL_MAX,
-        "commands": 2,  # a release's, and this one
+        "commands": 2,  # migrations of a release, and this command
     }
     total = sum(wanted.values())
     parts = ", ".join(f"{name} {count}" for name, count in wanted.items())

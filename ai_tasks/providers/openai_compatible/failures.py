@@ -1,4 +1,4 @@
-"""What went wrong with a provider, judged from what it says: its codes, its words, its status, in this order.
+"""Classifies a provider's failure by its codes, its words and its status, in this order.
 
 Vendors agree on none of the three: a bad key comes as a 400, an empty account as a 429, an overload inside a 200. A
 failure that time may cure is ``ProviderUnavailable``; the others would only cost another call.

@@ -1,4 +1,4 @@
-"""What a server says about a failure, in whichever shape: gathered, not yet judged.
+"""Collects what a server says about a failure, in any format, without interpreting it.
 
 In use are ``{"error": {"message", "type", "code", "param"}}``, ``{"error": "…"}``, ``{"detail": [{"loc", "msg"}]}``,
 ``{"detail": "…"}``, ``{"message": {"detail": …}}``, ``{"object": "error", "message", "code"}``, lists of these, plain

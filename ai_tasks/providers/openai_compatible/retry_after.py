@@ -1,4 +1,4 @@
-"""How long a server wants to be left alone: ``Retry-After`` of RFC 9110 (seconds, or a date), and what others say."""
+"""How long to wait before the next call: ``Retry-After`` of RFC 9110 (seconds, or a date), and vendors' own ways."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""An answer that was cut, and its continuation, joined."""
+"""Joins a truncated answer and its continuation."""
 
 MAX_OVERLAP = 2000
 MIN_OVERLAP = 12

@@ -1,4 +1,4 @@
-"""The marks by which models set their thinking apart, as bounded patterns, whole and cut short."""
+"""The tags around a model's reasoning, as bounded patterns, complete and truncated."""
 
 import re
 

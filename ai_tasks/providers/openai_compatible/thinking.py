@@ -1,4 +1,4 @@
-"""A model's answer told apart from its thinking aloud, while it streams in.
+"""Separates a model's answer from its reasoning while both stream in.
 
 Models think between tags (``<think>…</think>`` and its spellings), before a lone closing tag (their prompt held the
 opening one), or in channels (``<|channel|>analysis<|message|>…<|end|>``, of which only ``final`` is the answer). Tags

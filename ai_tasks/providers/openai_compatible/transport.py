@@ -1,4 +1,4 @@
-"""HTTP for calls that take minutes and must still end at once when they are told to.
+"""HTTP for calls that take minutes and can be cancelled at once.
 
 A thread that waits in ``recv`` hears nothing, and closing its socket from another thread is a race. So each wait is a
 row of short ones: between two of them the waiting thread itself asks its observer, and keeps the call's deadline, which
@@ -36,7 +36,7 @@ UNREADABLE = "The AI provider's answer cannot be read."
 
 @dataclass(slots=True)
 class Watch:
-    """Who watches this thread's requests. ``patience``: how many seconds a read may take, if less than usual."""
+    """The observer of this thread's requests. ``patience``: how many seconds a read may take, if less than usual."""
 
     observer: Observer
     patience: float = math.inf
