@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from io import BytesIO, RawIOBase
 from queue import SimpleQueue
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from django.conf import settings
 
 from NoteAssist_AI import env
+from NoteAssist_AI.refusals import Refusal
 from NoteAssist_AI.uploads import GRACE_SECONDS, Pace, max_upload_bytes
 from NoteAssist_AI.wsgi import application as wsgi_application
 
@@ -25,8 +27,6 @@ UNSENT_SECONDS = 30
 """A client that takes nothing of its answer for so long is given up."""
 
 Headers = list[tuple[str, str]]
-
-_LAST = [("connection", "close")]
 
 
 class BrokenBody(Exception):
@@ -70,7 +70,7 @@ class Application:
         length = headers.get("content-length", "0")
         if max_upload_bytes(scope.method, scope.path) is not None:
             if not is_framed_well(headers):
-                protocol.response_str(400, _LAST, "The request's body is malformed.")
+                refuse(protocol, HTTPStatus.BAD_REQUEST)
                 return
             # The thread reads it as it comes. What it leaves unread must not be taken for the next request.
             arriving = ArrivingBody(self._loop)
@@ -86,10 +86,10 @@ class Application:
                 async with asyncio.timeout(BODY_SECONDS):
                     body, is_cut = await read_body(protocol, headers, int(length))
             except TimeoutError:
-                protocol.response_str(408, _LAST, "The request's body did not come.")
+                refuse(protocol, HTTPStatus.REQUEST_TIMEOUT)
                 return
             except BrokenBody:
-                protocol.response_str(400, _LAST, "The request's body is malformed.")
+                refuse(protocol, HTTPStatus.BAD_REQUEST)
                 return
         environ = environ_of(scope, BytesIO(body))
         if "HTTP_TRANSFER_ENCODING" in environ:
@@ -116,6 +116,11 @@ class Application:
         for part in parts:
             if part:
                 asyncio.run_coroutine_threadsafe(_send(transport, part), self._loop).result(UNSENT_SECONDS)
+
+
+def refuse(protocol: Any, status: HTTPStatus) -> None:
+    refusal = Refusal(status)
+    protocol.response_bytes(status.value, refusal.headers, refusal.body)
 
 
 async def _send(transport: Any, part: bytes) -> None:
