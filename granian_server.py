@@ -3,23 +3,49 @@
 Run as `python granian_server.py`. Its own command line would need every number twice.
 """
 
+import multiprocessing
 import os
 from pathlib import Path
 
+import django
+from django.conf import settings
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from NoteAssist_AI import env
-from NoteAssist_AI.monitoring import boot
+from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
 
 env.load_file(Path(__file__).resolve().parent / ".env")
 
 
+def exit_if_wrong() -> None:
+    """End with what keeps workers from starting: Granian would start them again and again.
+
+    Read by a process of its own: what Django imports would stay in this one.
+    """
+    reader = multiprocessing.Process(target=_load)
+    reader.start()
+    reader.join()
+    if reader.exitcode:
+        raise SystemExit(reader.exitcode)
+
+
+def _load() -> None:
+    env.load_settings()
+    django.setup()
+    if settings.IS_PRODUCTION:
+        from accounts.services.demo_accounts import stop_with_demo_accounts
+
+        stop_with_demo_accounts()
+
+
 if __name__ == "__main__":
+    exit_if_wrong()
     connections_allowed(8000)
+    level = env.log_level("LOG_LEVEL")
     if boot.are_metrics_wanted():
         boot.prepare_metrics()
     Granian(
@@ -39,5 +65,6 @@ if __name__ == "__main__":
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=25,
-        log_level=LogLevels(env.log_level("LOG_LEVEL").lower()),
+        log_level=LogLevels(level.lower()),
+        log_dictconfig=logs.granian_lines(level, as_json=os.environ.get("ENVIRONMENT") == "production"),
     ).serve()

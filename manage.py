@@ -10,7 +10,7 @@ from NoteAssist_AI import embedded, env
 
 def main() -> None:
     if sys.argv[1:2] != ["embedded"]:  # which starts, stops or only looks at them
-        embedded.ensure()
+        embedded.ensure_or_exit()
     env.load_settings()
     execute_from_command_line(sys.argv)
 

@@ -13,6 +13,7 @@ MAX_FRAMING_BYTES = 256 * 1024
 """What a chunked body may take beside its content."""
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,10}) ([^ ?]{1,100})(?:\?[^ ]*)? HTTP/1\.[01]\r\n")
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n")
 _LONGEST_LENGTH = 18
 """Digits. Python counts in longer ones, too, but not for nothing."""
@@ -77,10 +78,10 @@ class ArrivingRequest:
         return b" http/1.1\r\n" in head and b"\r\nexpect: 100-continue\r\n" in head
 
     def _read_head(self, head: bytes) -> None:
-        """A head that gunicorn refuses, as one with two lengths, needs no body to be refused."""
+        """A head that gunicorn refuses, as one with two lengths or another coding, needs no body to be refused."""
         is_coded = b"\r\ntransfer-encoding:" in head
         lengths = head.count(b"\r\ncontent-length:")
-        if is_coded and not lengths:
+        if not lengths and _CHUNKED.search(head):
             self._chunk_at = self._body_at
         elif lengths == 1 and not is_coded and (found := _LENGTH.search(head)):
             length = int(found[1][:_LONGEST_LENGTH])

@@ -12,7 +12,7 @@ from redis import ResponseError
 
 from NoteAssist_AI import embedded, env
 
-embedded.ensure()
+embedded.ensure_or_exit()
 env.load_settings()
 
 from NoteAssist_AI.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals

@@ -7,12 +7,14 @@ from gunicorn import util
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
+from NoteAssist_AI.gunicorn_refusals import Refusing
+
 _OF_BODIES = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
 _DISCARDED_SECONDS = 2
 _DISCARDED_BYTES = 4 * 1024 * 1024
 
 
-class Worker(GeventWorker):
+class Worker(Refusing, GeventWorker):
     """Ends as if it were told to when its master was killed; gunicorn's would cut all its streams off."""
 
     def notify(self) -> Any:

@@ -16,10 +16,13 @@ from typing import Any
 
 from gunicorn import util
 from gunicorn.http import get_parser
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from NoteAssist_AI import env
 from NoteAssist_AI.arriving_request import ArrivingRequest, Missing, RequestTooLarge
+from NoteAssist_AI.gunicorn_refusals import Refusing, send
+from NoteAssist_AI.refusals import Refusal
 from NoteAssist_AI.uploads import Pace
 
 HEADER_SECONDS = env.seconds("HEADER_SECONDS", 10, minimum=0.1)
@@ -81,7 +84,7 @@ class Connection(TConn):
             self.sock.setblocking(True)
 
 
-class Worker(ThreadWorker):
+class Worker(Refusing, ThreadWorker):
     """gthread, but a request gets a thread only once it is complete, and a stopping worker accepts no connections.
 
     An upload gets one with its head: its view decides whether the body is read, and how many may be at a time.
@@ -148,7 +151,13 @@ class Worker(ThreadWorker):
             req.force_close()  # what is not read of the body would be taken for the next request
         if conn.is_told_to_continue or conn.request.is_upload:
             req._expected_100_continue = conn.is_told_to_continue = False
-        return super().handle_request(req, conn)
+        is_kept = super().handle_request(req, conn)
+        if is_kept:
+            # What the application did not read has come, too. gthread gives up after 64 kB of it, and closes a
+            # connection that its answer has promised to keep: the client's next request would be lost.
+            with suppress(ParseException):
+                req.body.read()
+        return is_kept
 
     def murder_pending(self) -> None:
         """Give up connections whose time is over; gthread calls this at each turn of its loop."""
@@ -228,8 +237,7 @@ class Worker(ThreadWorker):
         conn.stage = None
 
     def _refuse(self, conn: Connection, status: HTTPStatus) -> None:
-        with suppress(OSError):  # the client has gone, or takes nothing
-            util.write_error(conn.sock, status.value, status.phrase, status.description)
+        send(Refusal(status), conn.sock)
         self._begin_close(conn)
 
     def _begin_close(self, conn: Connection) -> None:

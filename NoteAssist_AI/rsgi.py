@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from io import BytesIO, RawIOBase
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from django.conf import settings
 
 from NoteAssist_AI import env
 from NoteAssist_AI.monitoring import traces
+from NoteAssist_AI.refusals import Refusal
 from NoteAssist_AI.uploads import GRACE_SECONDS, Pace, max_upload_bytes
 from NoteAssist_AI.wsgi import application as wsgi_application
 from NoteAssist_AI.wsgi import fast_reads
@@ -31,8 +33,6 @@ UNSENT_SECONDS = 30
 """A client that takes nothing of its answer for so long is given up."""
 
 Headers = list[tuple[str, str]]
-
-_LAST = [("connection", "close")]
 
 
 class BrokenBody(Exception):
@@ -82,7 +82,7 @@ class Application:
         length = headers.get("content-length", "0")
         if max_upload_bytes(scope.method, scope.path) is not None:
             if not is_framed_well(headers):
-                protocol.response_str(400, _LAST, "The request's body is malformed.")
+                refuse(protocol, HTTPStatus.BAD_REQUEST)
                 return
             # The thread reads it as it comes. What it leaves unread must not be taken for the next request.
             arriving = ArrivingBody(self._loop)
@@ -98,10 +98,10 @@ class Application:
                 async with asyncio.timeout(BODY_SECONDS):
                     body, is_cut = await read_body(protocol, headers, int(length))
             except TimeoutError:
-                protocol.response_str(408, _LAST, "The request's body did not come.")
+                refuse(protocol, HTTPStatus.REQUEST_TIMEOUT)
                 return
             except BrokenBody:
-                protocol.response_str(400, _LAST, "The request's body is malformed.")
+                refuse(protocol, HTTPStatus.BAD_REQUEST)
                 return
         environ = environ_of(scope, BytesIO(body))
         if self._fast_reads is not None and not body and not is_cut:
@@ -134,6 +134,11 @@ class Application:
         for part in parts:
             if part:
                 asyncio.run_coroutine_threadsafe(_send(transport, part), self._loop).result(UNSENT_SECONDS)
+
+
+def refuse(protocol: Any, status: HTTPStatus) -> None:
+    refusal = Refusal(status)
+    protocol.response_bytes(status.value, refusal.headers, refusal.body)
 
 
 async def _send(transport: Any, part: bytes) -> None:

@@ -5,6 +5,7 @@ Importing this module starts nothing: the embedded engines are started by the en
 """
 
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -354,11 +355,9 @@ FILES_ARE_KEPT = _FILES is not None
 STORAGES = {
     "default": _FILES or {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {
-        "BACKEND": (
-            "whitenoise.storage.CompressedManifestStaticFilesStorage"
-            if IS_PRODUCTION
-            else "django.contrib.staticfiles.storage.StaticFilesStorage"
-        )
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IS_PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
 
@@ -379,7 +378,7 @@ env.http_url("OTEL_EXPORTER_OTLP_ENDPOINT")  # read by OpenTelemetry itself, as 
 
 # --- Development only -------------------------------------------------------------------------------------------------
 
-if ENVIRONMENT == "development" and DEBUG:
+if ENVIRONMENT == "development" and DEBUG and find_spec("debug_toolbar"):  # where development's packages are
     INSTALLED_APPS += ["debug_toolbar"]
     MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
     DEBUG_TOOLBAR_CONFIG = {

@@ -1,5 +1,6 @@
 """HTTP as others speak it: queries, tags that servers in front have changed, limits, and plain HTTP."""
 
+import gzip
 import re
 
 import pytest
@@ -144,3 +145,21 @@ def test_what_is_written_over_plain_http_is_refused_and_reads_are_redirected(cli
     assert secure.status_code == 401
     settings.SECURE_SSL_REDIRECT = False
     assert ServiceClient().post("/api/auth/login/", body, format="json").status_code == 401
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "gzip, identity"])
+def test_a_compressed_body_is_told_that_it_may_not_be(client, db, coding):
+    response = client.post(
+        "/api/auth/login/", gzip.compress(b"{}"), content_type="application/json", headers={"Content-Encoding": coding}
+    )
+
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+    assert response.json()["detail"] == "Send the body uncompressed, without Content-Encoding."
+
+
+def test_a_body_that_says_that_it_is_not_compressed_is_read(client, db):
+    response = client.post(
+        "/api/auth/login/", {}, content_type="application/json", headers={"Content-Encoding": "Identity"}
+    )
+
+    assert {error["code"] for error in response.json()["errors"]} == {"required"}

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings as ours
 
 from NoteAssist_AI import env
-from tests.processes import BIN
+from tests.processes import BIN, free_port
 from tests.test_settings import PRODUCTION, RATE, REDIS
 
 WRONG = {"THROTTLE_BURST": "foo", "THROTTLE_LOGIN": "²/min", "REDIS_URL": "redis://:pa/hunter2@h", "PORT": "x"}
@@ -28,6 +28,7 @@ LINES = [
         ["python", "manage.py", "seed_demo"],
         ["gunicorn", "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"],
         ["gunicorn", "NoteAssist_AI.wsgi:application", "-c", "gunicorn_events.conf.py"],
+        ["python", "granian_server.py"],
         ["python", "-m", "NoteAssist_AI.consumers"],
         ["celery", "-A", "NoteAssist_AI", "beat"],
         ["python", "-m", "NoteAssist_AI.embedded.launcher"],
@@ -46,14 +47,30 @@ def test_every_process_tells_and_ends_without_a_traceback(command):
     assert ended.stderr.splitlines() == LINES
 
 
-def test_gunicorn_stops_where_only_its_workers_can_know():
-    environment = {**os.environ, **PRODUCTION, "THROTTLE_BURST": "foo", "PORT": "", "WEB_CONCURRENCY": "1"}
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gunicorn", "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"],
+        ["python", "granian_server.py"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"THROTTLE_BURST": "foo"}, f"THROTTLE_BURST is wrong: expected {RATE}."),
+        ({"AI_MODELS": '{"ask": "m", "sing": "m"}'}, "AI_MODELS.sing is wrong: expected default or a request type: "),
+    ],
+)
+def test_a_server_stops_where_only_its_workers_can_know(command, wrong, line):
+    """A setting, and what an app knows of one."""
+    environment = {**os.environ, **PRODUCTION, **wrong, "PORT": str(free_port()), "WEB_CONCURRENCY": "1"}
 
     ended = subprocess.run(
-        [BIN / "gunicorn", "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py", "-b", "127.0.0.1:0"],
+        [BIN / command[0], *command[1:]],
         env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
 
     assert ended.returncode == env.BOOT_FAILED
-    assert f"The environment is not right:\nTHROTTLE_BURST is wrong: expected {RATE}.\n" in ended.stderr
+    assert f"The environment is not right:\n{line}" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from NoteAssist_AI.embedded.servers import (
     take_lock,
 )
 
-__all__ = ["EngineError", "Engines", "Status", "engines_of_checkout", "ensure"]
+__all__ = ["EngineError", "Engines", "Status", "engines_of_checkout", "ensure", "ensure_or_exit"]
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 MUTEX_SECONDS = 2 * (START_SECONDS + 2 * STOP_SECONDS)
@@ -53,6 +54,15 @@ def ensure() -> None:
         return
     engines.attach(wanted)
     os.environ.update({server.variable: server.url for server in wanted if not given[server]})
+
+
+def ensure_or_exit() -> None:
+    """As ``ensure()``, but end the process with what is wrong: in entry points a traceback would say no more."""
+    try:
+        ensure()
+    except EngineError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(env.BOOT_FAILED) from None
 
 
 @functools.cache

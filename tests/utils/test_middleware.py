@@ -57,6 +57,16 @@ def test_an_unexpected_error_is_a_500_that_tells_nothing_but_its_id(alice, setti
     assert any(record.exc_info and "a secret" in str(record.exc_info[1]) for record in caplog.records)
 
 
+def test_the_line_of_an_unexpected_error_names_the_route_and_nothing_that_opens_a_page(client, db, monkeypatch, caplog):
+    monkeypatch.setattr(QueryOptimizer, "get_exam_by_calendar", refuse(KeyError("a bug")))
+    client.raise_request_exception = False
+
+    assert client.get("/api/study/calendars/a-token-of-somebody.ics").status_code == 500
+
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "utils.http.errors"]
+    assert line == "Unexpected error at GET /api/study/calendars/{token}.ics"
+
+
 def test_an_unavailable_database_is_a_503_with_retry_after(alice, monkeypatch):
     monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(OperationalError("gone")))
 

@@ -187,7 +187,9 @@ def problem_exception_handler(exc: Exception, context: Mapping[str, Any]) -> Htt
 def unexpected_error_response(request: HttpRequest | Request, exc: Exception) -> HttpResponse:
     """Log and report an unexpected exception; respond with a 500 that does not reveal it."""
     plain_request = request._request if isinstance(request, Request) else request
-    logger.error("Unexpected error at %s %s", request.method, request.path, exc_info=exc)
+    # The route and not the path: those of shared notes and calendars hold what opens them.
+    route = getattr(plain_request, "route", "unmatched")
+    logger.error("Unexpected error at %s %s", request.method, route, exc_info=exc)
     got_request_exception.send(sender=None, request=plain_request)
     return problem_response(
         request,

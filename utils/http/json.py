@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import orjson
 from django.conf import settings
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -144,6 +144,9 @@ class StrictJSONParser(BaseParser):
         return settings.MAX_BODY_BYTES
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
+        coding = parser_context["request"].headers.get("Content-Encoding", "identity")
+        if coding.strip().lower() != "identity":
+            raise UnsupportedMediaType(coding, "Send the body uncompressed, without Content-Encoding.")
         body = stream.read(self.max_bytes + 1)
         if len(body) > self.max_bytes:
             raise BodyTooLarge(f"The request body is larger than {self.max_bytes} bytes.")

@@ -15,7 +15,6 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, models, transaction
 from django.utils import timezone
 from psycopg.types.json import Jsonb
-from tqdm import tqdm
 
 from accounts.models import Session, User
 from accounts.tokens import REFRESH_LIFETIME, issue_access
@@ -76,6 +75,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.IS_PRODUCTION:
             raise CommandError("The password of load users is public, so seed_load is refused in production.")
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise CommandError("seed_load is for development: it needs what requirements-dev.txt installs.") from error
         new_users = create_users(options["users"])
         contents = Contents(notes=options["notes"], chapters=options["chapters"], topics=options["topics"])
         progress = tqdm(total=len(new_users), desc="Writing", unit="user", disable=options["verbosity"] == 0)

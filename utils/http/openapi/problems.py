@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
+from NoteAssist_AI import refusals
 from utils.http.errors import CONTENT_TYPE, ApplicationError
 
 Schema = dict[str, Any]
@@ -27,6 +28,7 @@ LITERALS = (
     Code(405, "method_not_allowed", "This method is not allowed here."),
     Code(415, "unsupported_media_type", "The body must be application/json."),
     Code(500, "internal_error", "Something went wrong on our side. Quote the request id when you report it."),
+    *(Code(status, *refusals.CODES[status]) for status in map(HTTPStatus, (408, 414, 417, 431, 501))),
 )
 """Codes that no class of ours has."""
 
