@@ -6,8 +6,9 @@ import { changeChosen, choose, chosen, createNote, filter, loadTags, narrow, not
 import { More } from "page/pages.js";
 import { go, route } from "page/router.js";
 import { Found, query, search } from "page/search.js";
-import { Action, attempt, html, sayProblem } from "page/ui.js";
+import { Action, attempt, html, Later, sayProblem } from "page/ui.js";
 
+const QUIZ_FORM = () => import("page/study/quizform.js");
 export const STATUSES = ["draft", "published", "archived"];
 
 export function NoteList({ isTrash }) {
@@ -92,7 +93,8 @@ function SearchField({ isTrash }) {
 }
 
 function Filters() {
-  const { status, tags: tag } = filter.value;
+  const { status, tags: tag, trash } = filter.value;
+  const [isQuizzing, quiz] = useState(false);
   return html`<select aria-label=${t("status")} value=${status} onChange=${(event) => narrow({ status: event.target.value })}>
       <option value="">${t("anyStatus")}</option>
       ${STATUSES.map((it) => html`<option value=${it}>${t(it)}</option>`)}
@@ -100,7 +102,9 @@ function Filters() {
     <select aria-label=${t("tag")} value=${tag} onChange=${(event) => narrow({ tags: event.target.value })}>
       <option value="">${t("anyTag")}</option>
       ${tags.value.map((it) => html`<option value=${it.tag}>${it.tag} (${it.count})</option>`)}
-    </select>`;
+    </select>
+    ${tag && !trash && html`<button type="button" onClick=${() => quiz(true)}>${t("quizOfTag", { tag })}</button>`}
+    ${isQuizzing && html`<${Later} load=${QUIZ_FORM} name="QuizForm" scope=${{ label: `# ${tag}`, body: { tags: [tag] } }} onClose=${() => quiz(false)} />`}`;
 }
 
 /** What can be done with all chosen notes at once. */

@@ -12,16 +12,19 @@ import { Action, attempt, html, Later, sayProblem, toast } from "page/ui.js";
 
 const VERSIONS = () => import("page/versions.js");
 const OUTLINE = () => import("page/outline.js");
+const PASSAGE = () => import("page/passage.js");
+const QUIZ_FORM = () => import("page/study/quizform.js");
 const SHARE = () => import("page/files/share.js");
 const EXPORT = () => import("page/files/export.js");
 
-/** `topicId`: the topic to begin with, if any. */
-export function NoteScreen({ id, topicId }) {
+/** `topicId`, `blockId`: the topic to begin with, and the passage in it, if any. */
+export function NoteScreen({ id, topicId, blockId }) {
   const note = useSignal(null);
   const problem = useSignal(null);
   const [hasVersions, showVersions] = useState(false);
   const [hasOutline, showOutline] = useState(false);
   const [isSharing, share] = useState(false);
+  const [isQuizzing, quiz] = useState(false);
 
   const load = async () => {
     try {
@@ -38,7 +41,11 @@ export function NoteScreen({ id, topicId }) {
   };
   useEffect(() => { load(); }, []);
   const isLoaded = note.value !== null;
-  useEffect(() => { if (isLoaded && topicId) document.getElementById(`topic-${topicId}`)?.focus(); }, [isLoaded, topicId]);
+  useEffect(() => {
+    if (!isLoaded || !topicId) return;
+    document.getElementById(`topic-${topicId}`)?.focus();
+    if (blockId) attempt(async () => (await PASSAGE()).showPassage(topicId, blockId));
+  }, [isLoaded, topicId, blockId]);
 
   if (problem.value) return html`<section class="note"><${Back} /><p class="wrong" role="alert">${sayProblem(problem.value)}</p>
     <button onClick=${load}>${t("tryAgain")}</button></section>`;
@@ -56,6 +63,7 @@ export function NoteScreen({ id, topicId }) {
       <div class="row">
         <button type="button" class="quiet" aria-expanded=${hasOutline} onClick=${() => showOutline(!hasOutline)}>${t("outline")}</button>
         <button type="button" class="quiet" onClick=${() => showVersions(true)}>${t("versions")}</button>
+        <button type="button" class="quiet" onClick=${() => quiz(true)}>${t("quiz")}</button>
         <button type="button" class="quiet" onClick=${() => share(true)}>${t("share")}</button>
         <${Action} class="quiet" run=${async () => (await EXPORT()).exportMarkdown(note.value)}>${t("asMarkdown")}<//>
         <${Action} class="quiet" run=${async () => (await EXPORT()).exportPdf(note.value)}>${t("asPdf")}<//>
@@ -69,6 +77,7 @@ export function NoteScreen({ id, topicId }) {
       await call("POST", "/api/chapters/", { body: { note: id, title: name }, key: newKey() });
       await reload();
     }} />
+    ${isQuizzing && html`<${Later} load=${QUIZ_FORM} name="QuizForm" scope=${{ label: title, body: { note_ids: [id] } }} onClose=${() => quiz(false)} />`}
     ${isSharing && html`<${Later} load=${SHARE} name="Share" note=${note.value} onClose=${() => share(false)} />`}
     ${hasVersions && html`<${Later} load=${VERSIONS} name="Versions" note=${note.value} key=${version}
       reload=${reload} onClose=${() => showVersions(false)} />`}
