@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";
-import { changeChosen, choose, chosen, createNote, filter, loadTags, narrow, notes, restoreNote, tags } from "page/notes.js";
+import { changeChosen, choose, chosen, createNote, emptyTrash, filter, loadTags, narrow, notes, restoreNote, tags } from "page/notes.js";
 import { More } from "page/pages.js";
 import { go, route } from "page/router.js";
 import { Found, query, search } from "page/search.js";
@@ -38,9 +38,12 @@ export function NoteList({ isTrash }) {
 
 function Rows({ isTrash }) {
   const { items, isLoading, problem } = notes.state.value;
+  const { trash, search: text, status, tags: tag } = filter.value;
+  const isWholeTrash = isTrash && trash && !isLoading && items.length > 0 && !text && !status && !tag; // not the list before it
   return html`${problem && html`<p class="wrong" role="alert">${sayProblem(problem)} <button class="link" onClick=${notes.load}>${t("tryAgain")}</button></p>`}
     <ul aria-busy=${isLoading}>${items.map((note) => html`<${Row} key=${note.id} note=${note} isTrash=${isTrash} />`)}</ul>
     ${!isLoading && !problem && items.length === 0 && html`<p class="hint">${t(isEmptyFor(isTrash))}</p>`}
+    ${isWholeTrash && html`<p><${Action} class="danger" run=${emptyTrash}>${t("emptyTrash")}<//></p>`}
     <${More} list=${notes} />`;
 }
 

@@ -31,6 +31,6 @@ function Shown({ question: { kind, choices, items, pairs }, answer }) {
   const textIn = (list, id) => bare(list.find((it) => it.id === id)?.text ?? "–");
   if (kind === "choice") return html`<p dir="auto">${bare(choices[answer])}</p>`;
   if (kind === "gap") return html`<p dir="auto">${answer}</p>`;
-  if (kind === "order") return html`<ol>${answer.map((id) => html`<li dir="auto">${textIn(items, id)}</li>`)}</ol>`;
+  if (kind === "order") return html`<ol dir="auto">${answer.map((id) => html`<li>${textIn(items, id)}</li>`)}</ol>`;
   return html`<ul>${pairs.left.map(({ id, text }) => html`<li><span dir="auto">${bare(text)}</span> – <span dir="auto">${textIn(pairs.right, answer[id])}</span></li>`)}</ul>`;
 }
