@@ -52,10 +52,11 @@ LATER = frozenset(
     {
         "account.js", "ai.js", "answer.js", "ask.js", "bell.js", "conflict.js", "events.js", "files/attachments.js",
         "files/export.js", "files/import.js", "files/share.js", "hood.js", "markdown.js", "moving.js", "note.js",
-        "outline.js", "proposal.js", "study/cards.js", "study/due.js", "study/exam.js", "study/exams.js",
-        "study/forecast.js", "study/form.js", "study/log.js", "study/made.js", "study/screen.js", "study/settings.js",
-        "study/sides.js", "study/stats.js", "tasks.js", "topic.js", "tray.js", "versions.js", "words/de.js",
-        "words/ur.js", "markdown-it", "dompurify",
+        "outline.js", "passage.js", "proposal.js", "study/cards.js", "study/due.js", "study/exam.js",
+        "study/examform.js", "study/exams.js", "study/forecast.js", "study/form.js", "study/log.js", "study/made.js",
+        "study/questions.js", "study/quiz.js", "study/quizform.js", "study/quizzes.js", "study/recall.js",
+        "study/results.js", "study/screen.js", "study/settings.js", "study/sides.js", "study/stats.js", "tasks.js",
+        "topic.js", "tray.js", "versions.js", "words/de.js", "words/ur.js", "markdown-it", "dompurify",
     }
 )  # fmt: skip
 """What is loaded when it is first needed, not with the page."""

@@ -63,8 +63,8 @@ export async function callPublic(method, path, body) {
 /**
  * Send a request as the signed-in user; the answer's JSON, or null if it has no body.
  *
- * Options: `body`, `form` (FormData with a file), `ifMatch` (a version, quoted), `key` (Idempotency-Key), `signal` (to
- * abort it), `raw` (the response itself). Files may take as long as they last.
+ * Options: `body`, `form` (FormData with a file), `ifMatch` (a version, quoted), `key` (Idempotency-Key), `language` (that one
+ * writes), `signal` (to abort it), `raw` (the response itself). Files may take as long as they last.
  * Throws `Problem`; an AbortError if it was aborted.
  */
 export async function call(method, path, options = {}) {
@@ -99,11 +99,12 @@ function signedOut() {
   return new Problem(401, { code: "signed_out", detail: "You are signed out." });
 }
 
-async function send(method, path, { body, form, ifMatch, key, signal, raw } = {}) {
+async function send(method, path, { body, form, ifMatch, key, language, signal, raw } = {}) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (ifMatch) headers["If-Match"] = ifMatch;
   if (key) headers["Idempotency-Key"] = key;
+  if (language) headers["Accept-Language"] = language;
   if (access) headers.Authorization = `Bearer ${access}`;
   const timeout = AbortSignal.timeout(raw || form ? FILE_MS : TIMEOUT_MS);
   const startedAt = performance.now();

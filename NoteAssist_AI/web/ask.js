@@ -34,6 +34,6 @@ export function Sentences({ task }) {
   return html`${notice && html`<p class="notice" dir="auto">${notice}</p>`}
     <ol class="sentences">${sentences.map(({ text, verdict, quotes }) => html`<li class=${verdict} dir="auto">${text}
       ${verdict !== "supported" && html` <small class="badge">${t(`verdict.${verdict}`)}</small>`}
-      ${quotes.map((it) => html`<blockquote><a href=${`#/note/${it.note_id}/${it.topic_id}`}>${it.text}</a>
+      ${quotes.map((it) => html`<blockquote><a href=${`#/note/${it.note_id}/${it.topic_id}/${it.block_id}`}>${it.text}</a>
         ${it.state !== "current" && html` <small class="badge">${t(`quote.${it.state}`)}</small>`}</blockquote>`)}</li>`)}</ol>`;
 }

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals";
 import { call } from "page/api.js";
 import { forgetTicket, listen } from "page/events.js";
 import { formatTime, t } from "page/i18n.js";
-import { onEnd, onProgress } from "page/tasks.js";
+import { loadTask, onEnd, onProgress, shownId } from "page/tasks.js";
 import { Action, attempt, html, toast } from "page/ui.js";
 
 const POLL_MS = 30_000;
@@ -40,6 +40,12 @@ function receive(notification) {
   toast(notification.title, notification.type);
 }
 
+/** What a notification is about is a task; the tray shows its answer. */
+async function showTask(id) {
+  await loadTask(id);
+  shownId.value = id;
+}
+
 async function readAll() {
   await call("POST", "/api/notifications/read/", { body: { all: true } });
   forget();
@@ -66,7 +72,8 @@ export function Bell() {
     <div class="panel">
       <h2>${t("notifications")}</h2>
       ${count === 0 ? html`<p class="hint">${t("noNotifications")}</p>` : html`<${Action} class="small" run=${readAll}>${t("markRead")}<//>`}
-      <ul class="plain">${results.map((it) => html`<li key=${it.id} class=${it.type}><b dir="auto">${it.title}</b><p dir="auto">${it.message}</p><small>${formatTime(it.created_at)}</small></li>`)}</ul>
+      <ul class="plain">${results.map((it) => html`<li key=${it.id} class=${it.type}><b dir="auto">${it.title}</b><p dir="auto">${it.message}</p><small>${formatTime(it.created_at)}</small>
+        ${it.action_id && html` <${Action} class="small quiet" run=${() => showTask(it.action_id)}>${t("show")}<//>`}</li>`)}</ul>
     </div>
   </details>`;
 }

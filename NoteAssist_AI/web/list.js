@@ -2,12 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";
-import { changeChosen, choose, chosen, createNote, filter, loadTags, narrow, notes, restoreNote, tags } from "page/notes.js";
+import { changeChosen, choose, chosen, createNote, emptyTrash, filter, loadTags, narrow, notes, restoreNote, tags } from "page/notes.js";
 import { More } from "page/pages.js";
 import { go, route } from "page/router.js";
 import { Found, query, search } from "page/search.js";
-import { Action, attempt, html, sayProblem } from "page/ui.js";
+import { Action, attempt, html, Later, sayProblem } from "page/ui.js";
 
+const QUIZ_FORM = () => import("page/study/quizform.js");
 export const STATUSES = ["draft", "published", "archived"];
 
 export function NoteList({ isTrash }) {
@@ -37,9 +38,12 @@ export function NoteList({ isTrash }) {
 
 function Rows({ isTrash }) {
   const { items, isLoading, problem } = notes.state.value;
+  const { trash, search: text, status, tags: tag } = filter.value;
+  const isWholeTrash = isTrash && trash && !isLoading && items.length > 0 && !text && !status && !tag; // not the list before it
   return html`${problem && html`<p class="wrong" role="alert">${sayProblem(problem)} <button class="link" onClick=${notes.load}>${t("tryAgain")}</button></p>`}
     <ul aria-busy=${isLoading}>${items.map((note) => html`<${Row} key=${note.id} note=${note} isTrash=${isTrash} />`)}</ul>
     ${!isLoading && !problem && items.length === 0 && html`<p class="hint">${t(isEmptyFor(isTrash))}</p>`}
+    ${isWholeTrash && html`<p><${Action} class="danger" run=${emptyTrash}>${t("emptyTrash")}<//></p>`}
     <${More} list=${notes} />`;
 }
 
@@ -92,7 +96,8 @@ function SearchField({ isTrash }) {
 }
 
 function Filters() {
-  const { status, tags: tag } = filter.value;
+  const { status, tags: tag, trash } = filter.value;
+  const [isQuizzing, quiz] = useState(false);
   return html`<select aria-label=${t("status")} value=${status} onChange=${(event) => narrow({ status: event.target.value })}>
       <option value="">${t("anyStatus")}</option>
       ${STATUSES.map((it) => html`<option value=${it}>${t(it)}</option>`)}
@@ -100,7 +105,9 @@ function Filters() {
     <select aria-label=${t("tag")} value=${tag} onChange=${(event) => narrow({ tags: event.target.value })}>
       <option value="">${t("anyTag")}</option>
       ${tags.value.map((it) => html`<option value=${it.tag}>${it.tag} (${it.count})</option>`)}
-    </select>`;
+    </select>
+    ${tag && !trash && html`<button type="button" onClick=${() => quiz(true)}>${t("quizOfTag", { tag })}</button>`}
+    ${isQuizzing && html`<${Later} load=${QUIZ_FORM} name="QuizForm" scope=${{ label: `# ${tag}`, body: { tags: [tag] } }} onClose=${() => quiz(false)} />`}`;
 }
 
 /** What can be done with all chosen notes at once. */

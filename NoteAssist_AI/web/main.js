@@ -48,7 +48,7 @@ function Header() {
 }
 
 function Workbench() {
-  const { name, part, id, topicId } = route.value;
+  const { name, part, id, topicId, blockId } = route.value;
   useEffect(() => {
     attempt(loadUser);
     return () => {
@@ -65,7 +65,7 @@ function Workbench() {
   return html`<main id="main" class=${isOpen ? "bench open" : "bench"}>
     <${NoteList} isTrash=${name === "trash"} />
     ${isOpen
-      ? html`<${Later} key=${id} load=${NOTE} name="NoteScreen" id=${id} topicId=${topicId} />`
+      ? html`<${Later} key=${id} load=${NOTE} name="NoteScreen" id=${id} topicId=${topicId} blockId=${blockId} />`
       : html`<section class="note empty"><p>${t("chooseNote")}</p></section>`}
   </main>`;
 }

@@ -12,16 +12,19 @@ import { Action, attempt, html, Later, sayProblem, toast } from "page/ui.js";
 
 const VERSIONS = () => import("page/versions.js");
 const OUTLINE = () => import("page/outline.js");
+const PASSAGE = () => import("page/passage.js");
+const QUIZ_FORM = () => import("page/study/quizform.js");
 const SHARE = () => import("page/files/share.js");
 const EXPORT = () => import("page/files/export.js");
 
-/** `topicId`: the topic to begin with, if any. */
-export function NoteScreen({ id, topicId }) {
+/** `topicId`, `blockId`: the topic to begin with, and the passage in it, if any. */
+export function NoteScreen({ id, topicId, blockId }) {
   const note = useSignal(null);
   const problem = useSignal(null);
   const [hasVersions, showVersions] = useState(false);
   const [hasOutline, showOutline] = useState(false);
   const [isSharing, share] = useState(false);
+  const [isQuizzing, quiz] = useState(false);
 
   const load = async () => {
     try {
@@ -38,7 +41,11 @@ export function NoteScreen({ id, topicId }) {
   };
   useEffect(() => { load(); }, []);
   const isLoaded = note.value !== null;
-  useEffect(() => { if (isLoaded && topicId) document.getElementById(`topic-${topicId}`)?.focus(); }, [isLoaded, topicId]);
+  useEffect(() => {
+    if (!isLoaded || !topicId) return;
+    document.getElementById(`topic-${topicId}`)?.focus();
+    if (blockId) attempt(async () => (await PASSAGE()).showPassage(topicId, blockId));
+  }, [isLoaded, topicId, blockId]);
 
   if (problem.value) return html`<section class="note"><${Back} /><p class="wrong" role="alert">${sayProblem(problem.value)}</p>
     <button onClick=${load}>${t("tryAgain")}</button></section>`;
@@ -56,6 +63,7 @@ export function NoteScreen({ id, topicId }) {
       <div class="row">
         <button type="button" class="quiet" aria-expanded=${hasOutline} onClick=${() => showOutline(!hasOutline)}>${t("outline")}</button>
         <button type="button" class="quiet" onClick=${() => showVersions(true)}>${t("versions")}</button>
+        <button type="button" class="quiet" onClick=${() => quiz(true)}>${t("quiz")}</button>
         <button type="button" class="quiet" onClick=${() => share(true)}>${t("share")}</button>
         <${Action} class="quiet" run=${async () => (await EXPORT()).exportMarkdown(note.value)}>${t("asMarkdown")}<//>
         <${Action} class="quiet" run=${async () => (await EXPORT()).exportPdf(note.value)}>${t("asPdf")}<//>
@@ -69,6 +77,7 @@ export function NoteScreen({ id, topicId }) {
       await call("POST", "/api/chapters/", { body: { note: id, title: name }, key: newKey() });
       await reload();
     }} />
+    ${isQuizzing && html`<${Later} load=${QUIZ_FORM} name="QuizForm" scope=${{ label: title, body: { note_ids: [id] } }} onClose=${() => quiz(false)} />`}
     ${isSharing && html`<${Later} load=${SHARE} name="Share" note=${note.value} onClose=${() => share(false)} />`}
     ${hasVersions && html`<${Later} load=${VERSIONS} name="Versions" note=${note.value} key=${version}
       reload=${reload} onClose=${() => showVersions(false)} />`}
@@ -76,6 +85,16 @@ export function NoteScreen({ id, topicId }) {
 }
 
 const Back = () => html`<a class="back" href="#/">‹ ${t("notes")}</a>`;
+
+async function renameChapter({ chapter, title, note, reload }) {
+  try {
+    await call("PATCH", `/api/chapters/${chapter.id}/`, { body: { title }, ifMatch: `"${note.id}-${note.version}"` });
+  } catch (problem) {
+    if (problem.status !== 412) throw problem;
+    toast(t("noteChangedElsewhere"), "error");
+  }
+  await reload();
+}
 
 /** Send a change of the note's own fields, unless it has changed since it was read. */
 async function patchNote(note, change, reload) {
@@ -119,6 +138,10 @@ function Chapter({ chapter, note, reload }) {
     await call("DELETE", `/api/chapters/${chapter.id}/`);
     await reload();
   };
+  const rename = (event) => {
+    const title = event.target.value.trim();
+    if (title && title !== chapter.title) attempt(() => renameChapter({ chapter, title, note: note.value, reload }));
+  };
   const move = (step) => () => moveChapter({ chapter, from: index, to: index + step, reload });
   /** Put the topic that was dragged before or after the one at `order`, in whichever chapter it was. */
   const drop = (order) => (dragged, isAfter) => attempt(async () => {
@@ -130,18 +153,23 @@ function Chapter({ chapter, note, reload }) {
     if (home.id === chapter.id && from.order === target) return;
     await moveTopic({ topic: dragged, from, to: { chapter: chapter.id, order: target }, reload });
   });
-  const step = (topic, order, by) => moveTopic({
-    topic, from: { chapter: chapter.id, order }, to: { chapter: chapter.id, order: order + by }, reload,
-  });
+  /** How a topic goes up or down by one place, also into the chapter beside; false at the note's ends. */
+  const step = (topic, order, by) => {
+    const beside = chapters[index + by];
+    const isInside = order + by in chapter.topics;
+    if (!isInside && !beside) return false;
+    const to = isInside ? { chapter: chapter.id, order: order + by } : { chapter: beside.id, order: by < 0 ? beside.topics.length : 0 };
+    return () => moveTopic({ topic, from: { chapter: chapter.id, order }, to, reload });
+  };
   return html`<section class="chapter" aria-label=${chapter.title}>
-    <header ...${place((dragged) => drop(0)(dragged, false))}><h3 dir="auto">${chapter.title}</h3>
+    <header ...${place((dragged) => drop(0)(dragged, false))}><h3><input class="title" aria-label=${t("field.chapter")} value=${chapter.title} maxlength="300" dir="auto" onChange=${rename} /></h3>
       <span class="row">
         ${index > 0 && html`<${Action} class="quiet small" aria-label=${t("moveUp", { title: chapter.title })} run=${move(-1)}>↑<//>`}
         ${index < chapters.length - 1 && html`<${Action} class="quiet small" aria-label=${t("moveDown", { title: chapter.title })} run=${move(1)}>↓<//>`}
         <${Action} class="quiet danger small" run=${remove}>${t("delete")}<//>
       </span></header>
     ${chapter.topics.map((topic, order) => html`<${Topic} key=${topic.id} topic=${topic} note=${note} reload=${reload} drop=${drop(order)}
-      up=${order > 0 && (() => step(topic, order, -1))} down=${order < chapter.topics.length - 1 && (() => step(topic, order, 1))} />`)}
+      up=${step(topic, order, -1)} down=${step(topic, order, 1)} />`)}
     <${Add} label=${t("newTopic")} create=${async (title) => {
       await call("POST", "/api/topics/", { body: { chapter: chapter.id, title }, key: newKey() });
       await reload();

@@ -77,6 +77,18 @@ export async function restoreNote(id) {
   removeFromList(id);
 }
 
+/** Delete what is in the trash, as long as it is what one was asked about. */
+export async function emptyTrash() {
+  while (notes.state.value.next) await notes.loadMore();
+  const { length: count } = notes.state.value.items;
+  if (!confirm(t("confirmEmptyTrash", { count }))) return;
+  try {
+    await call("DELETE", "/api/notes/trash/", { body: { count } });
+  } finally {
+    await notes.load();
+  }
+}
+
 function removeFromList(id) {
   notes.change((items) => items.filter((it) => it.id !== id));
 }

@@ -1,4 +1,7 @@
-/** The address after `#` says what is shown: `#/`, `#/note/12`, `#/note/12/34` (a topic in it), `#/title/Sorting`, `#/study/cards`, `#/study/exams/<id>`. */
+/**
+ * The address after `#` says what is shown: `#/`, `#/note/12`, `#/note/12/34` (a topic in it), `#/note/12/34/<block>` (a
+ * passage in that), `#/title/Sorting`, `#/study/cards`, `#/study/exams/<id>`.
+ */
 import { signal } from "@preact/signals";
 
 export const route = signal(read());
@@ -6,8 +9,8 @@ export const route = signal(read());
 addEventListener("hashchange", () => { route.value = read(); });
 
 function read() {
-  const [, name = "", part = "", item = ""] = location.hash.split("/");
-  return { name, part: decoded(part), id: Number(part) || null, topicId: Number(item) || null, item };
+  const [, name = "", part = "", item = "", blockId = ""] = location.hash.split("/");
+  return { name, part: decoded(part), id: Number(part) || null, topicId: Number(item) || null, item, blockId: decoded(blockId) };
 }
 
 function decoded(part) {

@@ -17,6 +17,8 @@ export const tasks = signal([]);
 export const texts = signal({});
 /** The task that stands below a topic's text, by the topic's id. */
 export const below = signal({});
+/** The id of the task whose answer the tray shows; null while it shows none. */
+export const shownId = signal(null);
 
 let submitting = Promise.resolve(); // the request under way, whose task may end before its answer is here
 const open = new Map(); // the streams, by the task's id: how to close each
@@ -137,4 +139,5 @@ export function forgetTasks() {
   tasks.value = [];
   texts.value = {};
   below.value = {};
+  shownId.value = null;
 }

@@ -73,6 +73,7 @@ export function Topic({ topic, note, reload, drop, up, down }) {
             ${down && html`<${Action} class="quiet small" aria-label=${t("moveDown", { title: topic.title })} run=${down}>↓<//>`}
             <button type="button" class="quiet small" onClick=${edit}>${t("edit")}</button>
             <button type="button" class="quiet small" onClick=${() => makeCard(true)}>${t("makeCard")}</button>
+            ${topic.explanation && html`<a class="button quiet small" href=${`#/study/recall/${topic.id}`}>${t("recallTopic")}</a>`}
             <${Action} class="quiet danger small" run=${remove}>${t("delete")}<//>
           </span></header>
         ${topic.explanation ? html`<${Later} load=${MARKDOWN} name="Markdown" text=${topic.explanation} links=${links} />` : html`<p class="hint">${t("noText")}</p>`}

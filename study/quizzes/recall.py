@@ -154,22 +154,25 @@ class _Student:
         self._looked_at = max(_COMPARED_MAX, _COMPARISONS // max(total, 1))
 
     def look_up(self, statement: _Statement) -> tuple[float, str, str | None]:
-        """The share of the statement that is covered, by which text, and a text that contradicts it."""
-        share, evidence, contradiction = 0.0, "", None
+        """The share of the statement that is covered, by which text, and a text that contradicts it.
+
+        A text that denies less of it than another one says is about something else.
+        """
+        share, evidence, denied, contradiction = 0.0, "", 0.0, None
         if exact := self._exact.get(statement.key):
             share, evidence = 1.0, exact.text
         for at in self._candidates(statement):
             other = self._all[at]
             overlap = len(statement.terms & other.terms) / len(statement.terms)
             if overlap >= CONTRADICTED and statement.contradicts(other):
-                if contradiction is None and not self._is_own[at]:
-                    contradiction = other.text
+                if overlap > denied and not self._is_own[at]:
+                    denied, contradiction = overlap, other.text
                 continue
             if statement.numbers - other.numbers:
                 overlap = min(overlap, COVERED - 0.1)  # another number is another fact
             if overlap > share:
                 share, evidence = overlap, other.text
-        return share, evidence, contradiction
+        return share, evidence, contradiction if denied >= share else None
 
     def _candidates(self, statement: _Statement) -> Iterator[int]:
         """The statements that share words with this one, by its rarest words first; a bounded number."""

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Watched
-from tests.browser.steps import DEFINITIONS, barriers, register, shoot, write_exam, write_topic
+from tests.browser.steps import DEFINITIONS, Student, barriers, register, shoot, sign_in, write_exam, write_topic
 from tests.browser.test_study import write_card
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.django_db(transaction=True)]
@@ -76,3 +76,56 @@ def test_an_exam_without_a_scope_says_so_beside_the_field(watched: Watched):
     expect(dialog.locator("fieldset .wrong")).to_have_text("Name at least one note or tag.")
     # A browser tells of each 400 as an error.
     assert [it for it in watched.wrong if "400" not in it] == []
+
+
+def test_an_exam_is_changed_and_what_one_does_not_touch_stays(watched: Watched, axe: str):
+    student = Student(watched.url)
+    student.write_topic("Sorting", DEFINITIONS)
+    note = student.get("/api/notes/")["results"][0]["id"]
+    minutes = dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), 20)
+    exam = {
+        "title": "Algorithms",
+        "at": "2027-07-01T09:00",
+        "time_zone": "Europe/Berlin",
+        "scope": {"note_ids": [note], "tags": ["algorithms"]},
+        "minutes_per_day": minutes,
+        "target": 0.9,
+    }
+    path = f"/api/study/exams/{student.post('/api/study/exams/', exam)['id']}/"
+    page = watched.open()
+    sign_in(page, student.email)
+    page.goto(f"{watched.url}/#/study/exams")
+    page.get_by_role("link", name="Algorithms").click()
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Begins at")).to_have_value("2027-07-01T09:00")
+    expect(dialog.get_by_label("Sorting")).to_be_checked()
+    expect(dialog.get_by_label("# algorithms")).to_be_checked()
+    seen = barriers(page, axe)
+    shoot(page, "exam-edit")
+    dialog.get_by_label("Title").fill("Data structures")
+    dialog.get_by_label("Time zone").fill("Asia/Karachi")
+    dialog.get_by_label("Mon", exact=True).fill("45")
+    dialog.get_by_label("Share of the cards").fill("80")
+    dialog.get_by_label("# algorithms").uncheck()
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Data structures")).to_be_visible()
+    shown = student.get(path)
+    assert {name: shown[name] for name in exam} == {
+        "title": "Data structures",
+        "at": "2027-07-01T04:00:00.000000Z",
+        "time_zone": "Asia/Karachi",
+        "scope": {"note_ids": [note], "tags": []},
+        "minutes_per_day": {**minutes, "mon": 45},
+        "target": 0.8,
+    }
+
+    # Who writes what was changed elsewhere since is told, and sees it as it is
+    page.get_by_role("button", name="Edit").click()
+    student.patch(path, {"title": "Trees"})
+    dialog.get_by_label("Title").fill("Graphs")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("It was changed elsewhere.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Trees")).to_be_visible()
+    assert seen == []
+    assert [it for it in watched.wrong if "412" not in it] == []

@@ -70,6 +70,9 @@ def test_a_card_of_a_topic_is_studied_by_keyboard_and_tells_when_its_passage_cha
     expect(page.get_by_text("The passage that this card is about has changed since.")).to_be_visible()
     seen["cards"] = barriers(page, axe)
     shoot(page, "cards")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download for Anki").click()
+    assert download.value.suggested_filename.endswith(".apkg")
     page.get_by_role("button", name="It is still right").click()
     expect(page.get_by_text("The passage that this card is about has changed since.")).to_have_count(0)
 

@@ -74,6 +74,14 @@ def test_many_notes_are_changed_at_once_and_it_can_be_taken_back(watched: Watche
     expect(page.get_by_text("Nothing found.")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("link", name=re.compile("Trees"))).to_be_visible()
+
+    page.get_by_label("Tag", exact=True).select_option("")
+    page.get_by_role("link", name=re.compile("Trees")).click()
+    page.get_by_role("button", name="Move to the trash").click()
+    page.get_by_role("link", name="Trash").click()
+    page.on("dialog", lambda it: it.accept())
+    page.get_by_role("button", name="Empty the trash").click()
+    expect(page.get_by_text("The trash is empty.")).to_be_visible()
     assert watched.wrong == []
 
 
@@ -100,6 +108,18 @@ def test_topics_are_dragged_moved_by_keys_and_put_back(watched: Watched):
     page.reload()
     expect(page.locator(".topic h4").first).to_contain_text("Second")
     assert titles(page) == ["Second", "Choosing a pivot", "Third"]
+
+    # By keys also into the next chapter, which has a name of its own
+    page.get_by_label("New chapter", exact=True).fill("Tres")
+    page.get_by_label("New chapter", exact=True).press("Enter")
+    chapters = page.get_by_label("Chapter", exact=True)
+    chapters.nth(1).fill("Trees")
+    chapters.nth(1).press("Enter")
+    page.get_by_role("button", name="Move down: Third").press("Enter")
+    expect(page.get_by_role("region", name="Trees").locator(".topic h4")).to_contain_text("Third")
+    expect(page.get_by_role("button", name="Move down: Third")).to_have_count(0)
+    page.get_by_role("button", name="Move up: Third").press("Enter")
+    expect(page.get_by_role("region", name="Quicksort").locator(".topic h4").last).to_contain_text("Third")
     assert watched.wrong == []
 
 

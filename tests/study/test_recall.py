@@ -126,6 +126,12 @@ def test_what_denies_something_else_contradicts_nothing(topic, text):
     assert compared(topic, text) == (100, ["covered"])
 
 
+def test_denying_a_fact_does_not_contradict_another_one_that_was_said_itself():
+    topic = "A stack is a list whose last item leaves first.\n\nA queue is a list whose first item leaves first."
+    text = "A stack is a list whose last item leaves first. A queue is not a list whose first item leaves first."
+    assert compared(topic, text)[1] == ["covered", "contradicted"]
+
+
 def test_who_says_it_both_ways_contradicts_it():
     assert compared("The heart beats daily.", "The heart beats daily. The heart never beats daily.") == (
         0,

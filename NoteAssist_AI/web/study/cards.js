@@ -6,7 +6,7 @@ import { formatTime, t } from "page/i18n.js";
 import { More, pagedList, TYPING_MS } from "page/pages.js";
 import { CardForm } from "page/study/form.js";
 import { lineOf } from "page/study/sides.js";
-import { Action, html, sayProblem, toast } from "page/ui.js";
+import { Action, html, saveAs, sayProblem, toast } from "page/ui.js";
 
 const STATES = ["proposed", "new", "learning", "review", "relearning"];
 const EVERYTHING = { q: "", state: "", stale: "" };
@@ -35,7 +35,9 @@ export function Cards() {
   const { items, isLoading, problem } = cards.state.value;
   const { q, state, stale } = filter.value;
   const isNarrowed = q || state || stale;
-  return html`<p><button type="button" class="primary" onClick=${() => write(true)}>${t("newCard")}</button></p>
+  const download = async () => saveAs(await call("GET", "/api/study/export.apkg", { raw: true }), "cards.apkg");
+  return html`<p class="row"><button type="button" class="primary" onClick=${() => write(true)}>${t("newCard")}</button>
+      <${Action} class="quiet" run=${download}>${t("forAnki")}<//></p>
     <div class="filters" role="search">
       <input type="search" aria-label=${t("search")} placeholder=${t("search")} value=${q} maxlength="200" dir="auto" onInput=${(event) => narrow({ q: event.target.value })} />
       <select aria-label=${t("state")} value=${state} onChange=${(event) => narrow({ state: event.target.value })}>

@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatShare, formatTimeIn, t } from "page/i18n.js";
 import { go } from "page/router.js";
+import { ExamForm } from "page/study/examform.js";
 import { Bands } from "page/study/forecast.js";
 import { send } from "page/study/log.js";
 import { lineOf } from "page/study/sides.js";
@@ -15,6 +16,7 @@ export function Exam({ id }) {
   const [forecast, setForecast] = useState(null);
   const [plan, setPlan] = useState(null);
   const [problem, setProblem] = useState(null);
+  const [isEditing, edit] = useState(false);
   const path = `/api/study/exams/${id}/`;
   const load = async () => {
     try {
@@ -35,11 +37,13 @@ export function Exam({ id }) {
   };
   return html`<p><a href="#/study/exams">${t("allExams")}</a></p>
     ${exam && html`<header class="row spread"><span><h2 dir="auto">${exam.title}</h2><small>${formatTimeIn(exam.at, exam.time_zone)}</small></span>
-      <${Action} class="small quiet danger" run=${remove}>${t("delete")}<//></header>`}
+      <span class="row"><button type="button" class="small quiet" onClick=${() => edit(true)}>${t("edit")}</button>
+        <${Action} class="small quiet danger" run=${remove}>${t("delete")}<//></span></header>`}
     ${problem && html`<p class="wrong" role="alert">${sayProblem(problem)} <button type="button" class="link" onClick=${load}>${t("tryAgain")}</button></p>`}
     ${forecast ? html`<${Forecast} forecast=${forecast} />` : !problem && html`<p class="loading">${t("loading")}</p>`}
     ${plan && forecast.overall && html`<${Plan} plan=${plan} />`}
-    ${exam && html`<${Calendar} exam=${exam} path=${`${path}calendar-link/`} />`}`;
+    ${exam && html`<${Calendar} exam=${exam} path=${`${path}calendar-link/`} />`}
+    ${isEditing && html`<${ExamForm} exam=${exam} onSaved=${load} onClose=${() => edit(false)} />`}`;
 }
 
 function Forecast({ forecast }) {
