@@ -32,7 +32,7 @@ from utils.admission.gate import Admission
 from utils.admission.throttling import limits_of, rate_limit_headers, scopes_of, too_many_requests
 from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
-from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
+from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, page_outcome, request_id_of
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, read_spec_of, respond, response_of
 
 logger = logging.getLogger(__name__)
@@ -93,10 +93,12 @@ class FastReadMiddleware:
             response_headers |= rate_limit_headers(admission.usage)
         if queries is not None:
             response_headers["X-Query-Count"] = str(queries.report(request))
+            if (outcome := page_outcome(request)) != "none":
+                response_headers["X-Page-Cache"] = outcome
         all_headers = [*headers, *response_headers.items(), ("X-Request-ID", request_id)]
         start_response(f"{status:d} {status.phrase}", all_headers)
         if observer.is_on:
-            outcome = "none" if admission is None else admission.page.outcome
+            outcome = page_outcome(request)
             observer.observe(
                 method="GET",
                 route=found.route,
