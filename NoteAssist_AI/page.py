@@ -50,9 +50,7 @@ LIBRARIES = {
     "highlight/bash": Library(
         "highlight-bash.js", "sha384-8FqiBkFvhBoCq7xHJ8pB0H0/hBH2FJ0IHl2CcZWpINYY6uyw38RJgZNe5fddwEaa"
     ),
-    "highlight/c": Library(
-        "highlight-c.js", "sha384-QjLTklOpGRj5BiUGiD7/7RYVgazp8V+oQvLPmM+goByoChSDDxbVf7ztjZ5MtHO2"
-    ),
+    "highlight/c": Library("highlight-c.js", "sha384-QjLTklOpGRj5BiUGiD7/7RYVgazp8V+oQvLPmM+goByoChSDDxbVf7ztjZ5MtHO2"),
     "highlight/cpp": Library(
         "highlight-cpp.js", "sha384-p1ClIV57O7/nb8vDAVFIhZ7u0/8oonjMxc4Yd8EarzxmLPMiQAV95I0ogb+ZkEFN"
     ),
@@ -88,12 +86,13 @@ LIBRARIES = {
 
 LATER = frozenset(
     {
-        "account.js", "ai.js", "answer.js", "ask.js", "bell.js", "code.js", "conflict.js", "events.js", "files/attachments.js",
-        "files/export.js", "files/import.js", "files/share.js", "formulas.js", "hood.js", "markdown.js", "moving.js", "note.js",
+        "account.js", "ai.js", "answer.js", "ask.js", "bell.js", "conflict.js", "events.js", "files/attachments.js",
+        "files/export.js", "files/import.js", "files/share.js", "hood.js", "markdown.js", "moving.js", "note.js",
         "outline.js", "proposal.js", "study/cards.js", "study/due.js", "study/exam.js", "study/exams.js",
         "study/forecast.js", "study/form.js", "study/log.js", "study/made.js", "study/screen.js", "study/settings.js",
         "study/sides.js", "study/stats.js", "tasks.js", "topic.js", "tray.js", "versions.js", "words/de.js",
-        "words/ur.js", *(name for name in LIBRARIES if name.startswith("highlight")), "markdown-it", "dompurify", "temml",
+        "words/ur.js", "markdown-it", "dompurify",
+        "code.js", "formulas.js", "temml", *(name for name in LIBRARIES if name.startswith("highlight")),
     }
 )  # fmt: skip
 """What is loaded when it is first needed, not with the page."""

@@ -304,7 +304,7 @@ class QueryCount:
 class QueryCountDebugMiddleware(MiddlewareMixin):
     """Under DEBUG, sets ``X-Query-Count`` to a request's number of queries, and logs a warning above a threshold.
 
-    ``X-Page-Cache`` says what the page cache had, where it was looked up: ``hit``, ``same``, ``miss``, ``busy``, ``bypass``.
+    ``X-Page-Cache`` is what the page cache had (see ``CachedPage``), where it was looked up.
     It has ``process_request`` and ``process_response``, so that it works with ``decorator_from_middleware``.
     """
 

@@ -19,7 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.django_db(
 @pytest.fixture
 def waiting(url) -> None:
     """Two tasks of which no worker was told."""
-    AITaskFactory.create_batch(2, user=User.objects.get(email=DEMO_EMAIL), created_at=timezone.now() - timedelta(minutes=5))
+    AITaskFactory.create_batch(
+        2, user=User.objects.get(email=DEMO_EMAIL), created_at=timezone.now() - timedelta(minutes=5)
+    )
 
 
 def test_it_tells_what_each_request_took_and_how_many_tasks_wait(waiting, watched: Watched, axe: str):
@@ -36,7 +38,9 @@ def test_it_tells_what_each_request_took_and_how_many_tasks_wait(waiting, watche
 
     hood = page.locator(".hood")
     expect(hood).to_contain_text(re.compile(r"Tasks that wait: 2 · Oldest task that waits: 3\d\d s"))
-    of_the_note = hood.locator("tr", has_text=re.compile(r"GET /api/notes/\d+/\d")).filter(has_text=re.compile("hit|same|miss"))
+    of_the_note = hood.locator("tr", has_text=re.compile(r"GET /api/notes/\d+/\d")).filter(
+        has_text=re.compile("hit|same|miss")
+    )
     newest, oldest = (it.locator("td").all_inner_texts() for it in (of_the_note.first, of_the_note.last))
     assert (newest[3:5], oldest[4]) == (["0", newest[4]], "miss")
     assert newest[4] in ("hit", "same")

@@ -21,9 +21,11 @@ T(n) = 2\,T\!\left(\frac{n}{2}\right)
 + \color{red}{c\,n} = \sum_{i=0}^{\log n} c\,n = O(n \log n) \qquad \text{where } \mathtt{a\_long\_name} = 1
 $$
 
-$\href{javascript:alert(1)}{x}$ $\text{<img src=x onerror=alert(1)>}$ and $\overline{x} \in \mathbb{R}$, $\cancel{y}$, $f'(x)$
+$\href{javascript:alert(1)}{x}$ $\text{<img src=x onerror=alert(1)>}$ and
+$\overline{x} \in \mathbb{R}$, $\cancel{y}$, $f'(x)$
 
-$$\begin{aligned} f(x) &= \begin{cases} 1 & x > 0 \\ 0 & \text{else} \end{cases} \\ g &= \lim_{n \to \infty} \vec{v}_n \end{aligned}$$
+$$\begin{aligned} f(x) &= \begin{cases} 1 & x > 0 \\ 0 & \text{else} \end{cases} \\
+g &= \lim_{n \to \infty} \vec{v}_n \end{aligned}$$
 
 > [!tip]- Choose *well*
 > Take the [[Median of three|median]].
@@ -66,7 +68,7 @@ def test_formulas_are_set_and_code_has_colours_that_all_can_read(watched: Watche
     text = page.locator(".prose")
     expect(text.locator("math")).to_have_count(7)
     expect(text.locator(".formula math[display=block]")).to_have_count(2)
-    expect(text).to_contain_text("ℝ")
+    expect(text).to_contain_text("\N{DOUBLE-STRUCK CAPITAL R}")
     expect(text.locator("p > code")).to_have_text(["$HOME", r"$\frac{1}$", r"$\href{javascript:alert(1)}{x}$"])
     expect(text.locator("p").first).to_contain_text("costs $5, or ")
     expect(text.locator("mtext", has_text="<img")).to_have_count(1)

@@ -83,7 +83,7 @@ def test_formulas_are_set_or_shown_as_their_source(text, html):
 
 
 FORMULAS = json.loads(Path(__file__).with_name("formulas.json").read_text())
-"""Texts and what of them is a formula: for shared pages, and for the page at ``/`` (``tests/browser/test_texts.py``)."""
+"""Texts and what of them is a formula: for shared pages and for the page (``tests/browser/test_texts.py``)."""
 
 
 class Recorded(Formulas):
@@ -181,8 +181,8 @@ HOSTILE = {
     "tables": "|a", "tags": "<a ", "brackets": "[", "references": "[a]: b\n", "entities": "&a;", "addresses": "http://a",
     "formulas": "$x$ ", "long formulas": "$\\frac{a}{b}$ ", "open formulas": "$$a",
     "strong": "**x", "strikes": "~~a", "nested lists": "1. ", "paragraphs": "a\n\n",
-    "note links": "[[a|b]] ", "open note links": "[[a|", "callouts": "> [!note] *a\n", "set-off formulas": "$$\na\n$$\n",
-    "formulas set off and open": "$$a\n\n",
+    "note links": "[[a|b]] ", "open note links": "[[a|", "callouts": "> [!note] *a\n",
+    "set-off formulas": "$$\na\n$$\n", "formulas set off and open": "$$a\n\n",
 }  # fmt: skip
 
 
