@@ -35,6 +35,8 @@ _ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F-]{36})/")
 _FORMULA = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
 _NOTE_LINK = re.compile(r'<a href="([^"]*)" data-wikilink="true">([^<]*)</a>')
 _CALLOUT = re.compile(r"(<blockquote>\n<p>)\[!(\w[\w-]*)\][+-]?[ \t]*([^\n]*?)(?:(?:<br />)?(\n)|</p>)")
+_SCROLLED = re.compile(r"<(pre|table)>")
+"""What may be wider than the page, and is then scrolled: by keys as well."""
 _ELSEWHERE = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 Address = Callable[[str], str | None]
@@ -87,6 +89,7 @@ def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: 
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
+    clean = _SCROLLED.sub(r'<\1 tabindex="0">', clean)
     # In a tag, as in what an image is called, a formula would be no text.
     return re.sub(
         rf'(<(?:[^>"]|"[^"]*")*>)|{place}-([0-9]+)-',

@@ -43,10 +43,10 @@ def html_of(text: str) -> str:
         ("![x](/api/attachments/00000000-0000-4000-8000-000000000009/)", '<p><img alt="x"></p>\n'),
         (
             "|a|b|\n|:-|-:|\n|1|2|",
-            '<table>\n<thead>\n<tr>\n<th align="left">a</th>\n<th align="right">b</th>\n</tr>\n</thead>\n'
+            '<table tabindex="0">\n<thead>\n<tr>\n<th align="left">a</th>\n<th align="right">b</th>\n</tr>\n</thead>\n'
             '<tbody>\n<tr>\n<td align="left">1</td>\n<td align="right">2</td>\n</tr>\n</tbody>\n</table>\n',
         ),
-        ("```html\n<i>\n```", "<pre><code>&lt;i&gt;\n</code></pre>\n"),
+        ("```html\n<i>\n```", '<pre tabindex="0"><code>&lt;i&gt;\n</code></pre>\n'),
         ("", ""),
     ],
 )  # fmt: skip
@@ -142,7 +142,7 @@ def test_a_callout_is_a_quote_with_a_title(text, html):
 
 
 def test_what_looks_like_a_callout_in_code_stays():
-    assert html_of("```\n> [!note] x\n```") == "<pre><code>&gt; [!note] x\n</code></pre>\n"
+    assert html_of("```\n> [!note] x\n```") == '<pre tabindex="0"><code>&gt; [!note] x\n</code></pre>\n'
 
 
 def test_a_page_sets_a_bounded_number_of_formulas():
@@ -170,7 +170,7 @@ def test_no_text_makes_another_tag_or_attribute(text):
             assert names <= mathml._ATTRIBUTES
             continue
         assert tag in TAGS
-        assert names <= {"href", "src", "alt", "rel", "start", "align"}
+        assert names <= {"href", "src", "alt", "rel", "start", "align", "tabindex"}
         assert not closing or not attributes
     assert not re.search(r"<(?![/a-zA-Z])", html)
     assert not re.search(r'(?:href|src)="(?!https?:|mailto:|/files/)', html)
