@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.services.demo_accounts import DEMO_EMAIL, DEMO_PASSWORD
@@ -109,6 +110,7 @@ def import_map() -> dict[str, dict[str, str]]:
 
 
 @require_safe
+@gzip_page  # it has no secret of anybody, and repeats nothing of the request
 def page(request: HttpRequest) -> HttpResponse:
     """The page, and the policy that its own scripts fulfil."""
     nonce = secrets.token_urlsafe(16)
@@ -132,6 +134,7 @@ def _rendered(nonce: str) -> str:
 
 
 @require_safe
+@gzip_page
 def service_worker(request: HttpRequest) -> HttpResponse:
     """The service worker, which keeps the page and the files that it names; it differs after each deploy."""
     files = ["/", *_STATIC_URL.findall(_rendered("")), *import_map()["imports"].values()]

@@ -2,6 +2,7 @@
 
 import re
 from html import escape, unescape
+from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from latex2mathml import converter
@@ -18,6 +19,8 @@ _ATTRIBUTES = {
     "accent", "columnalign", "display", "displaystyle", "fence", "form", "linethickness", "lspace", "mathvariant",
     "maxsize", "minsize", "notation", "rspace", "scriptlevel", "separator", "stretchy", "symmetric", "width",
 }  # fmt: skip
+_ROWS = {"math", "mrow", "mstyle", "mtd"}
+_THIN_SPACE = '<mspace width="0.167em"></mspace>'
 _PLAIN = re.compile(r"[\w .%+-]{0,50}", re.ASCII)
 
 
@@ -52,11 +55,30 @@ def _mathml(latex: str, display: str) -> str | None:
 
 def _written(element: Element, depth: int) -> str:
     """The library writes texts as they are: `<` of a formula would be a tag."""
-    tag = element.tag.rpartition("}")[2]
+    tag = _tag(element)
     if tag not in _TAGS or depth > _DEPTH_MAX:
         raise _Unknown
     attributes = "".join(
         f' {name}="{value}"' for name, value in element.items() if name in _ATTRIBUTES and _PLAIN.fullmatch(value)
     )
-    inner = "".join(_written(child, depth + 1) for child in element)
+    inner = ""
+    for before, child in pairwise([None, *element]):
+        assert child is not None
+        if tag in _ROWS and before is not None and _is_spaced(before, child):
+            inner += _THIN_SPACE
+        inner += _written(child, depth + 1)
     return f"<{tag}{attributes}>{escape(unescape(element.text or ''))}{inner}</{tag}>"
+
+
+def _is_spaced(before: Element, after: Element) -> bool:
+    """Whether TeX sets a thin space between the two: the name of a function stands there, and no sign or bracket."""
+    return "mo" not in (_tag(before), _tag(after)) and (_is_function(before) or _is_function(after))
+
+
+def _is_function(element: Element) -> bool:
+    base = element[0] if _tag(element) in ("msub", "msup", "msubsup", "munder") and len(element) else element
+    return _tag(base) == "mi" and len(unescape(base.text or "")) > 1
+
+
+def _tag(element: Element) -> str:
+    return element.tag.rpartition("}")[2]

@@ -78,6 +78,15 @@ def test_streams_from_the_same_host_need_no_other_origin(client, settings):
     assert "connect-src 'self';" in client.get("/")["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize("path", ["/", "/sw.js"])
+def test_it_is_compressed_for_a_slow_link(client, path):
+    plain, packed = client.get(path), client.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert (packed["Content-Encoding"], packed["Vary"]) == ("gzip", "Accept-Encoding")
+    assert len(packed.content) < len(plain.content) / 2
+    assert gzip.decompress(packed.content)[:100] == plain.content[:100]
+
+
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
 def test_the_page_is_only_read(client, method):
     response = getattr(client, method)("/")

@@ -71,6 +71,16 @@ def test_markdown_becomes_a_fixed_set_of_tags(text, html):
             r"$\text{<script>}$",
             '<p><math display="inline"><mrow><mtext>&lt;script&gt;</mtext></mrow></math></p>\n',
         ),
+        (
+            r"$n\log n$",
+            '<p><math display="inline"><mrow><mi>n</mi><mspace width="0.167em"></mspace><mi>log</mi>'
+            '<mspace width="0.167em"></mspace><mi>n</mi></mrow></math></p>\n',
+        ),
+        (
+            r"$\sin(x)$",
+            '<p><math display="inline"><mrow><mi>sin</mi><mo stretchy="false">(</mo><mi>x</mi>'
+            '<mo stretchy="false">)</mo></mrow></math></p>\n',
+        ),
         (r"$a^b^c$", "<p><code>$a^b^c$</code></p>\n"),
         (f"${'x' * 2_001}$", f"<p><code>${'x' * 2_001}$</code></p>\n"),
         ("It costs $5 and $6.", "<p>It costs $5 and $6.</p>\n"),
