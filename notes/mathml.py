@@ -21,6 +21,7 @@ _ATTRIBUTES = {
 }  # fmt: skip
 _ROWS = {"math", "mrow", "mstyle", "mtd"}
 _THIN_SPACE = '<mspace width="0.167em"></mspace>'
+_ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align\*?|split|gathered|gather\*?|alignedat|equation\*?)\}")
 _PLAIN = re.compile(r"[\w .%+-]{0,50}", re.ASCII)
 
 
@@ -44,9 +45,14 @@ class Formulas:
         return found or f"<code>{escape(f'{marks}{latex}{marks}')}</code>"
 
 
+def with_matrices(latex: str) -> str:
+    """The formula with matrices for environments of lines, which ``latex2mathml`` does not know."""
+    return _ALIGNED.sub(lambda found: f"\\{found[1]}{{matrix}}", latex)
+
+
 def _mathml(latex: str, display: str) -> str | None:
     try:
-        return _written(converter.convert_to_element(latex, display=display), 0)
+        return _written(converter.convert_to_element(with_matrices(latex), display=display), 0)
     except _Unknown:
         return None
     except Exception:  # noqa: BLE001  # a parser of others; what it cannot read is shown as it is

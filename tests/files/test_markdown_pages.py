@@ -81,6 +81,11 @@ def test_markdown_becomes_a_fixed_set_of_tags(text, html):
             '<p><math display="inline"><mrow><mi>sin</mi><mo stretchy="false">(</mo><mi>x</mi>'
             '<mo stretchy="false">)</mo></mrow></math></p>\n',
         ),
+        (
+            r"$\begin{aligned} a &= b \end{aligned}$",
+            '<p><math display="inline"><mrow><mtable><mtr><mtd><mi>a</mi></mtd><mtd><mo>=</mo><mi>b</mi></mtd></mtr>'
+            "</mtable></mrow></math></p>\n",
+        ),
         (r"$a^b^c$", "<p><code>$a^b^c$</code></p>\n"),
         (f"${'x' * 2_001}$", f"<p><code>${'x' * 2_001}$</code></p>\n"),
         ("It costs $5 and $6.", "<p>It costs $5 and $6.</p>\n"),
