@@ -39,7 +39,7 @@ from utils.admission.gate import Admission
 from utils.admission.throttling import limits_of, rate_limit_headers, scopes_of, too_many_requests
 from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
-from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
+from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, page_outcome, request_id_of
 from utils.page_cache.fast_reads import (
     FastReadMixin,
     ReadResponse,
@@ -98,6 +98,8 @@ class FastReadMiddleware:
             current_request_id.reset(token)
         if queries is not None:
             parts[1]["X-Query-Count"] = str(queries.report(request.wsgi_request))
+            if (outcome := page_outcome(request.wsgi_request)) != "none":
+                parts[1]["X-Page-Cache"] = outcome
         status, headers, body = request.finish(parts)
         start_response(f"{status:d} {status.phrase}", headers)
         return [] if body is None else [body]
@@ -253,7 +255,7 @@ class FastRequest:
         if self._admission is not None:
             headers |= rate_limit_headers(self._admission.usage)
         if observer.is_on:
-            outcome = "none" if self._admission is None else self._admission.page.outcome
+            outcome = page_outcome(self.wsgi_request)
             observer.observe(
                 method="GET",
                 route=self._read.route,

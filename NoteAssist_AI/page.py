@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.services.demo_accounts import DEMO_EMAIL, DEMO_PASSWORD
@@ -45,6 +46,42 @@ LIBRARIES = {
     "htm": Library("htm.js", "sha384-k7/PyxcXOQ/zfJq1v0TM/CcBLQ2m2NzGg2tfHehdgJGqcY7RBwIP4Ye+ssG+QK1I"),
     "markdown-it": Library("markdown-it.js", "sha384-Kft+kSCCoR9IJjWL9bZ0hGclExIRuDDVv54DvHZwr585mSxpkdoxRJrj0HwmpgCX"),
     "dompurify": Library("dompurify.js", "sha384-00SKPQGO9OOUDCVs5+9PK/i1g8ddbLFg+M1LHIEL8WeNryha17wyRJBBCgK26ux1"),
+    "temml": Library("temml.js", "sha384-OjICAcSm5BbTDjYuC2+7zMZocuBPQGzREa/iKVKSJYIX8yh+LYhMyP/FucJpm60h"),
+    "highlight": Library("highlight.js", "sha384-2f7fURQL4kJaQ73YY8MVgq6LBaed5Dz6Pv9SdsbeAKurWj/0OLDSfrDCdIB18Dsm"),
+    "highlight/bash": Library(
+        "highlight-bash.js", "sha384-8FqiBkFvhBoCq7xHJ8pB0H0/hBH2FJ0IHl2CcZWpINYY6uyw38RJgZNe5fddwEaa"
+    ),
+    "highlight/c": Library("highlight-c.js", "sha384-QjLTklOpGRj5BiUGiD7/7RYVgazp8V+oQvLPmM+goByoChSDDxbVf7ztjZ5MtHO2"),
+    "highlight/cpp": Library(
+        "highlight-cpp.js", "sha384-p1ClIV57O7/nb8vDAVFIhZ7u0/8oonjMxc4Yd8EarzxmLPMiQAV95I0ogb+ZkEFN"
+    ),
+    "highlight/csharp": Library(
+        "highlight-csharp.js", "sha384-/Y02okSZEfrz8yFmiDDj3/KtF/vixqlddULDmRbQpm3mzodelRMVW9a02TKwR6XI"
+    ),
+    "highlight/go": Library(
+        "highlight-go.js", "sha384-r/ODTWqgPwC7it6O0gCXlszLaDESga+Z9PaVcIfITv1CfJ39NpFiz72b2KGWbFBQ"
+    ),
+    "highlight/java": Library(
+        "highlight-java.js", "sha384-WmZNtzcna3shPin4x0B8fSeXgtW14zoyha+gmtNTU53pa/ZImw0O8FmX0x06ETq+"
+    ),
+    "highlight/javascript": Library(
+        "highlight-javascript.js", "sha384-r8C5XKdITWu1xHcHMIfmqgbWZTa0w/MPyAykL+WctwUoeTsEHBo5+jSSoHQ+qFy6"
+    ),
+    "highlight/python": Library(
+        "highlight-python.js", "sha384-1SN2ySEZrgpb2XQB4PRJli/u1Jj5sm1j+Be77jnSNNmKzhUZK8OBkGFFexuOPSHu"
+    ),
+    "highlight/ruby": Library(
+        "highlight-ruby.js", "sha384-AUyGIa32efsNJIJnJtL4/+5aHud13BPHq88Q1QqvIhXYcnCMgJTmvq64W4LuD1Dv"
+    ),
+    "highlight/rust": Library(
+        "highlight-rust.js", "sha384-GGN+S5ob1CnW7D1agsXyjfA+lWHjZh4PXNcFl0in3hHcusBs9NgYuIvQkeK7ylxn"
+    ),
+    "highlight/sql": Library(
+        "highlight-sql.js", "sha384-e1St/oZyx5GxD71Zry3asHLIZmg/b20NgNJLUwvput4g+SZj8Rjuq+aP7pdWC2qh"
+    ),
+    "highlight/typescript": Library(
+        "highlight-typescript.js", "sha384-h0Era/sa5FCAtyCMoAbbbX9lB98KRHNuiO6RNIuiyOP8uOQ7YU9vNT7iVm9SP47K"
+    ),
 }
 """By the name that modules import. ``web/vendor/README.md`` has their versions and licences."""
 
@@ -57,6 +94,7 @@ LATER = frozenset(
         "study/questions.js", "study/quiz.js", "study/quizform.js", "study/quizzes.js", "study/recall.js",
         "study/results.js", "study/screen.js", "study/settings.js", "study/sides.js", "study/stats.js", "tasks.js",
         "topic.js", "tray.js", "versions.js", "words/de.js", "words/ur.js", "markdown-it", "dompurify",
+        "code.js", "formulas.js", "temml", *(name for name in LIBRARIES if name.startswith("highlight")),
     }
 )  # fmt: skip
 """What is loaded when it is first needed, not with the page."""
@@ -73,6 +111,7 @@ def import_map() -> dict[str, dict[str, str]]:
 
 
 @require_safe
+@gzip_page  # it has no secret of anybody, and repeats nothing of the request
 def page(request: HttpRequest) -> HttpResponse:
     """The page, and the policy that its own scripts fulfil."""
     nonce = secrets.token_urlsafe(16)
@@ -96,6 +135,7 @@ def _rendered(nonce: str) -> str:
 
 
 @require_safe
+@gzip_page
 def service_worker(request: HttpRequest) -> HttpResponse:
     """The service worker, which keeps the page and the files that it names; it differs after each deploy."""
     files = ["/", *_STATIC_URL.findall(_rendered("")), *import_map()["imports"].values()]

@@ -23,5 +23,7 @@ class AITasksConfig(AppConfig):
             env.refuse(f"AI_MODELS.{name}", f"{DEFAULT} or a request type: {', '.join(known)}")
         env.exit_if_wrong()
         report_in_readiness("queue_age_seconds", AITask.objects.queue_age_seconds)
+        if settings.ENVIRONMENT == "development":  # in production anybody could see how busy the site is
+            report_in_readiness("queue_depth", AITask.objects.queue_depth)
         report_in_readiness("ai_providers", outages.standing_of_all, is_well=outages.is_one_well)
         exporter.site.readers.append(site_metrics.read)

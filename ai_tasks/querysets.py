@@ -67,6 +67,10 @@ class AITaskQuerySet(models.QuerySet):
         oldest = self.filter(status="queued").aggregate(oldest=Min("created_at"))["oldest"]
         return None if oldest is None else round((timezone.now() - oldest).total_seconds(), 3)
 
+    def queue_depth(self) -> int:
+        """How many tasks wait for a worker. One query."""
+        return self.filter(status="queued").count()
+
     def unfinished_by_status(self) -> Unfinished:
         """How many tasks have not ended, and how long the oldest queued one waits. Evaluates: a row for each status."""
         rows = self.filter(finished_at=None, status__in=_UNFINISHED).values("status")

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from html import escape, unescape
 from secrets import token_hex
 from typing import Any
+from urllib.parse import unquote
 
 import comrak
 import nh3
 
+from notes.blocks.formulas import replace_set_off
 from notes.mathml import Formulas
 from notes.models import Attachment
 
@@ -31,6 +33,10 @@ _HEADING = re.compile(r"<(/?)h([1-6])>")
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
 _ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F-]{36})/")
 _FORMULA = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
+_NOTE_LINK = re.compile(r'<a href="([^"]*)" data-wikilink="true">([^<]*)</a>')
+_CALLOUT = re.compile(r"(<blockquote>\n<p>)\[!(\w[\w-]*)\][+-]?[ \t]*([^\n]*?)(?:(?:<br />)?(\n)|</p>)")
+_SCROLLED = re.compile(r"<(pre|table)>")
+"""What may be wider than the page, and is then scrolled: by keys as well."""
 _ELSEWHERE = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 Address = Callable[[str], str | None]
@@ -40,6 +46,7 @@ Address = Callable[[str], str | None]
 def _options() -> dict[str, Any]:
     extensions, rendering = comrak.ExtensionOptions(), comrak.RenderOptions()
     extensions.table = extensions.strikethrough = extensions.autolink = extensions.math_dollars = True
+    extensions.wikilinks_title_after_pipe = True
     rendering.escape = True
     return {"extension_options": extensions, "render_options": rendering}
 
@@ -48,20 +55,24 @@ _OPTIONS = _options()
 
 
 def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: Formulas) -> str:
-    """Render a text; ``kinds`` are the content types of attachments by their ids. The answer is safe HTML."""
-    html = comrak.render_markdown(text, **_OPTIONS)
+    """Render a text; ``kinds`` are the content types of attachments by their ids. The answer is safe HTML.
+
+    A link to another note is its words alone, as its reader may see no other note. A callout is a quote with a title.
+    """
+    # What stands for formulas meanwhile: no text can know it.
+    place, held = token_hex(8), []
+
+    def hold(latex: str, *, is_block: bool) -> str:
+        held.append(formulas.html(latex, is_block=is_block))
+        return f"{place}-{len(held) - 1}-"
+
+    html = comrak.render_markdown(replace_set_off(text, lambda latex: hold(latex, is_block=True)), **_OPTIONS)
     if _depth(html) > DEPTH_MAX:
         return f"<pre>{escape(text)}</pre>"
     html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + HEADINGS_BELOW)}>", html)
     html = _IMAGE.sub(lambda found: _image(found, kinds), html)
-    # What stands for formulas meanwhile: no text can know it.
-    place, held = token_hex(8), []
-
-    def hold(found: re.Match[str]) -> str:
-        held.append(formulas.html(unescape(found[2]), is_block=found[1] == "display"))
-        return f"{place}-{len(held) - 1}-"
-
-    html = _FORMULA.sub(hold, html)
+    html = _FORMULA.sub(lambda found: hold(unescape(found[2]), is_block=found[1] == "display"), html)
+    html = _CALLOUT.sub(_titled, _NOTE_LINK.sub(_words, html))
 
     def attribute(tag: str, name: str, value: str) -> str | None:
         if name not in ("href", "src"):
@@ -78,12 +89,23 @@ def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: 
         url_schemes={"http", "https", "mailto"},
         link_rel="nofollow noopener noreferrer",
     )
+    clean = _SCROLLED.sub(r'<\1 tabindex="0">', clean)
     # In a tag, as in what an image is called, a formula would be no text.
     return re.sub(
         rf'(<(?:[^>"]|"[^"]*")*>)|{place}-([0-9]+)-',
         lambda found: re.sub(f"{place}-[0-9]+-", "", found[1]) if found[1] else held[int(found[2])],
         clean,
     )
+
+
+def _words(found: re.Match[str]) -> str:
+    return found[2] or escape(unquote(unescape(found[1])))
+
+
+def _titled(found: re.Match[str]) -> str:
+    opening, kind, title, goes_on = found.groups()
+    text = "\n<p>" if goes_on else ""
+    return f"{opening}<strong>{kind.capitalize()}{f': {title}' if title else ''}</strong></p>{text}"
 
 
 def _image(found: re.Match[str], kinds: Mapping[str, str]) -> str:

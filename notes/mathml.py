@@ -2,6 +2,7 @@
 
 import re
 from html import escape, unescape
+from itertools import pairwise
 from xml.etree.ElementTree import Element
 
 from latex2mathml import converter
@@ -18,6 +19,9 @@ _ATTRIBUTES = {
     "accent", "columnalign", "display", "displaystyle", "fence", "form", "linethickness", "lspace", "mathvariant",
     "maxsize", "minsize", "notation", "rspace", "scriptlevel", "separator", "stretchy", "symmetric", "width",
 }  # fmt: skip
+_ROWS = {"math", "mrow", "mstyle", "mtd"}
+_THIN_SPACE = '<mspace width="0.167em"></mspace>'
+_ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align\*?|split|gathered|gather\*?|alignedat|equation\*?)\}")
 _PLAIN = re.compile(r"[\w .%+-]{0,50}", re.ASCII)
 
 
@@ -41,9 +45,14 @@ class Formulas:
         return found or f"<code>{escape(f'{marks}{latex}{marks}')}</code>"
 
 
+def with_matrices(latex: str) -> str:
+    """The formula with matrices for environments of lines, which ``latex2mathml`` does not know."""
+    return _ALIGNED.sub(lambda found: f"\\{found[1]}{{matrix}}", latex)
+
+
 def _mathml(latex: str, display: str) -> str | None:
     try:
-        return _written(converter.convert_to_element(latex, display=display), 0)
+        return _written(converter.convert_to_element(with_matrices(latex), display=display), 0)
     except _Unknown:
         return None
     except Exception:  # noqa: BLE001  # a parser of others; what it cannot read is shown as it is
@@ -52,11 +61,30 @@ def _mathml(latex: str, display: str) -> str | None:
 
 def _written(element: Element, depth: int) -> str:
     """The library writes texts as they are: `<` of a formula would be a tag."""
-    tag = element.tag.rpartition("}")[2]
+    tag = _tag(element)
     if tag not in _TAGS or depth > _DEPTH_MAX:
         raise _Unknown
     attributes = "".join(
         f' {name}="{value}"' for name, value in element.items() if name in _ATTRIBUTES and _PLAIN.fullmatch(value)
     )
-    inner = "".join(_written(child, depth + 1) for child in element)
+    inner = ""
+    for before, child in pairwise([None, *element]):
+        assert child is not None
+        if tag in _ROWS and before is not None and _is_spaced(before, child):
+            inner += _THIN_SPACE
+        inner += _written(child, depth + 1)
     return f"<{tag}{attributes}>{escape(unescape(element.text or ''))}{inner}</{tag}>"
+
+
+def _is_spaced(before: Element, after: Element) -> bool:
+    """Whether TeX sets a thin space between the two: the name of a function stands there, and no sign or bracket."""
+    return "mo" not in (_tag(before), _tag(after)) and (_is_function(before) or _is_function(after))
+
+
+def _is_function(element: Element) -> bool:
+    base = element[0] if _tag(element) in ("msub", "msup", "msubsup", "munder") and len(element) else element
+    return _tag(base) == "mi" and len(unescape(base.text or "")) > 1
+
+
+def _tag(element: Element) -> str:
+    return element.tag.rpartition("}")[2]

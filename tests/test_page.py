@@ -15,12 +15,16 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
 from django.test import override_settings
 
+from ai_tasks.providers.offline.compose import LANGUAGE_ALIASES
 from NoteAssist_AI.page import LATER, LIBRARIES, MODULES
 
 FIRST_VISIT_BYTES = 60_000
+COLOURS_BYTES = 54_000
+"""highlight.js and all its languages."""
+_PAIR = re.compile(r'(?:(\w+)|"([^"]+)"): "(\w+)"')
 _IMPORT = re.compile(r'^import (?:[^"]+? from )?"([^"]+)";', re.MULTILINE)
 _IMPORT_LATER = re.compile(r"import\([\"`]([^\"`]+)[\"`]\)")
-_MINIFIED_IMPORT = re.compile(r'(?:from|import)"([^"]+)"')
+_MINIFIED_IMPORT = re.compile(r'(?:^|;)(?:import|export)(?:[\w${},* ]+from)?"([^"]+)"', re.MULTILINE)
 
 
 def import_map_of(response) -> dict:
@@ -72,6 +76,15 @@ def test_streams_from_the_same_host_need_no_other_origin(client, settings):
     settings.EVENTS_BASE_URL = ""
 
     assert "connect-src 'self';" in client.get("/")["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/sw.js"])
+def test_it_is_compressed_for_a_slow_link(client, path):
+    plain, packed = client.get(path), client.get(path, headers={"Accept-Encoding": "gzip"})
+
+    assert (packed["Content-Encoding"], packed["Vary"]) == ("gzip", "Accept-Encoding")
+    assert len(packed.content) < len(plain.content) / 2
+    assert gzip.decompress(packed.content)[:100] == plain.content[:100]
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
@@ -175,9 +188,21 @@ def test_the_libraries_are_those_that_the_readme_lists(client):
 
     assert {file: integrity for file, _, _, _, integrity in rows} == digests
     assert {name: (file, integrity) for file, name, _, _, integrity in rows} == LIBRARIES
-    assert {licence for _, _, _, licence, _ in rows} <= {"MIT", "Apache-2.0", "(MPL-2.0 OR Apache-2.0)"}
+    assert {licence for _, _, _, licence, _ in rows} <= {"MIT", "Apache-2.0", "BSD-3-Clause", "(MPL-2.0 OR Apache-2.0)"}
     shown = import_map_of(client.get("/"))
     assert {shown["imports"][name]: it.integrity for name, it in LIBRARIES.items()} == shown["integrity"]
+
+
+def test_the_colours_of_code_take_little_and_know_the_same_names_of_languages_as_the_api():
+    source = (MODULES / "code.js").read_text()
+    (aliases,) = re.findall(r"^const ALIASES = \{(.*?)\};$", source, re.MULTILINE | re.DOTALL)
+    grammars = re.findall(r'^  (\w+): \(\) => import\("highlight/(\w+)"\),$', source, re.MULTILINE)
+    files = [it.file for name, it in LIBRARIES.items() if name.startswith("highlight")]
+
+    assert {first or second: to for first, second, to in _PAIR.findall(aliases)} == LANGUAGE_ALIASES
+    assert [name for name, file in grammars if name != file] == []
+    assert {name for name, _ in grammars} == {*LANGUAGE_ALIASES.values(), "c", "java"}
+    assert sum(len(gzip.compress((MODULES / "vendor" / file).read_bytes())) for file in files) < COLOURS_BYTES
 
 
 def words_of(language: str) -> dict[str, str]:

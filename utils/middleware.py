@@ -80,8 +80,7 @@ class RequestMiddleware:
             current_request_id.reset(token)
         response["X-Request-ID"] = request_id
         if observer.is_on and NOT_OBSERVED not in request.META:
-            admission = getattr(request, "admission", None)
-            outcome = "none" if admission is None else admission.page.outcome
+            outcome = page_outcome(request)
             observer.observe(
                 method=request.method or "",
                 route=getattr(request, "route", None) or route_of(request.resolver_match),
@@ -96,6 +95,12 @@ class RequestMiddleware:
 
     def process_view(self, request: HttpRequest, *_view: Any) -> None:
         request.route = route_of(request.resolver_match)  # type: ignore[attr-defined]  # streams drop the match
+
+
+def page_outcome(request: HttpRequest) -> str:
+    """What the page cache had for a request; ``none`` where it was not looked up."""
+    admission = getattr(request, "admission", None)
+    return "none" if admission is None else admission.page.outcome
 
 
 def _user_id(request: HttpRequest) -> int | None:
@@ -299,6 +304,7 @@ class QueryCount:
 class QueryCountDebugMiddleware(MiddlewareMixin):
     """Under DEBUG, sets ``X-Query-Count`` to a request's number of queries, and logs a warning above a threshold.
 
+    ``X-Page-Cache`` is what the page cache had (see ``CachedPage``), where it was looked up.
     It has ``process_request`` and ``process_response``, so that it works with ``decorator_from_middleware``.
     """
 
@@ -310,4 +316,6 @@ class QueryCountDebugMiddleware(MiddlewareMixin):
         counted: QueryCount | None = getattr(request, "query_count", None)
         if counted is not None:
             response["X-Query-Count"] = str(counted.report(request))
+            if (outcome := page_outcome(request)) != "none":
+                response["X-Page-Cache"] = outcome
         return response

@@ -12,8 +12,9 @@ const calls = signal([]);
 
 observers.add((method, path, response, milliseconds) => {
   const queries = response.headers.get("X-Query-Count");
+  const cache = response.headers.get("X-Page-Cache");
   const left = response.headers.get("RateLimit-Remaining");
-  const made = { method, path, status: response.status, milliseconds, queries, left, bytes: null, key: performance.now() };
+  const made = { method, path, status: response.status, milliseconds, queries, cache, left, bytes: null, key: performance.now() };
   calls.value = [made, ...calls.value].slice(0, KEPT);
 });
 
@@ -30,13 +31,6 @@ new PerformanceObserver((entries) => {
 function percentile(share, of = calls.value) {
   const times = of.map((it) => it.milliseconds).sort((a, b) => a - b);
   return times.length ? `${times[Math.ceil(share * times.length) - 1].toFixed(0)} ms` : "–";
-}
-
-/** How an answer came about: by the page cache if it is a read that asked PostgreSQL nothing. */
-function outcomeOf({ method, status, queries }) {
-  if (queries === null) return "–";
-  if (status === 304) return "304";
-  return method === "GET" && queries === "0" ? "cache" : "SQL";
 }
 
 /** Calls of one kind together: the method, and the path without ids and queries. */
@@ -57,16 +51,16 @@ function followHealth(event) {
 }
 
 export function Hood() {
-  const { workers, queue_age_seconds: age, redis, postgres } = health.value ?? {};
+  const { workers, queue_age_seconds: age, queue_depth: depth, redis, postgres } = health.value ?? {};
   return html`<details class="hood" dir="ltr" onToggle=${followHealth}>
     <summary>${t("underTheHood")} · ${calls.value.length} · p50 ${percentile(0.5)} · p95 ${percentile(0.95)}</summary>
-    <p>${health.value && `Redis ${redis} · PostgreSQL ${postgres} · ${t("workers", { count: workers })} · ${t("queueAge", { age: age === null ? "0 s" : `${age.toFixed(0)} s` })}`}</p>
+    <p>${health.value && `Redis ${redis} · PostgreSQL ${postgres} · ${t("workers", { count: workers })} · ${t("queueDepth", { count: depth })} · ${t("queueAge", { age: age === null ? "0 s" : `${age.toFixed(0)} s` })}`}</p>
     <div class="scroll" tabindex="0" role="region" aria-label=${t("underTheHood")}>
     <table>
-      <thead><tr><th>${t("request")}</th><th>${t("httpStatus")}</th><th>ms</th><th>SQL</th><th>${t("answeredBy")}</th><th>${t("bytes")}</th><th>${t("left")}</th></tr></thead>
+      <thead><tr><th>${t("request")}</th><th>${t("httpStatus")}</th><th>ms</th><th>SQL</th><th>${t("pageCache")}</th><th>${t("bytes")}</th><th>${t("left")}</th></tr></thead>
       <tbody>${calls.value.slice(0, SHOWN).map((it) => html`<tr key=${it.key}>
         <td>${it.method} ${it.path}</td><td>${it.status}</td><td>${it.milliseconds.toFixed(0)}</td>
-        <td>${it.queries ?? "–"}</td><td>${outcomeOf(it)}</td><td>${it.bytes ?? "–"}</td><td>${it.left ?? "–"}</td></tr>`)}</tbody>
+        <td>${it.queries ?? "–"}</td><td>${it.cache ?? "–"}</td><td>${it.bytes ?? "–"}</td><td>${it.left ?? "–"}</td></tr>`)}</tbody>
       <thead><tr><th>${t("kindOfRequest")}</th><th>${t("count")}</th><th>p50</th><th>p95</th></tr></thead>
       <tbody>${kinds().map(([kind, them]) => html`<tr><td>${kind}</td><td>${them.length}</td><td>${percentile(0.5, them)}</td><td>${percentile(0.95, them)}</td></tr>`)}</tbody>
     </table></div>

@@ -16,7 +16,7 @@ import { Action, attempt, html, Later, toast, Toasts } from "page/ui.js";
 // waits until another that needs it has come.
 const NOTE = async () => (await Promise.all([
   import("page/note.js"), import("page/topic.js"), import("page/ai.js"), import("page/tasks.js"), import("page/events.js"),
-  import("page/conflict.js"), import("page/moving.js"), import("page/files/attachments.js"),
+  import("page/code.js"), import("page/conflict.js"), import("page/moving.js"), import("page/files/attachments.js"),
 ]))[0];
 const TRAY = () => import("page/tray.js");
 const BELL = () => import("page/bell.js");

@@ -1,10 +1,14 @@
 /** Markdown as safe HTML: no raw HTML of the author's, and no picture from elsewhere, which would tell who reads. */
 import MarkdownIt from "markdown-it";
 import "dompurify"; // a script of the older kind: it sets a global name
+import { highlighted } from "page/code.js";
+import { withFormulas } from "page/formulas.js";
 import { html } from "page/ui.js";
 
-const markdown = new MarkdownIt({ html: false, linkify: false, typographer: false });
+const markdown = new MarkdownIt({ html: false, linkify: false, typographer: false, highlight: highlighted });
+withFormulas(markdown);
 const { DOMPurify } = globalThis;
+const PURE = { FORBID_TAGS: ["style", "form", "input"], FORBID_ATTR: ["style"] }; // the policy allows no styles in a text
 
 const ATTACHMENT = /^\/api\/attachments\/([0-9a-f-]{36})\/$/;
 
@@ -18,20 +22,40 @@ markdown.renderer.rules.image = (tokens, index, _, { links }) => {
   return id && !/\.pdf$/i.test(name) ? `<img src="${url}" alt="${name}">` : `<a href="${url}">${name}</a>`;
 };
 
-/** `[[Title]]` leads to the note of that title. */
+const NOTE_LINK = /\[\[([^[\]\n#|]{1,300})(#[^[\]\n|]{1,300})?(?:\|([^[\]\n]{0,300}))?\]\]/y;
+
+/** `[[Title]]`, `[[Title#Topic]]` and `[[Title|shown text]]` lead to the note of that title. */
 markdown.inline.ruler.before("link", "note_link", (state, silent) => {
-  const [whole, title] = /^\[\[([^[\]\n]{1,300})\]\]/.exec(state.src.slice(state.pos, state.pos + 310)) ?? [];
+  NOTE_LINK.lastIndex = state.pos;
+  const [whole, title, topic = "", shown] = NOTE_LINK.exec(state.src) ?? [];
   if (!title?.trim()) return false;
   if (!silent) {
     state.push("link_open", "a", 1).attrs = [["href", `#/title/${encodeURIComponent(title.trim())}`]];
-    state.push("text", "", 0).content = title.trim();
+    state.push("text", "", 0).content = shown?.trim() || `${title.trim()}${topic.trimEnd()}`;
     state.push("link_close", "a", -1);
   }
   state.pos += whole.length;
   return true;
 });
 
+const CALLOUT = /^\[!(\w)([\w-]*)\](?!\()[+-]?[ \t]*(.*)\n?/;
+
+/** Callouts of Obsidian and GitHub: `> [!note] Title` is a quote whose first paragraph is its title. */
+markdown.core.ruler.before("inline", "callout", (state) => {
+  state.tokens = state.tokens.flatMap((token, index, { [index - 2]: quote, [index - 1]: open, [index + 1]: close }) => {
+    const found = token.type === "inline" && quote?.type === "blockquote_open" && CALLOUT.exec(token.content);
+    if (!found) return [token];
+    const [whole, first, others, title] = found;
+    const text = Object.assign(new state.Token("inline", "", 0), { ...token, content: token.content.slice(whole.length), children: [] });
+    token.content = `${first.toUpperCase()}${others.toLowerCase()}${title.trim() && `: ${title.trim()}`}`;
+    open.attrSet("class", "callout");
+    const plain = Object.assign(new state.Token("paragraph_open", "p", 1), { ...open, attrs: null });
+    return text.content ? [token, close, plain, text] : [token];
+  });
+});
+
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
+  if (node.tagName === "PRE" || node.tagName === "TABLE") node.setAttribute("tabindex", "0"); // what scrolls, keys reach
   if (node.tagName === "A" && !node.getAttribute("href")?.startsWith("#")) {
     node.setAttribute("rel", "noopener noreferrer nofollow");
     node.setAttribute("target", "_blank");
@@ -40,6 +64,6 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
 
 /** `links`: the signed links of the note's files, by their ids. */
 export function Markdown({ text, links = {} }) {
-  const safe = DOMPurify.sanitize(markdown.render(text, { links }), { FORBID_TAGS: ["style", "form", "input"], FORBID_ATTR: ["style"] });
+  const safe = DOMPurify.sanitize(markdown.render(text, { links }), PURE);
   return html`<div class="prose" dir="auto" dangerouslySetInnerHTML=${{ __html: safe }}></div>`;
 }

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { Ask } from "page/ai.js";
 import { call } from "page/api.js";
+import { Code } from "page/code.js";
 import { Conflict } from "page/conflict.js";
 import { drafts, dropDraft, keepDraft } from "page/drafts.js";
 import { t } from "page/i18n.js";
@@ -77,7 +78,7 @@ export function Topic({ topic, note, reload, drop, up, down }) {
             <${Action} class="quiet danger small" run=${remove}>${t("delete")}<//>
           </span></header>
         ${topic.explanation ? html`<${Later} load=${MARKDOWN} name="Markdown" text=${topic.explanation} links=${links} />` : html`<p class="hint">${t("noText")}</p>`}
-        ${topic.code && html`<pre dir="ltr" tabindex="0" aria-label=${topic.code_language || t("code")}><code>${topic.code}</code></pre>`}
+        ${topic.code && html`<pre dir="ltr" tabindex="0" aria-label=${topic.code_language || t("code")}><${Code} text=${topic.code} language=${topic.code_language} /></pre>`}
         ${topic.sources.length > 0 && html`<ul class="sources">${topic.sources.map((it) => html`<li><a href=${safeUrl(it.url)} target="_blank" rel="noopener noreferrer">${it.title}</a></li>`)}</ul>`}
         <${Ask} topic=${topic} save=${save} reload=${reload} />`}
     ${isMakingCard && html`<${Later} load=${CARD_FORM} name="CardForm" card=${{ topic_id: topic.id, front: topic.title, tags: note.value.tags }}

@@ -10,10 +10,11 @@ from xml.etree.ElementTree import Element
 
 from latex2mathml import converter
 
+from notes.mathml import with_matrices
+
 FORMULA_MAX = 5000
 """In characters."""
 _DEPTH_MAX = 12
-_ALIGNED = re.compile(r"\\(begin|end)\{(?:aligned|align\*?|split|gathered|gather\*?|alignedat|equation\*?)\}")
 _FENCES = set("()[]{}|‖⟨⟩⌊⌋⌈⌉")
 _ACCENTS = {
     "^": "\u0302", "\u02c6": "\u0302", "~": "\u0303", "\u02dc": "\u0303", "→": "\u20d7", "\u20d7": "\u20d7",
@@ -41,9 +42,8 @@ def translate(latex: str) -> list[Any] | None:
     """The formula as data; None if it cannot be set."""
     if len(latex) > FORMULA_MAX:
         return None
-    source = _ALIGNED.sub(lambda found: f"\\{found[1]}{{matrix}}", latex.strip())
     try:
-        return _node(converter.convert_to_element(source), 0)
+        return _node(converter.convert_to_element(with_matrices(latex.strip())), 0)
     except _Unknown:
         return None
     except Exception:  # noqa: BLE001  # a parser of others; what it cannot read is printed as it is

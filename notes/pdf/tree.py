@@ -4,10 +4,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
+from secrets import token_hex
 from typing import Any
 
 import pyromark
 
+from notes.blocks.formulas import replace_set_off
 from notes.pdf.formulas import translate
 from notes.pdf.images import Images, attachment_in
 
@@ -17,6 +19,7 @@ OPTIONS = (
     | pyromark.Options.ENABLE_STRIKETHROUGH
     | pyromark.Options.ENABLE_TASKLISTS
     | pyromark.Options.ENABLE_MATH
+    | pyromark.Options.ENABLE_WIKILINKS
 )
 NESTING_MAX = 8
 """Deeper parts stand at this depth: the template's calls are limited."""
@@ -26,10 +29,13 @@ _PART_OF_WORD = 10
 URL_MAX = 2000
 _LONG_WORD = re.compile(rf"[!-\u024f]{{{WORD_MAX + 1},}}")
 _INLINE = {"Emphasis": "em", "Strong": "strong", "Strikethrough": "del", "Superscript": "sup", "Subscript": "sub"}
+_CALLOUT = re.compile(r"\[!(\w[\w-]*)\][+-]?[ \t]*")
 _NESTED_BLOCKS = ("quote", "list", "definition")
 _NESTED_INLINES = (*_INLINE.values(), "link", "image", "picture")
 
 Node = dict[str, Any]
+
+_SOFT_BREAK: Node = {"t": "text", "v": " "}
 
 
 def blocks_of(markdown: str, images: Images) -> list[Node]:
@@ -68,20 +74,29 @@ def _pieces(text: str, length: int) -> Iterator[str]:
 
 
 class _Reader:
-    """Builds the tree from the parser's events; ``_open`` holds what is not closed yet."""
+    """Builds the tree from the parser's events; ``_open`` holds what is not closed yet.
+
+    A formula on lines of its own stands there as an empty code block, whose language is a name that no text can know.
+    """
 
     def __init__(self, markdown: str, images: Images) -> None:
-        self._events = pyromark.events(markdown, options=OPTIONS)
+        self._formulas: dict[str, str] = {}
+        self._events = pyromark.events(replace_set_off(markdown, self._hold), options=OPTIONS)
         self._images = images
         self._root: Node = {"t": "root", "c": []}
         self._open: list[Node] = [self._root]
+
+    def _hold(self, latex: str) -> str:
+        name = token_hex(8)
+        self._formulas[name] = latex
+        return f"```{name}\n```"
 
     def read(self) -> list[Node]:
         event: Any
         for event in self._events:
             match event:
                 case "SoftBreak":
-                    self._add({"t": "text", "v": " "})
+                    self._add(_SOFT_BREAK)
                 case "HardBreak":
                     self._add({"t": "br"})
                 case "Rule":
@@ -97,7 +112,7 @@ class _Reader:
                 case {"InlineMath": text}:
                     self._add({"t": "math", "m": translate(text), "v": breakable(text)})
                 case {"DisplayMath": text}:
-                    self._add({"t": "display", "m": translate(text), "v": breakable(text)})
+                    self._add(_display(text))
                 case {"Html": text} | {"InlineHtml": text}:
                     self._text(text)
                 case {"FootnoteReference": name}:
@@ -125,6 +140,8 @@ class _Reader:
                 node = {"t": "table", "align": [str(one).lower() for one in details]}
             case "FootnoteDefinition":
                 node = {"t": "definition", "v": details}
+            case "Image" if "WikiLink" in details["link_type"]:  # what it is called is all there is
+                node = {"t": "link", "url": ""}
             case "Link":
                 url = details["dest_url"]
                 is_safe = url.startswith(("https://", "http://", "mailto:")) and len(url) <= URL_MAX
@@ -145,6 +162,10 @@ class _Reader:
 
     def _end(self) -> None:
         node = self._open.pop()
+        if node["t"] == "block_code" and node["lang"] in self._formulas:
+            node = _display(self._formulas[node["lang"]])
+        if node["t"] == "quote":
+            _title_callout(node)
         if node["t"] == "picture":
             node["alt"] = _plain(node)
             node["c"] = []
@@ -198,6 +219,26 @@ def _is_picture(paragraph: Node) -> bool:
     """Whether nothing but pictures stands in a paragraph."""
     kinds = {child["t"] for child in paragraph["c"] if child["t"] != "text" or child["v"].strip()}
     return kinds == {"picture"}
+
+
+def _display(latex: str) -> Node:
+    return {"t": "display", "m": translate(latex), "v": breakable(latex)}
+
+
+def _title_callout(quote: Node) -> None:
+    """Make the first line of a callout (``> [!note] Title``) its title, in a paragraph of its own."""
+    first = quote["c"][0] if quote["c"] else {}
+    beginning = first["c"][0] if first.get("t") == "p" and first["c"] else {}
+    found = _CALLOUT.match(beginning["v"]) if beginning.get("t") == "text" else None
+    if not found:
+        return
+    parts = [text_node(beginning["v"][found.end() :]), *first["c"][1:]]
+    end = next((at for at, part in enumerate(parts) if part is _SOFT_BREAK or part["t"] == "br"), len(parts))
+    title = [part for part in parts[:end] if part.get("v") != ""]
+    kind = text_node(found[1].capitalize() + (": " if title else ""))
+    quote["c"][:1] = [{"t": "p", "c": [{"t": "strong", "c": [kind, *title]}]}]
+    if parts[end + 1 :]:
+        quote["c"].insert(1, {**first, "c": parts[end + 1 :]})
 
 
 def _number(definition: Node) -> None:

@@ -133,6 +133,8 @@ def _rendering() -> str:
         "utils/static/utils/page.css",
         "notes/markdown_pages.py",
         "notes/mathml.py",
+        "notes/blocks/formulas.py",
+        "notes/blocks/splitting.py",
         "requirements.txt",
     ):
         digest.update((root / name).read_bytes())

@@ -25,6 +25,34 @@ GIVE_FILE = """
 """
 
 
+SHARED = r"""
+The pivot splits the list in two; see [[Median of three|the median of three]]. With good pivots the sort takes
+
+$$
+T(n) = 2\,T\!\left(\frac{n}{2}\right)
++ c\,n = O(n \log n)
+$$
+
+steps, and with the worst ones **quadratic** time.
+
+> [!tip] Which one?
+> A random pivot costs nothing to find.
+
+| Pivot | Worst case | Likely |
+|---|---|---|
+| the first | $n^2$ | $n \log n$ |
+| a random one | $n^2$ | $n \log n$ |
+
+```python
+def sort(items):
+    if len(items) < 2:
+        return items
+    pivot = random.choice(items)
+    smaller = [it for it in items if it < pivot]
+```
+"""
+
+
 def picture() -> list[int]:
     data = io.BytesIO()
     Image.new("RGB", (120, 40), "teal").save(data, "PNG")
@@ -54,7 +82,7 @@ def test_a_picture_is_pasted_and_dropped_into_a_text_and_shown(watched: Watched)
 def test_a_note_is_shared_by_a_link_until_it_is_ended(watched: Watched, axe: str):
     page = watched.open()
     register(page, "ada@example.com")
-    write_topic(page)
+    write_topic(page, SHARED)
     page.get_by_role("button", name="Share").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Make a link").click()
@@ -64,10 +92,21 @@ def test_a_note_is_shared_by_a_link_until_it_is_ended(watched: Watched, axe: str
     shoot(page, "share")
     url = re.sub(r"^https?://[^/]+", watched.url, link.get_attribute("href"))
 
-    stranger = page.context.browser.new_context().new_page()
+    stranger = page.context.browser.new_context(viewport={"width": 900, "height": 1000}).new_page()
     stranger.goto(url)
-    expect(stranger.locator("body")).to_contain_text("quadratic")
+    expect(stranger.locator(".text")).to_contain_text("see the median of three. With")
+    expect(stranger.locator(".text a")).to_have_count(0)
+    expect(stranger.locator("blockquote p")).to_have_text(["Tip: Which one?", "A random pivot costs nothing to find."])
+    expect(stranger.locator("math")).to_have_count(5)
+    seen += barriers(stranger, axe)
     shoot(stranger, "shared")
+    stranger.set_viewport_size({"width": 390, "height": 1000})
+    assert not watched.scrolls_sideways(stranger)
+    seen += barriers(stranger, axe)
+    shoot(stranger, "shared-phone")
+    stranger.set_viewport_size({"width": 794, "height": 1000})
+    stranger.emulate_media(media="print")
+    shoot(stranger, "shared-print")
     dialog.get_by_role("button", name="End the link").click()
     expect(dialog.get_by_role("link")).to_have_count(0)
     assert stranger.goto(url).status == 404

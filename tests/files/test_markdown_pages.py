@@ -1,7 +1,9 @@
 """Markdown of anybody as HTML of ours."""
 
+import json
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -41,10 +43,10 @@ def html_of(text: str) -> str:
         ("![x](/api/attachments/00000000-0000-4000-8000-000000000009/)", '<p><img alt="x"></p>\n'),
         (
             "|a|b|\n|:-|-:|\n|1|2|",
-            '<table>\n<thead>\n<tr>\n<th align="left">a</th>\n<th align="right">b</th>\n</tr>\n</thead>\n'
+            '<table tabindex="0">\n<thead>\n<tr>\n<th align="left">a</th>\n<th align="right">b</th>\n</tr>\n</thead>\n'
             '<tbody>\n<tr>\n<td align="left">1</td>\n<td align="right">2</td>\n</tr>\n</tbody>\n</table>\n',
         ),
-        ("```html\n<i>\n```", "<pre><code>&lt;i&gt;\n</code></pre>\n"),
+        ("```html\n<i>\n```", '<pre tabindex="0"><code>&lt;i&gt;\n</code></pre>\n'),
         ("", ""),
     ],
 )  # fmt: skip
@@ -69,6 +71,21 @@ def test_markdown_becomes_a_fixed_set_of_tags(text, html):
             r"$\text{<script>}$",
             '<p><math display="inline"><mrow><mtext>&lt;script&gt;</mtext></mrow></math></p>\n',
         ),
+        (
+            r"$n\log n$",
+            '<p><math display="inline"><mrow><mi>n</mi><mspace width="0.167em"></mspace><mi>log</mi>'
+            '<mspace width="0.167em"></mspace><mi>n</mi></mrow></math></p>\n',
+        ),
+        (
+            r"$\sin(x)$",
+            '<p><math display="inline"><mrow><mi>sin</mi><mo stretchy="false">(</mo><mi>x</mi>'
+            '<mo stretchy="false">)</mo></mrow></math></p>\n',
+        ),
+        (
+            r"$\begin{aligned} a &= b \end{aligned}$",
+            '<p><math display="inline"><mrow><mtable><mtr><mtd><mi>a</mi></mtd><mtd><mo>=</mo><mi>b</mi></mtd></mtr>'
+            "</mtable></mrow></math></p>\n",
+        ),
         (r"$a^b^c$", "<p><code>$a^b^c$</code></p>\n"),
         (f"${'x' * 2_001}$", f"<p><code>${'x' * 2_001}$</code></p>\n"),
         ("It costs $5 and $6.", "<p>It costs $5 and $6.</p>\n"),
@@ -80,6 +97,69 @@ def test_formulas_are_set_or_shown_as_their_source(text, html):
     assert html_of(text) == html
 
 
+FORMULAS = json.loads(Path(__file__).with_name("formulas.json").read_text())
+"""Texts and what of them is a formula: for shared pages and for the page (``tests/browser/test_texts.py``)."""
+
+
+class Recorded(Formulas):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def html(self, latex: str, *, is_block: bool) -> str:
+        marks = "$$" if is_block else "$"
+        self.seen.append(re.sub(r"\s+", " ", f"{marks}{latex}{marks}"))
+        return super().html(latex, is_block=is_block)
+
+
+@pytest.mark.parametrize("case", FORMULAS, ids=[case["text"] for case in FORMULAS])
+def test_what_is_a_formula_is_the_same_here_and_on_the_page(case):
+    recorded = Recorded()
+
+    to_html(case["text"], address=lambda pk: None, kinds={}, formulas=recorded)
+
+    assert sorted(recorded.seen) == sorted(case["formulas"])
+
+
+def test_a_formula_on_lines_of_its_own_may_look_like_a_list():
+    assert html_of("Given\n$$\na\n+ b\n$$\nso") == (
+        '<p>Given</p>\n<p><math display="block"><mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow></math></p>\n<p>so</p>\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("See [[Sorting]].", "<p>See Sorting.</p>\n"),
+        ("[[Sorting#Pivots]] and [[Sorting|*that* note]]", "<p>Sorting#Pivots and *that* note</p>\n"),
+        ("[[Sorting|]]", "<p>Sorting</p>\n"),
+        ("[[R&D|<b>x</b>]] [[<i>]]", "<p>&lt;b&gt;x&lt;/b&gt; &lt;i&gt;</p>\n"),
+        ("[[javascript:alert(1)|x]]", "<p>x</p>\n"),
+        ("`[[Sorting]]` and \\[[Sorting]]", "<p><code>[[Sorting]]</code> and [[Sorting]]</p>\n"),
+    ],
+)
+def test_a_link_to_another_note_is_its_words(text, html):
+    assert html_of(text) == html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("> [!note]\n> Text", "<p><strong>Note</strong></p>\n<p>Text</p>"),
+        ("> [!WARNING]- Mind *this*\n> Text", "<p><strong>Warning: Mind <em>this</em></strong></p>\n<p>Text</p>"),
+        ("> [!tip] Alone", "<p><strong>Tip: Alone</strong></p>"),
+        ("> [!tip] <b>\n> - one", "<p><strong>Tip: &lt;b&gt;</strong></p>\n<ul>\n<li>one</li>\n</ul>"),
+        ("> Text [!note]", "<p>Text [!note]</p>"),
+    ],
+)
+def test_a_callout_is_a_quote_with_a_title(text, html):
+    assert html_of(text) == f"<blockquote>\n{html}\n</blockquote>\n"
+
+
+def test_what_looks_like_a_callout_in_code_stays():
+    assert html_of("```\n> [!note] x\n```") == '<pre tabindex="0"><code>&gt; [!note] x\n</code></pre>\n'
+
+
 def test_a_page_sets_a_bounded_number_of_formulas():
     html = html_of("$x + y$ " * 20_000)
 
@@ -89,7 +169,8 @@ def test_a_page_sets_a_bounded_number_of_formulas():
 PIECES = st.sampled_from(
     ["<", ">", "&", '"', "'", "`", "*", "_", "[", "]", "(", ")", "!", "\n", " ", "|", "-", "#", "~~", "\\", "\t", "](",
      "javascript:", "data:text/html,", "<script>", "onerror=", "<img src=x ", "<!--", "-->", "&#x6a;", "https://e.co",
-     "$", "$$", "$x$", "\\text{", "\\frac", "{", "}", "^", "\\href{", "\\style{", "\\begin{matrix}", "![$"]
+     "$", "$$", "$x$", "\\text{", "\\frac", "{", "}", "^", "\\href{", "\\style{", "\\begin{matrix}", "![$", "[[", "]]",
+     "[[a|", "> [!note] ", "$$\n"]
 )  # fmt: skip
 
 
@@ -104,7 +185,7 @@ def test_no_text_makes_another_tag_or_attribute(text):
             assert names <= mathml._ATTRIBUTES
             continue
         assert tag in TAGS
-        assert names <= {"href", "src", "alt", "rel", "start", "align"}
+        assert names <= {"href", "src", "alt", "rel", "start", "align", "tabindex"}
         assert not closing or not attributes
     assert not re.search(r"<(?![/a-zA-Z])", html)
     assert not re.search(r'(?:href|src)="(?!https?:|mailto:|/files/)', html)
@@ -115,6 +196,8 @@ HOSTILE = {
     "tables": "|a", "tags": "<a ", "brackets": "[", "references": "[a]: b\n", "entities": "&a;", "addresses": "http://a",
     "formulas": "$x$ ", "long formulas": "$\\frac{a}{b}$ ", "open formulas": "$$a",
     "strong": "**x", "strikes": "~~a", "nested lists": "1. ", "paragraphs": "a\n\n",
+    "note links": "[[a|b]] ", "open note links": "[[a|", "callouts": "> [!note] *a\n",
+    "set-off formulas": "$$\na\n$$\n", "formulas set off and open": "$$a\n\n",
 }  # fmt: skip
 
 

@@ -321,6 +321,36 @@ def test_a_storage_that_fails_while_pictures_are_read_is_tried_again(alice, alic
     assert NoteExport.objects.get().attempt == 1  # an outage is none of the job's attempts
 
 
+def test_links_to_notes_are_their_words_and_callouts_quotes_with_a_title():
+    shown, _ = typeset(
+        "See [[Sorting]], [[Graphs#Trees|those trees]] and ![[pic.png]].\n\n> [!WARNING]- Mind *this*\n> text\n\n"
+        "> [!tip]\n\n`> [!note] [[code]]`"
+    )
+
+    text = "\n".join(shown)
+    assert "See Sorting, those trees and pic.png." in text
+    assert re.search(r"Warning: Mind this\s+text\s+Tip\s+> \[!note\] \[\[code\]\]", text)
+
+
+def test_a_callout_has_its_title_in_a_paragraph_of_its_own():
+    (quote,) = blocks_of("> [!note] A *b*\n> text", Images({}))
+
+    title, text = quote["c"]
+    assert title["c"] == [
+        {"t": "strong", "c": [
+            {"t": "text", "v": "Note: "}, {"t": "text", "v": "A "}, {"t": "em", "c": [{"t": "text", "v": "b"}]}
+        ]}
+    ]  # fmt: skip
+    assert text == {"t": "p", "c": [{"t": "text", "v": "text"}]}
+
+
+def test_a_formula_on_lines_of_its_own_may_look_like_a_list():
+    given, formula, so = blocks_of("Given\n$$\na\n+ b\n$$\nso", Images({}))
+
+    assert formula == {"t": "display", "m": translate("a + b"), "v": "\na\n+ b\n"}
+    assert (given["t"], so["t"]) == ("p", "p")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -126,11 +126,14 @@ def test_under_debug_the_number_of_queries_is_told(alice, settings):
     client = client_of(alice)
     client.get("/api/notes/")
 
-    assert client.get("/api/tags/")["X-Query-Count"] == "1"
+    response = client.get("/api/tags/")
+    assert (response["X-Query-Count"], response["X-Page-Cache"]) == ("1", "miss")
+    assert client.get("/api/tags/")["X-Page-Cache"] == "hit"
+    assert "X-Page-Cache" not in client.post("/api/notes/", {"title": "One"}, content_type="application/json")
 
 
 def test_without_debug_nobody_counts(alice):
-    assert "X-Query-Count" not in client_of(alice).get("/api/tags/")
+    assert {"X-Query-Count", "X-Page-Cache"} & client_of(alice).get("/api/tags/").headers.keys() == set()
 
 
 @pytest.mark.parametrize("debug", [False, True])

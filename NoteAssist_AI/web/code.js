@@ -1,0 +1,53 @@
+/** Code in colours. highlight.js comes with the first code in a language that it knows here, the grammar with it. */
+import { signal } from "@preact/signals";
+import { attempt, html } from "page/ui.js";
+
+const CODE_MAX = 50_000; // in characters; what is longer stays as it is
+const GRAMMARS = {
+  bash: () => import("highlight/bash"),
+  c: () => import("highlight/c"),
+  cpp: () => import("highlight/cpp"),
+  csharp: () => import("highlight/csharp"),
+  go: () => import("highlight/go"),
+  java: () => import("highlight/java"),
+  javascript: () => import("highlight/javascript"),
+  python: () => import("highlight/python"),
+  ruby: () => import("highlight/ruby"),
+  rust: () => import("highlight/rust"),
+  sql: () => import("highlight/sql"),
+  typescript: () => import("highlight/typescript"),
+};
+/** Other names of languages, as the API has them (`LANGUAGE_ALIASES`). */
+const ALIASES = {
+  py: "python", python3: "python", js: "javascript", node: "javascript", ts: "typescript", golang: "go", rs: "rust",
+  rb: "ruby", sh: "bash", shell: "bash", "c++": "cpp", "c#": "csharp", cs: "csharp", postgresql: "sql", postgres: "sql",
+};
+
+const known = signal([]); // languages whose grammar has come; a component that has read it is rendered again then
+const asked = new Set();
+let library = null;
+
+async function load(language) {
+  const [core, grammar] = await Promise.all([import("highlight"), GRAMMARS[language]()]);
+  library = core.default;
+  library.registerLanguage(language, grammar.default);
+  known.value = [...known.value, language];
+}
+
+/** The code as HTML, escaped, with a class for each kind of word; "" where it cannot be had, or not yet. */
+export function highlighted(code, name) {
+  const written = name.trim().toLowerCase();
+  const language = Object.hasOwn(ALIASES, written) ? ALIASES[written] : written;
+  if (!Object.hasOwn(GRAMMARS, language) || code.length > CODE_MAX) return "";
+  if (known.value.includes(language)) return library.highlight(code, { language }).value;
+  if (!asked.has(language)) {
+    asked.add(language);
+    attempt(() => load(language));
+  }
+  return "";
+}
+
+export function Code({ text, language }) {
+  const colours = highlighted(text, language);
+  return colours ? html`<code key="colours" dangerouslySetInnerHTML=${{ __html: colours }} />` : html`<code key="plain">${text}</code>`;
+}
