@@ -114,7 +114,10 @@ def embeddings(_options: Options) -> Iterator[Result]:
     standing = standing_of(endpoint)
     waiting = NoteIndexing.objects.filter(due_at__isnull=False).count()
     if standing.failures:
-        yield False, f"embeddings fail since {standing.failures} calls: {standing.error_code}; {waiting} notes wait"
+        yield (
+            False,
+            f"the last {standing.failures} calls for embeddings failed: {standing.error_code}; {waiting} notes wait",
+        )
     else:
         yield True, f"embeddings by {endpoint.model}, {standing.dimension} numbers each; {waiting} notes wait"
     if settings.AI_PRICES and not has_price(endpoint.model):
