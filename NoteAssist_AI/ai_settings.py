@@ -81,6 +81,14 @@ def fallbacks(value: str) -> list[Fallback]:
     return _json(name, value, lambda document: list(_fallbacks(document, name))) or []
 
 
+def model(name: str, value: str) -> str:
+    """The name of a model, or nothing."""
+    if len(value) > MODEL_MAX_LENGTH:
+        env.refuse(name, f"the name of a model, of at most {MODEL_MAX_LENGTH} characters")
+        return ""
+    return value
+
+
 def amount(name: str, value: str) -> Decimal | None:
     """US dollars; None: no limit."""
     if not value:

@@ -27,7 +27,10 @@ app.autodiscover_tasks(["utils"], related_name="async_optimization")
 
 # AI tasks have a queue of their own: behind a thousand of them a sweep would expire and a mail would be late.
 app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "ai")]
-app.conf.task_routes = {"utils.async_optimization.process_ai_request": {"queue": "ai"}}
+app.conf.task_routes = {
+    "utils.async_optimization.process_ai_request": {"queue": "ai"},
+    "ai_tasks.index_notes": {"queue": "ai"},  # it waits for a provider, too
+}
 
 app.conf.beat_schedule = {
     "sweep-ai-tasks": {
@@ -55,6 +58,12 @@ app.conf.beat_schedule = {
     "bump-epoch": {"task": "utils.bump_epoch", "schedule": schedule(2), "options": {"expires": 2}},
     "drain-notifications": {"task": "notifications.drain", "schedule": schedule(3), "options": {"expires": 3}},
 }
+if settings.EMBEDDINGS_ARE_ON:
+    app.conf.beat_schedule["index-notes"] = {
+        "task": "ai_tasks.index_notes",
+        "schedule": schedule(15),
+        "options": {"expires": 15},
+    }
 
 
 @celeryd_init.connect

@@ -169,6 +169,17 @@ def seconds(name: str, default: float, *, minimum: float = 0.0, maximum: float =
     return number
 
 
+def fraction(name: str, default: float) -> float:
+    """A number from 0 to 1."""
+    value = _raw(name)
+    if value is None:
+        return default
+    if not re.fullmatch(r"0(?:\.[0-9]{1,9})?|1(?:\.0{1,9})?", value):
+        refuse(name, "a number from 0 to 1, as in 0.3")
+        return default
+    return float(value)
+
+
 def words(name: str, default: tuple[str, ...] = ()) -> list[str]:
     """A list separated by commas; blank parts are dropped."""
     value = _raw(name)

@@ -200,7 +200,7 @@ class FastRequest:
         self._environ, self._read, self._headers = environ, read, headers
         self.id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
         self.wsgi_request: Any = WSGIRequest(environ.copy())  # a copy, as it changes the environ, which Django may need
-        self.wsgi_request.request_id = self.id
+        self.wsgi_request.request_id = self.id  # type: ignore[attr-defined]
         self._admission: Admission | None = environ.get(ADMISSION)
 
     def respond(self) -> ResponseParts | None:

@@ -229,6 +229,17 @@ AI_STREAM_EVENTS = env.integer("AI_STREAM_EVENTS", 2000, minimum=100, maximum=1_
 AI_STREAM_SECONDS = env.integer("AI_STREAM_SECONDS", 3600, minimum=60, maximum=31_536_000)
 AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1, maximum=36_500)
 
+# Without key and URL questions are answered by the words of notes alone.
+EMBEDDINGS_BASE_URL = env.http_url("EMBEDDINGS_BASE_URL")  # unset: OpenAI with a key
+EMBEDDINGS_API_KEY = env.token("EMBEDDINGS_API_KEY")
+EMBEDDINGS_MODEL = ai_settings.model("EMBEDDINGS_MODEL", env.text("EMBEDDINGS_MODEL", ""))
+EMBEDDINGS_MIN_SIMILARITY = env.fraction("EMBEDDINGS_MIN_SIMILARITY", 0.3)
+EMBEDDINGS_ARE_ON = bool(EMBEDDINGS_BASE_URL or EMBEDDINGS_API_KEY)
+if EMBEDDINGS_ARE_ON and not EMBEDDINGS_MODEL:
+    env.demand("EMBEDDINGS_MODEL", "a model of embeddings, as in text-embedding-3-small")
+if EMBEDDINGS_MODEL and not EMBEDDINGS_ARE_ON:
+    env.demand("EMBEDDINGS_API_KEY", "a key, or EMBEDDINGS_BASE_URL: EMBEDDINGS_MODEL is a model of that provider")
+
 # --- Event streams ----------------------------------------------------------------------------------------------------
 
 EVENTS_BASE_URL = env.http_url("EVENTS_BASE_URL")

@@ -1,5 +1,6 @@
 from django.contrib import admin
 
+from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, Proposal, ProviderState, SpendingDay
 from utils.admin import ReadOnlyAdmin
 
@@ -38,3 +39,34 @@ class SpendingDayAdmin(ReadOnlyAdmin):
     list_display = ["day", "amount"]
     ordering = ["-day"]
     search_fields = ["=day"]
+
+
+@admin.register(PassageVector)
+class PassageVectorAdmin(ReadOnlyAdmin):
+    long_columns = ("vector",)
+    list_display = ["id", "user", "topic_id", "hash", "model", "dimension"]
+    list_select_related = ["user"]
+    ordering = ["-id"]
+    search_fields = ["=id", "=hash", "=user__email"]
+
+
+@admin.register(NoteIndexing)
+class NoteIndexingAdmin(ReadOnlyAdmin):
+    list_display = ["note_id", "due_at", "failures", "error_code", "model", "passages", "skipped", "indexed_at"]
+    ordering = ["-note_id"]
+    search_fields = ["=note__id"]
+
+
+@admin.register(EmbeddingModel)
+class EmbeddingModelAdmin(ReadOnlyAdmin):
+    list_display = ["name", "dimension", "failures", "paused_until", "error_code"]
+    ordering = ["name"]
+    search_fields = ["=name"]
+
+
+@admin.register(EmbeddingUse)
+class EmbeddingUseAdmin(ReadOnlyAdmin):
+    list_display = ["user", "day", "calls", "tokens", "cost"]
+    list_select_related = ["user"]
+    ordering = ["-user"]
+    search_fields = ["=user__email"]

@@ -6,22 +6,28 @@ class AITasksConfig(AppConfig):
 
     def ready(self) -> None:
         from django.conf import settings
+        from django.db.models.signals import post_migrate
 
         from ai_tasks import (
+            checks,  # registers the system check
             outages,
             schema,  # noqa: F401  # registers how the API's description tells of tasks
             site_metrics,
         )
+        from ai_tasks.embeddings.waiting import follow_notes
         from ai_tasks.models import AITask
         from NoteAssist_AI import env
         from NoteAssist_AI.ai_settings import DEFAULT
         from NoteAssist_AI.monitoring import exporter
+        from notes.changed import on_notes_changed
         from utils.http.health import report_in_readiness
 
         known = AITask.RequestType.values
         for name in sorted(settings.AI_MODELS.keys() - {DEFAULT, *known}):
             env.refuse(f"AI_MODELS.{name}", f"{DEFAULT} or a request type: {', '.join(known)}")
         env.exit_if_wrong()
+        on_notes_changed(follow_notes)
+        post_migrate.connect(checks.install_extension, sender=self)
         report_in_readiness("queue_age_seconds", AITask.objects.queue_age_seconds)
         if settings.ENVIRONMENT == "development":  # in production anybody could see how busy the site is
             report_in_readiness("queue_depth", AITask.objects.queue_depth)

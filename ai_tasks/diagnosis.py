@@ -12,10 +12,13 @@ from django.conf import settings
 from accounts.models import User
 from accounts.services.deletion import delete_account
 from ai_tasks import ledger, outages
+from ai_tasks.embeddings import extension
+from ai_tasks.embeddings.calls import standing_of
+from ai_tasks.embeddings.rows import NoteIndexing
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.models import AITask
 from ai_tasks.prices import has_price
-from ai_tasks.providers import OFFLINE, configured_provider, endpoints_of
+from ai_tasks.providers import OFFLINE, configured_provider, embedding_endpoint, endpoints_of
 from ai_tasks.providers.base import Endpoint
 from NoteAssist_AI.ai_settings import DEFAULT
 from utils.diagnosis import Options, Result, check
@@ -96,6 +99,29 @@ def _ask(endpoint: Endpoint, key_variable: str) -> Result:
     if status in (401, 403):
         return False, f"the AI provider at {shown} refuses the key: {status} ({key_variable})"
     return status < 500, f"the AI provider at {shown} answers {status} in {took}"
+
+
+@check("embeddings", needs=("postgresql", "migrations"))
+def embeddings(_options: Options) -> Iterator[Result]:
+    endpoint = embedding_endpoint()
+    if endpoint is None:
+        yield True, "no embeddings: questions are answered by the words of notes"
+        return
+    has_extension = extension.is_installed()
+    yield has_extension, "the extension vector is installed" if has_extension else extension.MISSING
+    yield from address(endpoint.base_url, "EMBEDDINGS_BASE_URL")
+    yield _ask(endpoint, "EMBEDDINGS_API_KEY")
+    standing = standing_of(endpoint)
+    waiting = NoteIndexing.objects.filter(due_at__isnull=False).count()
+    if standing.failures:
+        yield (
+            False,
+            f"the last {standing.failures} calls for embeddings failed: {standing.error_code}; {waiting} notes wait",
+        )
+    else:
+        yield True, f"embeddings by {endpoint.model}, {standing.dimension} numbers each; {waiting} notes wait"
+    if settings.AI_PRICES and not has_price(endpoint.model):
+        yield False, f"no price for {endpoint.model} (AI_PRICES): what embeddings cost counts 0"
 
 
 @check("canary", needs=("postgresql", "redis", "migrations", "worker"))

@@ -219,3 +219,11 @@ class SpendingDay(models.Model):
 
     def __str__(self) -> str:
         return str(self.day)
+
+
+from ai_tasks.embeddings.rows import (  # noqa: E402, F401  # models of this app
+    EmbeddingModel,
+    EmbeddingUse,
+    NoteIndexing,
+    PassageVector,
+)

@@ -5,6 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from ai_tasks import progress
+from ai_tasks.embeddings.rows import EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, Proposal
 from utils.personal_data import File, PersonalData, Rows, json_array, register
 
@@ -21,6 +22,9 @@ _PROPOSAL = (
 
 def _rows(user_id: int) -> list[Rows]:
     return [
+        Rows(PassageVector.objects.filter(user_id=user_id)),
+        Rows(NoteIndexing.objects.filter(note__user_id=user_id)),
+        Rows(EmbeddingUse.objects.filter(user_id=user_id)),
         Rows(Proposal.objects.filter(user_id=user_id)),
         Rows(AITask.objects.filter(user_id=user_id), redis_keys=_keys_of_tasks),
     ]
@@ -42,5 +46,15 @@ def _block_reports(user_id: int) -> Callable[[], None]:
 
 register(
     "ai_tasks",
-    PersonalData(rows=_rows, files=_files, exported=(AITask, Proposal), prepare_deletion=_block_reports),
+    PersonalData(
+        rows=_rows,
+        files=_files,
+        exported=(AITask, Proposal),
+        withheld={
+            PassageVector: "is made of the notes, which are exported, and tells a person nothing",
+            NoteIndexing: "tells how far the vectors of notes are made, of which another account has none",
+            EmbeddingUse: "counts what one day's vectors of the notes took, and is overwritten by the next day",
+        },
+        prepare_deletion=_block_reports,
+    ),
 )

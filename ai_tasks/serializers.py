@@ -275,7 +275,10 @@ class UsageSerializer(serializers.Serializer):
     estimated = serializers.BooleanField(help_text="Some provider reported no usage: tokens are estimates.")
     requests_left_this_hour = serializers.IntegerField(allow_null=True)
     next_request_at = serializers.DateTimeField(allow_null=True)
-    features = serializers.DictField(child=FeatureUsageSerializer(), help_text="By request type.")
+    features = serializers.DictField(
+        child=FeatureUsageSerializer(),
+        help_text="By request type; `embeddings` are those of notes and questions, and no tasks.",
+    )
     budget = BudgetSerializer()
 
 

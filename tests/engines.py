@@ -27,7 +27,7 @@ def prepare_environment() -> IO[str]:
     os.environ["ENVIRONMENT"] = "test"
     for variable in ("CACHE_URL", "CELERY_BROKER_URL"):
         os.environ.pop(variable, None)  # both follow REDIS_URL, or tests would meet in one database
-    for variable in ("AI_API_KEY", "AI_BASE_URL"):
+    for variable in ("AI_API_KEY", "AI_BASE_URL", "EMBEDDINGS_API_KEY", "EMBEDDINGS_BASE_URL", "EMBEDDINGS_MODEL"):
         os.environ.pop(variable, None)  # nobody's key pays for a test
     embedded.ensure()
     number, lock = take_number()

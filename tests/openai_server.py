@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's chat completions on loopback, well or badly as it is told.
+"""A server that speaks OpenAI's chat completions and embeddings on loopback, well or badly as it is told.
 
 In a test: the fixture ``openai_server``. As a process: ``python -m tests.openai_server --port 9000 --default flaky``.
 
@@ -11,6 +11,8 @@ What a request gets is decided by the first of these that says anything:
 4. the default. ``flaky`` picks one of ``--flaky`` at random, from ``--seed``.
 
 With ``--numbered`` no two answers are equal: each ends with the number of its request.
+
+What asks for embeddings gets the next of ``embedding_script``, or ``embedding_default``: see ``embedding_behaviours``.
 
 ``GET /admin/requests`` shows what was asked; ``POST /admin/reset`` forgets it all.
 """
@@ -31,6 +33,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.embedding_behaviours import EMBEDDINGS, texts_of
 from tests.openai_behaviours import BEHAVIOURS, MODEL, USAGE, envelope
 
 ANSWER = (
@@ -53,6 +56,11 @@ class State:
     slow_seconds: float = 0.05
     script: deque[str] = field(default_factory=deque)
     requests: list[dict[str, Any]] = field(default_factory=list)
+    embedding_script: deque[str] = field(default_factory=deque)
+    embedding_default: str = "ok"
+    embedded: list[list[str]] = field(default_factory=list)
+    """The texts of each request for embeddings."""
+    embedding_headers: list[dict[str, str]] = field(default_factory=list)
     hung_up: int = 0
     """How many clients left before their answer was complete."""
     seen: dict[str, int] = field(default_factory=dict)
@@ -104,8 +112,21 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_json(200, {})
             case "/v1/chat/completions" | "/v1/elsewhere":  # where `redirect` leads, with a good answer
                 self.complete(body)
+            case "/v1/embeddings":
+                self.embed(body)
             case _:
                 self.send_json(404, {"error": {"message": "Unknown URL", "code": "unknown_url"}})
+
+    def embed(self, body: dict[str, Any]) -> None:
+        with self.state.lock:
+            self.state.embedded.append(texts_of(body))
+            self.state.embedding_headers.append({name.lower(): value for name, value in self.headers.items()})
+            script = self.state.embedding_script
+            behaviour = script.popleft() if script else self.state.embedding_default
+        try:
+            EMBEDDINGS[behaviour](self, body)
+        except (BrokenPipeError, ConnectionResetError):
+            self.note_hang_up()
 
     def complete(self, body: dict[str, Any]) -> None:
         behaviour = "stream" if self.path == "/v1/elsewhere" else self.state.behaviour_of(body)

@@ -76,6 +76,16 @@ def test_fallbacks_need_a_provider_before_them(read):
         read(**PRODUCTION, AI_FALLBACKS=json.dumps([FALLBACK]))
 
 
+def test_embeddings_need_a_model_and_somebody_to_ask(read):
+    found = read(**PRODUCTION, EMBEDDINGS_API_KEY="sk-1", EMBEDDINGS_MODEL="e1", EMBEDDINGS_MIN_SIMILARITY="0.45")
+    assert (found["EMBEDDINGS_ARE_ON"], found["EMBEDDINGS_MIN_SIMILARITY"]) == (True, 0.45)
+    assert not read(**PRODUCTION)["EMBEDDINGS_ARE_ON"]
+    with pytest.raises(ImproperlyConfigured, match=r"^EMBEDDINGS_MODEL is not set: expected a model of embeddings"):
+        read(**PRODUCTION, EMBEDDINGS_BASE_URL="http://127.0.0.1:1/v1")
+    with pytest.raises(ImproperlyConfigured, match=r"^EMBEDDINGS_API_KEY is not set: expected a key, or EMBEDDINGS_"):
+        read(**PRODUCTION, EMBEDDINGS_MODEL="e1")
+
+
 def test_a_model_for_a_request_type_that_is_none_ends_every_process():
     environment = {**os.environ, **PRODUCTION, "DJANGO_SETTINGS_MODULE": "NoteAssist_AI.settings"}
     environment["AI_MODELS"] = '{"sumarize": "m1"}'

@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 
 from accounts.services import password_resets, sessions
 from ai_tasks import ledger
+from ai_tasks.embeddings.indexing import index_due_notes
 from ai_tasks.models import AITask
 from ai_tasks.worker import worker
 from NoteAssist_AI.monitoring import traces
@@ -128,6 +129,12 @@ def sweep() -> None:
 def wake() -> None:
     """Let AI tasks go on that wait for a provider which is back, or send one of them to look whether it is."""
     ledger.wake()
+
+
+@shared_task(name="ai_tasks.index_notes")
+def index_notes() -> None:
+    """Make vectors of the passages of notes that are due, with embeddings configured."""
+    index_due_notes(lambda: worker.is_stopping)
 
 
 @shared_task(name="notifications.drain")

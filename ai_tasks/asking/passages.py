@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from django.contrib.postgres.search import SearchRank
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
+from ai_tasks.embeddings.searching import Near, nearest_passages
+from ai_tasks.embeddings.texts import embedded_hash
 from ai_tasks.providers.offline.words import ASKING, STOPWORDS
 from notes.blocks.splitting import Kind
 from notes.blocks.stored import Block, decode
@@ -41,6 +43,8 @@ PASSAGE_MAX = 3_000
 BEFORE_WORD = 500
 CONTEXT_WEIGHT = 0.5
 """What a word counts that stands in the titles above a block only."""
+FUSION_CONSTANT = 60
+"""The usual one: how little the first place of a ranking counts more than the next."""
 
 
 class Term(NamedTuple):
@@ -99,15 +103,49 @@ class Found:
 
 
 def find_passages(question: str, scope: Scope) -> Found:
-    """What the notes in scope say about a question.
+    """What the notes in scope say about a question: found by its words, and by what it means where that is possible.
 
-    Two queries, and one short transaction for each topic that has no blocks yet.
+    Two queries, and one short transaction for each topic that has no blocks yet. Embeddings take four queries and a
+    call more.
     """
     terms = question_terms(question, user_id=scope.user_id)
-    if not terms:
-        return Found(scope)
-    places = list(read_places(_best_topics(terms, scope), user_id=scope.user_id))
-    return Found(scope, terms, _best_passages(terms, places), places)
+    near = nearest_passages(question, user_id=scope.user_id, topics=scope.topics())
+    places = list(read_places(_best_topics(terms, scope), user_id=scope.user_id)) if terms else []
+    places += _read_near(near, places, scope)
+    by_words, by_meaning = _ranked_by_words(terms, places), _ranked_by_meaning(near, places)
+    return Found(scope, terms, _told(fused(by_words, by_meaning), terms, places), places)
+
+
+def _read_near(near: Sequence[Near], places: Sequence[Place], scope: Scope) -> Iterator[Place]:
+    """The blocks of the topics that are near and were not read yet, the nearest first."""
+    read = {place.topic_id for place in places}
+    wanted = [pk for pk in dict.fromkeys(each.topic_id for each in near) if pk not in read]
+    if not wanted:
+        return iter(())
+    nearness = Case(*(When(pk=pk, then=number) for number, pk in enumerate(wanted)))
+    return read_places(scope.topics().filter(pk__in=wanted).order_by(nearness), user_id=scope.user_id)
+
+
+def _ranked_by_meaning(near: Sequence[Near], places: Sequence[Place]) -> list[int]:
+    """The numbers of the places that are near, the nearest first. A block that has changed since is none of them."""
+    if not near:
+        return []
+    rank = {(each.topic_id, each.hash): number for number, each in enumerate(near)}
+    found: list[tuple[int, int]] = []
+    for index, place in enumerate(places):
+        digest = embedded_hash(place.block)
+        if digest is not None and (place.topic_id, digest) in rank:
+            found.append((rank[place.topic_id, digest], index))
+    return [index for _, index in sorted(found)]
+
+
+def fused(*rankings: Sequence[int]) -> list[int]:
+    """What stands in the rankings, the best first: each counts by its places alone (reciprocal rank fusion)."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for place, each in enumerate(ranking):
+            scores[each] = scores.get(each, 0.0) + 1 / (FUSION_CONSTANT + place)
+    return sorted(scores, key=lambda each: -scores[each])
 
 
 def question_terms(question: str, *, user_id: int) -> list[Term]:
@@ -218,8 +256,11 @@ def read_places(topics: QuerySet[Topic, Any], *, user_id: int) -> Iterator[Place
                 heading = block.text.strip().strip("#").strip()
 
 
-def _best_passages(terms: Sequence[Term], places: Sequence[Place]) -> list[Passage]:
-    """The blocks that have most of the words, of those that have enough of them together with the titles above them."""
+def _ranked_by_words(terms: Sequence[Term], places: Sequence[Place]) -> list[int]:
+    """The numbers of the places with most of the words, of those that have enough of them together with the titles
+    above them, the best first."""
+    if not terms:
+        return []
     own = [_terms_in(place.block.text, terms) for place in places]
     having = Counter(number for found in own for number in found)
     weights = [math.log1p(len(places) / (1 + having[number])) for number in range(len(terms))]
@@ -236,9 +277,14 @@ def _best_passages(terms: Sequence[Term], places: Sequence[Place]) -> list[Passa
             score = sum(weights[number] for number in found)
             score += CONTEXT_WEIGHT * sum(weights[number] for number in around)
             scored.append((-score, index))
+    return [index for _, index in sorted(scored)]
+
+
+def _told(ranked: Sequence[int], terms: Sequence[Term], places: Sequence[Place]) -> list[Passage]:
+    """As many of the places as a model is told of."""
     passages: list[Passage] = []
     room = PASSAGES_MAX_BYTES
-    for _, index in sorted(scored):
+    for index in ranked:
         text = _part_of(places[index].block.text, terms)
         room -= len(text.encode())
         if room < 0 or len(passages) == PASSAGES_MAX:

@@ -10,11 +10,13 @@ from typing import cast
 
 from django.conf import settings
 
-from ai_tasks.providers.base import Endpoint, Provider
+from ai_tasks.providers.base import EmbeddingProvider, Endpoint, Provider
 from NoteAssist_AI.ai_settings import DEFAULT
 
 OFFLINE = "offline"
 OPENAI_COMPATIBLE = "openai_compatible"
+EMBEDDINGS = "embeddings"
+"""The name by which metrics know the provider of embeddings."""
 
 _OPENAI_BASE_URL = "https://api.openai.com/v1"
 _MODULES = {OPENAI_COMPATIBLE: "ai_tasks.providers.openai_compatible"}
@@ -64,3 +66,20 @@ def fallback_names() -> list[str]:
 def load_provider(name: str) -> Provider:
     """The module of a provider, imported on first use: only workers should pay for the memory of an HTTP client."""
     return cast(Provider, import_module(_MODULES[name]))
+
+
+def embedding_endpoint() -> Endpoint | None:
+    """Whom to ask for vectors of texts; None if nobody."""
+    if not settings.EMBEDDINGS_ARE_ON:
+        return None
+    return Endpoint(
+        name=EMBEDDINGS,
+        base_url=settings.EMBEDDINGS_BASE_URL or _OPENAI_BASE_URL,
+        api_key=settings.EMBEDDINGS_API_KEY,
+        model=settings.EMBEDDINGS_MODEL,
+    )
+
+
+def load_embedding_provider() -> EmbeddingProvider:
+    """As :func:`load_provider`."""
+    return cast(EmbeddingProvider, import_module(f"{_MODULES[OPENAI_COMPATIBLE]}.embeddings"))

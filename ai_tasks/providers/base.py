@@ -1,6 +1,6 @@
 """What a provider promises, and what it may ask of its caller."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol, TypedDict
@@ -96,4 +96,25 @@ class Provider(Protocol):
         Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer`` with what came of an answer that is not
         whole, and whatever ``observer.check`` raises; the connection is closed in every case. Safe to call from many
         threads.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """Vectors of length 1, all of one dimension, and what they took. ``usage_estimated`` as in ``Usage``."""
+
+    vectors: list[list[float]]
+    dimension: int
+    input_tokens: int
+    usage_estimated: bool
+
+
+class EmbeddingProvider(Protocol):
+    """A module that asks one kind of server for vectors."""
+
+    def embed(self, texts: Sequence[str], observer: Observer, *, endpoint: Endpoint) -> Embeddings:
+        """A vector for each text, in their order.
+
+        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer``, and whatever ``observer.check`` raises.
+        Safe to call from many threads.
         """

@@ -13,7 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ai_tasks import ledger, reads
+from ai_tasks.embeddings.use import use_today
 from ai_tasks.models import AITask
+from ai_tasks.providers import EMBEDDINGS, embedding_endpoint
 from ai_tasks.serializers import (
     AcceptedTaskSerializer,
     RequestTypeSerializer,
@@ -165,6 +167,15 @@ class UsageView(APIView):
         the day's budget.
         """
         usage = QueryOptimizer.get_usage_today(request.user)
+        _add_embeddings(usage, user_id_of(request))
         left = ledger.requests_left(user_id_of(request))
         usage["requests_left_this_hour"], usage["next_request_at"] = left or (None, None)
         return Response(UsageSerializer(usage).data)
+
+
+def _add_embeddings(usage: dict[str, Any], user_id: int) -> None:
+    """Tell what embeddings took as a feature of their own: they are no tasks, and no budget of these counts them."""
+    if embedding_endpoint() and (use := use_today(user_id)):
+        usage["estimated"] = use.pop("estimated") or usage["estimated"]
+        usage["input_tokens_today"] += use["input_tokens"]
+        usage["features"][EMBEDDINGS] = use

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from notes.changed import tell_of_notes
 from notes.models import NOTE_MAX_BYTES, Note, NoteVersion
 from notes.services.budgets import NoteTooLarge, count_note
 from notes.services.keeping import keep_version
@@ -85,6 +86,7 @@ def begin_edit(
         raise NoteTooLarge(used=claimed["size_bytes"], limit=NOTE_MAX_BYTES)
     if reason != NoteVersion.Reason.EDIT or not (claimed["is_kept"] or is_too_large):
         keep_version(note_id=note_id, version=claimed["version"] - 1, reason=reason)
+    tell_of_notes([note_id])
     return claimed
 
 

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from notes import reads
+from notes.changed import tell_of_notes
 from notes.derived import indexed_note
 from notes.models import Chapter, Note, Topic
 from notes.services.blocks import blocks_for_new
@@ -113,5 +114,6 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
         for order, topic in enumerate(data.get("topics", ()))
     )
     add_links(user_id=user_id, texts={topic.pk: topic.explanation for topic in topics})
+    tell_of_notes([row.pk for row in rows])
     charge_user(user_id=user_id, grown=sum(sizes))
     return [row.pk for row in rows]

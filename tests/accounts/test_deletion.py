@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import PasswordReset, SecondFactor, Session, User
 from accounts.services import deletion
+from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, ProviderState, SpendingDay
 from ai_tasks.progress import report_progress
 from ai_tasks.runner import Answer
@@ -73,10 +74,14 @@ def fill(user: User) -> None:
         record_reviews(user_id=user.pk, reviews=[review])
         create_quiz(user_id=user.pk, note_ids=[topic.chapter.note_id], tags=[], count=1, kinds=["gap"], language="")
         create_recall(user_id=user.pk, topic_id=topic.pk, text="x")
+    PassageVector.objects.create(user=user, topic=topic, hash="0" * 32, model="m", dimension=2, vector=[0.6, 0.8])
+    NoteIndexing.objects.create(note=topic.chapter.note, model="m", dimension=2)
+    EmbeddingModel.objects.get_or_create(name="m")
+    EmbeddingUse.objects.create(user=user, day="2026-11-23")
     IdempotencyRecord.objects.create(user=user, route="notes", key="1", body_hash=b"", status=201, body=b"")
 
 
-OF_NO_USER = (PendingEpochBump, FileToDelete, ProviderState, SpendingDay)
+OF_NO_USER = (PendingEpochBump, FileToDelete, ProviderState, SpendingDay, EmbeddingModel)
 OURS = ("accounts", "notes", "ai_tasks", "study", "notifications", "utils")
 
 

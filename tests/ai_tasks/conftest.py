@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 from django.db import connection
 
+from ai_tasks.embeddings import extension
 from ai_tasks.ledger.budgets import reservation_for
 from ai_tasks.providers.openai_compatible import parameters
 from tests.ai_tasks.spending import PRICE, SHORT
@@ -17,6 +18,7 @@ from tests.openai_behaviours import MODEL
 from tests.openai_server import OpenAIServer, running_server
 
 T = TypeVar("T")
+EMBEDDING_MODEL = "test-embeddings"
 
 
 class Stop(BaseException):
@@ -82,6 +84,16 @@ def openai_server(settings) -> Iterator[OpenAIServer]:
         settings.AI_BASE_URL, settings.AI_API_KEY, settings.AI_MODEL = server.base_url, "test-key", MODEL
         yield server
     parameters.forget()
+
+
+@pytest.fixture
+def embeddings(settings, db) -> Iterator[OpenAIServer]:
+    """A server of embeddings, the settings that lead to it, and a database that knows vectors."""
+    assert extension.install()
+    with running_server() as server:
+        settings.EMBEDDINGS_ARE_ON, settings.EMBEDDINGS_MODEL = True, EMBEDDING_MODEL
+        settings.EMBEDDINGS_BASE_URL, settings.EMBEDDINGS_API_KEY = server.base_url, "embedding-key"
+        yield server
 
 
 @pytest.fixture

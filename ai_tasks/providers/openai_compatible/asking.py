@@ -13,7 +13,7 @@ from ai_tasks.providers.errors import ProviderUnavailable, UnusableAnswer
 from ai_tasks.providers.openai_compatible import parameters
 from ai_tasks.providers.openai_compatible.failures import failure_of
 from ai_tasks.providers.openai_compatible.frames import frames
-from ai_tasks.providers.openai_compatible.http import send
+from ai_tasks.providers.openai_compatible.http import error_body, send, translated_failures
 from ai_tasks.providers.openai_compatible.reading import Ending, is_error, may_be_error, read_answer
 from ai_tasks.providers.openai_compatible.reports import Report, report_in, report_of
 from ai_tasks.providers.openai_compatible.thinking import ThinkingFilter
@@ -80,25 +80,13 @@ class Call:
     def ask(self, observer: Observer, audience: Audience | None) -> str:
         """The text of the whole answer. Raises what ``Provider.complete`` does; without an audience nobody is told."""
         text = _VisibleText(audience)
-        with observed_by(observer) as watch:
+        with observed_by(observer) as watch, translated_failures(self._connection_lost):
             try:
                 self._ask(watch, text)
                 text.finish()
             except UnusableAnswer as error:
                 error.text = error.text or text.so_far
                 raise
-            except httpx2.ConnectError as error:
-                logger.warning("The AI provider cannot be reached. %r", error)
-                unreachable = ProviderUnavailable("provider_unreachable", "The AI provider cannot be reached.")
-                unreachable.was_free = True
-                raise unreachable from error
-            except httpx2.TimeoutException as error:
-                logger.warning("The AI provider timed out.")
-                raise ProviderUnavailable("provider_timeout", "The AI provider took too long to answer.") from error
-            except httpx2.TransportError as error:
-                lost = self._connection_lost()
-                logger.warning("%s %r", lost.detail, error)
-                raise lost from error
         shortfall = self.ending.shortfall(text.so_far)
         if shortfall:
             logger.warning("The AI model's answer is incomplete: %s (%.50r)", shortfall.code, self.ending.finish_reason)
@@ -154,7 +142,7 @@ class Call:
 
     def _read(self, response: httpx2.Response, watch: Watch, text: "_VisibleText") -> None:
         if not response.is_success:
-            raise _Reported(report_of(response, _error_body(response)))
+            raise _Reported(report_of(response, error_body(response)))
         self.was_answered = True
         try:
             for piece in self._pieces(response):
@@ -229,14 +217,3 @@ class _VisibleText:
 
 def _tokens(size: int) -> int:
     return -(-size // BYTES_PER_TOKEN)
-
-
-def _error_body(response: httpx2.Response) -> bytes:
-    """What there is of it: the status alone tells much."""
-    body = bytearray()
-    try:
-        for chunk in response.iter_raw():
-            body += chunk
-    except httpx2.TransportError:
-        logger.info("The AI provider's error broke off.")
-    return bytes(body)

@@ -1,14 +1,20 @@
-"""The one HTTP client of a process, and the one request that it sends."""
+"""The one HTTP client of a process, the requests that it sends, and what becomes of those that fail."""
 
 import functools
+import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 from django.conf import settings
 
 from ai_tasks.providers.base import Endpoint
+from ai_tasks.providers.errors import ProviderUnavailable
 from ai_tasks.providers.openai_compatible.transport import WatchedTransport
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
@@ -17,17 +23,53 @@ WRITE_SECONDS = 15.0
 _client_lock = threading.Lock()
 
 
-def send(endpoint: Endpoint, body: dict[str, Any]) -> httpx2.Response:
-    """Ask for a chat completion; the answer is open to be read, and must be closed. Raises ``TransportError``."""
+def send(
+    endpoint: Endpoint,
+    body: dict[str, Any],
+    *,
+    path: str = "chat/completions",
+    accept: str = "text/event-stream, application/json",
+) -> httpx2.Response:
+    """Ask a server; the answer is open to be read, and must be closed. Raises ``TransportError``."""
     url = httpx2.URL(endpoint.base_url)
-    headers = {"Accept": "text/event-stream, application/json"}
+    headers = {"Accept": accept}
     if endpoint.api_key:
         headers["Authorization"] = f"Bearer {endpoint.api_key}"
     client = _client()
     request = client.build_request(
-        "POST", url.copy_with(path=f"{url.path.rstrip('/')}/chat/completions"), json=body, headers=headers
+        "POST", url.copy_with(path=f"{url.path.rstrip('/')}/{path}"), json=body, headers=headers
     )
     return client.send(request, stream=True)
+
+
+def error_body(response: httpx2.Response) -> bytes:
+    """What there is of it: the status alone tells much."""
+    body = bytearray()
+    try:
+        for chunk in response.iter_raw():
+            body += chunk
+    except httpx2.TransportError:
+        logger.info("The AI provider's error broke off.")
+    return bytes(body)
+
+
+@contextmanager
+def translated_failures(connection_lost: Callable[[], ProviderUnavailable]) -> Iterator[None]:
+    """Raise ``ProviderUnavailable`` for what the transport raises inside."""
+    try:
+        yield
+    except httpx2.ConnectError as error:
+        logger.warning("The AI provider cannot be reached. %r", error)
+        unreachable = ProviderUnavailable("provider_unreachable", "The AI provider cannot be reached.")
+        unreachable.was_free = True
+        raise unreachable from error
+    except httpx2.TimeoutException as error:
+        logger.warning("The AI provider timed out.")
+        raise ProviderUnavailable("provider_timeout", "The AI provider took too long to answer.") from error
+    except httpx2.TransportError as error:
+        lost = connection_lost()
+        logger.warning("%s %r", lost.detail, error)
+        raise lost from error
 
 
 def _client() -> httpx2.Client:

@@ -124,13 +124,14 @@ def _read_usage(document: dict[str, Any], ending: Ending) -> None:
             ending.model = model.replace("\x00", "").encode(errors="replace").decode()[:MODEL_MAX_LENGTH] or None
     match document:
         case {"usage": dict(usage)} | {"x_groq": {"usage": dict(usage)}}:
-            tokens_in = _token_count(usage.get("prompt_tokens", usage.get("input_tokens")))
-            tokens_out = _token_count(usage.get("completion_tokens", usage.get("output_tokens")))
+            tokens_in = token_count(usage.get("prompt_tokens", usage.get("input_tokens")))
+            tokens_out = token_count(usage.get("completion_tokens", usage.get("output_tokens")))
             if tokens_in is not None and tokens_out is not None:
                 ending.input_tokens, ending.output_tokens = tokens_in, tokens_out
 
 
-def _token_count(value: object) -> int | None:
+def token_count(value: object) -> int | None:
+    """A number of tokens as a server gives it; None if that is none."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS_RECORDED
     return value if is_count else None  # type: ignore[return-value]  # mypy does not see through the name
 

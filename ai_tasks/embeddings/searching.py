@@ -1,0 +1,90 @@
+"""The passages that are nearest to a question in what they mean: exact, among the user's own vectors.
+
+Whatever is wrong with embeddings, a question is answered: nothing is found here then, and words find what they find.
+"""
+
+import logging
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import DatabaseError, models, transaction
+from django.db.models import F, Func, QuerySet, Value
+
+from ai_tasks.embeddings import calls
+from ai_tasks.embeddings.rows import PassageVector
+from ai_tasks.providers import embedding_endpoint
+from ai_tasks.providers.errors import ProviderError
+from notes.models import Topic
+
+logger = logging.getLogger(__name__)
+
+QUESTION_SECONDS = 10.0
+"""For how long the provider may keep a question waiting."""
+NEAREST_MAX = 20
+
+
+class Near(NamedTuple):
+    """A passage near a question, by its topic and the hash of its embedded text; similarity is a cosine."""
+
+    topic_id: int
+    hash: str
+    similarity: float
+
+
+class _Vector(Func):
+    """An array, or a text of numbers, as pgvector's type."""
+
+    template = "(%(expressions)s)::vector"
+    output_field = models.TextField()
+
+
+class _CosineDistance(Func):
+    template = "(%(expressions)s)"
+    arg_joiner = " <=> "
+    output_field = models.FloatField()
+
+
+def nearest_passages(question: str, *, user_id: int, topics: QuerySet[Topic, Any]) -> list[Near]:
+    """The best passages of these topics, the nearest first; empty if none is near enough, or none can be looked for.
+
+    Three queries and a call; off no query at all.
+    """
+    endpoint = embedding_endpoint()
+    if endpoint is None:
+        return []
+    standing = calls.standing_of(endpoint)
+    mine = PassageVector.objects.filter(user_id=user_id, model=standing.name, dimension=standing.dimension)
+    if not standing.dimension or calls.is_paused(standing) or not mine.exists():
+        return []
+    try:
+        asked = calls.embed([question], user_id=user_id, endpoint=endpoint, standing=standing, seconds=QUESTION_SECONDS)
+    except ProviderError as error:
+        logger.warning("A question is answered by words alone, as embeddings fail: %s", error.code)
+        return []
+    if asked.dimension != standing.dimension:
+        logger.warning(
+            "A question is answered by words alone: its vector has %d numbers, those of passages have %d",
+            asked.dimension, standing.dimension,
+        )  # fmt: skip
+        return []
+    try:
+        with transaction.atomic():
+            return _nearest(mine, topics, asked.vectors[0])
+    except DatabaseError as error:
+        logger.warning("A question is answered by words alone, as vectors cannot be searched: %s", error)
+        return []
+
+
+def _nearest(mine: QuerySet[PassageVector], topics: QuerySet[Topic, Any], vector: list[float]) -> list[Near]:
+    asked = _Vector(Value(f"[{','.join(map(repr, vector))}]", output_field=models.TextField()))
+    rows = (
+        mine.filter(topic__in=topics.values("pk"))
+        .annotate(distance=_CosineDistance(_Vector(F("vector")), asked))
+        .order_by("distance", "pk")
+        .values_list("topic_id", "hash", "distance")[:NEAREST_MAX]
+    )
+    return [
+        Near(topic_id, digest, 1 - distance)
+        for topic_id, digest, distance in rows
+        if 1 - distance >= settings.EMBEDDINGS_MIN_SIMILARITY
+    ]

@@ -1,0 +1,67 @@
+"""How far the indexing of a note is, as it is shown."""
+
+from datetime import datetime
+from typing import Literal, TypedDict
+
+from django.utils import timezone
+
+from ai_tasks.embeddings import calls
+from ai_tasks.embeddings.rows import NoteIndexing
+from ai_tasks.providers import embedding_endpoint
+from notes.models import Note
+
+State = Literal["off", "waiting", "running", "current", "failed"]
+DETAILS = {
+    "worker_lost": "Indexing ended its worker several times.",
+    "internal_error": "Something went wrong on our side.",
+}
+
+
+class Problem(TypedDict):
+    code: str
+    detail: str
+
+
+class Indexing(TypedDict):
+    """``model`` and what follows tell of the vectors that the note has, be they of an older text."""
+
+    state: State
+    model: str | None
+    dimension: int | None
+    passages: int
+    skipped: int
+    indexed_at: datetime | None
+    error: Problem | None
+
+
+def indexing_of(note_id: int, *, user_id: int) -> Indexing:
+    """The state of a note's indexing: one query; three while it waits. Raises ``Note.DoesNotExist``."""
+    Note.objects.owned_by(user_id).live().only("pk").get(pk=note_id)
+    endpoint = embedding_endpoint()
+    if endpoint is None:
+        return _shown("off", None)
+    row = NoteIndexing.objects.filter(pk=note_id).first()
+    if row is not None and row.due_at is None:
+        if row.error_code:
+            detail = DETAILS.get(row.error_code, "")
+            return _shown("failed", row, Problem(code=row.error_code, detail=detail))
+        if row.model == endpoint.model:
+            return _shown("current", row)
+    if row is not None and row.lease_expires_at is not None and row.lease_expires_at > timezone.now():
+        return _shown("running", row)
+    standing = calls.standing_of(endpoint)
+    problem = Problem(code=standing.error_code, detail=standing.error_detail) if standing.failures else None
+    return _shown("waiting", row, problem)
+
+
+def _shown(state: State, row: NoteIndexing | None, error: Problem | None = None) -> Indexing:
+    has_vectors = row is not None and row.model != ""
+    return Indexing(
+        state=state,
+        model=row.model if row and has_vectors else None,
+        dimension=row.dimension if row and has_vectors else None,
+        passages=row.passages if row else 0,
+        skipped=row.skipped if row else 0,
+        indexed_at=row.indexed_at if row else None,
+        error=error,
+    )
