@@ -61,6 +61,7 @@ def test_what_both_searches_find_comes_first(alice, embeddings):
 def test_fusion_counts_places_alone():
     assert fused([1, 2, 3], []) == [1, 2, 3]
     assert fused([1, 2], [3, 2]) == [2, 1, 3]
+    assert fused([1, 2], [3]) == [1, 3, 2]
     assert fused([], []) == []
     assert fused([5, 6, 7], [7]) == [7, 5, 6]
 
