@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 RUN_SECONDS = 50.0
 """After so long a run begins no other note. Beat begins the next run."""
-LEASE = timedelta(seconds=300)
-"""Longer than a call takes, by which it is renewed."""
 FAILURES_MAX = 5
 TEXTS_MAX = 32
 """Of one call; common servers take no more."""
@@ -83,6 +81,11 @@ def index_due_notes(should_stop: Callable[[], bool] = lambda: False) -> int:
     return count
 
 
+def _lease() -> timedelta:
+    """Longer than a call takes, before which it is renewed."""
+    return timedelta(seconds=2 * settings.AI_TIMEOUT_SECONDS + 60)
+
+
 def _claim() -> Claim | None:
     """Take a note that is due and that no other worker has."""
     with transaction.atomic():
@@ -92,7 +95,7 @@ def _claim() -> Claim | None:
             return None
         was_lost = int(row.lease_expires_at is not None)
         NoteIndexing.objects.filter(pk=row.pk).update(
-            attempt=F("attempt") + 1, failures=F("failures") + was_lost, lease_expires_at=Now() + LEASE
+            attempt=F("attempt") + 1, failures=F("failures") + was_lost, lease_expires_at=Now() + _lease()
         )
     claim = Claim(row.note_id, row.attempt + 1, row.due_at)
     if row.failures + was_lost >= FAILURES_MAX:
@@ -170,16 +173,16 @@ class _Indexing:
         present: set[Key] = set()
         gone: list[int] = []
         for pk, topic_id, digest, model, dimension in rows:
-            if (topic_id, digest) not in wanted:
-                gone.append(pk)
-            elif model == self._standing.name and dimension in (self._standing.dimension, 0):
+            is_of_the_model = model == self._standing.name and dimension in (self._standing.dimension, 0)
+            if is_of_the_model and (topic_id, digest) in wanted:
                 present.add((topic_id, digest))
+            else:
+                gone.append(pk)
         PassageVector.objects.filter(pk__in=gone).delete()
         missing = [key for key in wanted if key not in present]
         missing = self._copy(missing, user_id)
         for batch in _batches(missing, wanted):
-            self._renew()
-            self._store(self._embed(batch, user_id, may_split=True), user_id)
+            self._embed(batch, user_id)
         self._finish(topic_ids, len(wanted))
 
     def _read_texts(self, user_id: int) -> dict[Key, str]:
@@ -211,28 +214,27 @@ class _Indexing:
         return left
 
     def _renew(self) -> None:
-        if not _mine(self._claim).update(lease_expires_at=Now() + LEASE):
+        if not _mine(self._claim).update(lease_expires_at=Now() + _lease()):
             raise FenceLost
 
-    def _embed(self, batch: dict[Key, str], user_id: int, *, may_split: bool) -> dict[Key, list[float]]:
-        """The vectors of some passages; an empty one of a text that the model refuses."""
+    def _embed(self, batch: dict[Key, str], user_id: int) -> None:
+        """Ask for the vectors of some passages, and store them; an empty one of a text that the model refuses."""
         texts = list(dict.fromkeys(batch.values()))
         try:
             answer = self._ask(texts, user_id)
         except ProviderError as error:
-            if error.code not in calls.ABOUT_THE_TEXT or not may_split:
+            if error.code not in calls.ABOUT_THE_TEXT:
                 raise
             if len(texts) == 1:
-                return self._refused(batch, user_id, error)
-            middle = texts[len(texts) // 2]
-            first = set(texts[: texts.index(middle)])
-            parts = (
-                {key: text for key, text in batch.items() if (text in first) is is_first} for is_first in (True, False)
-            )
-            return {key: vector for part in parts for key, vector in self._embed(part, user_id, may_split=True).items()}
+                self._store(self._refused(batch, user_id, error), user_id)
+                return
+            first = set(texts[: len(texts) // 2])
+            for is_first in (True, False):
+                self._embed({key: text for key, text in batch.items() if (text in first) is is_first}, user_id)
+            return
         self._check_dimension(answer, texts, user_id)
         vector_of = dict(zip(texts, answer.vectors, strict=True))
-        return {key: vector_of[text] for key, text in batch.items()}
+        self._store({key: vector_of[text] for key, text in batch.items()}, user_id)
 
     def _refused(self, batch: dict[Key, str], user_id: int, error: ProviderError) -> dict[Key, list[float]]:
         """One text is refused. If any other is, too, it is the provider's fault."""
@@ -246,6 +248,7 @@ class _Indexing:
         return {key: [] for key in batch}
 
     def _ask(self, texts: Sequence[str], user_id: int) -> Embeddings:
+        self._renew()
         return calls.embed(
             texts,
             user_id=user_id,
@@ -284,9 +287,7 @@ class _Indexing:
                     )
                     for (topic_id, digest), vector in vectors.items()
                 ],
-                update_conflicts=True,
-                unique_fields=["topic", "hash"],
-                update_fields=["model", "dimension", "vector"],
+                ignore_conflicts=True,
             )
 
     def _finish(self, topic_ids: Sequence[int], passages: int) -> None:

@@ -89,7 +89,8 @@ def openai_server(settings) -> Iterator[OpenAIServer]:
 @pytest.fixture
 def embeddings(settings, db) -> Iterator[OpenAIServer]:
     """A server of embeddings, the settings that lead to it, and a database that knows vectors."""
-    assert extension.install()
+    if not extension.install():
+        pytest.skip("this PostgreSQL has no extension vector")
     with running_server() as server:
         settings.EMBEDDINGS_ARE_ON, settings.EMBEDDINGS_MODEL = True, EMBEDDING_MODEL
         settings.EMBEDDINGS_BASE_URL, settings.EMBEDDINGS_API_KEY = server.base_url, "embedding-key"

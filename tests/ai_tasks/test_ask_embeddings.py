@@ -61,6 +61,7 @@ def test_what_both_searches_find_comes_first(alice, embeddings):
 def test_fusion_counts_places_alone():
     assert fused([1, 2, 3], []) == [1, 2, 3]
     assert fused([1, 2], [3, 2]) == [2, 1, 3]
+    assert fused([1, 2], [3]) == [1, 3, 2]
     assert fused([], []) == []
     assert fused([5, 6, 7], [7]) == [7, 5, 6]
 
@@ -85,6 +86,17 @@ def test_the_scope_holds_for_vectors_as_for_words(alice, charlie, embeddings):
     assert found_in(alice, QUESTION, note_ids=(inside.chapter.note_id,)) == [CAT]
     assert found_in(alice, QUESTION, note_ids=(theirs.chapter.note_id, trashed.chapter.note_id)) == []
     assert found_in(charlie, QUESTION) == [theirs.explanation]
+
+
+def test_nearer_passages_out_of_scope_take_no_place_of_those_in_it(alice, embeddings):
+    inside = topic_of(alice, "The kitten sat in a car.", tags=["pets"])
+    for number in range(NEAREST_MAX):
+        topic_of(alice, f"Kitten number {number}.")
+    index_due_notes()
+
+    assert found_in(alice, QUESTION, tags=("pets",)) == [inside.explanation]
+    Note.objects.exclude(pk=inside.chapter.note_id).update(deleted_at="2026-01-01T00:00Z")
+    assert found_in(alice, QUESTION) == [inside.explanation]
 
 
 def test_a_passage_that_has_changed_since_is_not_shown_for_what_it_said(alice, embeddings):
