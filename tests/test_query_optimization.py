@@ -21,6 +21,7 @@ from tests.factories import (
     TopicFactory,
     UserFactory,
 )
+from utils.page_cache.keys import NAME_MAX_LENGTH
 from utils.query_optimization import CacheOptimizer, QueryOptimizer, batch_query, cached_query
 
 COUNTS = [1, 10, 100]
@@ -304,6 +305,12 @@ def test_different_arguments_have_different_keys():
     assert len(set(keys)) == len(keys)
     assert all(len(key) <= 200 and key.isascii() and key.isprintable() and " " not in key for key in keys)
     assert CacheOptimizer.get_cache_key("n" * 300) != CacheOptimizer.get_cache_key("n" * 301)
+
+
+def test_a_key_that_is_too_long_keeps_the_beginning_of_its_name_and_a_digest():
+    name, digest = CacheOptimizer.get_cache_key("n" * 300, "x").split(":")
+
+    assert (name, len(digest)) == ("n" * (NAME_MAX_LENGTH - 41), 40)
 
 
 def test_a_key_is_the_same_in_another_process():

@@ -49,9 +49,9 @@ class Budget(NamedTuple):
     limit: Decimal | None
 
 
-def midnight(moment: datetime) -> datetime:
+def midnight(timestamp: datetime) -> datetime:
     """The beginning of its day, UTC."""
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return timestamp.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def reservation_for(request_type: str, request_data: dict[str, Any]) -> Decimal:
@@ -100,9 +100,9 @@ def reserve_again(task: AITask) -> None:
             check_budgets(task)
 
 
-def budget_of(user_id: int, moment: datetime) -> Budget:
-    """The user's budget of the day of ``moment``. One query."""
-    begin = midnight(moment)
+def budget_of(user_id: int, timestamp: datetime) -> Budget:
+    """The user's budget of the day of ``timestamp``. One query."""
+    begin = midnight(timestamp)
     tasks = AITask.objects.owned_by(user_id).filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1))
     sums = tasks.aggregate(spent=Sum("cost", default=ZERO), held=Sum("reserved", default=ZERO))
     return Budget(sums["spent"], sums["held"], settings.AI_BUDGET_PER_USER_DAY)

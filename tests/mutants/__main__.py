@@ -20,12 +20,14 @@ PARTS = {
         "ai_tasks/ledger",
         "tests/ai_tasks/test_ledger_submission.py tests/ai_tasks/test_ledger_control.py "
         "tests/ai_tasks/test_ledger_attempts.py tests/ai_tasks/test_attempts.py tests/ai_tasks/test_equal_requests.py "
-        "tests/ai_tasks/test_housekeeping.py tests/ai_tasks/test_state_diagram.py",
+        "tests/ai_tasks/test_housekeeping.py tests/ai_tasks/test_state_diagram.py tests/ai_tasks/test_budgets.py "
+        "tests/ai_tasks/test_budget_limits.py tests/ai_tasks/test_outages.py",
     ),
     "page_cache": (
         "utils/page_cache",
         "tests/utils/test_page_cache.py tests/utils/test_page_cache_model.py tests/accounts/test_cached_pages.py "
-        "tests/accounts/test_fast_reads.py tests/test_query_optimization.py",
+        "tests/accounts/test_fast_reads.py tests/test_query_optimization.py tests/utils/test_page_budget.py "
+        "tests/utils/test_outages.py",
     ),
     "admission": (
         "utils/admission",

@@ -2,7 +2,6 @@
 
 import io
 import tarfile
-import warnings
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -18,8 +17,7 @@ from notes.models import Attachment, Chapter, Note, Topic
 from notes.services import attachments, background_jobs, imports
 from notes.services.imports import running, saving
 from notes.transfers import NoteImport, NoteSource
-from tests.conftest import client_of
-from tests.factories import ChapterFactory, NoteFactory, TopicFactory, UserFactory
+from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from tests.files.images import saved
 from utils import storage
 from utils.models import FileToDelete
@@ -151,86 +149,6 @@ def test_a_note_that_was_edited_since_its_import_is_never_written_over(alice, al
     assert sorted(Note.objects.values_list("title", flat=True)) == ["A", "Mine"]
 
 
-def test_an_export_that_comes_back_is_unchanged(alice, alice_client, make_note):
-    note = make_note(alice, 2, 0, title="# inject\n\n## fake", tags=["b", "a"], status="published")
-
-    job = report_of(alice_client, "renamed.md", exported(alice_client, note.pk))
-
-    assert job["report"]["files"] == [
-        {"name": "renamed.md", "outcome": "unchanged", "note_id": note.pk, "warnings": []}
-    ]
-    assert Note.objects.get().version == 1
-
-
-def test_an_export_that_was_edited_outside_is_written_over_its_note(alice, alice_client, make_note):
-    note = make_note(alice, 2)
-    text = exported(alice_client, note.pk).replace(b"text 0.1", b"rewritten")
-    topics = list(note.chapters.get().topics.values_list("pk", flat=True))
-
-    job = report_of(alice_client, "x.md", text)
-    again = report_of(alice_client, "x.md", text)
-
-    assert (outcomes(job), outcomes(again)) == ([("x.md", "updated")], [("x.md", "unchanged")])
-    assert [t.explanation for t in note.chapters.get().topics.all()] == ["text 0.0", "rewritten"]
-    assert list(note.chapters.get().topics.values_list("pk", flat=True)) == topics
-
-
-def test_an_export_of_a_note_that_was_edited_since_becomes_a_second_note(alice, alice_client, make_note, send):
-    note = make_note(alice, 1)
-    text = exported(alice_client, note.pk)
-    send(alice_client, "patch", f"/api/notes/{note.pk}/", {"title": "Later"})
-
-    job = report_of(alice_client, "x.md", text)
-    again = report_of(alice_client, "x.md", text)
-
-    assert (outcomes(job), outcomes(again)) == ([("x.md", "conflict")], [("x.md", "unchanged")])
-    assert sorted(Note.objects.values_list("title", flat=True)) == ["A note", "Later"]
-
-
-def test_anothers_export_is_an_ordinary_new_note(alice, alice_client, charlie, charlie_client, make_note):
-    note = make_note(alice, 1)
-    text = exported(alice_client, note.pk)
-    nobodys = text.replace(f"id: {note.pk}\n".encode(), b"id: 424242\n")
-
-    first = report_of(charlie_client, "x.md", text)
-    again = report_of(charlie_client, "x.md", text)
-    unknown = report_of(client_of(UserFactory()), "x.md", nobodys)
-
-    assert [outcomes(job) for job in (first, again, unknown)] == [
-        [("x.md", "created")],
-        [("x.md", "unchanged")],
-        [("x.md", "created")],
-    ]
-    assert first["report"]["files"][0]["warnings"] == unknown["report"]["files"][0]["warnings"] == []
-    note.refresh_from_db()
-    assert (note.version, note.user_id) == (1, alice.pk)
-
-
-def test_an_id_without_its_time_of_creation_is_none(alice, alice_client, make_note):
-    note = make_note(alice, 1)
-    text = exported(alice_client, note.pk).replace(b"created_at: '2", b"created_at: '1")
-
-    job = report_of(alice_client, "x.md", text.replace(b"text 0.0", b"forged"))
-
-    assert outcomes(job) == [("x.md", "created")]
-    assert Note.objects.get(pk=note.pk).version == 1
-
-
-def test_ids_of_chapters_and_topics_of_another_note_are_not_taken(alice, alice_client, charlie, make_note):
-    theirs = make_note(charlie, 1)
-    mine = make_note(alice, 1)
-    other = theirs.chapters.get()
-    text = exported(alice_client, mine.pk).decode().replace("text 0.0", "new")
-    text = text.replace(f"chapter {mine.chapters.get().pk}", f"chapter {other.pk}")
-    text = text.replace(f"topic {mine.chapters.get().topics.get().pk}", f"topic {other.topics.get().pk}")
-
-    job = report_of(alice_client, "x.md", text.encode())
-
-    assert outcomes(job) == [("x.md", "updated")]
-    assert contents(theirs) == [("chapter 0", [("topic 0.0", "text 0.0")])]
-    assert contents(mine) == [("chapter 0", [("topic 0.0", "new")])]
-
-
 def test_a_note_in_the_trash_is_left_there(alice, alice_client):
     report_of(alice_client, "a.md", b"# A")
     Note.objects.update(deleted_at=timezone.now())
@@ -332,16 +250,6 @@ def test_an_export_takes_its_attachments_to_another_account(alice, alice_client,
     assert Attachment.objects.count() == 2
 
 
-def test_the_whole_upload_may_be_longer_than_other_bodies(alice_client):
-    text = b"# Long\n\n" + b"word " * 700_000
-
-    job = report_of(alice_client, "long.md", text)
-
-    assert outcomes(job) == [("long.md", "created")]
-    too_long = upload(alice_client, "x.zip", b"0" * (50 * 1024 * 1024 + 1))
-    assert (too_long.status_code, too_long.json()["code"]) == (413, "body_too_large")
-
-
 def test_the_same_key_imports_once(alice_client):
     data = {"file": SimpleUploadedFile("a.md", b"# A")}
     first = alice_client.post(IMPORTS, data, format="multipart", headers={"Idempotency-Key": "k"})
@@ -392,101 +300,6 @@ def test_joplins_archive_keeps_folders_tags_links_and_pictures(alice_client):
     assert contents(first) == [("Head", [("Head", f"[[Second|second]] ![p]({attachment.path})")])]
     assert first.chapters.get().topics.get().sources == [{"title": "First note", "url": "https://example.com/a"}]
     assert contents(second) == [("Second", [("Second", "text: with colon")])]
-
-
-def unsafe_archives() -> dict[str, bytes]:
-    link = zipfile.ZipInfo("link.md")
-    link.external_attr = 0o120777 << 16
-    with_link = io.BytesIO()
-    with zipfile.ZipFile(with_link, "w") as archive:
-        archive.writestr("a.md", "# A")
-        archive.writestr(link, "/etc/passwd")
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as jex:
-        member = tarfile.TarInfo("a.md")
-        member.type = tarfile.SYMTYPE
-        member.linkname = "/etc/passwd"
-        jex.addfile(member)
-    inner = zipped({"../a.md": "x"})
-    return {
-        "traversal.zip": zipped({"a.md": "# A", "../b.md": "# B"}),
-        "backslash.zip": zipped({"a.md": "# A", "..\\b.md": "# B"}),
-        "absolute.zip": zipped({"a.md": "# A", "/etc/b.md": "# B"}),
-        "drive.zip": zipped({"C:/b.md": "# B"}),
-        "symlink.zip": with_link.getvalue(),
-        "symlink.jex": tar.getvalue(),
-        "bomb.zip": zipped({"a.md": "# A", "b.md": b"\0" * 20_000_000}),
-        "many.zip": zipped({f"{number}.md": "" for number in range(5001)}),
-        "nested.zip": zipped({"a.md": "# A", "inner.zip": inner}),
-    }
-
-
-@pytest.mark.parametrize("name", unsafe_archives())
-def test_an_unsafe_archive_makes_nothing(alice_client, name):
-    job = report_of(alice_client, name, unsafe_archives()[name])
-
-    assert (job["status"], job["error"]["code"]) == ("failed", "unsafe_archive")
-    assert job["report"]["files"] == []
-    assert not Note.objects.exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
-def test_what_is_no_archive_fails(alice_client, content):
-    job = report_of(alice_client, "x.zip", content)
-
-    assert (job["status"], job["error"]["code"]) == ("failed", "unreadable_archive")
-
-
-def test_a_damaged_entry_fails_alone(alice_client):
-    archive = bytearray(zipped({"a.md": "# A" + " word" * 100, "b.md": "# B"}))
-    archive[40] ^= 0xFF
-
-    job = report_of(alice_client, "x.zip", bytes(archive))
-
-    assert outcomes(job) == [("a.md", "failed"), ("b.md", "created")]
-    assert job["status"] == "succeeded"
-
-
-def test_names_are_nfc_and_of_any_program(alice_client):
-    decomposed = "re\u0301sume\u0301.md"
-    # Written as UTF-8 without the flag that says so, as many programs do.
-    content = zipped({decomposed: ""}).replace(b"\x00\x08", b"\x00\x00")
-
-    job = report_of(alice_client, "x.zip", content)
-
-    assert outcomes(job) == [("r\u00e9sum\u00e9.md", "created")]
-    assert Note.objects.get().title == "r\u00e9sum\u00e9"
-
-
-@pytest.mark.parametrize(
-    ("content", "title"),
-    [
-        ("# Grüße".encode("utf-8-sig"), "Grüße"),
-        ("# Grüße\n\n".encode("utf-16"), "Grüße"),
-        ("# Grüße\n\nund ein langer Text mit Leerzeichen".encode("utf-16-le"), "Grüße"),
-        ("# Grüße\n\nviele schöne Grüße aus Köln, überall hört man Ärger".encode("cp1252"), "Grüße"),
-        ("# Café\n\nEl niño comió piñas, déjà vu".encode("cp1252"), "Café"),
-        ("# Zażółć\n\ngęślą jaźń, proszę bardzo".encode("cp1250"), "Zażółć"),
-        ("# Привет\n\nмы читали книги и писали письма друзьям".encode("cp1251"), "Привет"),
-        ("# こんにちは\n\nこれは日本語の文章です。読み込みを確認します。".encode("shift_jis"), "こんにちは"),
-    ],
-)
-def test_texts_in_other_encodings_are_read(alice_client, content, title):
-    job = report_of(alice_client, "a.md", content)
-
-    assert outcomes(job) == [("a.md", "created")]
-    assert Note.objects.get().title == title
-
-
-def test_a_guessed_encoding_is_told_and_binary_files_fail(alice_client):
-    guessed = report_of(alice_client, "a.md", "# Grüße\n\nviele schöne Grüße aus Köln".encode("cp1252"))
-    binary = report_of(alice_client, "b.md", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)))
-
-    (warning,) = guessed["report"]["files"][0]["warnings"]
-    assert warning.startswith("Its encoding is not stated. It was read as ")
-    assert binary["report"]["files"] == [
-        {"name": "b.md", "outcome": "failed", "warnings": ["This is no text in an encoding that is known here."]}
-    ]
 
 
 @pytest.mark.parametrize("name", ["a.exe", "a", "a.md.png"])
@@ -604,62 +417,6 @@ def test_a_note_keeps_the_time_at_which_it_was_written(alice_client, line, year)
     assert (line in contents(note)[0][1][0][1]) == (year > 2021)
 
 
-def test_a_full_account_is_told_file_by_file(alice_client, settings):
-    settings.NOTES_BYTES_PER_USER = 300
-
-    job = report_of(alice_client, "x.zip", zipped({"a.md": "# A\n" + "x" * 90, "b.md": "# B\n" + "x" * 400}))
-
-    assert outcomes(job) == [("a.md", "created"), ("b.md", "failed")]
-    assert job["report"]["files"][1]["warnings"] == ["Your account has no room for this. Delete something first."]
-
-
-def test_without_a_storage_nothing_is_imported(alice_client, no_storage):
-    response = upload(alice_client, "a.md", b"# A")
-
-    assert (response.status_code, response.json()["code"]) == (503, "storage_not_configured")
-
-
-def test_at_most_five_imports_wait(alice_client):
-    for _ in range(5):
-        assert upload(alice_client, "a.md", b"# A").status_code == 202
-
-    response = upload(alice_client, "a.md", b"# A")
-
-    assert (response.status_code, response.json()["code"]) == (409, "too_many_imports")
-
-
-def test_a_stranger_finds_no_import(alice_client, charlie_client):
-    job = upload(alice_client, "a.md", b"# A").json()
-
-    assert charlie_client.get(f"{IMPORTS}{job['id']}/").status_code == 404
-    assert charlie_client.post(f"{IMPORTS}{job['id']}/cancel/").status_code == 404
-    assert NoteImport.objects.get().status == "queued"
-
-
-@pytest.mark.parametrize("count", [1, 10, 100])
-def test_a_report_costs_two_queries(alice, alice_client, warm, count, django_assert_num_queries):
-    job = NoteImport.objects.create(user=alice, name="x.zip")
-    for position in range(count):
-        job.files.create(position=position, name="a", outcome="created", note=NoteFactory(user=alice))
-    warm(alice_client)
-
-    with django_assert_num_queries(2):
-        alice_client.get(f"{IMPORTS}{job.pk}/")
-
-
-def test_reports_are_deleted_after_a_month(alice):
-    old, new = (
-        NoteImport.objects.create(
-            user=alice, name="x", status="succeeded", finished_at=timezone.now() - timedelta(days=days)
-        )
-        for days in (31, 29)
-    )
-
-    imports.purge_imports()
-
-    assert list(NoteImport.objects.values_list("pk", flat=True)) == [new.pk] != [old.pk]
-
-
 @pytest.mark.parametrize(
     "front",
     [
@@ -687,36 +444,6 @@ def test_references_to_no_character_stay_as_they_are(alice_client, reference):
 
     assert (job["status"], outcomes(job)) == ("succeeded", [("a.md", "created"), ("b.md", "created")])
     assert set(Chapter.objects.values_list("title", flat=True)) == {f"x{reference}y"}
-
-
-def test_names_of_a_kind_in_one_archive_lose_no_text(alice_client):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the names that are there twice
-        for number, name in enumerate(["a.md", "a.md", "a (2).md", "e\u0301.md", "\u00e9.md", "A.md", ".", "."]):
-            archive.writestr(name, f"# Note {number}\n\ntext {number}")
-
-    job = report_of(alice_client, "a.zip", buffer.getvalue())
-
-    assert sorted(outcomes(job)) == [
-        ("A.md", "created"),
-        ("a (2).md", "created"),
-        ("a (3).md", "created"),
-        ("a.md", "created"),
-        ("\u00e9 (2).md", "created"),
-        ("\u00e9.md", "created"),
-    ]
-    assert set(Note.objects.values_list("title", flat=True)) == {f"Note {number}" for number in range(6)}
-
-
-def test_names_in_a_tar_may_be_in_any_encoding(alice_client):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="latin-1") as archive:
-        archive.addfile(tarfile.TarInfo("caf\u00e9.bin"))
-
-    job = report_of(alice_client, "a.jex", buffer.getvalue())
-
-    assert (job["status"], outcomes(job)) == ("succeeded", [("caf\ufffd.bin", "skipped")])
 
 
 def test_an_export_of_any_language_of_code_comes_back_as_it_was(alice, alice_client):

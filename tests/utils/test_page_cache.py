@@ -81,18 +81,18 @@ def test_a_client_that_has_the_page_is_told_so_without_a_body(subject):
 
 
 def test_of_readers_that_miss_at_once_one_renders_the_page_and_the_others_wait_for_it(subject):
-    filler, waiter = read(subject), read(subject)
-    assert (filler.outcome, waiter.outcome) == ("miss", "busy")
-    assert filler.key == waiter.key
+    holder, waiter = read(subject), read(subject)
+    assert (holder.outcome, waiter.outcome) == ("miss", "busy")
+    assert holder.key == waiter.key
 
-    threading.Timer(0.05, store_page, [filler.key], {"etag": "tag", "body": b"body", "ttl": 180}).start()
+    threading.Timer(0.05, store_page, [holder.key], {"etag": "tag", "body": b"body", "ttl": 180}).start()
 
     assert await_page(waiter.key) == Rendered(b"body", etag="tag")
 
 
 def test_after_the_fill_lock_is_given_up_the_waiting_reader_renders_the_page(subject):
-    filler, waiter = read(subject), read(subject)
-    lookup.abandon_page(filler.key)
+    holder, waiter = read(subject), read(subject)
+    lookup.abandon_page(holder.key)
 
     assert await_page(waiter.key) is None
     assert read(subject).outcome == "miss"

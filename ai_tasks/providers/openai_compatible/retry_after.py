@@ -39,9 +39,9 @@ def seconds_to_wait(value: str | None, *, unit: float = 1.0) -> float | None:
         seconds = float(value) * unit
     except ValueError:
         try:
-            moment = parsedate_to_datetime(value)
+            timestamp = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
         # The date is in GMT by definition, also where it does not say so.
-        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        seconds = (timestamp.replace(tzinfo=timestamp.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_SECONDS)
