@@ -71,7 +71,7 @@ def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: 
         return f"<pre>{escape(text)}</pre>"
     html = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + HEADINGS_BELOW)}>", html)
     html = _IMAGE.sub(lambda found: _image(found, kinds), html)
-    html = _FORMULA.sub(lambda found: hold(unescape(found[2]), is_block=found[1] == "display"), html)
+    html = _FORMULA.sub(lambda found: _in_line(found, hold), html)
     html = _CALLOUT.sub(_titled, _NOTE_LINK.sub(_words, html))
 
     def attribute(tag: str, name: str, value: str) -> str | None:
@@ -96,6 +96,12 @@ def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: 
         lambda found: re.sub(f"{place}-[0-9]+-", "", found[1]) if found[1] else held[int(found[2])],
         clean,
     )
+
+
+def _in_line(found: re.Match[str], hold: Callable[..., str]) -> str:
+    if found[1] == "inline" and "`" in found[2]:  # the second dollar is one of code
+        return f"${found[2]}$"
+    return hold(unescape(found[2]), is_block=found[1] == "display")
 
 
 def _words(found: re.Match[str]) -> str:

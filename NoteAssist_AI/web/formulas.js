@@ -56,7 +56,8 @@ function inLine(state, silent) {
   if (src[pos] !== "$") return false;
   const [run] = /\$+/y.exec(src.slice(pos, posMax));
   const start = pos + run.length;
-  const end = run.length > 2 ? -1 : endOf(src, start, posMax, run.length);
+  let end = run.length > 2 ? -1 : endOf(src, start, posMax, run.length);
+  if (run === "$" && src.slice(start, Math.max(start, end)).includes("`")) end = -1; // a dollar of code is none of a formula
   if (!silent && end < 0) state.pending += run;
   if (!silent && end >= 0) Object.assign(state.push("formula", "", 0), { content: src.slice(start, end), markup: run });
   state.pos = end < 0 ? start : end + run.length;

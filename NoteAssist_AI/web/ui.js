@@ -119,14 +119,15 @@ const loaded = new Map();
 
 /** Part of the page whose module is loaded when it is first shown; from then on it is there at once. */
 export function Later({ load, name, isQuiet, ...props }) {
-  const [component, setComponent] = useState(() => loaded.get(name) ?? null);
+  const [, setLast] = useState(null); // renders it again
+  const component = loaded.get(name); // one screen may follow another in the same place
   useEffect(() => {
     if (component) return;
     attempt(async () => {
       loaded.set(name, (await load())[name]);
-      setComponent(() => loaded.get(name));
+      setLast(name);
     });
-  }, []);
+  }, [name]);
   if (component) return html`<${component} ...${props} />`;
   return isQuiet ? null : html`<p class="loading">${t("loading")}</p>`;
 }

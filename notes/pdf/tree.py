@@ -109,6 +109,8 @@ class _Reader:
                     self._text(text)
                 case {"Code": text}:
                     self._add({"t": "code", "v": breakable(text)})
+                case {"InlineMath": text} if "`" in text:  # the second dollar is one of code
+                    self._text(f"${text}$")
                 case {"InlineMath": text}:
                     self._add({"t": "math", "m": translate(text), "v": breakable(text)})
                 case {"DisplayMath": text}:

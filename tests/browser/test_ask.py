@@ -13,7 +13,9 @@ def test_a_sentence_leads_to_the_passage_it_rests_on_and_says_when_that_changed(
     page = watched.open()
     register(page, "ada@example.com")
     write_topic(page, "A bad pivot makes one part empty.\n\nA random pivot is a good choice.")
-    page.get_by_role("link", name="Ask", exact=True).click()
+    page.get_by_role("link", name="Study").click()
+    expect(page.get_by_role("heading", name="Study")).to_be_visible()
+    page.get_by_role("link", name="Ask", exact=True).click()  # one screen follows another in the same place
     page.get_by_label("Question").fill("Which pivot is a good choice?")
     page.get_by_role("button", name="Ask", exact=True).click()
     quote = page.locator(".sentences blockquote").first
