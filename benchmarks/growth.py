@@ -150,7 +150,8 @@ WITH note AS (
     RETURNING id
 ), chapter AS (
     INSERT INTO notes_chapter (note_id, title, "order", words)
-    SELECT id, 'Part 1', 0, format('''%%1$s:part'':21B ''%%1$s:1'':22B', %(prefix)s::text)::tsvector FROM note RETURNING id
+    SELECT id, 'Part 1', 0, format('''%%1$s:part'':21B ''%%1$s:1'':22B', %(prefix)s::text)::tsvector
+      FROM note RETURNING id
 )
 INSERT INTO notes_topic (chapter_id, title, "order", explanation, code, code_language, sources, words)
 SELECT id, 'Topic ' || id, 0, text, '', '', '[]',
