@@ -4,7 +4,9 @@ An archive with an unsafe entry is refused as a whole, before anything of it is 
 """
 
 import lzma
+import re
 import stat
+import struct
 import tarfile
 import unicodedata
 import zipfile
@@ -23,6 +25,7 @@ SMALL = 1024 * 1024
 """Bytes up to which an entry may be packed as tightly as it likes."""
 _PIECE = 1024 * 1024
 _UTF_8_NAME = 0x800
+_DRIVE = re.compile(r"[A-Za-z]:(?:/|\Z)")
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -33,7 +36,11 @@ _DAMAGED = (
     EOFError,
     OSError,
     ValueError,
+    ArithmeticError,
+    LookupError,
+    struct.error,
 )
+"""What Python's readers of archives raise for bytes that make no sense."""
 
 
 class UnsafeArchive(ValueError):
@@ -103,20 +110,29 @@ def opened_zip(file: IO[bytes]) -> Iterator[list[Entry]]:
 @contextmanager
 def opened_tar(file: IO[bytes]) -> Iterator[list[Entry]]:
     """The files in a tar that is not compressed. Raises :class:`UnsafeArchive` and :class:`UnreadableArchive`."""
+    with ExitStack() as files:
+        try:
+            entries = _of_tar(files.enter_context(tarfile.open(fileobj=file, mode="r:")))
+        except (UnsafeArchive, UnreadableArchive):
+            raise
+        except _DAMAGED as error:
+            raise UnreadableArchive("This is no archive that can be read.") from error
+        yield _sorted(entries)
+
+
+def _of_tar(archive: tarfile.TarFile) -> list[Entry]:
     bounds = _Bounds()
     entries = []
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                name = _safe_name(_readable(member.name))
-                if not (member.isfile() or member.isdir()) or member.issparse():
-                    raise UnsafeArchive("The archive has an entry that is neither a file nor a folder.")
-                bounds.add(member.size, member.size)
-                if name and member.isfile():
-                    entries.append(Entry(name, member.size, lambda member=member: _tar_file(archive, member)))  # type: ignore[misc]
-            yield _sorted(entries)
-    except tarfile.TarError as error:
-        raise UnreadableArchive("This is no archive that can be read.") from error
+    for member in archive:
+        name = _safe_name(_readable(member.name))
+        if not (member.isfile() or member.isdir()) or member.issparse():
+            raise UnsafeArchive("The archive has an entry that is neither a file nor a folder.")
+        if member.size < 0:  # with which Python goes back and reads the same entries again
+            raise UnreadableArchive("An entry of the archive has no size that can be.")
+        bounds.add(member.size, member.size)
+        if name and member.isfile():
+            entries.append(Entry(name, member.size, lambda member=member: _tar_file(archive, member)))  # type: ignore[misc]
+    return entries
 
 
 def _tar_file(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
@@ -129,7 +145,7 @@ def _tar_file(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 def _of_zip(files: ExitStack, bounds: _Bounds, file: IO[bytes]) -> list[Entry]:
     try:
         archive = files.enter_context(zipfile.ZipFile(file))
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise UnreadableArchive("This is no zip that can be read.") from error
     entries = []
     for info in archive.infolist():
@@ -175,7 +191,7 @@ def _safe_name(name: str) -> str:
     """The name with ``/`` between folders, in NFC. Raises :class:`UnsafeArchive` if it leads out of the archive."""
     normal = unicodedata.normalize("NFC", name.replace("\\", "/"))
     parts = PurePosixPath(normal).parts
-    if normal.startswith("/") or ".." in parts or "\0" in normal or (parts and parts[0][1:2] == ":"):
+    if normal.startswith("/") or ".." in parts or "\0" in normal or _DRIVE.match(normal):
         raise UnsafeArchive("The archive has an entry whose name leads out of it.")
     return "/".join(parts)
 

@@ -17,6 +17,8 @@ from notes.markdown.outline import OPTIONS
 
 _WIKI = OPTIONS | pyromark.Options.ENABLE_WIKILINKS
 _CALLOUT = re.compile(rb"^([ \t]*(?:>[ \t]?)+)\[!(\w[\w-]*)\][+-]?[ \t]*([^\r\n]*)", re.MULTILINE)
+_SIZE = re.compile(r"\d+(?:x\d+)?")
+"""How large Obsidian shows a picture, where another link has its label."""
 _PLAIN = re.compile(r"[^\[\]|\n]+")
 
 
@@ -138,8 +140,10 @@ def _links(text: str, content: bytes) -> Iterator[tuple[str, str, str, int, int]
         source = content[start:end].decode(errors="replace")
         if source.startswith(("[[", "![[")):
             inner = source[source.index("[[") + 2 : -2]
-            target, _, label = inner.partition("|")
-            yield tag, target.strip(), label.strip(), start, end
+            target, _, label = (part.strip() for part in inner.partition("|"))
+            if tag == "Image" and _SIZE.fullmatch(label):
+                label = ""
+            yield tag, target, label, start, end
         elif _kind(link) == "Inline":
             label = source[source.index("[") + 1 : source.rindex("](")] if "](" in source else ""
             yield tag, link["dest_url"], label, start, end

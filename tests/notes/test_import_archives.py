@@ -60,6 +60,41 @@ def test_what_is_no_archive_fails(alice_client, content):
     assert (job["status"], job["error"]["code"]) == ("failed", "unreadable_archive")
 
 
+def tarred(size: bytes = b"", **headers: str) -> bytes:
+    """A tar of one file; ``size``: as the header says it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a.md")
+        member.size = 3
+        member.pax_headers = headers
+        archive.addfile(member, io.BytesIO(b"abc"))
+    content = bytearray(buffer.getvalue())
+    content[124 : 124 + len(size)] = size
+    content[148:156] = b"%06o\0 " % (sum(content[:148]) + 8 * 32 + sum(content[156:512]))
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text" * 500,
+        tarred(size=b"\xff" * 12),  # below zero: the same entry would be read for ever
+        tarred(**{"GNU.sparse.map": "a,b"}),
+    ],
+)
+def test_what_is_no_archive_of_joplin_fails(alice_client, content):
+    job = report_of(alice_client, "x.jex", content)
+
+    assert (job["status"], job["error"]["code"]) == ("failed", "unreadable_archive")
+
+
+def test_a_colon_in_a_name_is_no_drive(alice_client):
+    job = report_of(alice_client, "x.zip", zipped({"1:30 lesson.md": "", "Q: what is it.md": ""}))
+
+    assert outcomes(job) == [("1:30 lesson.md", "created"), ("Q: what is it.md", "created")]
+
+
 def test_a_damaged_entry_fails_alone(alice_client):
     archive = bytearray(zipped({"a.md": "# A" + " word" * 100, "b.md": "# B"}))
     archive[40] ^= 0xFF

@@ -198,7 +198,7 @@ def test_links_between_files_become_links_between_notes(alice_client):
 def test_pictures_that_notes_show_become_attachments(alice, alice_client):
     archive = zipped(
         {
-            "a.md": "# A\n\n![seen](img/pic%201.png) ![[pic 1.png]] ![no](drawing.svg)",
+            "a.md": "# A\n\n![seen](img/pic%201.png) ![[pic 1.png|200x100]] ![no](drawing.svg)",
             "img/pic 1.png": saved("PNG"),
             "alone.png": saved("PNG"),
             "drawing.svg": "<svg/>",
