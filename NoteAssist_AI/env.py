@@ -96,6 +96,9 @@ def _raw(name: str) -> str | None:
     if not value.isprintable():
         refuse(name, "one line of printable characters")
         return None
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":  # as `docker run --env-file` hands them over
+        refuse(name, "a value without quotes around it")
+        return None
     return value or None
 
 
