@@ -187,6 +187,7 @@ BAD = [
     ("SECRET_KEY", "0123456789-abcdefghij-hunter2\n0123456789-abcdefghij", ONE_LINE),
     ("SECRET_KEY", "hunter2", SECRET),
     ("SECRET_KEY", "a" * 64, SECRET),
+    ("JWT_SIGNING_KEY", PRODUCTION["SECRET_KEY"], "another secret than SECRET_KEY"),
     ("JWT_SIGNING_KEY", "change-me-hunter2-0123456789-abcdefghijklmnop", SECRET),
     # Numbers, rates and choices
     ("DEBUG", "hunter2", "true or false"),
