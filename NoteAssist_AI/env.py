@@ -96,6 +96,9 @@ def _raw(name: str) -> str | None:
     if not value.isprintable():
         refuse(name, "one line of printable characters")
         return None
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":  # as `docker run --env-file` hands them over
+        refuse(name, "a value without quotes around it")
+        return None
     return value or None
 
 
@@ -253,14 +256,18 @@ def token(name: str) -> str:
     return value
 
 
-def secret(name: str) -> str:
-    """A secret that production must be given: long, and not one of the values shipped for development."""
+def secret(name: str, *, unlike: str = "") -> str:
+    """A secret that production must be given: long, not one of the values shipped for development, and not the one of
+    the variable ``unlike``.
+    """
     expected = f"{MIN_SECRET_LENGTH} random characters or more"
     value = _checked(name, str, REQUIRED, expected)
     if value and (
         len(value) < MIN_SECRET_LENGTH or len(set(value)) < 8 or value.startswith(("development-only", "change-me"))
     ):
         refuse(name, expected)
+    elif value and unlike and value == os.environ.get(unlike, "").strip():
+        refuse(name, f"another secret than {unlike}")
     return value
 
 

@@ -92,18 +92,26 @@ def check_redis(text: str, *, memory: bool = False) -> str:
         return text
     database = parts.path.removeprefix("/")
     known = _REDIS_OPTIONS if parts.scheme == "rediss" else set()
-    if not parts.hostname or not _is_number(database or "0") or options.keys() - known:
+    if not parts.hostname or not _is_number(database or "0") or options.keys() - known or _lacks_password(parts):
         raise Unusable("a URL as in redis://:password@host:6379/0, with the database as a number and no other options")
     if options.get("ssl_cert_reqs", "none") not in ("none", "optional", "required"):
         raise Unusable("the option ssl_cert_reqs to be none, optional or required")
     return text
 
 
+def _lacks_password(parts: SplitResult) -> bool:
+    """``redis://secret@host``, where the secret is a user and nobody signs in."""
+    return bool(parts.username) and not parts.password
+
+
 def check_postgres(text: str) -> str:
     parts = split(text, ("postgres", "postgresql"), postgres=True)
     if not re.fullmatch(r"/[^/]+", parts.path):
         raise Unusable("a URL that ends in the name of a database, as in postgresql://user:password@host:5432/name")
+    told = {"user": parts.username, "password": parts.password, "host": parts.hostname, "port": parts.port}
     for name, value in postgres_options(text).items():
+        if name == "dbname" or told.get(name):  # libpq would take the one, and Django the other
+            raise Unusable(f"{name} in the URL itself or as an option, not both")
         if name not in _known_to_libpq():
             # The name is no secret: what follows an unescaped ? in a password has an @ in it and was refused above.
             known = re.fullmatch(r"[A-Za-z_]{1,40}", name)
@@ -193,7 +201,10 @@ def check_mail_address(text: str) -> str:
     from django.core.validators import validate_email
 
     try:
-        validate_email(sanitize_address(text, "utf-8").rpartition("<")[2].removesuffix(">"))
+        address = sanitize_address(text, "utf-8").rpartition("<")[2].removesuffix(">")
+        validate_email(address)
+        if address.startswith("=?"):  # the user is not ASCII, which few mail servers take
+            raise ValidationError(address)
     except (ValueError, IndexError, ValidationError):
         raise Unusable(
             "one address, or a name and an address as in NoteAssist <a@example.com>; a name with a comma in quotes"

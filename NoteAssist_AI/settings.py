@@ -32,7 +32,7 @@ DEBUG = env.boolean("DEBUG", default=ENVIRONMENT == "development")
 
 SECRET_KEY = env.secret("SECRET_KEY") if IS_PRODUCTION else env.text("SECRET_KEY", "development-only-secret-key")
 JWT_SIGNING_KEY = (
-    env.secret("JWT_SIGNING_KEY")
+    env.secret("JWT_SIGNING_KEY", unlike="SECRET_KEY")
     if IS_PRODUCTION
     else env.text("JWT_SIGNING_KEY", "development-only-signing-key-of-access-tokens")
 )

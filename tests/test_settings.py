@@ -30,6 +30,7 @@ PLAIN_REDIS = "a URL as in redis://:password@host:6379/0, with the database as a
 SMTP = f"a URL that begins with smtp:// or smtps:// or smtp+tls://, {ENCODED}"
 PLAIN_SMTP = "a URL as in smtp+tls://user:password@host:587, with both user and password or neither"
 HTTP = "a URL as in https://host/path, without user, password and query"
+UNQUOTED = "a value without quotes around it"
 HOSTS = "host names such as api.example.com, separated by commas, without scheme, port, path or quotes"
 ORIGINS = "origins such as https://app.example.com, separated by commas; names outside ASCII as xn--…"
 ADDRESS = "one address, or a name and an address as in NoteAssist <a@example.com>; a name with a comma in quotes"
@@ -132,7 +133,11 @@ BAD = [
     # Names that no request can have
     ("ALLOWED_HOSTS", "https://api.example.com", HOSTS),
     ("ALLOWED_HOSTS", "api.example.com:443", HOSTS),
-    ("ALLOWED_HOSTS", '"api.example.com"', HOSTS),
+    ("ALLOWED_HOSTS", '"api.example.com"', UNQUOTED),
+    ("DATABASE_URL", '"postgresql://u:hunter2@h/db"', UNQUOTED),
+    ("AI_API_KEY", "'sk-hunter2'", UNQUOTED),
+    ("AI_MODELS", "'{}'", UNQUOTED),
+    ("SECRET_KEY", '"0123456789-abcdefghijklmnopqrstuvwxyz"', UNQUOTED),
     ("ALLOWED_HOSTS", "api.example.com/", HOSTS),
     ("ALLOWED_HOSTS", "api.example.com hunter2.example.com", HOSTS),
     ("ALLOWED_HOSTS", "bücher.example", HOSTS),
@@ -168,6 +173,7 @@ BAD = [
     ("DEFAULT_FROM_EMAIL", "NoteAssist", ADDRESS),
     ("DEFAULT_FROM_EMAIL", "a@b.co, c@d.co", ADDRESS),
     ("DEFAULT_FROM_EMAIL", "Note <a@b>", ADDRESS),
+    ("DEFAULT_FROM_EMAIL", "Note <é@b.co>", ADDRESS),
     ("DEFAULT_FROM_EMAIL", "a@b.co\nBcc: hunter2@example.com", ONE_LINE),
     ("AI_MODELS", "gpt-4o, hunter2", "JSON on one line, no name in it twice"),
     ("AI_MODELS", '{"default": "a", "default": "hunter2"}', "JSON on one line, no name in it twice"),
@@ -186,6 +192,7 @@ BAD = [
     ("SECRET_KEY", "0123456789-abcdefghij-hunter2\n0123456789-abcdefghij", ONE_LINE),
     ("SECRET_KEY", "hunter2", SECRET),
     ("SECRET_KEY", "a" * 64, SECRET),
+    ("JWT_SIGNING_KEY", PRODUCTION["SECRET_KEY"], "another secret than SECRET_KEY"),
     ("JWT_SIGNING_KEY", "change-me-hunter2-0123456789-abcdefghijklmnop", SECRET),
     # Numbers, rates and choices
     ("DEBUG", "hunter2", "true or false"),

@@ -114,3 +114,23 @@ def test_an_invalid_host_is_refused_in_every_variable(host):
     ):
         with pytest.raises(Unusable):
             check()
+
+
+@pytest.mark.parametrize("name", ["user", "password", "host", "port", "dbname"])
+def test_what_a_url_of_postgresql_says_twice_is_refused_as_libpq_and_django_take_different_ones(name):
+    url = f"postgresql://someone:pass@db.example.com:5433/name?{name}=5434"
+    assert conninfo_to_dict(url)[name] == "5434"
+    with pytest.raises(Unusable, match=f"^{name} in the URL itself or as an option, not both$"):
+        service_urls.check_postgres(url)
+
+
+def test_a_host_that_stands_in_the_options_alone_is_one():
+    url = "postgresql:///name?host=/run/postgresql&user=someone"
+
+    assert service_urls.check_postgres(url) == url
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss"])
+def test_a_password_of_redis_that_stands_where_the_user_does_is_refused(scheme):
+    with pytest.raises(Unusable, match="redis://:password@host"):
+        service_urls.check_redis(f"{scheme}://secret@cache.example.com:6379/0")
