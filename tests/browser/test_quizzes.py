@@ -105,10 +105,15 @@ def test_a_quiz_of_a_tag_says_on_a_phone_that_there_is_too_little_material(watch
     student.write_topic("Sorting", LIST, tags=["algorithms"])
     page = watched.open(width=320, height=640, has_touch=True, is_mobile=True, color_scheme="dark")
     sign_in(page, student.email)
+    page.get_by_label("Tag", exact=True).select_option("algorithms")
+    page.get_by_role("button", name="Quiz about “algorithms”").tap()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("# algorithms")
+    dialog.get_by_role("button", name="Close").tap()
+
     page.goto(f"{watched.url}/#/study/quizzes")
     expect(page.get_by_text("No quizzes yet.")).to_be_visible()
     page.get_by_role("button", name="New quiz").tap()
-    dialog = page.get_by_role("dialog")
     dialog.get_by_role("radio", name="Tags").tap()
     dialog.get_by_label("algorithms").tap()
     seen = {"form": barriers(page, axe)}

@@ -65,6 +65,7 @@ def test_a_card_of_a_topic_is_studied_by_keyboard_and_tells_when_its_passage_cha
     page.get_by_role("link", name=re.compile("Sorting")).click()
     edit(page, "A bad pivot makes one part empty.\n\nThe median of three is a good choice.")
     save(page)
+    expect(page.locator(".prose")).to_contain_text("The median of three")  # it is saved before the cards are asked for
     page.get_by_role("link", name="Study").click()
     page.get_by_role("link", name="Cards").click()
     expect(page.get_by_text("The passage that this card is about has changed since.")).to_be_visible()

@@ -154,7 +154,7 @@ function Asked({ card }) {
         </div>`
       : html`<button type="button" class="primary show" ref=${focus} onClick=${() => show(true)}>${t("showAnswer")}</button>`}
     <p class="row">${card.stale && html`<span class="notice">${t("stale")}</span>`}
-      ${card.topic_id && !card.orphan && html`<${Action} class="small quiet" run=${async () => go(await addressOfTopic(card.topic_id))}>${t("openNote")}<//>`}
+      ${card.topic_id && !card.orphan && html`<${Action} class="small quiet" run=${async () => go(`${await addressOfTopic(card.topic_id)}/${card.block_id ?? ""}`)}>${t("openNote")}<//>`}
       ${card.tags.map((it) => html`<small class="badge" dir="auto">${it}</small>`)}</p>
   </article>`;
 }
