@@ -24,7 +24,7 @@ from study.anki.packages import PACKAGE_MAX, opened_package
 from study.anki.schedules import Learned, learned
 from study.models import Card, Face, StudyEvent, StudySettings
 from study.pictures import IncomingPictures
-from study.services.budgets import Size, charge_cards, size_of
+from study.services.budgets import Size, charge_cards, size_of_new
 from study.services.cards import faces_for
 from study.services.locking import importing, studying
 from study.services.schedules import is_active, refold
@@ -183,7 +183,7 @@ class _Writer:
         refold({card.pk: faces for card, faces in made})
         Card.objects.bulk_create([card for card, _ in made])
         Face.objects.bulk_create([face for _, faces in made for face in faces])
-        self.size = self.size.plus(size_of([card.pk for card, _ in made]))
+        self.size = self.size.plus(size_of_new(made))
         self.created += len(made)
 
     def _learn(self, found: Sequence[tuple[Card, Draft]]) -> None:

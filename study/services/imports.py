@@ -12,11 +12,11 @@ from django.db import connection
 from django.db.models import F
 
 from study.models import Card, Face, StudyEvent
-from study.services.budgets import Size, charge_cards, size_of
+from study.services.budgets import Size, charge_cards, size_of_new
 from study.services.cards import faces_for
 from study.services.locking import importing, studying
 from study.services.schedules import refold, write_faces
-from study.services.statements import lock_cards
+from study.services.statements import CardWithFaces, lock_cards
 
 _NAMESPACE = UUID("5f0b7c86-0c1d-4b5e-8f53-8a4d2a3f1b60")
 _TOGETHER = 500
@@ -44,7 +44,7 @@ def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID
             refold(faces)
             Card.objects.bulk_create(cards)
             Face.objects.bulk_create(face for of_card in faces.values() for face in of_card)
-            size = size.plus(size_of(list(faces)))
+            size = size.plus(size_of_new(CardWithFaces(card, faces[card.pk]) for card in cards))
             made.update(new)
         connection.check_constraints()  # now, not at the commit: no review waits for it
         with studying(user_id):
