@@ -12,13 +12,14 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cpu_worker import Sent, environ_of
 from benchmarks.environment import Bench, bench, cpu_between
 
-CARDS = 100_000
+CARDS, CARDS_OF_OTHERS = 100_000, 1000
 ROUNDS = 60
 
 _CARDS = """
@@ -53,16 +54,16 @@ FROM study_card c CROSS JOIN generate_series(1, %(each)s) n WHERE c.user_id = AN
 """
 
 
-def fill(this: Bench, *, students: int, reviews: int) -> list[int]:
+def fill(this: Bench, *, students: int, cards: int, reviews: int) -> list[int]:
     this.seed_load("--users", str(students), "--notes", "1", "--chapters", "1", "--topics", "1")
     with this.connect() as connection:
         users = [row[0] for row in connection.execute("SELECT id FROM accounts_user ORDER BY id LIMIT %s", [students])]
         for number, user in enumerate(users):
-            count = CARDS if number == 0 else 1000
+            count = cards if number == 0 else CARDS_OF_OTHERS
             connection.execute(_CARDS, {"user": user, "count": count})
             connection.execute(_FACES, {"user": user})
-        cards = CARDS + 1000 * (students - 1)
-        connection.execute(_REVIEWS, {"users": users, "each": max(1, reviews // cards)})
+        in_all = cards + CARDS_OF_OTHERS * (students - 1)
+        connection.execute(_REVIEWS, {"users": users, "each": max(1, reviews // in_all)})
         connection.execute("VACUUM (ANALYZE)")
     return users
 
@@ -87,6 +88,7 @@ def measure(this: Bench, name: str, make: Callable[[], Sent], send: Callable[[Se
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--students", type=int, default=300)
+    parser.add_argument("--cards", type=int, default=CARDS, help="of the student who is measured")
     parser.add_argument("--reviews", type=int, default=10_000_000)
     parser.add_argument("--plan", type=Path, help="where to write EXPLAIN of what is due, and beside it of the rest")
     options = parser.parse_args()
@@ -96,86 +98,115 @@ def main() -> None:
         import django
 
         django.setup()
-        user, *_ = fill(this, students=options.students, reviews=options.reviews)
+        user, *_ = fill(this, students=options.students, cards=options.cards, reviews=options.reviews)
         run(this, user, options.plan)
 
 
-def run(this: Bench, user_id: int, plan: Path | None) -> None:
-    from django.db import connection
-    from django.utils import timezone
+class Requests:
+    """A student's requests, sent to the application in this process."""
 
-    from accounts.models import Session, User
-    from accounts.tokens import issue_access
-    from NoteAssist_AI.wsgi import application
-    from study import memory
-    from study.exams import forecast_of
-    from study.models import Card
-    from study.queue import due_now
-    from study.services import create_exam, get_settings
-    from study.stats import statistics as statistics_of
+    def __init__(self, user_id: int) -> None:
+        from django.utils import timezone
 
-    user = User.objects.get(pk=user_id)
-    session = Session.objects.create(user=user, expires_at=timezone.now() + timedelta(days=1))
-    token = issue_access(user_id=user.pk, token_version=user.token_version, session_id=session.pk)
-    headers = {"Authorization": f"Bearer {token}", "Host": "127.0.0.1", "X-Forwarded-Proto": "https"}
-    cards = iter(list(Card.objects.filter(user=user).order_by("?").values_list("pk", flat=True)[:20_000]))
+        from accounts.models import Session, User
+        from accounts.tokens import issue_access
+        from NoteAssist_AI.wsgi import application
+        from study.models import Card
 
-    def send(sent: Sent) -> None:
+        self._application, self._now = application, timezone.now
+        user = User.objects.get(pk=user_id)
+        session = Session.objects.create(user=user, expires_at=timezone.now() + timedelta(days=1))
+        token = issue_access(user_id=user.pk, token_version=user.token_version, session_id=session.pk)
+        self._headers = {"Authorization": f"Bearer {token}", "Host": "127.0.0.1", "X-Forwarded-Proto": "https"}
+        cards = Card.objects.filter(user=user).order_by("?").values_list("pk", flat=True)
+        self._cards = cycle(list(cards[:20_000]))
+
+    def send(self, sent: Sent) -> None:
         statuses: list[str] = []
-        answer = application(environ_of(*sent), lambda status, headers, error=None: statuses.append(status))
+        answer = self._application(environ_of(*sent), lambda status, headers, error=None: statuses.append(status))
         body = b"".join(answer)
         getattr(answer, "close", lambda: None)()
         assert statuses[0].startswith("2"), body
 
-    def get(path: str) -> Callable[[], Sent]:
-        return lambda: ("GET", path, headers, "")
+    def get(self, path: str) -> Callable[[], Sent]:
+        return lambda: ("GET", path, self._headers, "")
 
-    def cold() -> Sent:
-        memory.forget()
-        return "GET", "/api/study/due/", headers, ""
+    def post(self, path: str, body: Callable[[], Any]) -> Callable[[], Sent]:
+        return lambda: ("POST", path, self._headers, json.dumps(body()))
 
-    def post(path: str, body: Any) -> Sent:
-        return "POST", path, headers, json.dumps(body)
+    def reviews(self, count: int) -> Callable[[], Sent]:
+        return self.post("/api/study/reviews/", lambda: {"reviews": [self._review() for _ in range(count)]})
 
-    def reviews(count: int) -> Callable[[], Sent]:
-        return lambda: post("/api/study/reviews/", {"reviews": [one() for _ in range(count)]})
+    def _review(self) -> dict[str, str]:
+        now = self._now().isoformat()
+        return {"id": str(uuid.uuid4()), "card_id": str(next(self._cards)), "rating": "good", "reviewed_at": now}
 
-    def one() -> dict[str, str]:
-        now = timezone.now().isoformat()
-        return {"id": str(uuid.uuid4()), "card_id": str(next(cards)), "rating": "good", "reviewed_at": now}
+
+def run(this: Bench, user_id: int, plan: Path | None) -> None:
+    from django.db import connection
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM study_studyevent")
         print(f"{cursor.fetchone()[0]:,} reviews in all; load average {os.getloadavg()[0]:.1f}\n")
-    print("| ms of CPU, median | application | PostgreSQL | both |\n|---|---|---|---|")
-    measure(this, "create a note", lambda: post("/api/notes/", {"title": "x"}), send)
-    measure(this, "due, 20 cards", get("/api/study/due/"), send)
-    measure(this, "due, 20 cards that this process never saw", cold, send)
-    measure(this, "due, 1 card", get("/api/study/due/?limit=1"), send)
-    measure(this, "due, 100 cards", get("/api/study/due/?limit=100"), send)
-    measure(this, "due of a tag", get("/api/study/due/?tag=tag7"), send)
-    measure(this, "a review", reviews(1), send)
-    measure(this, "100 reviews", reviews(100), send)
-    measure(this, "cards, a page", get("/api/study/cards/"), send)
-    measure(this, "statistics", get("/api/study/stats/"), send)
-    exam = create_exam(
-        user_id=user.pk,
-        data={
-            "title": "Exam",
-            "at": timezone.now() + timedelta(days=30),
-            "note_ids": [],
-            "tags": ["tag7"],
-            "minutes_per_day": [30] * 7,
-            "target": 0.95,
-        },
-    )
-    measure(this, "forecast, 2,000 cards", get(f"/api/study/exams/{exam.pk}/forecast/"), send)
-    measure(this, "plan of today", get(f"/api/study/exams/{exam.pk}/plan/"), send)
+    exam = make_exam(user_id)
+    measure_all(this, Requests(user_id), exam.pk)
     if plan:
-        settings, now = get_settings(user_id=user.pk), timezone.now()
-        explain(plan, lambda: due_now(settings, now, limit=20))
-        explain(plan.with_name("study-stats-plan.txt"), lambda: statistics_of(settings, now, days=30))
-        explain(plan.with_name("exam-forecast-plan.txt"), lambda: forecast_of(exam, settings, now))
+        explain_all(plan, exam)
+
+
+def make_exam(user_id: int) -> Any:
+    """An exam about a fiftieth of the student's cards."""
+    from django.utils import timezone
+
+    from study.services import create_exam
+
+    at = timezone.now() + timedelta(days=30)
+    scope = {"note_ids": [], "tags": ["tag7"]}
+    data = {"title": "Exam", "at": at, **scope, "minutes_per_day": [30] * 7, "target": 0.95}
+    return create_exam(user_id=user_id, data=data)
+
+
+def measure_all(this: Bench, requests: Requests, exam_id: uuid.UUID) -> None:
+    from study import memory
+
+    get = requests.get
+
+    def cold() -> Sent:
+        memory.forget()
+        return get("/api/study/due/")()
+
+    print("| ms of CPU, median | application | PostgreSQL | both |\n|---|---|---|---|")
+    for name, make in (
+        ("create a note", requests.post("/api/notes/", lambda: {"title": "x"})),
+        ("due, 20 cards", get("/api/study/due/")),
+        ("due, 20 cards that this process never saw", cold),
+        ("due, 1 card", get("/api/study/due/?limit=1")),
+        ("due, 100 cards", get("/api/study/due/?limit=100")),
+        ("due of a tag", get("/api/study/due/?tag=tag7")),
+        ("a review", requests.reviews(1)),
+        ("100 reviews", requests.reviews(100)),
+        ("create a card", requests.post("/api/study/cards/", lambda: {"front": "q", "back": "a"})),
+        ("cards, a page", get("/api/study/cards/")),
+        ("statistics", get("/api/study/stats/")),
+        ("forecast, 2,000 cards", get(f"/api/study/exams/{exam_id}/forecast/")),
+        ("plan of today", get(f"/api/study/exams/{exam_id}/plan/")),
+    ):
+        measure(this, name, make, requests.send)
+
+
+def explain_all(plan: Path, exam: Any) -> None:
+    """Write the plans of what is due, and beside it those of statistics and of a forecast."""
+    from django.utils import timezone
+
+    from study.exams import forecast_of
+    from study.queue import due_now
+    from study.services import get_settings
+    from study.stats import statistics as statistics_of
+
+    settings, now = get_settings(user_id=exam.user_id), timezone.now()
+    explain(plan, lambda: due_now(settings, now, limit=20))
+    explain(plan.with_name("study-stats-plan.txt"), lambda: statistics_of(settings, now, days=30))
+    explain(plan.with_name("exam-forecast-plan.txt"), lambda: forecast_of(exam, settings, now))
 
 
 def explain(path: Path, read: Callable[[], object]) -> None:

@@ -8,12 +8,13 @@ since its own last one.
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
-from django.db.models import F
+from django.db import connection
 from django.utils import timezone
 
 from notes.importers import FileReport, ImportContext, SourceFile
@@ -23,11 +24,12 @@ from study.anki.packages import PACKAGE_MAX, opened_package
 from study.anki.schedules import Learned, learned
 from study.models import Card, Face, StudyEvent, StudySettings
 from study.pictures import IncomingPictures
-from study.services.budgets import charge_cards, size_of
+from study.services.budgets import Size, charge_cards, size_of_new
 from study.services.cards import faces_for
-from study.services.locking import studying
-from study.services.schedules import is_active, refold, write_faces
-from study.services.statements import CardWithFaces, lock_cards
+from study.services.locking import importing, studying
+from study.services.schedules import is_active, refold
+from study.services.settings import get_settings
+from study.services.statements import CardWithFaces, lock_cards, record
 
 SECONDS_MAX = 60
 """Of this thread's work on a package; ten thousand cards take about ten."""
@@ -49,15 +51,16 @@ def import_package(context: ImportContext, file: SourceFile) -> FileReport:
         for note in package.notes():
             drafts += reader.drafts(note)
             _check_time(until)
-        with pictures.stored(_texts_of_new(context, drafts)):
-            # Reading and storing take long, so the lock on the user's cards comes only now.
-            with studying(context.user_id) as settings:
-                writer = _Writer(settings, package.header["created"], timezone.now())
-                remaining = iter(drafts)
-                while batch := list(islice(remaining, _BATCH)):
-                    writer.write(batch)
-                    _check_time(until)
-                pictures.record()
+        # Storing may take long, so it comes before any lock.
+        with pictures.stored(_texts_of_new(context, drafts)), importing(context.user_id):
+            settings = get_settings(user_id=context.user_id)
+            writer = _Writer(settings, package.header["created"], timezone.now())
+            remaining = iter(drafts)
+            while batch := list(islice(remaining, _BATCH)):
+                writer.write(batch)
+                _check_time(until)
+            writer.finish()
+            pictures.record()
     outcome = "created" if writer.created else "updated" if writer.updated else "unchanged"
     return FileReport(outcome, warnings=[*writer.told(), *_told(reader)])  # type: ignore[arg-type]
 
@@ -90,9 +93,20 @@ def _told(reader: Reader) -> list[str]:
     return told
 
 
+class _Advance(NamedTuple):
+    """The schedules that a card is to have after what was learned of it in Anki, unless it has changed meanwhile."""
+
+    version: int
+    faces: list[Face]
+
+
 @dataclass(slots=True)
 class _Writer:
-    """Writes drafts in batches, each with a fixed number of queries."""
+    """Writes drafts in batches, each with a fixed number of queries.
+
+    Cards that are new are written, and schedules made, without the lock on the user's cards, so that reviews go on.
+    ``finish`` takes it, and brings up to date what is there.
+    """
 
     settings: StudySettings
     collection_created: int
@@ -100,7 +114,8 @@ class _Writer:
     created: int = 0
     updated: int = 0
     unchanged: int = 0
-    written: int = 0
+    size: Size = field(default_factory=Size)
+    advances: dict[UUID, _Advance] = field(default_factory=dict)
 
     def told(self) -> list[str]:
         told = [f"Cards: {self.created} new, {self.unchanged + self.updated} that were here already."]
@@ -109,9 +124,10 @@ class _Writer:
         return told
 
     def write(self, drafts: Sequence[Draft]) -> None:
+        """Create what is new, and work out what is later; call it for each batch, and then :meth:`finish`."""
         known = self._known(drafts)
         new: dict[UUID, Draft] = {}
-        later: list[tuple[CardWithFaces, Draft]] = []
+        later: list[tuple[Card, Draft]] = []
         for draft in drafts:
             ids = _ids_of(self.settings.user_id, draft)
             found = next((known[one] for one in ids if one in known), None)
@@ -120,12 +136,29 @@ class _Writer:
             else:
                 new.setdefault(ids[-1], draft)
         self._create(new)
-        self._bring_up_to_date(later)
+        self._learn(later)
 
-    def _known(self, drafts: Iterable[Draft]) -> dict[UUID, CardWithFaces]:
-        return lock_cards(
-            self.settings.user_id, {one for draft in drafts for one in _ids_of(self.settings.user_id, draft)}
-        )
+    def finish(self) -> None:
+        """Bring the cards that are there up to date. Raises as ``charge_cards``."""
+        connection.check_constraints()  # now, not at the commit: no review waits for it
+        with studying(self.settings.user_id):
+            if self.advances:
+                self._bring_up_to_date()
+            charge_cards(user_id=self.settings.user_id, grown=self.size)
+
+    def _bring_up_to_date(self) -> None:
+        versions = dict(Card.objects.filter(pk__in=list(self.advances)).values_list("pk", "version"))
+        same = [pk for pk, advance in self.advances.items() if versions.get(pk) == advance.version]
+        record((), (face for pk in same for face in self.advances[pk].faces), same)
+        # What was reviewed or changed meanwhile.
+        others = lock_cards(self.settings.user_id, versions.keys() - set(same))
+        refold({pk: found.faces for pk, found in others.items()})
+        record((), (face for found in others.values() for face in found.faces), list(others))
+
+    def _known(self, drafts: Iterable[Draft]) -> dict[UUID, Card]:
+        ids = {one for draft in drafts for one in _ids_of(self.settings.user_id, draft)}
+        cards = Card.objects.owned_by(self.settings.user_id).only("pk", "version", "proposed", "suspended")
+        return cards.in_bulk(ids)
 
     def _create(self, drafts: dict[UUID, Draft]) -> None:
         made: list[CardWithFaces] = []
@@ -140,7 +173,7 @@ class _Writer:
                 tags=draft.tags,
                 suspended=draft.suspended,
                 # New cards come up in the order of the package.
-                created_at=self.now + timedelta(microseconds=self.written + len(made)),
+                created_at=self.now + timedelta(microseconds=self.created + len(made)),
             )
             faces = faces_for(card)
             made.append(CardWithFaces(card, faces))
@@ -150,29 +183,29 @@ class _Writer:
         refold({card.pk: faces for card, faces in made})
         Card.objects.bulk_create([card for card, _ in made])
         Face.objects.bulk_create([face for _, faces in made for face in faces])
-        charge_cards(user_id=self.settings.user_id, grown=size_of([card.pk for card, _ in made]))
+        self.size = self.size.plus(size_of_new(made))
         self.created += len(made)
-        self.written += len(made)
 
-    def _bring_up_to_date(self, found: Sequence[tuple[CardWithFaces, Draft]]) -> None:
+    def _learn(self, found: Sequence[tuple[Card, Draft]]) -> None:
+        """Log what was learned of cards that are there, and work out their schedules."""
+        faces: dict[UUID, list[Face]] = {card.pk: [] for card, _ in found}
+        for face in Face.objects.filter(card__in=list(faces)).order_by("card", "n"):
+            faces[face.card_id].append(face)
         events: list[StudyEvent] = []
-        changed: dict[UUID, CardWithFaces] = {}
-        for one, draft in found:
-            added = self._baselines(one.card.pk, draft, [] if one.card.proposed else one.faces)
-            if added and one.card.pk not in changed:
+        changed: dict[UUID, Card] = {}
+        for card, draft in found:
+            added = self._baselines(card.pk, draft, [] if card.proposed else faces[card.pk])
+            if added and card.pk not in changed and card.pk not in self.advances:
                 events += added
-                changed[one.card.pk] = one
-        self.unchanged += len({one.card.pk for one, _ in found}) - len(changed)
+                changed[card.pk] = card
+        self.unchanged += len(faces.keys() - self.advances.keys()) - len(changed)
         self.updated += len(changed)
-        if not changed:
-            return
         StudyEvent.objects.bulk_create(events, ignore_conflicts=True)
-        refold({card_id: one.faces for card_id, one in changed.items()})
-        for card, faces in changed.values():
-            for face in faces:
+        refold({card_id: faces[card_id] for card_id in changed})
+        for card_id, card in changed.items():
+            for face in faces[card_id]:
                 face.active = is_active(card)
-        write_faces([face for one in changed.values() for face in one.faces])
-        Card.objects.filter(pk__in=list(changed)).update(version=F("version") + 1)
+            self.advances[card_id] = _Advance(card.version, faces[card_id])
 
     def _baselines(self, card_id: UUID, draft: Draft, faces: Iterable[Face]) -> list[StudyEvent]:
         """What was learned of these faces in Anki, unless they were reviewed here since."""

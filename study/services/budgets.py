@@ -4,7 +4,7 @@ The student's settings, which every write to cards locks first, know both; they 
 away, so that its cost does not grow with the cards. A count that is not known yet (None) is made when a write needs it.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -14,23 +14,25 @@ from django.db import connection
 from rest_framework import status
 
 from notes.services import OverBudget
+from study.services.statements import CardWithFaces
 
 FACE_BYTES = 400
 """Each face of a card counts as so many bytes: about what its schedule takes, indexes included."""
 
-# The sizes of long texts are known without reading them.
 _SIZES = f"""
 SELECT count(*) AS cards, coalesce(sum(
     octet_length(front) + octet_length(back) + octet_length(block_text) + octet_length(array_to_string(tags, ''))
-    + {FACE_BYTES} * (SELECT count(*) FROM study_face f WHERE f.card_id = c.id)
-), 0)::bigint AS bytes FROM study_card c
+), 0)::bigint + {FACE_BYTES} * (SELECT count(*) FROM study_face WHERE %s) AS bytes FROM study_card WHERE %s
 """
+"""Long texts are not read for that: the database knows their sizes."""
+_OF_CARDS = _SIZES % ("card_id = ANY(%s)", "id = ANY(%s)")
+_OF_USER = _SIZES % ("user_id = %s", "user_id = %s")
 _CHANGE = """
 UPDATE study_studysettings SET card_count = greatest(card_count + %s, 0), card_bytes = greatest(card_bytes + %s, 0)
 WHERE user_id = %s AND card_count IS NOT NULL RETURNING card_count, card_bytes
 """
 _COUNT = f"""
-UPDATE study_studysettings SET card_count = m.cards, card_bytes = m.bytes FROM ({_SIZES} WHERE c.user_id = %s) m
+UPDATE study_studysettings SET card_count = m.cards, card_bytes = m.bytes FROM ({_OF_USER}) m
 WHERE user_id = %s RETURNING card_count, card_bytes
 """
 
@@ -61,9 +63,19 @@ class Size(NamedTuple):
 
 def size_of(card_ids: Collection[UUID]) -> Size:
     """How many of these cards there are, and what they take: one query."""
-    found = _first_row(f"{_SIZES} WHERE c.id = ANY(%s)", [list(card_ids)])
+    found = _first_row(_OF_CARDS, [list(card_ids), list(card_ids)])
     assert found is not None  # it is a sum
     return Size(*found)
+
+
+def size_of_new(cards: Iterable[CardWithFaces]) -> Size:
+    """The same of cards that were just made: no query."""
+    sizes = [
+        sum(len(text.encode()) for text in (card.front, card.back, card.block_text, *card.tags))
+        + FACE_BYTES * len(faces)
+        for card, faces in cards
+    ]
+    return Size(len(sizes), sum(sizes))
 
 
 @contextmanager
@@ -82,7 +94,7 @@ def charge_cards(*, user_id: int, grown: Size, is_limited: bool = True) -> None:
     """
     if grown == Size():
         return
-    used = _first_row(_CHANGE, [*grown, user_id]) or _first_row(_COUNT, [user_id, user_id])
+    used = _first_row(_CHANGE, [*grown, user_id]) or _first_row(_COUNT, [user_id, user_id, user_id])
     assert used is not None  # whoever holds the lock has the row
     for error, now, more, limit in zip(
         (TooManyCards, CardsFull), used, grown, (settings.CARDS_PER_USER, settings.CARD_BYTES_PER_USER), strict=True

@@ -12,7 +12,7 @@ from study.blocks import NotTiedToBlock, PassageGone, passages
 from study.faces import InvalidCloze, faces_of
 from study.memory import Terms
 from study.models import Card, Face, StudyEvent
-from study.services.budgets import changing_cards, charge_cards, size_of
+from study.services.budgets import changing_cards, charge_cards, size_of_new
 from study.services.locking import studying
 from study.services.schedules import is_active, new_face, refold, write_faces
 from study.services.statements import CardWithFaces, lock_cards
@@ -74,7 +74,7 @@ def _create(user_id: int, data: Sequence[Mapping[str, Any]], *, proposed: bool) 
     made = [CardWithFaces(card, faces_for(card)) for card in cards]
     Card.objects.bulk_create(cards)
     Face.objects.bulk_create([face for one in made for face in one.faces])
-    charge_cards(user_id=user_id, grown=size_of([card.pk for card in cards]))
+    charge_cards(user_id=user_id, grown=size_of_new(made))
     return made
 
 

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
+from django.db import connection
 from django.db.models import F
 
 from study.models import Card, Face, StudyEvent
-from study.services.budgets import charge_cards, size_of
+from study.services.budgets import Size, charge_cards, size_of_new
 from study.services.cards import faces_for
-from study.services.locking import studying
+from study.services.locking import importing, studying
 from study.services.schedules import refold, write_faces
-from study.services.statements import lock_cards
+from study.services.statements import CardWithFaces, lock_cards
 
 _NAMESPACE = UUID("5f0b7c86-0c1d-4b5e-8f53-8a4d2a3f1b60")
 _TOGETHER = 500
@@ -28,7 +29,8 @@ def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID
     Raises as ``charge_cards``.
     """
     made: set[UUID] = set()
-    with studying(user_id):
+    size = Size()
+    with importing(user_id):
         for part in _parts(rows):
             replaced = (row["replaces"] for row in part if row["replaces"] is not None)
             ids = _ids_here(user_id, [*(row["id"] for row in part), *replaced])
@@ -42,8 +44,11 @@ def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID
             refold(faces)
             Card.objects.bulk_create(cards)
             Face.objects.bulk_create(face for of_card in faces.values() for face in of_card)
-            charge_cards(user_id=user_id, grown=size_of(list(faces)))
+            size = size.plus(size_of_new(CardWithFaces(card, faces[card.pk]) for card in cards))
             made.update(new)
+        connection.check_constraints()  # now, not at the commit: no review waits for it
+        with studying(user_id):
+            charge_cards(user_id=user_id, grown=size)
     return made
 
 
@@ -54,7 +59,7 @@ def import_events(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> int:
     """
     changed: set[UUID] = set()
     count = 0
-    with studying(user_id):
+    with importing(user_id), studying(user_id):
         for part in _parts(rows):
             ids = _ids_here(user_id, (row["card_id"] for row in part))
             log = StudyEvent.objects.owned_by(user_id)

@@ -13,9 +13,10 @@ from notes.services import get_blocks
 from study.making.passages import covered_kinds
 from study.making.reading import MadeCard
 from study.models import Card, Face
-from study.services.budgets import charge_cards, size_of
+from study.services.budgets import charge_cards, size_of_new
 from study.services.cards import faces_for
 from study.services.locking import studying
+from study.services.statements import CardWithFaces
 
 
 def propose_made(*, user_id: int, topic_id: int | None, made: Sequence[MadeCard]) -> list[tuple[UUID, MadeCard]] | None:
@@ -50,8 +51,9 @@ def propose_made(*, user_id: int, topic_id: int | None, made: Sequence[MadeCard]
                 card.replaces = stale.pop(0) if stale else None
             cards.append(card)
         Card.objects.bulk_create(cards)
-        Face.objects.bulk_create([face for card in cards for face in faces_for(card)])
-        charge_cards(user_id=user_id, grown=size_of([card.pk for card in cards]))
+        made_cards = [CardWithFaces(card, faces_for(card)) for card in cards]
+        Face.objects.bulk_create([face for _, faces in made_cards for face in faces])
+        charge_cards(user_id=user_id, grown=size_of_new(made_cards))
         return [(card.pk, one) for card, one in zip(cards, free, strict=True)]
 
 

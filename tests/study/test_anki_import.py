@@ -401,7 +401,7 @@ def test_an_import_costs_the_same_for_any_number_of_cards(db, tmp_path, count, d
     client = client_of(UserFactory())
     deck = package(tmp_path, [note(BASIC, f"q{n}", "a", guid=f"g{n}") for n in range(count)])
 
-    with django_assert_max_num_queries(45):
+    with django_assert_max_num_queries(48):
         report_of(client, "a.apkg", deck)
 
     assert Card.objects.count() == count

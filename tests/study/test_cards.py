@@ -384,7 +384,7 @@ def test_writes_cost_a_fixed_number_of_queries(alice, alice_client, send, topic,
     warm(alice_client)
     body = {"kind": "cloze", "front": CLOZE, "topic_id": topic.pk}
 
-    with django_assert_num_queries(8):  # SAVEPOINT, the lock, the topic, card, faces, their size, the budget, RELEASE
+    with django_assert_num_queries(7):  # SAVEPOINT, the lock, the topic, card, faces, the budget, RELEASE
         shown = send(alice_client, "post", CARDS, body).json()
     path = f"{CARDS}{shown['id']}/"
     with django_assert_num_queries(9):  # the card; SAVEPOINT, the lock, card and faces, UPDATE, sizes, budget, RELEASE
