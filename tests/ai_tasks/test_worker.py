@@ -12,8 +12,10 @@ from django.utils import timezone
 from ai_tasks import ledger
 from ai_tasks.models import AITask
 from notifications.models import Notification
+from tests.ai_tasks.ledger_helpers import expire_lease
 from tests.conftest import client_of
-from tests.openai_server import OpenAIServer, running_server
+from tests.openai_behaviours import BEHAVIOURS
+from tests.openai_server import Handler, OpenAIServer, running_server
 from tests.processes import running_worker, wait_until
 from utils.redis.broker import publish
 
@@ -28,7 +30,7 @@ def provider() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def worker_environment(provider) -> dict[str, str]:
-    return {"AI_BASE_URL": provider.base_url, "AI_MODEL": "test-model", "AI_LEASE_SECONDS": "3"}
+    return {"AI_BASE_URL": provider.base_url, "AI_MODEL": "test-model"}
 
 
 def submit(client, **extra) -> str:
@@ -43,11 +45,26 @@ def poll(client, task_id) -> dict:
 
 
 def test_a_posted_task_runs_with_rising_progress_and_is_notified_once(
-    alice, provider, worker_environment, tmp_path, no_limits
+    alice, provider, worker_environment, tmp_path, no_limits, monkeypatch
 ):
     client = client_of(alice)
-    provider.state.default = "slow"
     seen: list[dict] = []
+
+    def has_seen(percent: int) -> bool:
+        return any(answer["status"] == "running" and answer["progress"] >= percent for answer in list(seen))
+
+    def as_it_is_seen(handler: Handler, body: dict) -> None:
+        def pieces() -> Iterator[str]:
+            yield "A loop "
+            wait_until(lambda: has_seen(20), 120)
+            yield "repeats. " * 500
+            wait_until(lambda: has_seen(40), 120)
+            yield "It ends."
+
+        handler.stream(body, pieces())
+
+    monkeypatch.setitem(BEHAVIOURS, "as it is seen", as_it_is_seen)
+    provider.state.default = "as it is seen"
 
     with running_worker(tmp_path / "worker.log", **worker_environment):
         task_id = submit(client)
@@ -56,7 +73,7 @@ def test_a_posted_task_runs_with_rising_progress_and_is_notified_once(
             seen.append(poll(client, task_id))
             return seen[-1]["status"] in AITask.TERMINAL
 
-        wait_until(finished, describe=lambda: str(seen[-1]))
+        wait_until(finished, 200, lambda: str(seen[-1]))
         pending = client.get("/api/notifications/pending/").json()
 
     running = [answer["progress"] for answer in seen if answer["status"] == "running"]
@@ -107,7 +124,7 @@ def test_a_worker_that_is_killed_loses_no_task(alice, provider, worker_environme
         task_id = submit(client)
         wait_until(lambda: bool(provider.state.requests))
     with running_worker(tmp_path / "second.log", **worker_environment):
-        wait_until(lambda: AITask.objects.get().lease_expires_at < timezone.now())
+        expire_lease(AITask.objects.get())
         ledger.sweep()
         wait_until(lambda: AITask.objects.get().status == "succeeded")
 
@@ -132,7 +149,7 @@ def test_a_task_that_kills_its_workers_is_failed_and_delays_no_other_task(
             beside_it = submit(client, context=f"beside worker {kills}")
             wait_until(lambda task_id=beside_it: AITask.objects.get(pk=task_id).status == "succeeded")
         assert AITask.objects.get(pk=poison).status == "running"
-        wait_until(lambda: AITask.objects.get(pk=poison).lease_expires_at < timezone.now())
+        expire_lease(AITask.objects.get(pk=poison))
         ledger.sweep()
 
     task = AITask.objects.get(pk=poison)

@@ -14,6 +14,7 @@ from ai_tasks import ledger
 from ai_tasks.models import AITask
 from ai_tasks.progress import announce_end, report_delta
 from notifications import services
+from tests.ai_tasks.ledger_helpers import expire_lease
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, UserFactory
 from tests.openai_server import running_server
@@ -95,14 +96,14 @@ def test_a_restart_after_a_dead_worker_is_in_the_same_stream(alice, start_server
     client = client_of(alice)
     with running_server() as provider, start_server() as server:
         provider.state.script.extend(["hang_midway"])
-        environment = {"AI_BASE_URL": provider.base_url, "AI_MODEL": "test-model", "AI_LEASE_SECONDS": "3"}
+        environment = {"AI_BASE_URL": provider.base_url, "AI_MODEL": "test-model"}
         body = {"request_type": "generate_explanation", "request_data": {"topic": "Python loops"}}
         assert client.post("/api/ai/tasks/", body, format="json").status_code == 202
         with source_of(alice, server.events_of(AITask.objects.get())) as source:
             with running_worker(tmp_path / "first.log", **environment):
                 first = source.until("task.delta")
             with running_worker(tmp_path / "second.log", **environment):
-                wait_until(lambda: AITask.objects.get().lease_expires_at < timezone.now())
+                expire_lease(AITask.objects.get())
                 ledger.sweep()
                 events = source.until("task.succeeded")
 
