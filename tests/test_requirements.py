@@ -176,7 +176,12 @@ def own_names() -> set[str]:
     for tree in trees().values():
         for node in ast.walk(tree):
             match node:
-                case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.arg(arg=name):
+                case (
+                    ast.FunctionDef(name=name)
+                    | ast.AsyncFunctionDef(name=name)
+                    | ast.ClassDef(name=name)
+                    | ast.arg(arg=name)
+                ):
                     found.add(name)
                 case ast.Name(id=name, ctx=ast.Store()):
                     found.add(name)
@@ -203,7 +208,7 @@ def private_names_overridden() -> Iterator[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         for item in node.body
-        if isinstance(item, ast.FunctionDef) and is_private(item.name)
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef) and is_private(item.name)
     }
     for package in map(importlib.import_module, PACKAGES):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
