@@ -302,6 +302,94 @@ def test_joplins_archive_keeps_folders_tags_links_and_pictures(alice_client):
     assert contents(second) == [("Second", [("Second", "text: with colon")])]
 
 
+def unsafe_archives() -> dict[str, bytes]:
+    link = zipfile.ZipInfo("link.md")
+    link.external_attr = 0o120777 << 16
+    with_link = io.BytesIO()
+    with zipfile.ZipFile(with_link, "w") as archive:
+        archive.writestr("a.md", "# A")
+        archive.writestr(link, "/etc/passwd")
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as jex:
+        member = tarfile.TarInfo("a.md")
+        member.type = tarfile.SYMTYPE
+        member.linkname = "/etc/passwd"
+        jex.addfile(member)
+    inner = zipped({"../a.md": "x"})
+    return {
+        "traversal.zip": zipped({"a.md": "# A", "../b.md": "# B"}),
+        "backslash.zip": zipped({"a.md": "# A", "..\\b.md": "# B"}),
+        "absolute.zip": zipped({"a.md": "# A", "/etc/b.md": "# B"}),
+        "drive.zip": zipped({"C:/b.md": "# B"}),
+        "symlink.zip": with_link.getvalue(),
+        "symlink.jex": tar.getvalue(),
+        "bomb.zip": zipped({"a.md": "# A", "b.md": b"\0" * 20_000_000}),
+        "many.zip": zipped({f"{number}.md": "" for number in range(5001)}),
+        "nested.zip": zipped({"a.md": "# A", "inner.zip": inner}),
+    }
+
+
+@pytest.mark.parametrize("name", unsafe_archives())
+def test_an_unsafe_archive_makes_nothing(alice_client, name):
+    job = report_of(alice_client, name, unsafe_archives()[name])
+
+    assert (job["status"], job["error"]["code"]) == ("failed", "unsafe_archive")
+    assert job["report"]["files"] == []
+    assert not Note.objects.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
+def test_what_is_no_archive_fails(alice_client, content):
+    job = report_of(alice_client, "x.zip", content)
+
+    assert (job["status"], job["error"]["code"]) == ("failed", "unreadable_archive")
+
+
+def tarred(size: bytes = b"", **headers: str) -> bytes:
+    """A tar of one file; ``size``: as the header says it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("a.md")
+        member.size = 3
+        member.pax_headers = headers
+        archive.addfile(member, io.BytesIO(b"abc"))
+    content = bytearray(buffer.getvalue())
+    content[124 : 124 + len(size)] = size
+    content[148:156] = b"%06o\0 " % (sum(content[:148]) + 8 * 32 + sum(content[156:512]))
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text" * 500,
+        tarred(size=b"\xff" * 12),  # below zero: the same entry would be read for ever
+        tarred(**{"GNU.sparse.map": "a,b"}),
+    ],
+)
+def test_what_is_no_archive_of_joplin_fails(alice_client, content):
+    job = report_of(alice_client, "x.jex", content)
+
+    assert (job["status"], job["error"]["code"]) == ("failed", "unreadable_archive")
+
+
+def test_a_colon_in_a_name_is_no_drive(alice_client):
+    job = report_of(alice_client, "x.zip", zipped({"1:30 lesson.md": "", "Q: what is it.md": ""}))
+
+    assert outcomes(job) == [("1:30 lesson.md", "created"), ("Q: what is it.md", "created")]
+
+
+def test_a_damaged_entry_fails_alone(alice_client):
+    archive = bytearray(zipped({"a.md": "# A" + " word" * 100, "b.md": "# B"}))
+    archive[40] ^= 0xFF
+
+    job = report_of(alice_client, "x.zip", bytes(archive))
+
+    assert outcomes(job) == [("a.md", "failed"), ("b.md", "created")]
+    assert job["status"] == "succeeded"
+
+
 @pytest.mark.parametrize("name", ["a.exe", "a", "a.md.png"])
 def test_other_kinds_of_files_are_refused_at_once(alice_client, name):
     response = upload(alice_client, name, b"x")
