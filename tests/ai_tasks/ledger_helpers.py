@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.db.models import F
 from django.utils import timezone
 
 from ai_tasks.models import AITask
@@ -19,4 +20,7 @@ ANSWER = Answer(
 
 
 def expire_lease(task: AITask) -> None:
-    AITask.objects.filter(pk=task.pk).update(lease_expires_at=timezone.now() - timedelta(minutes=5))
+    """As it is some minutes after the worker has died that had the task's message."""
+    AITask.objects.filter(pk=task.pk).update(
+        lease_expires_at=timezone.now() - timedelta(minutes=5), published_at=F("published_at") - timedelta(minutes=10)
+    )

@@ -311,7 +311,7 @@ def test_a_worker_that_is_killed_while_it_records_leaves_no_card_and_the_next_on
 
     assert killed.returncode == -9
     assert (AITask.objects.get().status, Card.objects.count(), Face.objects.count()) == ("running", 0, 0)
-    AITask.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=5))
+    AITask.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     ledger.sweep()
     Worker().execute(task_id)
     assert (AITask.objects.get().status, Card.objects.count()) == ("succeeded", 2)
@@ -321,7 +321,7 @@ def test_an_outdated_attempt_makes_no_cards(alice, alice_client, topic_id, offli
     task_id = uuid.UUID(submitted(alice_client, topic_id).json()["task_id"])
     late = claim(task_id)
     answer = run(Job(alice.pk, "make_cards", late.request_data, topic_id), Recorder())
-    AITask.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=5))
+    AITask.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     Worker().execute(task_id)
 
     with pytest.raises(FenceLost):
