@@ -107,8 +107,7 @@ def one_load(
     this: Bench, crowd: Crowd, *, rate: float, seconds: float, seed: int, name: str, threads: int
 ) -> dict[str, Any]:
     changes = {**OWN_LIMITS, "WEB_THREADS": str(threads)}
-    started = granian(this, threads=threads, **changes) if name == GRANIAN else web(this, **changes)
-    with started as (server, port):
+    with (granian if name == GRANIAN else web)(this, **changes) as (server, port):
         job = {"kind": "load", "rate": rate, "seconds": seconds, "warm_up": WARM_UP_SECONDS, "grace": GRACE_SECONDS}
         moments: list[tuple[float, dict[int, float], dict[int, float], float]] = []
         at_end: dict[str, Any] = {}

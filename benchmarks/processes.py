@@ -78,11 +78,12 @@ def web(this: Bench, **changes: str) -> Iterator[tuple[Service, int]]:
 
 
 @contextmanager
-def granian(this: Bench, *, threads: int, **changes: str) -> Iterator[tuple[Service, int]]:
+def granian(this: Bench, **changes: str) -> Iterator[tuple[Service, int]]:
     """Granian as `compose.yaml` starts it, on a port of its own."""
     port = free_port()
-    environment = this.environ(PORT=str(port), WEB_THREADS=str(threads), **changes)
-    with _server("granian", [sys.executable, "granian_server.py"], port, environment) as service:
+    with _server(
+        "granian", [sys.executable, "granian_server.py"], port, this.environ(PORT=str(port), **changes)
+    ) as service:
         yield service, port
 
 

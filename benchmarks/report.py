@@ -6,7 +6,19 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks import celery_load, cpu, growth, hostile_bodies, load, plots, slow3g, streams, throughput, unloaded
+from benchmarks import (
+    celery_load,
+    cpu,
+    growth,
+    hostile_bodies,
+    load,
+    plots,
+    slow3g,
+    streams,
+    throughput,
+    unloaded,
+    wire,
+)
 from benchmarks.environment import BASE_DIR, RESULTS
 
 DOCUMENT = BASE_DIR / "docs" / "performance.md"
@@ -133,7 +145,16 @@ def _growth(document: dict[str, Any]) -> list[str]:
     ]
 
 
+def _wire(document: dict[str, Any]) -> list[str]:
+    return [
+        f"{document['connections']} connections, {document['rounds']} rounds of {document['seconds']} s. "
+        "\\*: the server that its documentation recommends.",
+        wire.table(document),
+    ]
+
+
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "wire": with_conditions(_wire),
     "cpu": with_conditions(_cpu),
     "unloaded": with_conditions(lambda document: [unloaded.table(document)]),
     "throughput": with_conditions(
