@@ -27,6 +27,8 @@ from utils.page_cache import invalidation
 from utils.page_cache.invalidation import EpochBump
 from utils.redis.broker import broker_breaker
 from utils.redis.client import SURE_SECONDS, reset_client
+from utils.streaming import uploads
+from utils.streaming.files import limiter as downloads
 
 # A busy machine may take any time for an example. All runs try the same ones, so that none fails by chance;
 # `--hypothesis-profile=explore` tries others.
@@ -114,6 +116,14 @@ def empty_redis() -> Iterator[redis.Redis]:
         invalidation.epoch_bump.is_pending = False
         throttling.local_counters.clear()
         yield client
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_open() -> Iterator[None]:
+    """A file that one test does not read to its end would take a place from the next ones."""
+    before = len(uploads.limiter), len(downloads)
+    yield
+    assert (len(uploads.limiter), len(downloads)) == before
 
 
 @pytest.fixture

@@ -11,8 +11,6 @@ from django.test import Client
 from NoteAssist_AI.storage import file_storage
 from tests.processes import free_port, running, wait_until
 from tests.servers.wire import request, status_of
-from utils.streaming import uploads
-from utils.streaming.files import limiter
 
 BUCKET = "notes"
 FILE_STORAGE = "file"
@@ -50,12 +48,6 @@ def storage_url(request, settings, files) -> str:
     url = os.environ["STORAGE_URL"] if request.param == FILE_STORAGE else request.getfixturevalue("s3_url")
     use_storage(settings, url)
     return url
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_left_open() -> Iterator[None]:
-    yield
-    assert len(uploads.limiter) == len(limiter) == 0
 
 
 @pytest.fixture

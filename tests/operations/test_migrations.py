@@ -108,6 +108,9 @@ MADE_IN_THE_SAME_RELEASE = {
     "notes_noteimport",
     "notes_notesource",
     "notes_noteexport",
+    "ai_tasks_passagevector",
+    "ai_tasks_embeddinguse",
+    "ai_tasks_noteindexing",
 }
 """Tables whose keys get their constraints in later migrations. No process writes to them yet."""
 

@@ -5,7 +5,9 @@ import json
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -79,16 +81,15 @@ class EventSource:
         self._parts = parse(iter(self._response.readline, b""))
 
     def reconnect(self, seconds: float = 60) -> None:
-        """Come back until somebody answers."""
+        """Come back until somebody answers, and has a place: that of a broken connection is free a little later."""
         deadline = time.monotonic() + seconds
         while True:
-            try:
+            with suppress(OSError):
                 self.connect()
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            else:
-                return
+                if self.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                    return
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -79,7 +79,7 @@ def test_an_event_source_with_a_ticket_misses_nothing_and_gets_nothing_twice(ali
             if n % 10 == 0:  # the connection breaks, and another process goes on
                 server = (one, other)[n // 10 % 2]
                 source.url = source.url._replace(netloc=server.url.removeprefix("http://"))
-                source.connect()
+                source.reconnect()
             if n % 3 == 0:
                 while text_of(events) != "".join(words[: n + 1]):
                     events.append(next(source.events()))

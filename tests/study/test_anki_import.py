@@ -178,6 +178,7 @@ def test_pictures_become_attachments_of_the_cards(alice, alice_client, charlie_c
     ]
     shown = alice_client.get(attachment.path)
     assert (shown.status_code, shown["Content-Type"]) == (200, "image/png")
+    assert b"".join(shown.streaming_content).startswith(b"\x89PNG")
     assert charlie_client.get(attachment.path).status_code == 404
 
 

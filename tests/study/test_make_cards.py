@@ -296,7 +296,7 @@ import django
 django.setup()
 from ai_tasks.ledger import attempts
 from ai_tasks.worker import Worker
-attempts._end = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
+attempts.announce_end = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
 Worker().execute(uuid.UUID(sys.argv[1]))
 """
 

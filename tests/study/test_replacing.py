@@ -176,8 +176,9 @@ def test_a_decision_costs_the_same_for_any_number(alice, alice_client, send, db,
         response = send(alice_client, "post", DECIDE, body)
 
     assert [card["id"] for card in response.json()["cards"]] == [str(one.pk) for one in [*old, *plain[:count]]]
-    # The lock, what is replaced, cards with faces; texts, log and faces of the replaced; what is deleted, what is new.
-    assert len(queries) == 16
+    # The lock, what is replaced, cards with faces; texts, log and faces of the replaced; what is deleted, what is new;
+    # the sums of what changes before and after it, and their places in the settings.
+    assert len(queries) == 20
 
 
 def _card(alice, **values) -> Card:
