@@ -128,7 +128,7 @@ function Asked({ card }) {
     isRated.current = true;
     await inOrder(() => rate(card, rating, startedAt.current));
   };
-  useEffect(() => { focus.current?.focus(); }, [isShown]);
+  useLayoutEffect(() => { focus.current?.focus(); }, [isShown]); // as what it is seen by, so that Space is for it
   useLayoutEffect(() => { // before the next key, which may follow at once
     const onKeyDown = (event) => {
       if (!isForUs(event)) return;
