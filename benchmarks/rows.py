@@ -1,6 +1,5 @@
 """What part A measures: for each row, the requests of one batch, and what must be so before they are sent."""
 
-import html
 import json
 import time
 import uuid
@@ -315,8 +314,8 @@ def _results(body: Any) -> Any:
 
 
 def _found(body: Any) -> Any:
-    """Results of a search; only ours makes HTML of what it quotes."""
-    return [{**result, "snippet": html.unescape(result["snippet"])} for result in body["results"]]
+    """Which topics a search finds, and how it ranks them. Only ours chooses what to quote, and escapes it."""
+    return [(result["topic_id"], round(result["rank"], 5)) for result in body["results"]]
 
 
 def _whole(body: Any) -> Any:

@@ -1,7 +1,23 @@
-"""The service's tables without what the service does when it starts."""
+"""The service's models alone, without what its apps register for the service when they are ready."""
 
 from django.apps import AppConfig
 
 
 class AccountsConfig(AppConfig):
     name = "accounts"
+
+
+class NotesConfig(AppConfig):
+    name = "notes"
+
+
+class AITasksConfig(AppConfig):
+    name = "ai_tasks"
+
+
+class NotificationsConfig(AppConfig):
+    name = "notifications"
+
+
+class UtilsConfig(AppConfig):
+    name = "utils"

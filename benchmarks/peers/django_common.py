@@ -15,9 +15,10 @@ INSTALLED_APPS = [
     "rest_framework",
     "rest_framework_simplejwt",
     "benchmarks.peers.apps.AccountsConfig",
-    "notes",
-    "ai_tasks",
-    "notifications",
+    "benchmarks.peers.apps.NotesConfig",
+    "benchmarks.peers.apps.AITasksConfig",
+    "benchmarks.peers.apps.NotificationsConfig",
+    "benchmarks.peers.apps.UtilsConfig",
 ]
 # As `startproject` writes it.
 MIDDLEWARE = [

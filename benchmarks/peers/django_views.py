@@ -83,6 +83,7 @@ class TaskSerializer(serializers.ModelSerializer):
             "input_tokens": task.input_tokens,
             "output_tokens": task.output_tokens,
             "estimated": task.usage_estimated,
+            "cost": None,
         }
 
     def get_links(self, task: AITask) -> dict[str, str]:

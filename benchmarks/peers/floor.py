@@ -266,7 +266,7 @@ def task_data(row: tuple[Any, ...]) -> dict[str, Any]:
         "error": {"code": error_code, "detail": error_detail} if error_code else None,
         "provider": provider,
         "model": model,
-        "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens, "estimated": estimated},
+        "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens, "estimated": estimated, "cost": None},
         "cached": cached,
         "retry_of": retry_of,
         "attempt": attempt,

@@ -133,6 +133,7 @@ class Usage(BaseModel):
     input_tokens: int
     output_tokens: int
     estimated: bool
+    cost: None = None
 
 
 class TaskOut(BaseModel):
