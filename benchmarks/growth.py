@@ -253,7 +253,7 @@ def table(document: dict[str, Any], part: str) -> str:
         "| | " + " | ".join(f"{int(size):,}" for size in sizes) + " | ratio |",
         "|---|" + "---|" * (len(sizes) + 1),
     ]
-    for name in OPERATIONS:
+    for name in filter(document[f"{part}_ratios"].__contains__, OPERATIONS):
         cells = [f"{document[part][size][name]['both_us']:.0f}" for size in sizes]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {document[f'{part}_ratios'][name]:.2f} |")
     return "\n".join(lines)
