@@ -39,7 +39,9 @@ ORDER_PROMPT = "Put these in order."
 MATCH_PROMPT = "Match what belongs together."
 
 Question = dict[str, Any]
-"""A question as it is shown, with its ``solution``, which is kept apart."""
+"""A question as it is shown, without its solution, which is kept apart."""
+Made = tuple[Question, dict[str, Any]]
+"""A question and its solution."""
 
 
 def make_questions(
@@ -52,23 +54,23 @@ def make_questions(
     count: int,
     language: str,
 ) -> tuple[list[Question], list[dict[str, Any]]]:
-    """At most ``count`` questions of these kinds, in turn, and the solution of each."""
+    """At most ``count`` questions of these kinds, in turn, and the solution of each.
+
+    The first turn has a question of every kind for which there is material, as far as ``count`` reaches.
+    """
     maker = _Maker(random.Random(seed), cards, passages, language)
-    questions: list[Question] = []
-    solutions = []
-    offered = {kind: maker.offered(kind) for kind in kinds}
-    turn = list(kinds)
-    while turn and len(questions) < count:
+    made = maker.first_turn(kinds, count)
+    turn = [kind for kind, _ in made]
+    while turn and len(made) < count:
         kind = turn.pop(0)
-        made = next(offered[kind], None)
-        if made is None:
-            continue
-        turn.append(kind)
-        question, solution = made
-        # An id says nothing: it follows from the quiz's own and the question's place.
-        questions.append({"id": str(uuid5(quiz_id, str(len(questions)))), "kind": kind, **question})
-        solutions.append(solution)
-    return questions, solutions
+        if (another := next(maker.offered[kind], None)) is not None:
+            turn.append(kind)
+            made.append((kind, another))
+    # An id says nothing: it follows from the quiz's own and the question's place.
+    questions = [
+        {"id": str(uuid5(quiz_id, str(at))), "kind": kind, **question} for at, (kind, (question, _)) in enumerate(made)
+    ]
+    return questions, [solution for _, (_, solution) in made]
 
 
 class _Maker:
@@ -76,10 +78,6 @@ class _Maker:
         self, rng: random.Random, cards: Sequence[AskedCard], passages: Sequence[Passage], language: str
     ) -> None:
         self._rng = rng
-        self._used: set[str] = set()
-        self._asked: list[Fact] = []
-        self._shown: list[tuple[str, frozenset[str]]] = []
-        """What questions show, with the words of it that say something."""
         drawn = rng.sample(passages, len(passages))
         of_passages = islice(facts_of_passages(drawn, language=language), FACTS_MAX)
         facts = [*facts_of_cards(cards, language=language), *of_passages]
@@ -98,17 +96,54 @@ class _Maker:
         rng.shuffle(self._facts)
         self._facts.sort(key=lambda fact: fact.sort == "word")  # the weakest last
         rng.shuffle(self._steps)
+        self._begin()
 
-    def offered(self, kind: str) -> Iterator[tuple[Question, dict[str, Any]]]:
-        """Questions of one kind. What a question uses no later one uses, of whatever kind."""
-        match kind:
-            case "choice":
-                return self._choices()
-            case "gap":
-                return self._gaps()
-            case "order":
-                return self._orders()
-        return self._matches()
+    def _begin(self) -> None:
+        """Begin a quiz, of which no question is made yet."""
+        self._used: set[str] = set()
+        self._asked: list[Fact] = []
+        self._shown: list[tuple[str, frozenset[str]]] = []
+        """What questions show, with the words of it that say something."""
+        self.offered: dict[str, Iterator[Made]] = {
+            "choice": self._choices(),
+            "gap": self._gaps(),
+            "order": self._orders(),
+            "match": self._matches(),
+        }
+        """Questions of each kind. What a question uses no later one uses, of whatever kind."""
+
+    def first_turn(self, kinds: Sequence[str], count: int) -> list[tuple[str, Made]]:
+        """Begin the quiz with one question of each kind, in this order.
+
+        What one kind uses may be all that another one had. So a kind that got nothing goes before the others in another
+        try; if none has all of them, the one with the most counts.
+        """
+        order = list(kinds)
+        tries: list[tuple[list[str], int]] = []
+        start = self._rng.getstate()
+        while True:
+            made = self._try(order, count)
+            tries.append((order, len(made)))
+            late = [kind for kind in order[1:] if kind not in made]  # what got nothing though it was first has nothing
+            if not late or len(made) == count:
+                break
+            order = [*late, *made]
+            if order in [tried for tried, _ in tries]:
+                break
+            self._rng.setstate(start)
+        best, most = max(tries, key=lambda one: one[1])
+        if most > len(made):
+            self._rng.setstate(start)
+            made = self._try(best, count)
+        return [(kind, made[kind]) for kind in kinds if kind in made]
+
+    def _try(self, order: Sequence[str], count: int) -> dict[str, Made]:
+        self._begin()
+        made: dict[str, Made] = {}
+        for kind in order:
+            if len(made) < count and (one := next(self.offered[kind], None)) is not None:
+                made[kind] = one
+        return made
 
     def _take(self, facts: Sequence[Fact], uses: frozenset[str], shown: Sequence[str]) -> bool:
         """Use these, unless a question shares them, or shows the answer of one of these, or the other way round."""
@@ -130,7 +165,7 @@ class _Maker:
     def _is_unique(self, fact: Fact) -> bool:
         return len(self._true_answers(fact)) == 1
 
-    def _choices(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+    def _choices(self) -> Iterator[Made]:
         for fact in self._facts:
             if self._used & fact.uses or fact.sort == "word" or len(self._true_answers(fact)) > TRUE_ANSWERS_MAX:
                 continue  # where one word was taken out another may do
@@ -175,13 +210,13 @@ class _Maker:
         # "Venus is also a planet" makes Venus an answer to "____ is a planet".
         return fact.content <= other.content or other.content <= fact.content
 
-    def _gaps(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+    def _gaps(self) -> Iterator[Made]:
         for fact in self._facts:
             if fact.is_typed and self._is_unique(fact) and self._take([fact], fact.uses, [fact.prompt]):
                 prompt = fact.prompt if GAP in fact.prompt else f"{fact.prompt}\n\n{GAP}"
                 yield {"prompt": prompt}, _solution(fact, fact.answer)
 
-    def _orders(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+    def _orders(self) -> Iterator[Made]:
         for steps in self._steps:
             if not self._take([], steps.uses, steps.items):
                 continue
@@ -197,7 +232,7 @@ class _Maker:
             expected = [ids[text] for text in right]
             yield question, {"expected": expected, "explanation": explanation, "quote": steps.quote}
 
-    def _matches(self) -> Iterator[tuple[Question, dict[str, Any]]]:
+    def _matches(self) -> Iterator[Made]:
         pairs = [fact for fact in self._facts if self._is_pair(fact)]
         while len(pairs) >= PAIRS_MIN:
             chosen: list[Fact] = []
@@ -215,7 +250,7 @@ class _Maker:
     def _is_pair(self, fact: Fact) -> bool:
         return fact.pair is not None and max(map(len, fact.pair)) <= ANSWER_MAX and self._is_unique(fact)
 
-    def _match(self, facts: Sequence[Fact]) -> tuple[Question, dict[str, Any]]:
+    def _match(self, facts: Sequence[Fact]) -> Made:
         pairs = [fact.pair for fact in facts if fact.pair is not None]
         lefts = self._rng.sample([left for left, _ in pairs], len(pairs))
         rights = self._rng.sample([right for _, right in pairs], len(pairs))

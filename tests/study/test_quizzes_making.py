@@ -11,6 +11,7 @@ from notes.blocks.splitting import split
 from study.quizzes.answers import all_differ, same_answer, stands_in
 from study.quizzes.making import KINDS, make_questions
 from study.quizzes.material import AskedCard, Passage
+from tests.study.quizzing import HEART
 
 ID = UUID(int=1)
 
@@ -314,6 +315,39 @@ def test_kinds_take_turns():
     found = made(text, kinds=["gap", "choice"], count=4)
 
     assert [question["kind"] for question, _ in found] == ["gap", "choice", "gap", "choice"]
+
+
+FOUR_TERMS = """- **Atrium**: an upper room of the organ
+- **Ventricle**: a lower room that pumps hard
+- **Valve**: a door for blood in one direction
+- **Aorta**: the widest vessel of all
+
+It beats 70 times a minute. An adult's weighs 300 g.
+"""
+FIVE_CAPITALS = cards(*CAPITALS, ("Capital of Greece?", "Athens"), ("Capital of Norway?", "Oslo"))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "expected"),
+    [
+        (HEART, [], ["choice", "gap", "order", "match"]),
+        (FOUR_TERMS, [], ["choice", "gap", "match"]),
+        ("", FIVE_CAPITALS, ["choice", "gap", "match"]),
+        ("1. mix\n2. bake\n3. eat\n", FIVE_CAPITALS[:3], ["choice", "gap", "order"]),
+        ("The **heart** has four chambers.", [], ["gap"]),
+    ],
+)
+def test_a_kind_is_asked_if_others_can_leave_it_what_it_needs_whatever_the_seed(text, asked, expected):
+    for seed in range(300):
+        kinds = [question["kind"] for question, _ in made(text, asked, count=4, seed=seed)]
+        assert list(dict.fromkeys(kinds)) == expected
+        assert [question["kind"] for question, _ in made(text, asked, count=2, seed=seed)] == kinds[:2]
+
+
+def test_kinds_are_asked_in_the_order_named_also_where_a_later_one_chose_first():
+    for seed in range(50):
+        found = made(FOUR_TERMS, kinds=["gap", "match", "choice"], count=3, seed=seed)
+        assert [question["kind"] for question, _ in found] == ["gap", "match", "choice"]
 
 
 LINES = st.sampled_from(
