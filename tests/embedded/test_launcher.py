@@ -45,6 +45,12 @@ pathlib.Path(__file__).with_suffix(".up").touch()
 while True:
     signal.pause()
 """
+TALKING = """
+import time
+while True:
+    print("I am here", flush=True)
+    time.sleep(0.01)
+"""
 TELLING = """
 import os, pathlib, signal
 told = " ".join(os.environ[name] for name in ("EVENTS_BASE_URL", "CORS_ALLOWED_ORIGINS"))
@@ -67,10 +73,13 @@ def port():
 
 @pytest.fixture
 def launch(engines, port, tmp_path):
-    """Start the launcher on Python scripts by name, and return it with its output read up to ``ready``."""
+    """Start the launcher on Python scripts by name, and return it with its output read up to ``ready``.
+
+    With an ``output`` of the test's own nothing is read of it.
+    """
     launched = []
 
-    def start(**scripts: str) -> subprocess.Popen:
+    def start(output: int = subprocess.PIPE, **scripts: str) -> subprocess.Popen:
         lines = []
         for name, script in {"web": READY_WEB, **scripts}.items():
             (tmp_path / f"{name}.py").write_text(script)
@@ -81,12 +90,14 @@ def launch(engines, port, tmp_path):
             [sys.executable, "-c", LAUNCHER, procfile],
             cwd=PROJECT,
             env=environment_of(engines, PORT=str(port), EVENTS_PORT=str(free_port())),
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
         launched.append(process)
+        if process.stdout is None:
+            return process
         for line in process.stdout:
             if f"ready: http://127.0.0.1:{port}" in line:
                 return process
@@ -126,10 +137,22 @@ def test_the_ready_line_is_true_and_the_next_ones_name_the_ways_in_and_out(launc
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as response:
         assert response.status == 200
     assert alive(engines) == ["postgresql", "redis"]
-    own_lines = (line for line in process.stdout if " web.1 " not in line)  # which may speak in between
+    own_lines = (line for line in process.stdout if " launcher | " in line)  # others may speak in between
     for text in ("/api/docs/", "demo@noteassist.local / demo-password", "admin@noteassist.local / demo-password"):
         assert text in next(own_lines)
     assert "Ctrl-C stops everything" in next(own_lines)
+
+
+def test_each_line_is_written_at_once_so_that_no_other_comes_into_it(launch):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # what is written at once is read at once
+    ours.settimeout(90)
+    awaited = {"worker.1 | I am here\n", "launcher | Ctrl-C stops everything"}
+    with ours, theirs:
+        launch(output=theirs.fileno(), worker=TALKING)
+        while awaited:
+            written = ours.recv(65536).decode()
+            assert written.find("\n") == len(written) - 1
+            awaited -= {text for text in awaited if text in written}
 
 
 def test_the_page_may_read_the_event_streams_of_the_other_port_by_whichever_name_it_was_opened(launch, port, tmp_path):
