@@ -80,8 +80,6 @@ def record_attachment(
     """
     with transaction.atomic():
         note = Note.objects.owned_by(user_id).live().only("pk").get(pk=note_id)
-        if note.attachments.count() >= ATTACHMENTS_MAX:
-            raise TooManyAttachments
         attachment = Attachment.objects.create(
             pk=attachment_id or uuid4(),
             user_id=user_id,
@@ -92,6 +90,9 @@ def record_attachment(
             file=stored.file,
         )
         charge_user(user_id=user_id, grown=stored.size)
+        # Counted under the lock of the user's room: of two uploads at once, the second sees the first.
+        if note.attachments.count() > ATTACHMENTS_MAX:
+            raise TooManyAttachments
     stored.has_row = True
     return attachment
 
@@ -104,8 +105,6 @@ def record_card_attachments(*, user_id: int, stored: Mapping[UUID, StoredFile]) 
     if not stored:
         return []
     with transaction.atomic():
-        if Attachment.objects.filter(user_id=user_id, note=None).count() + len(stored) > CARD_ATTACHMENTS_MAX:
-            raise TooManyAttachments(f"Your cards may have {CARD_ATTACHMENTS_MAX} attachments.")
         made = Attachment.objects.bulk_create(
             Attachment(
                 pk=attachment_id,
@@ -119,6 +118,8 @@ def record_card_attachments(*, user_id: int, stored: Mapping[UUID, StoredFile]) 
             for attachment_id, one in stored.items()
         )
         charge_user(user_id=user_id, grown=sum(one.size for one in stored.values()))
+        if Attachment.objects.filter(user_id=user_id, note=None).count() > CARD_ATTACHMENTS_MAX:
+            raise TooManyAttachments(f"Your cards may have {CARD_ATTACHMENTS_MAX} attachments.")
     for one in stored.values():
         one.has_row = True
     return made

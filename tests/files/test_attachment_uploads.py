@@ -1,12 +1,17 @@
 """Uploads of attachments: room in the account, keys, forms that are wrong, bodies that are too long."""
 
+import threading
+
 import pytest
 
 from notes import services
 from notes.models import Attachment, StorageUse
+from tests.ai_tasks.conftest import in_threads
+from tests.conftest import client_of
 from tests.factories import NoteFactory
 from tests.files.images import PDF, saved
 from tests.files.uploading import PNG, upload
+from utils import storage
 from utils.models import FileToDelete
 from utils.streaming import uploads
 
@@ -68,6 +73,52 @@ def test_a_note_has_a_bounded_number_of_them(files, alice_client, note, monkeypa
     response = upload(alice_client, note)
 
     assert (response.status_code, response.json()["code"]) == (409, "too_many_attachments")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_counted", [True, False], ids=["counted", "not counted yet"])
+def test_of_two_uploads_at_once_that_do_not_fit_together_one_is_taken(files, alice, settings, monkeypatch, is_counted):
+    """Both are told at first that there is room: neither has a row before both files are stored."""
+    content = PDF + bytes(10_000)  # so that the form around it, which counts at first, is small beside it
+    notes = NoteFactory.create_batch(2, user=alice, title="12345")
+    if is_counted:
+        StorageUse.objects.create(user=alice, size_bytes=10)
+    settings.NOTES_BYTES_PER_USER = 10 + 2 * len(content) - 1
+    settings.UPLOADS_AT_ONCE = 4  # so two of one user
+    both_stored, store = threading.Barrier(2), storage.store
+
+    def store_and_wait(*arguments):
+        store(*arguments)
+        both_stored.wait(60)
+
+    monkeypatch.setattr(storage, "store", store_and_wait)
+
+    responses = in_threads(2, lambda index: upload(client_of(alice), notes[index], content, "a.pdf"))
+
+    assert sorted(response.status_code for response in responses) == [201, 413]
+    (refused,) = [response.json() for response in responses if response.status_code == 413]
+    assert (refused["code"], refused["used"], refused["left"]) == ("account_full", 10 + len(content), len(content) - 1)
+    assert StorageUse.objects.get(pk=alice.pk).size_bytes == 10 + len(content)
+    assert Attachment.objects.count() == len([path for path in files.rglob("*") if path.is_file()]) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_uploads_at_once_the_last_place_of_a_note_is_taken_once(files, alice, settings, monkeypatch):
+    note = NoteFactory(user=alice)
+    settings.UPLOADS_AT_ONCE = 4  # so two of one user
+    monkeypatch.setattr(services.attachments, "ATTACHMENTS_MAX", 1)
+    both_recorded, charge_user = threading.Barrier(2), services.attachments.charge_user
+
+    def wait_and_charge(**arguments):
+        both_recorded.wait(60)
+        charge_user(**arguments)
+
+    monkeypatch.setattr(services.attachments, "charge_user", wait_and_charge)
+
+    responses = in_threads(2, lambda _: upload(client_of(alice), note))
+
+    assert sorted(response.status_code for response in responses) == [201, 409]
+    assert Attachment.objects.count() == len([path for path in files.rglob("*") if path.is_file()]) == 1
 
 
 # --- What is sent -----------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from notes.models import Note
 from notes.title_order import title_key
-from tests.factories import NoteFactory
+from tests.conftest import client_of
+from tests.factories import NoteFactory, UserFactory
 
 # ruff: noqa: RUF001  # letters that look like others are what is tested
 
@@ -87,6 +88,71 @@ def test_a_renamed_note_moves(alice, alice_client, send):
     send(alice_client, "patch", f"/api/notes/{note.pk}/", {"title": "c"})
 
     assert titles_of(alice_client, "ordering=title")[0] == ["b", "c"]
+
+
+@pytest.mark.parametrize("search", ["", "&search=common"])
+def test_of_notes_renamed_between_pages_all_others_are_shown_once(alice, alice_client, send, search):
+    note_of = {title: NoteFactory(user=alice, title=title, tags=["common"]) for title in "abcdefghi"}
+
+    def rename(title, new):
+        assert send(alice_client, "patch", f"/api/notes/{note_of[title].pk}/", {"title": new}).status_code == 200
+
+    first, body = titles_of(alice_client, f"ordering=title&page_size=3{search}")
+    rename("a", "a1")  # stays behind
+    rename("b", "g1")  # overtakes the reader
+    rename("c", "C")  # the row that the cursor names
+    rename("e", "a2")  # is overtaken
+    rename("f", "d1")  # stays ahead
+    second, body = titles_of(alice_client, body["next"].partition("?")[2])
+    rename("c", "d0")  # between the rows of the page that was read
+    send(alice_client, "delete", f"/api/notes/{note_of['g'].pk}/")  # the row that the cursor names
+    third, last = titles_of(alice_client, body["next"].partition("?")[2])
+    back, _ = titles_of(alice_client, body["previous"].partition("?")[2])
+
+    assert (first, second, third) == (["a", "b", "c"], ["C", "d", "d1"], ["g1", "h", "i"])
+    assert last["next"] is None
+    assert back == ["a1", "a2"]
+
+
+RENAMES = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "A", "á", "b", "note 2", "note 10"])), max_size=3)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # shrinking takes minutes where an example takes a database
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    order=st.sampled_from(["title", "-title"]),
+    size=st.integers(1, 3),
+    steps=st.lists(st.tuples(st.booleans(), RENAMES), min_size=1, max_size=6),
+)
+def test_a_page_begins_beyond_the_title_that_was_shown_whatever_was_renamed(db, send, order, size, steps):
+    user = UserFactory()
+    client = client_of(user)
+    keys = {NoteFactory(user=user, title=title).pk: title_key(title) for title in "aabbcc"}
+    notes = list(keys)
+
+    page = client.get(f"/api/notes/?ordering={order}&page_size={size}").json()
+    for is_forward, renames in steps:
+        shown = [(keys[row["id"]], row["id"]) for row in page["results"]]
+        for number, title in renames:
+            assert send(client, "patch", f"/api/notes/{notes[number]}/", {"title": title}).status_code == 200
+            keys[notes[number]] = title_key(title)
+        link = page["next"] if is_forward else page["previous"]
+        if link is None:
+            continue
+        page = client.get(link).json()
+
+        in_order = sorted(((key, pk) for pk, key in keys.items()), reverse=order == "-title")
+        if is_forward:
+            expected = [row for row in in_order if (row > shown[-1]) is (order == "title") and row != shown[-1]][:size]
+        else:
+            expected = [row for row in in_order if (row < shown[0]) is (order == "title") and row != shown[0]][-size:]
+        assert [row["id"] for row in page["results"]] == [pk for _, pk in expected]
+        if not expected:
+            break
 
 
 def test_the_order_is_read_from_its_index(alice):
