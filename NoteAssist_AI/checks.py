@@ -58,6 +58,29 @@ def middleware_is_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessag
     ]
 
 
+DEFAULTS_OF_FAST_READS = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.SessionJWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["utils.admission.throttling.AdmissionThrottle"],
+}
+"""The checks that fast reads make themselves."""
+
+
+@checks.register(checks.Tags.compatibility)
+def defaults_are_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessage]:
+    """What the settings have every view check, fast reads must check, too."""
+    return [
+        checks.Error(
+            f"Fast reads do not make the checks of REST_FRAMEWORK[{name!r}].",
+            hint=f"They make those of {', '.join(known)}. Implement another one in NoteAssist_AI/fast_reads.py as well, "
+            "and add it to DEFAULTS_OF_FAST_READS.",
+            id="noteassist.E003",
+        )
+        for name, known in DEFAULTS_OF_FAST_READS.items()
+        if list(settings.REST_FRAMEWORK[name]) != known
+    ]
+
+
 @checks.register(checks.Tags.security, deploy=True)
 def signing_keys_differ(**_kwargs: Any) -> list[checks.CheckMessage]:
     if settings.SECRET_KEY != settings.JWT_SIGNING_KEY:

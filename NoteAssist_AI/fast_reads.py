@@ -183,12 +183,23 @@ def _read_at(path: str) -> FastRead | None:
     view_class = getattr(match.func, "cls", None)
     if view_class is None or not issubclass(view_class, FastReadMixin):
         return None
-    if getattr(match.func, "initkwargs", {}).keys() & FastReadMixin.FIXED:
-        return None  # this route overrides the checks of the view
+    if getattr(match.func, "initkwargs", {}).keys() & FastReadMixin.FIXED or _is_decorated(match.func):
+        return None  # this route has checks that the view has not
     spec = read_spec_of(view_class, getattr(match.func, "actions", {}).get("get"))
     if spec is None:
         return None
     return FastRead(spec, match.kwargs, frozenset(parameters_of(match.func, "GET") or ()), route_of(match))
+
+
+@lru_cache
+def _is_decorated(view: Any) -> bool:
+    """Whether a route's view has been wrapped by a decorator, which copies all attributes of what it wraps."""
+    actions = [view.actions] if hasattr(view, "actions") else []
+    return _layers(view) != _layers(view.cls.as_view(*actions))
+
+
+def _layers(function: Any) -> int:
+    return 1 + _layers(function.__wrapped__) if hasattr(function, "__wrapped__") else 0
 
 
 class FastRequest:

@@ -81,6 +81,8 @@ def shapes(around: str, size: int) -> dict[str, bytes]:
 def notes() -> dict[str, bytes]:
     """Valid ones that are as much work as they may be, and one that is more."""
     source = {"title": "s", "url": "https://example.com/"}
+    words = " ".join(f"w{number}" for number in range(14_000))
+    links = " ".join(f"[[{'aB' * 95}{number}]]" for number in range(500))
 
     def note(topics: list[Any], chapters: int) -> bytes:
         return json.dumps({"title": "n", "chapters": [{"title": "c", "topics": topics}] * chapters}).encode()
@@ -90,6 +92,9 @@ def notes() -> dict[str, bytes]:
         "20 topics of 100 kB": note([{"title": "t", "explanation": "word " * 19_900}] * 20, 1),
         "3,000 sources": note([{"title": "t", "sources": [source] * 50}] * 60, 1),
         "10,000 topics": note([{"title": "t"}] * 100, 100),
+        "20 topics of distinct words": note([{"title": "t", "explanation": words}] * 20, 1),
+        "20 topics of links": note([{"title": "t", "explanation": links}] * 20, 1),
+        "20 topics of paragraphs": note([{"title": "t", "explanation": "a\n\n" * 24_000}] * 20, 1),
     }
 
 

@@ -27,6 +27,7 @@ from notes.templates import TEMPLATES
 from notes.wiki_links import targets_in
 from utils.database.compiled_queries import Row
 from utils.http.serializers import (
+    BoundedListField,
     BoundedListSerializer,
     StrictCharField,
     StrictIntegerField,
@@ -142,7 +143,7 @@ class NoteCreateSerializer(NoteWriteSerializer):
 class BulkSerializer(StrictSerializer):
     """One change to many notes."""
 
-    ids = serializers.ListField(
+    ids = BoundedListField(
         child=StrictIntegerField(), allow_empty=False, max_length=BULK_MAX, help_text="None of them twice."
     )
     action = serializers.ChoiceField(choices=["tag", "untag", "status", "trash", "restore"])

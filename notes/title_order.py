@@ -15,7 +15,7 @@ ACCENTS_MAX_BYTES = 200
 CASE_MAX_BYTES = 100
 
 _LEVEL, _NO_ACCENT, _LOWER, _UPPER = "\x01", "\x02", "\x02", "\x03"
-_PARTS = re.compile(r"(?P<number>\d+)|(?P<space>\s+)|(?P<other>[^\d\s])", re.DOTALL)
+_PARTS = re.compile(r"(?P<number>\d+)|(?P<space>\s+)|(?P<others>[^\d\s]+)", re.DOTALL)
 _NEXT = "\U0010fffd"
 _LETTERS = {
     "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
@@ -38,7 +38,8 @@ def title_key(title: str) -> str:
         elif found.lastgroup == "space":
             primary.append(" ")
         else:
-            _add(found[0], primary, accents, case)
+            for level, weights in zip((primary, accents, case), _WEIGHTS, strict=True):
+                level.append(found[0].translate(weights))
     levels = (
         (primary, "", PRIMARY_MAX_BYTES),
         (accents, _NO_ACCENT, ACCENTS_MAX_BYTES),
@@ -47,16 +48,30 @@ def title_key(title: str) -> str:
     return _LEVEL.join(_cut("".join(level).rstrip(usual), limit) for level, usual, limit in levels)
 
 
-def _add(character: str, primary: list[str], accents: list[str], case: list[str]) -> None:
+class _Weights(dict[int, str]):
+    """For ``str.translate``: what a character adds to one level of a key. Each is computed once, as that is slow."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self._level = level
+
+    def __missing__(self, code: int) -> str:
+        self[code] = weight = _weights(chr(code))[self._level]
+        return weight
+
+
+_WEIGHTS = _Weights(0), _Weights(1), _Weights(2)
+
+
+def _weights(character: str) -> tuple[str, str, str]:
+    """What a character adds to each level."""
     category = unicodedata.category(character)
     if category in ("Cf", "Cc"):
-        return
+        return "", "", ""
     if category[0] == "M":
-        accents.append(character)
-        return
+        return "", character, ""
     if not character.isalnum():
-        primary.append(f"!{character}")  # before numbers and letters
-        return
+        return f"!{character}", "", ""  # before numbers and letters
     whole = unicodedata.normalize("NFD", character) if character not in _UNDIVIDED else character
     base, marks = whole[0], whole[1:]
     if not marks or unicodedata.combining(marks[0]):
@@ -64,9 +79,11 @@ def _add(character: str, primary: list[str], accents: list[str], case: list[str]
     else:  # Hangul: the parts of a syllable are in order
         folded, marks = whole, ""
     folded = "".join(_LETTERS.get(letter, letter) for letter in folded)
-    primary.append(_hiragana(folded))
-    accents.append((marks if folded == base.casefold() else f"{marks}\x03") + _NO_ACCENT)
-    case.append(_UPPER if base != base.lower() else _LOWER)
+    return (
+        _hiragana(folded),
+        (marks if folded == base.casefold() else f"{marks}\x03") + _NO_ACCENT,
+        _UPPER if base != base.lower() else _LOWER,
+    )
 
 
 def _hiragana(letter: str) -> str:

@@ -43,6 +43,8 @@ def links_in(text: str) -> list[WikiLink]:
     for link in _LINK.finditer(_CODE.sub(" ", text)):
         title = link[1].strip()
         target = f"{title}{(link[2] or '').rstrip()}"
-        if title and len(found) < LINKS_MAX:
-            found.setdefault(target, WikiLink(target, link_key(title)))
+        if title and target not in found:
+            found[target] = WikiLink(target, link_key(title))
+            if len(found) == LINKS_MAX:
+                break
     return list(found.values())

@@ -6,17 +6,19 @@ import zipfile
 from io import StringIO
 
 import pytest
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.management import call_command
 
 from ai_tasks import ledger
 from ai_tasks.models import AITask
 from notes import services
 from notes.models import NOTE_MAX_BYTES, Note, NoteVersion, StorageUse, Topic
-from notes.services import editing
+from notes.services import editing, text_hash
 from notes.sizes import stored_size
 from tests.ai_tasks.conftest import in_threads
 from tests.ai_tasks.ledger_helpers import ANSWER
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
+from utils.page_cache.invalidation import changing_pages_of
 
 PIECE = "x" * 100_000
 SOURCES = [{"title": "Büch", "url": "https://example.com/ü"}]
@@ -311,6 +313,56 @@ def test_writes_at_once_add_up_and_never_pass_the_limit(alice, settings, patient
     assert sum(written) == 50
     count_bytes()  # a note whose writes were all refused is not counted yet
     assert total_of(alice) == settings.NOTES_BYTES_PER_USER
+    assert_sizes_are_those_of_a_recount(alice)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_writes_of_every_kind_at_once_never_pass_a_notes_limit(alice, monkeypatch, patient_pool):
+    """Edits, moves to and fro, restorations and answers, all to two notes that are nearly full."""
+    monkeypatch.setattr("notes.services.budgets.NOTE_MAX_BYTES", 1000)
+    notes = [NoteFactory(user=alice, title=f"note {number}") for number in range(2)]
+    chapters = [ChapterFactory(note=note, title="chapter") for note in notes]
+    topics = [TopicFactory(chapter=chapter, title=f"t{order}", explanation=200 * "x", code="", sources=[], order=order)
+              for chapter in chapters for order in range(4)]  # fmt: skip
+    for note in notes:
+        services.update_note(user_id=alice.pk, note_id=note.pk, changes={"title": "first edit"})  # keeps version 1
+    most = []
+
+    def write(number: int, at: int) -> None:
+        topic, there, text = topics[(5 * number + at) % 8], (number + at) % 2, (40 * at % 300) * "y"
+        match number % 6:
+            case 0:
+                services.update_topic(user_id=alice.pk, topic_id=topic.pk, changes={"code": text})
+            case 1:
+                services.move_topic(user_id=alice.pk, topic_id=topic.pk, order=0, chapter_id=chapters[there].pk)
+            case 2:
+                services.restore_version(user_id=alice.pk, note_id=notes[there].pk, version=1)
+            case 3:
+                data = {"title": "new", "explanation": text}
+                services.create_topic(user_id=alice.pk, chapter_id=chapters[there].pk, data=data)
+            case 4:
+                before = text_hash(Topic.objects.get(pk=topic.pk).explanation)
+                with changing_pages_of(alice.pk):
+                    services.apply_ai_answer(
+                        user_id=alice.pk, topic_id=topic.pk, expected_hash=before, explanation=text
+                    )
+            case 5:
+                services.move_chapter(user_id=alice.pk, chapter_id=chapters[there].pk, order=0, note_id=notes[at % 2].pk)
+
+    def work(number: int) -> int:
+        refused = 0
+        for at in range(12):
+            try:
+                write(number, at)
+            except services.NoteTooLarge:
+                refused += 1
+            except (services.MovedMeanwhile, ObjectDoesNotExist):  # another thread was there first
+                pass
+            most.extend(Note.objects.values_list("size_bytes", flat=True))
+        return refused
+
+    assert sum(in_threads(6, work)) > 0
+    assert max(most) <= 1000
     assert_sizes_are_those_of_a_recount(alice)
 
 

@@ -1,10 +1,13 @@
 """Links between notes find their note, keep it when it is renamed, and are listed from both ends."""
 
+from collections.abc import Iterator
+from types import SimpleNamespace
+
 import pytest
 
 from notes import services
 from notes.models import Note, NoteLink
-from notes.wiki_links import links_in
+from notes.wiki_links import LINKS_MAX, links_in
 from tests.factories import NoteFactory
 
 
@@ -51,6 +54,29 @@ def test_links_are_read_from_text_but_not_from_code(text, targets):
 @pytest.mark.parametrize("text", ["[[" * 50_000, "`" * 100_000, "` `` " * 20_000, "```\n" * 25_000, "[[a" * 33_000])
 def test_hostile_text_has_no_links(text):
     assert links_in(text) == []
+
+
+def test_a_link_that_stands_there_often_is_read_once(monkeypatch):
+    """As what its title is found by takes its time."""
+    keyed = []
+    monkeypatch.setattr("notes.wiki_links.link_key", lambda title: keyed.append(title) or title)
+
+    assert [link.target for link in links_in("[[a]] [[b]] " * 1000)] == ["a", "b"]
+    assert keyed == ["a", "b"]
+
+
+def test_of_a_topics_links_no_more_are_read_than_are_kept(monkeypatch):
+    found = []
+    monkeypatch.setattr("notes.wiki_links._LINK", SimpleNamespace(finditer=lambda text: counted(found)))
+
+    assert len(links_in("[[")) == LINKS_MAX == len(found)
+
+
+def counted(found: list[str]) -> Iterator[tuple[str, str, None]]:
+    """More links than are kept."""
+    for _ in range(2 * LINKS_MAX):
+        found.append(f"link {len(found)}")
+        yield "", found[-1], None
 
 
 def test_a_link_is_listed_from_both_ends(alice_client, write):

@@ -3,6 +3,7 @@
 import itertools
 from datetime import UTC, datetime
 from functools import partial
+from types import FunctionType
 
 import orjson
 import pytest
@@ -284,6 +285,24 @@ def test_each_function_and_each_fixed_argument_has_sql_of_its_own(alice):
         assert read_rows(partial(_limited, 1), note_id=note.pk) == [{"id": note.pk}]
 
 
+MODEL = Note
+
+
+def _of_default(user_id: int, model: type | None = None) -> QuerySet:
+    return (model or MODEL).objects.owned_by(user_id).values("title")
+
+
+def test_functions_that_differ_in_nothing_but_their_module_or_defaults_have_sql_of_their_own(alice):
+    ChapterFactory(note=NoteFactory(user=alice, title="A note"), title="A chapter")
+    code = _of_default.__code__
+    of_notes, of_chapters = (FunctionType(code, {"MODEL": model}, argdefs=(None,)) for model in (Note, Chapter))
+    of_default = FunctionType(code, of_notes.__globals__, argdefs=(Chapter,))
+
+    assert read_rows(of_notes, user_id=alice.pk) == [{"title": "A note"}]
+    assert read_rows(of_chapters, user_id=alice.pk) == [{"title": "A chapter"}]
+    assert read_rows(of_default, user_id=alice.pk) == [{"title": "A chapter"}]
+
+
 def test_a_function_whose_sql_may_change_unseen_is_refused(alice):
     status = "draft"
 
@@ -291,6 +310,17 @@ def test_a_function_whose_sql_may_change_unseen_is_refused(alice):
         read_rows(lambda note_id: Note.objects.filter(pk=note_id, status=status).values("id"), note_id=1)
 
 
+    with pytest.raises(TypeError, match="closure"):
+        read_rows(Note.objects.filter(status=status).filter, pk=1)
+
+
 def test_a_lock_is_refused(alice):
     with pytest.raises(ValueError, match="locks rows"):
         read_rows(lambda note_id: Note.objects.select_for_update().filter(pk=note_id).values("id"), note_id=1)
+    with pytest.raises(ValueError, match="locks rows"):  # in a subquery
+        read_rows(
+            lambda note_id: Chapter.objects.filter(
+                note__in=Note.objects.select_for_update(no_key=True).filter(pk=note_id)[:1]
+            ).values("id"),
+            note_id=1,
+        )

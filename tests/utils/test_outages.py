@@ -4,10 +4,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 from celery import Celery
+from django.apps import apps
 
 from accounts import session_state
 from accounts.models import User
@@ -19,7 +21,7 @@ from utils.admission.gate import Subject, admit
 from utils.models import PendingEpochBump
 from utils.page_cache import invalidation
 from utils.page_cache.invalidation import EpochBump, carry_out_recorded_bumps, changing_pages_of
-from utils.page_cache.keys import page_name, writers_key
+from utils.page_cache.keys import code_version, page_name, writers_key
 from utils.redis.broker import broker_breaker, publish
 from utils.redis.client import EPOCH_KEY, breaker, redis_guard
 from utils.redis.scripts import Script, run_surely
@@ -190,6 +192,56 @@ def test_a_poll_with_the_token_of_a_deleted_user_writes_nothing(alice, empty_red
 
     assert set(empty_redis.keys(f"*{alice.pk}*")) == left
     assert not [key for key in left if key.startswith(b"inbox:")]
+
+
+def test_no_request_looks_up_a_page_while_a_pending_bump_is_on_its_way(monkeypatch):
+    bump, seen = EpochBump(), []
+    monkeypatch.setattr(invalidation, "set_new_epoch", lambda: seen.append(bump.is_pending))
+    bump.request()
+
+    bump.carry_out()
+
+    assert (seen, bump.is_pending) == ([True], False)
+
+
+def test_a_bump_that_is_requested_while_one_is_on_its_way_is_carried_out_as_well(monkeypatch):
+    bump = EpochBump()
+    monkeypatch.setattr(invalidation, "set_new_epoch", bump.request)
+    bump.request()
+
+    bump.carry_out()
+
+    assert bump.is_pending
+
+
+def test_a_bump_that_is_requested_as_the_thread_ends_is_carried_out_by_it(threaded, monkeypatch):
+    bump, epochs, is_ending, may_end = EpochBump(), [], threading.Event(), threading.Event()
+
+    def be_slow() -> int:
+        is_ending.set()
+        may_end.wait(60)
+        return 0
+
+    monkeypatch.setattr(invalidation, "set_new_epoch", lambda: epochs.append("new"))
+    monkeypatch.setattr(invalidation, "carry_out_recorded_bumps", be_slow)
+    bump.request()
+    is_ending.wait(60)
+    bump.request()
+    may_end.set()
+
+    wait_until(lambda: not bump.is_pending)
+    assert epochs == ["new", "new"]
+
+
+def test_every_app_counts_as_the_code_that_makes_pages(monkeypatch, settings):
+    read, read_bytes = set(), Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read.add(file) or read_bytes(file))
+
+    code_version.__wrapped__()
+
+    base = Path(settings.BASE_DIR)
+    ours = {Path(app.path).name for app in apps.get_app_configs() if Path(app.path).parent == base}
+    assert {file.relative_to(base).parts[0] for file in read} == {*ours, "NoteAssist_AI"}
 
 
 def test_a_page_is_known_to_the_code_that_made_it_only(monkeypatch):

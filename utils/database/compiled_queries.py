@@ -8,10 +8,12 @@ The querysets are unchanged: ``QueryOptimizer`` returns them and serializers use
 ways.
 """
 
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import FunctionType
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +24,7 @@ from django.db.models import DateTimeField, IntegerField, JSONField, QuerySet
 MAX_TEMPLATES = 500
 """The cache is bounded, as clients determine the number of templates (filters, orderings, sizes)."""
 
+_LOCK = re.compile(r"\bFOR (?:NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b")
 _FIRST_INT = 2**31 - 10_000
 """Within the range of every integer column: for a value outside of it Django makes no query."""
 _FIRST_TIMESTAMP = datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
@@ -56,8 +59,8 @@ def read_rows(build: Build, **values: Any) -> list[Row]:
 
     ``build`` is a function, or a ``functools.partial`` of one with hashable arguments; everything that changes the text
     of the SQL must be among these. ``build`` must use each value (of a list, each item) as a query parameter, as it is
-    called with placeholders of the same types. Raises ``TypeError`` for a closure, whose variables could change the
-    SQL, and ``ValueError`` for a queryset that leaves out a value or locks rows.
+    called with placeholders of the same types. Raises ``TypeError`` for a closure or a method, whose variables could
+    change the SQL, and ``ValueError`` for a queryset that leaves out a value or locks rows.
     """
     lengths = tuple(len(value) for value in values.values() if isinstance(value, list))
     key = (_key_of(build), tuple(values), lengths)
@@ -83,18 +86,19 @@ def read_rows(build: Build, **values: Any) -> list[Row]:
 def _key_of(build: Build) -> Hashable:
     if isinstance(build, partial):
         return _key_of(build.func), build.args, tuple(build.keywords.items())
-    if build.__closure__ is not None:
-        raise TypeError("A closure cannot be compiled: pass what changes the SQL by functools.partial.")
-    return build.__code__
+    if not isinstance(build, FunctionType) or build.__closure__ is not None:
+        raise TypeError("Only a function without a closure can be compiled: pass what changes the SQL by partial.")
+    # Functions of two modules may have equal code, and those of a loop differ in their defaults only.
+    return build.__code__, id(build.__globals__), build.__defaults__, tuple((build.__kwdefaults__ or {}).items())
 
 
 def _compile(build: Build, values: dict[str, Any]) -> _Template:
     placeholders = {name: _placeholder(value, number) for number, (name, value) in enumerate(values.items())}
     query = build(**placeholders).query
-    if query.select_for_update:
-        raise ValueError("A queryset that locks rows cannot be compiled: Django checks its transaction at each use.")
     compiler = query.get_compiler(connection=connection)
     sql, params = compiler.as_sql()
+    if _LOCK.search(sql):  # also of a subquery
+        raise ValueError("A queryset that locks rows cannot be compiled: Django checks its transaction at each use.")
     wanted: list[tuple[Any, str, int | None]] = []
     for name, placeholder in placeholders.items():
         items = enumerate(placeholder) if isinstance(placeholder, list) else [(None, placeholder)]

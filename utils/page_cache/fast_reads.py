@@ -49,7 +49,8 @@ class FastReadMixin:
 
     Fast reads are handled before Django, with the default authentication, permissions and limits. A class that defines
     others, or overrides how REST framework handles a request, raises ``TypeError``, as its definitions would apply to
-    only some of the requests.
+    only some of the requests. So does a subclass that inherits renderers, which know nothing of what it overrides: it
+    must have ``read_specs`` of its own.
     """
 
     read_specs: Mapping[str, ReadSpec] = {}
@@ -60,7 +61,7 @@ class FastReadMixin:
             "authentication_classes", "permission_classes", "throttle_classes", "throttle_scopes", "renderer_classes",
             "content_negotiation_class", "versioning_class", "get_authenticators", "get_permissions", "get_throttles",
             "get_renderers", "get_content_negotiator", "get_exception_handler", "get_authenticate_header",
-            "check_permissions", "check_throttles", "check_object_permissions", "permission_denied", "throttled",
+            "check_permissions", "check_throttles", "check_object_permissions", "permission_denied", "throttled", "setup",
             "perform_authentication", "perform_content_negotiation", "determine_version", "initial",
             "initialize_request", "finalize_response", "handle_exception", "raise_uncaught_exception", "dispatch",
         }
@@ -70,7 +71,8 @@ class FastReadMixin:
         super().__init_subclass__(**kwargs)
         if not cls.read_specs:
             return
-        own = [base for base in cls.__mro__ if not base.__module__.startswith(("rest_framework.", "django."))]
+        # Not all of Django: its LoginRequiredMixin is a check, too.
+        own = [base for base in cls.__mro__ if not base.__module__.startswith(("rest_framework.", "django.views."))]
         overridden = {name for base in own for name in FastReadMixin.FIXED & vars(base).keys()}
         for action in cls.read_specs:
             options = getattr(getattr(cls, action, None), "kwargs", {})  # of @action
@@ -78,6 +80,8 @@ class FastReadMixin:
         if overridden:
             names = ", ".join(sorted(overridden))
             raise TypeError(f"{cls.__name__} has fast reads, so it may not define {names}: see FastReadMixin.")
+        if "read_specs" not in vars(cls) and any(spec.renderer for spec in cls.read_specs.values()):
+            raise TypeError(f"{cls.__name__} has the renderers of another view: it needs read_specs of its own.")
 
 
 def read_spec_of(view: Any, action: str | None) -> ReadSpec | None:

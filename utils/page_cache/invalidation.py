@@ -43,24 +43,29 @@ class EpochBump:
 
     def __init__(self) -> None:
         self.is_pending = False
+        self._requests = 0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def request(self) -> None:
         """Set a new epoch as soon as Redis can be reached. Call after the change that pages may not show."""
-        self.is_pending = True
+        with self._lock:
+            self._requests += 1
+            self.is_pending = True
         self._start_thread()
 
     def carry_out(self) -> None:
-        """Set a new epoch if one is pending; after a failure it stays pending. Raises ``RedisUnavailable``."""
+        """Set a new epoch if one is pending; after a failure it stays pending. Raises ``RedisUnavailable``.
+
+        It is pending until the epoch is set: a request that comes meanwhile must not look up a page of the old one.
+        """
         if not self.is_pending:
             return
-        self.is_pending = False  # first: what is requested meanwhile needs another one
-        try:
-            set_new_epoch()
-        except RedisUnavailable:
-            self.is_pending = True
-            raise
+        requests = self._requests
+        set_new_epoch()
+        with self._lock:
+            if requests == self._requests:  # what was requested meanwhile needs another one
+                self.is_pending = False
 
     def _start_thread(self) -> None:
         with self._lock:
@@ -70,17 +75,22 @@ class EpochBump:
 
     def _retry(self) -> None:
         """Requests carry it out, too, but a process may have none, as a worker."""
-        while self.is_pending:
+        while True:
+            while self.is_pending:
+                try:
+                    self.carry_out()
+                except RedisUnavailable:
+                    time.sleep(RETRY_SECONDS)
             try:
-                self.carry_out()
-            except RedisUnavailable:
-                time.sleep(RETRY_SECONDS)
-        try:
-            carry_out_recorded_bumps()
-        except (Error, PoolTimeout, RedisUnavailable) as error:
-            logger.warning("Recorded epoch bumps are left to the workers: %s", error)
-        finally:
-            connections[DEFAULT_DB_ALIAS].close()  # this thread's own
+                carry_out_recorded_bumps()
+            except (Error, PoolTimeout, RedisUnavailable) as error:
+                logger.warning("Recorded epoch bumps are left to the workers: %s", error)
+            finally:
+                connections[DEFAULT_DB_ALIAS].close()  # this thread's own
+            with self._lock:
+                if not self.is_pending:  # else it was requested meanwhile, of a thread that was still alive
+                    self._thread = None
+                    return
 
 
 epoch_bump = EpochBump()

@@ -87,8 +87,8 @@ def code_version() -> str:
     """The same in all processes that run the same code: a digest of the project's Python files."""
     digest = blake2b(digest_size=6)
     base = Path(settings.BASE_DIR)
-    for package in ("NoteAssist_AI", "accounts", "ai_tasks", "notes", "notifications", "utils"):
-        for file in sorted((base / package).rglob("*.py")):
+    for app in sorted(base.glob("*/apps.py")):
+        for file in sorted(app.parent.rglob("*.py")):
             digest.update(str(file.relative_to(base)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
