@@ -10,7 +10,7 @@ from ai_tasks.models import AITask, Proposal
 from notes import services as notes
 from notes.models import NoteVersion, Topic
 from tests.ai_tasks.ledger_helpers import expire_lease
-from tests.ai_tasks.proposal_helpers import (
+from tests.ai_tasks.proposals.helpers import (
     PROPOSALS,
     answer,
     ask,
@@ -21,8 +21,6 @@ from tests.ai_tasks.proposal_helpers import (
     propose,
     text_of,
 )
-
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
 
 TASKS = "/api/ai/tasks/"
 TEXT = "# Loops\n\nA loop repeats.\n\nIt ends at some point."
