@@ -15,7 +15,7 @@ from django.db import (
 )
 
 from ai_tasks import ledger
-from ai_tasks.ledger.applying import NOT_WRITABLE_MESSAGE
+from ai_tasks.ledger.applying import Application
 from ai_tasks.models import AITask
 from ai_tasks.providers.errors import ProviderRefused, ProviderUnavailable
 from ai_tasks.worker import Worker
@@ -198,15 +198,15 @@ def test_an_answer_that_cannot_be_applied_is_kept(task, answered, monkeypatch, s
         Topic.objects.update(explanation="Half written.")
         raise error("not into this topic")
 
-    monkeypatch.setattr("ai_tasks.ledger.attempts.apply_answer", refuse)
+    monkeypatch.setattr("ai_tasks.ledger.applying.apply_ai_answer", refuse)
 
     Worker().execute(task.pk)
 
     task.refresh_from_db()
     assert (task.status, task.result, task.applied_at) == ("succeeded", dict(ANSWER.result), None)
-    assert (task.message, task.input_tokens) == (NOT_WRITABLE_MESSAGE, ANSWER.input_tokens)
+    assert (task.message, task.input_tokens) == (Application.NOT_WRITABLE, ANSWER.input_tokens)
     assert Topic.objects.get().explanation == "Mine."
-    assert [(row.type, row.message) for row in Notification.objects.all()] == [("success", NOT_WRITABLE_MESSAGE)]
+    assert [(row.type, row.message) for row in Notification.objects.all()] == [("success", Application.NOT_WRITABLE)]
 
 
 @pytest.mark.parametrize(
