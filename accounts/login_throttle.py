@@ -134,16 +134,14 @@ def _count(
 ) -> tuple[LimitUsage | None, list[LimitUsage]]:
     parts = [f"login:{part}:{subject}" for subject, _ in counted for part in ("shut", "attempts", "strikes")]
     try:
-        with redis_guard() as client:
-            replies = _COUNT.run(
-                client,
-                keys=[*parts, *known_keys],
-                args=[
-                    max_lockout_seconds * 1000,
-                    STRIKES_SECONDS,
-                    *(value for _, limit in counted for value in (limit.count, limit.seconds * 1000)),
-                ],
-            )
+        replies = _COUNT.run(
+            keys=[*parts, *known_keys],
+            args=[
+                max_lockout_seconds * 1000,
+                STRIKES_SECONDS,
+                *(value for _, limit in counted for value in (limit.count, limit.seconds * 1000)),
+            ],
+        )
     except RedisUnavailable:
         return _count_locally(counted)
     usage, denials = [], []

@@ -45,7 +45,7 @@ def run(job: Job, caller: Caller) -> Answer:
     """
     endpoints = endpoints_of(job.request_type)
     with nullcontext() if endpoints else observed_call(OFFLINE):
-        prepared = prepare(job, caller)
+        prepared = prepare(job, caller, has_model=bool(endpoints))
     if isinstance(prepared, Answer):
         return prepared
     states = outages.read_states(endpoint.name for endpoint in endpoints)

@@ -102,9 +102,8 @@ def report_delta(task_id: UUID, *, user_id: int, attempt: int, offset: int, text
 
 def report_deltas(deltas: Sequence[Delta]) -> None:
     """Publish more text of several answers, one piece of each, in few round trips. Raises ``RedisUnavailable``."""
-    with redis_guard() as client:
-        for first in range(0, len(deltas), _DELTAS_PER_ROUND_TRIP):
-            run_together(client, *(_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]))
+    for first in range(0, len(deltas), _DELTAS_PER_ROUND_TRIP):
+        _send([_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]])
 
 
 def report_restart(task_id: UUID, *, user_id: int, attempt: int) -> None:
@@ -131,16 +130,19 @@ def block_reports(task_ids: Iterable[UUID]) -> None:
 
     Raises ``RedisUnavailable``.
     """
-    with redis_guard() as client:
-        for task_id in task_ids:
-            _BLOCK_REPORTS.run(client, keys=[live_key(task_id), events_key(task_id)], args=[_LAST_ATTEMPT, TTL_SECONDS])
+    for task_id in task_ids:
+        _BLOCK_REPORTS.run(keys=[live_key(task_id), events_key(task_id)], args=[_LAST_ATTEMPT, TTL_SECONDS])
 
 
 def _report(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> None:
+    _send([_report_call(task_id, user_id, attempt, event, data, percent, message)])
+
+
+def _send(calls: Sequence[ScriptCall]) -> None:
     with redis_guard() as client:
-        run_together(client, _report_call(task_id, user_id, attempt, event, data, percent, message))
+        run_together(client, *calls)
 
 
 def _report_call(

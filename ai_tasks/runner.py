@@ -45,13 +45,14 @@ def run(job: Job, observer: Observer, endpoint: Endpoint | None = None) -> Answe
     Raises ``ProviderUnavailable`` (temporary), ``ProviderRefused`` and ``UnusableAnswer`` (final; its ``result`` is the
     incomplete answer), and any exception of ``observer.check``; by then all connections of the call are closed.
     """
-    prepared = prepare(job, observer)
+    endpoints = endpoints_of(job.request_type)
+    prepared = prepare(job, observer, has_model=bool(endpoints))
     if isinstance(prepared, Answer):
         return prepared
-    return ask(prepared, observer, endpoint or next(iter(endpoints_of(job.request_type))))
+    return ask(prepared, observer, endpoint or endpoints[0])
 
 
-def prepare(job: Job, observer: Observer) -> Job | Answer:
+def prepare(job: Job, observer: Observer, *, has_model: bool) -> Job | Answer:
     """Read what the request needs of the user's notes: once, whoever is asked then.
 
     Returns the answer itself if there is no model, or nothing to ask one.
@@ -61,7 +62,7 @@ def prepare(job: Job, observer: Observer) -> Job | Answer:
     job = replace(job, request_data=gathered)
     if draft := handler.answer_without_model(job.request_data, observer):
         return _answer_of_draft(draft)
-    if endpoints_of(job.request_type):
+    if has_model:
         return job
     return _answer_of_draft(handler.offline(job.request_data, user_id=job.user_id, observer=observer))
 

@@ -24,7 +24,7 @@ from ai_tasks.progress import Delta, report_deltas, report_progress, report_rest
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable, UnusableAnswer
 from ai_tasks.runner import Answer, Job
 from NoteAssist_AI.monitoring.context import log_fields
-from NoteAssist_AI.postgresql.plans import OutdatedPlan
+from NoteAssist_AI.postgresql.connections import is_outdated_plan
 from utils.database.failures import is_lasting
 from utils.redis.client import RedisUnavailable
 
@@ -169,8 +169,10 @@ class Worker:
         """Claim a task and run it. A task that cannot be claimed is ignored."""
         try:
             attempt = ledger.claim(task_id)
-        except OutdatedPlan:  # nothing has happened; the sweep would send the task again after a minute
-            attempt = ledger.claim(task_id)
+        except OperationalError as error:
+            if not is_outdated_plan(error):
+                raise
+            attempt = ledger.claim(task_id)  # nothing has happened; the sweep would send the task after a minute
         if attempt is None:
             return
         running = RunningAttempt(attempt, self._has_text)

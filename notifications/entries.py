@@ -56,10 +56,9 @@ class Entry:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidEntry(f"{type(error).__name__}: {error}") from error
 
-    @property
-    def score(self) -> int:
-        """The sort key in the inbox: microseconds since 1970, which a Redis score represents exactly."""
-        return (self.created_at - _EPOCH) // _MICROSECOND
+    def stored(self) -> tuple[int, bytes]:
+        """The score and the body in the inbox. The score is microseconds since 1970: Redis represents it exactly."""
+        return (self.created_at - _EPOCH) // _MICROSECOND, self.body()
 
     def body(self) -> bytes:
         """The notification as the API shows it."""

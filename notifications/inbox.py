@@ -245,24 +245,20 @@ def put(entry: Entry, *, has_row: bool) -> bool:
     Raises ``RedisUnavailable``; the entry may have been put nevertheless.
     """
     user_id = entry.user_id
-    with redis_guard() as client:
-        return bool(
-            _PUT.run(
-                client,
-                keys=[entries_key(user_id), order_key(user_id), user_events_key(user_id), OUTBOX_KEY],
-                args=[
-                    str(entry.id),
-                    entry.score,
-                    entry.body(),
-                    new_token(),
-                    CAPACITY,
-                    INBOX_SECONDS,
-                    user_id,
-                    user_channel(user_id),
-                    0 if has_row else OUTBOX_LIMIT,
-                ],
-            )
-        )
+    is_put = _PUT.run(
+        keys=[entries_key(user_id), order_key(user_id), user_events_key(user_id), OUTBOX_KEY],
+        args=[
+            str(entry.id),
+            *entry.stored(),
+            new_token(),
+            CAPACITY,
+            INBOX_SECONDS,
+            user_id,
+            user_channel(user_id),
+            0 if has_row else OUTBOX_LIMIT,
+        ],
+    )
+    return bool(is_put)
 
 
 def read_call(subject: Subject) -> ScriptCall:
@@ -286,12 +282,11 @@ def snapshot(reply: list[Any]) -> Snapshot:
 
 def read(user_id: int) -> Snapshot:
     """Read the inbox in one round trip. Raises ``RedisUnavailable``."""
-    with redis_guard() as client:
-        return snapshot(_READ.run(client, keys=[*_read_keys(user_id), "", ""], args=[new_token(), INBOX_SECONDS, 0]))
+    return snapshot(_READ.run(keys=[*_read_keys(user_id), "", ""], args=[new_token(), INBOX_SECONDS, 0]))
 
 
 def as_inbox_entries(entries: Iterable[Entry]) -> InboxEntries:
-    return {str(entry.id): (entry.score, entry.body()) for entry in entries}
+    return {str(entry.id): entry.stored() for entry in entries}
 
 
 def merge(user_id: int, seen: Snapshot, *, unread: InboxEntries, read_ids: Collection[UUID]) -> bool:
@@ -299,21 +294,19 @@ def merge(user_id: int, seen: Snapshot, *, unread: InboxEntries, read_ids: Colle
 
     Raises ``RedisUnavailable``.
     """
-    with redis_guard() as client:
-        merged = _MERGE.run(
-            client,
-            keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
-            args=[
-                seen.token,
-                seen.epoch,
-                MARKER_MILLISECONDS,
-                INBOX_SECONDS,
-                CAPACITY,
-                len(read_ids),
-                *(str(read_id) for read_id in read_ids),
-                *(part for entry_id, (score, body) in unread.items() for part in (entry_id, score, body)),
-            ],
-        )
+    merged = _MERGE.run(
+        keys=[entries_key(user_id), order_key(user_id), readers_key(user_id)],
+        args=[
+            seen.token,
+            seen.epoch,
+            MARKER_MILLISECONDS,
+            INBOX_SECONDS,
+            CAPACITY,
+            len(read_ids),
+            *(str(read_id) for read_id in read_ids),
+            *(part for entry_id, (score, body) in unread.items() for part in (entry_id, score, body)),
+        ],
+    )
     return bool(merged)
 
 
@@ -373,11 +366,8 @@ def settle(items: Sequence[OutboxItem], new_rows: Sequence[tuple[int, UUID]]) ->
 
     Returns how many items were still in the outbox. Raises ``RedisUnavailable``.
     """
-    with redis_guard() as client:
-        return int(
-            _SETTLE.run(
-                client,
-                keys=[OUTBOX_KEY, *(entries_key(user_id) for user_id, _ in new_rows)],
-                args=[new_token(), len(items), *(item.id for item in items), *(str(row_id) for _, row_id in new_rows)],
-            )
-        )
+    taken = _SETTLE.run(
+        keys=[OUTBOX_KEY, *(entries_key(user_id) for user_id, _ in new_rows)],
+        args=[new_token(), len(items), *(item.id for item in items), *(str(row_id) for _, row_id in new_rows)],
+    )
+    return int(taken)

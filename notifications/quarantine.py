@@ -27,14 +27,8 @@ return 1
 def put(item: OutboxItem, reason: str) -> bool:
     """Move an item from the outbox to the quarantine; False if it is not in the outbox. Raises ``RedisUnavailable``."""
     fields = [part for field in item.fields.items() for part in field]
-    with redis_guard() as client:
-        return bool(
-            _PUT.run(
-                client,
-                keys=[OUTBOX_KEY, QUARANTINE_KEY],
-                args=[item.id, MAX_ITEMS, TTL_SECONDS, "reason", reason, *fields],
-            )
-        )
+    arguments = [item.id, MAX_ITEMS, TTL_SECONDS, "reason", reason, *fields]
+    return bool(_PUT.run(keys=[OUTBOX_KEY, QUARANTINE_KEY], args=arguments))
 
 
 def forget(user_id: int) -> None:

@@ -1,10 +1,8 @@
-"""Django's PostgreSQL backend, with other checks of pooled connections and errors without row contents.
+"""Django's PostgreSQL backend, with other checks of pooled connections.
 
 With ``CONN_HEALTH_CHECKS`` Django's pool sends a query before each use: one more round trip for every request that
 reads. Here a connection is checked by polling its socket, as a server that stops closes it. Only a readable socket is
 checked by a query: the connection was closed, or the server sent a notice.
-
-The error of a violated constraint contains the row. Users' data must not reach logs and monitoring.
 """
 
 import select
@@ -15,14 +13,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db.backends.postgresql import base
-from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
-from django.db.utils import DatabaseErrorWrapper
-from django.utils.functional import cached_property
-from psycopg import Connection, DataError, IntegrityError, OperationalError
+from psycopg import Connection, OperationalError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from NoteAssist_AI.postgresql.connections import show_timestamps_as_text
-from NoteAssist_AI.postgresql.plans import OutdatedPlan, is_outdated_plan, run_again_with_new_plans
+from NoteAssist_AI.postgresql.connections import run_again_with_new_plans, show_timestamps_as_text
 from NoteAssist_AI.postgresql.schema import SchemaEditor
 
 SHORT_TIMEOUT_SECONDS = 0.25
@@ -41,47 +35,19 @@ _normal_timeouts: WeakKeyDictionary[ConnectionPool[Any], float] = WeakKeyDiction
 _timeout_lock = threading.Lock()
 
 
-class _Errors(DatabaseErrorWrapper):
-    """Django's classes of errors, and :class:`OutdatedPlan`.
-
-    An error about data is reduced to its first line, which names the constraint or the type.
-    """
-
-    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-        if isinstance(exc_value, DataError | IntegrityError) and exc_value.diag.message_primary:
-            exc_value.args = (exc_value.diag.message_primary,)
-        if is_outdated_plan(exc_value):
-            raise OutdatedPlan(*exc_value.args).with_traceback(traceback) from exc_value
-        super().__exit__(exc_type, exc_value, traceback)
-
-
-class _CountingCursor(CursorWrapper):
-    def execute(self, sql: Any, params: Any = None) -> Any:
-        statement_count.value += 1
-        run = super().execute
-        return run_again_with_new_plans(self.db.connection, lambda: run(sql, params))
-
-    def executemany(self, sql: Any, param_list: Any) -> Any:
-        statement_count.value += 1
-        return super().executemany(sql, param_list)
-
-
-class _DebugCursor(_CountingCursor, CursorDebugWrapper):
-    """Under ``DEBUG`` Django records each statement, too."""
+def _run(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Count a statement, and run it again if its plan was outdated: one of Django's ``execute_wrappers``."""
+    statement_count.value += 1
+    run = partial(execute, sql, params, many, context)
+    return run() if many else run_again_with_new_plans(context["connection"].connection, run)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     SchemaEditorClass = SchemaEditor
 
-    def make_cursor(self, cursor: Any) -> CursorWrapper:
-        return _CountingCursor(cursor, self)
-
-    def make_debug_cursor(self, cursor: Any) -> CursorDebugWrapper:
-        return _DebugCursor(cursor, self)
-
-    @cached_property
-    def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        return _Errors(self)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute_wrappers.append(_run)
 
     def fetch(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """The rows of one query, with timestamps as text, as the server sent them.
@@ -90,7 +56,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         and the end of a connection's use. That saves a seventh of the CPU time of a request that reads one row.
         """
         pool = self.pool
-        is_observed = self.execute_wrappers or self.queries_logged
+        is_observed = len(self.execute_wrappers) > 1 or self.queries_logged  # the first is our own
         if pool is None or self.connection is not None or self.in_atomic_block or is_observed:
             return self._fetch_with(self, sql, params)
         with self.wrap_database_errors:

@@ -1,13 +1,20 @@
-"""Connections that time out if the server stops responding, and that work with a pooler."""
+"""Connections that time out if the server stops responding, that work with a pooler, and whose errors name no row.
+
+A connection prepares what it runs often. After ``ALTER TABLE ... ALTER COLUMN ... TYPE`` PostgreSQL refuses to run such
+a statement, as its rows would have other types: "cached plan must not change result type".
+"""
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from django.conf import settings
-from psycopg import Connection, OperationalError
+from django.db import OperationalError as DjangoOperationalError
+from psycopg import Connection, DataError, IntegrityError, OperationalError
 from psycopg.abc import PQGen
-from psycopg.errors import _WaitTimeout
+from psycopg.errors import FeatureNotSupported, _WaitTimeout
+from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 
 logger = logging.getLogger(__name__)
@@ -16,10 +23,17 @@ T = TypeVar("T")
 
 MARGIN_SECONDS = 5
 """How long after the statement time-out a result is still waited for."""
-
+_PLAN_REFUSED = "cached plan must not change result type"
 
 _warned = threading.Event()
 """Set once this process has warned of a pooler that ``DATABASE_POOLER`` does not mention."""
+
+
+class OutdatedPlan(OperationalError):
+    """A statement was prepared before its table changed. It has done nothing, so it can be run again.
+
+    In a transaction, which has failed, the whole transaction can.
+    """
 
 
 class BoundedConnection(Connection[Any]):
@@ -76,6 +90,31 @@ class BoundedConnection(Connection[Any]):
         except _WaitTimeout as error:
             self.pgconn.finish()
             raise OperationalError("The server has stopped responding.") from error
+        except (DataError, IntegrityError) as error:
+            # The other lines contain the row. Users' data must not reach logs and monitoring.
+            if error.diag.message_primary:
+                error.args = (error.diag.message_primary,)
+            raise
+        except FeatureNotSupported as error:
+            if error.diag.message_primary == _PLAN_REFUSED:
+                raise OutdatedPlan(*error.args) from error
+            raise
+
+
+def is_outdated_plan(error: BaseException) -> bool:
+    """Whether an error, psycopg's or the one that Django made of it, is an :class:`OutdatedPlan`."""
+    return isinstance(error, OutdatedPlan) or isinstance(error.__cause__, OutdatedPlan)
+
+
+def run_again_with_new_plans(connection: Connection[Any], run: Callable[[], T]) -> T:
+    """Call ``run``, a statement on this connection; outside a transaction once more if its plan was outdated."""
+    try:
+        return run()
+    except (OutdatedPlan, DjangoOperationalError) as error:
+        if not is_outdated_plan(error) or connection.info.transaction_status != TransactionStatus.IDLE:
+            raise
+    connection.execute("DEALLOCATE ALL")  # psycopg forgets them, too; after a ROLLBACK it does so by itself
+    return run()
 
 
 def show_timestamps_as_text(cursor: Any) -> None:

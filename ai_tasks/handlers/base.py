@@ -98,11 +98,6 @@ class Handler(ABC):
     def _validator(self) -> Draft202012Validator:
         return Draft202012Validator(self.schema)
 
-    @property
-    def template_version(self) -> str:
-        """Changes with the prompt: an answer to the old one is no answer to the new one."""
-        return self.prompt.version
-
     def validate(self, data: object) -> dict[str, Any]:
         """The data with trimmed texts and filled defaults. Raises ``InvalidRequestData``."""
         if not isinstance(data, dict):

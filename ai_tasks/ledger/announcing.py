@@ -22,9 +22,10 @@ _TITLES = {
 }
 
 
-def publish_after_commit(task_id: UUID) -> None:
-    """Send a queued task to the workers, after COMMIT. If the broker does not take it, the next sweep sends it."""
-    transaction.on_commit(lambda: _publish(task_id), robust=True)
+def announce_queued(task: AITask) -> None:
+    """Log a new task and send it to the workers, after COMMIT. If the broker does not take it, the next sweep does."""
+    log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
+    transaction.on_commit(lambda: _publish(task.pk), robust=True)
 
 
 def _publish(task_id: UUID) -> None:
@@ -36,19 +37,6 @@ def _publish(task_id: UUID) -> None:
             AITask.objects.filter(pk=task_id, status=AITask.Status.QUEUED).update(published_at=None)
 
 
-def notify_user(task: AITask) -> None:
-    """Record the notification in the transaction that finished the task; push it after COMMIT."""
-    notification_type, title = _TITLES[AITask.Status(task.status)]
-    notification = notifications.record_for_task(
-        user_id=task.user_id,
-        task_id=task.pk,
-        type=notification_type,
-        title=title,
-        message=task.message or task.error_detail,
-    )
-    transaction.on_commit(lambda: notifications.push(notification), robust=True)
-
-
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
     """Log a task's new state after COMMIT: what happened to it, and nothing of what was asked or answered."""
     fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
@@ -56,7 +44,20 @@ def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **
 
 
 def announce_end(task: AITask) -> None:
-    """Send the terminal event to whoever watches the task, log it and count it, after COMMIT."""
+    """Record the notification in the transaction that ended the task; after COMMIT tell all others, and push it.
+
+    A cancel, and an answer that was there already, is the reply to the user's own request, so it needs none.
+    """
+    if task.status in _TITLES and not task.cached:
+        notification_type, title = _TITLES[AITask.Status(task.status)]
+        notification = notifications.record_for_task(
+            user_id=task.user_id,
+            task_id=task.pk,
+            type=notification_type,
+            title=title,
+            message=task.message or task.error_detail,
+        )
+        transaction.on_commit(lambda: notifications.push(notification), robust=True)
     log_transition(
         task.pk,
         user_id=task.user_id,

@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce, Now
 
-from ai_tasks.ledger.announcing import announce_end, log_transition, notify_user
-from ai_tasks.ledger.applying import Application, apply_answer, recorded_result, without_proposal
+from ai_tasks.ledger.announcing import announce_end, log_transition
+from ai_tasks.ledger.applying import Application, apply_answer
 from ai_tasks.ledger.budgets import AIBudgetReached, reserve_again, settled, settled_at_the_reservation
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.providers import configured_provider, fallback_names
@@ -154,12 +154,7 @@ def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITa
                 return stop_cancelled(attempt)
             # The note is locked before the task's row, in the same order as when a note is deleted.
             task.result, task.applicable = {**answer.result}, answer.applicable
-            application = Application.NOT_WRITABLE
-            if may_apply or not (task.apply or task.proposes):
-                application = apply_answer(attempt.user_id, task.topic_id, task.source_hash, task)
-            else:
-                without_proposal(task)
-            task.result = recorded_result(task, may_write=may_apply)
+            application = apply_answer(task, may_write=may_apply)
             return end(
                 attempt,
                 _S.SUCCEEDED,
@@ -230,7 +225,6 @@ def end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
             raise FenceLost  # rolls back what was written with the answer
         return stop_cancelled(attempt)
     task = held.get()
-    notify_user(task)
     announce_end(task)
     return task
 
@@ -280,8 +274,6 @@ def fail_poisoned(task_ids: Collection[UUID]) -> int:
             **settled_at_the_reservation(),
         )
         if changed:
-            row = AITask.objects.get(pk=task.pk)
-            notify_user(row)
-            announce_end(row)
+            announce_end(AITask.objects.get(pk=task.pk))
             failed += 1
     return failed

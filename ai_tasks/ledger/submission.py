@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import User
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.handlers.base import Handler
-from ai_tasks.ledger.announcing import announce_end, log_transition, publish_after_commit
+from ai_tasks.ledger.announcing import announce_end, announce_queued
 from ai_tasks.ledger.applying import Application, apply_answer
 from ai_tasks.ledger.budgets import check_budgets, reservation_for
 from ai_tasks.models import PROGRESS_DONE, AITask
@@ -73,12 +73,13 @@ class _Request:
     source_hash: str
     base: dict[str, Any] | None
     """What the topic says, if the answer is to be proposed: see ``AITask.base``."""
+    provider: str
+    model: str | None
 
     def digest(self, user_id: int, *parts: object) -> str:
         """A digest that is equal for equal requests of one user only."""
         same = [user_id, self.handler.request_type, self.data, self.topic_id, self.apply]
-        same += [self.handler.template_version, configured_provider(), configured_model(self.handler.request_type)]
-        same += parts
+        same += [self.handler.prompt.version, self.provider, self.model, *parts]
         return sha256(dumps(same)).hexdigest()
 
 
@@ -145,8 +146,7 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
         if task.created_at == row.created_at:  # else it was recorded before
             check_budgets(task)
         if task.status == AITask.Status.QUEUED:
-            _log_queued(task)
-            publish_after_commit(task_id)
+            announce_queued(task)
     return task
 
 
@@ -173,7 +173,16 @@ def _validated(
     if apply:
         _check_applicable(handler, topic)
     data = handler.resolve(data, topic)
-    return _Request(handler, data, topic_id, apply, _source_hash(handler, topic, apply), _base(handler, topic, apply))
+    return _Request(
+        handler=handler,
+        data=data,
+        topic_id=topic_id,
+        apply=apply,
+        source_hash=_source_hash(handler, topic, apply),
+        base=_base(handler, topic, apply),
+        provider=configured_provider(),
+        model=configured_model(request_type),
+    )
 
 
 def _request_hash(user_id: int, request: _Request) -> str:
@@ -184,7 +193,7 @@ def _request_hash(user_id: int, request: _Request) -> str:
     """
     if not request.handler.is_reused:
         return ""
-    if configured_provider() != OFFLINE or not request.handler.quotes_notes_offline:
+    if request.provider != OFFLINE or not request.handler.quotes_notes_offline:
         return request.digest(user_id)
 
     return request.digest(user_id, read_rows(_latest_notes, user_id=user_id))
@@ -293,13 +302,8 @@ def _queue(
     task.reserved = reservation_for(task.request_type, task.request_data)
     task.save(force_insert=True)
     check_budgets(task)
-    _log_queued(task)
-    publish_after_commit(task.pk)
+    announce_queued(task)
     return task
-
-
-def _log_queued(task: AITask) -> None:
-    log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
 
 
 def _new_row(user_id: int, request: _Request, request_hash: str, *, fingerprint: str | None) -> AITask:
@@ -372,7 +376,7 @@ def _answer_from(answered: AITask, request: _Request) -> AITask:
         task.progress = PROGRESS_DONE
         task.applicable = answered.applicable
         task.result = answered.result
-        application = apply_answer(answered.user_id, request.topic_id, request.source_hash, task)
+        application = apply_answer(task)
         task.message = application.value
         task.provider, task.model = answered.provider, answered.model
         task.cached, task.billed = True, False

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ai_tasks import outages
-from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end, notify_user
+from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
 from ai_tasks.ledger.budgets import settled
 from ai_tasks.models import AITask
 from ai_tasks.providers import provider_names
@@ -56,7 +56,6 @@ def fail_overdue() -> int:
             **settled(None),
         )
         for task in AITask.objects.filter(pk__in=task_ids):
-            notify_user(task)
             announce_end(task)
     return len(task_ids)
 

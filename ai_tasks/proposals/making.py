@@ -21,12 +21,12 @@ def base_of(topic: Topic, field: Literal["explanation", "code"], *, version: int
     return {"version": version, "explanation": topic.explanation, "blocks": topic.blocks}
 
 
-def make_proposal(*, user_id: int, task: AITask, answer: dict[str, Any], field: str) -> Proposal | None:
+def make_proposal(task: AITask, answer: dict[str, Any], *, field: str) -> Proposal | None:
     """Record what a task's answer would change, in the transaction that finishes the task.
 
     It takes the place of the field's open proposal. None if the topic is deleted, in the trash or another user's.
     """
-    topic = None if task.topic_id is None else lock_topic(user_id=user_id, topic_id=task.topic_id)
+    topic = None if task.topic_id is None else lock_topic(user_id=task.user_id, topic_id=task.topic_id)
     if topic is None:
         return None
     assert task.base is not None  # every task that proposes has one
@@ -44,7 +44,7 @@ def make_proposal(*, user_id: int, task: AITask, answer: dict[str, Any], field: 
     )
     return Proposal.objects.create(
         task_id=task.pk,
-        user_id=user_id,
+        user_id=task.user_id,
         topic_id=topic.topic_id,
         field=field,
         base_version=task.base["version"],

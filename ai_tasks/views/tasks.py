@@ -133,11 +133,12 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
 
 
 def _accepted(task: AITask, *, is_new: bool) -> Response:
-    headers = {"Location": reads.links_of(task.pk)["self"]}
+    shown = reads.accepted(task)
+    headers = {"Location": shown["links"]["self"]}
     if is_new:
         headers["Retry-After"] = POLL_AFTER_SECONDS
     return Response(
-        reads.accepted(task),
+        shown,
         status=status.HTTP_202_ACCEPTED if is_new else status.HTTP_200_OK,
         headers=headers,
     )

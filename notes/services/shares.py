@@ -93,7 +93,7 @@ def drain_views() -> int:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_DRAIN_LOCK])
         if cursor.fetchone() != (True,):
             return 0
-        taken = _TAKE.run(client, keys=[VIEWS_KEY, TAKEN_KEY])
+        taken = _TAKE.run(keys=[VIEWS_KEY, TAKEN_KEY])
         views = [(UUID(key.decode()), int(count)) for key, count in zip(taken[::2], taken[1::2], strict=True)]
         for start in range(0, len(views), _DRAINED_TOGETHER):
             part = views[start : start + _DRAINED_TOGETHER]

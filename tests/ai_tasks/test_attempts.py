@@ -254,8 +254,8 @@ def test_a_cancel_that_comes_while_the_text_is_written_takes_it_back(alice, monk
     task = ledger.submit(user_id=alice.pk, topic_id=topic.pk, apply=True, **body).task
     apply_answer = ledger.attempts.apply_answer
 
-    def apply_and_be_cancelled(*args):
-        applied = apply_answer(*args)
+    def apply_and_be_cancelled(*args, **options):
+        applied = apply_answer(*args, **options)
         in_threads(1, lambda _: ledger.cancel(task_id=task.pk, user_id=alice.pk))
         return applied
 

@@ -231,7 +231,7 @@ def test_each_prompt_explains_every_field_and_choice(request_type):
 
 @pytest.mark.parametrize("request_type", HANDLERS)
 def test_the_template_version_names_file_and_text(request_type):
-    name, _, digest = HANDLERS[request_type].template_version.rpartition("-")
+    name, _, digest = HANDLERS[request_type].prompt.version.rpartition("-")
 
     assert name == f"{request_type}.v{HANDLERS[request_type].prompt.number}"
     assert len(digest) == 8

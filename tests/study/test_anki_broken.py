@@ -11,7 +11,7 @@ import zstandard
 from notes.models import Attachment, Note
 from study.models import Card, Face, StudyEvent
 from tests.files.images import png
-from tests.notes.test_imports import outcomes, report_of, upload
+from tests.notes.imports.helpers import outcomes, report_of, upload
 from tests.study.anki_decks import BASIC, by_hand, package, zipped
 from tests.study.test_anki_import import note
 

@@ -17,7 +17,7 @@ from study.services import delete_card
 from tests.conftest import client_of
 from tests.factories import UserFactory
 from tests.files.images import PDF, png
-from tests.notes.test_imports import outcomes, report_of
+from tests.notes.imports.helpers import outcomes, report_of
 from tests.study.anki_decks import BASIC, CLOZE, COUNTRIES, REVERSED, package
 from tests.study.conftest import columns_of, folded_anew
 

@@ -13,7 +13,7 @@ from study.services import suspend_card, update_card
 from tests.conftest import client_of
 from tests.factories import CardFactory, UserFactory
 from tests.files.images import png
-from tests.notes.test_imports import outcomes, report_of
+from tests.notes.imports.helpers import outcomes, report_of
 from tests.study.anki_collections import Imported, files_of, opened_collection
 from tests.study.anki_decks import BASIC, CLOZE, COUNTRIES, package
 from tests.study.test_anki_export import package_of

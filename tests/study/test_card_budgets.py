@@ -15,7 +15,7 @@ from study.services import Review
 from study.services.budgets import FACE_BYTES
 from study.services.settings import update_settings
 from tests.conftest import client_of
-from tests.notes.test_imports import outcomes, report_of
+from tests.notes.imports.helpers import outcomes, report_of
 from tests.study.anki_decks import BASIC, package
 from tests.study.conftest import CARDS
 from tests.study.making import blocks_of, edit, make_cards, topic_with

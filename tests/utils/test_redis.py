@@ -32,7 +32,7 @@ def test_a_script_that_fails_leaves_no_answer_behind_for_the_next(empty_redis):
         with pytest.raises(Exception, match="WRONGTYPE"):
             run_together(client, wrong.call(keys=["text"]), right.call(args=["a"]))
 
-        assert right.run(client, args=["b"]) == b"b"
+        assert right.run(args=["b"]) == b"b"
 
 
 def test_a_call_that_was_prepared_before_a_flush_still_runs(own_redis):
@@ -72,19 +72,19 @@ def test_a_connection_with_an_answer_that_nobody_read_is_not_used_again(empty_re
         assert connection.can_read(timeout=5)
         pool.release(connection)
 
-        assert ECHO.run(client, args=["a"]) == b"a"
+        assert ECHO.run(args=["a"]) == b"a"
 
 
 def test_a_failed_connection_is_given_back(own_redis):
     with redis_guard() as client:
         pool = client.connection_pool
-        ECHO.run(client, args=["a"])
+        ECHO.run(args=["a"])
     own_redis.stop()
 
     for _ in range(2 * pool.max_connections):
         breaker.close()
         with pytest.raises(RedisUnavailable) as failure, redis_guard() as client:
-            ECHO.run(client, args=["a"])
+            ECHO.run(args=["a"])
         assert "No connection available" not in str(failure.value)
 
 
@@ -93,13 +93,13 @@ def test_a_caller_that_is_killed_during_a_command_leaks_no_connection(empty_redi
     with redis_guard() as client:
         pool = client.connection_pool
         for _ in range(2 * pool.max_connections):
-            ECHO.run(client, args=["a"])
+            ECHO.run(args=["a"])
             with monkeypatch.context() as patch:
                 patch.setattr(redis.connection.AbstractConnection, where, _end)
                 with pytest.raises(SystemExit):
-                    ECHO.run(client, args=["theirs"])
+                    ECHO.run(args=["theirs"])
 
-        assert ECHO.run(client, args=["mine"]) == b"mine"
+        assert ECHO.run(args=["mine"]) == b"mine"
 
 
 def test_a_reply_that_comes_after_its_caller_was_killed_is_read_by_no_other(empty_redis, monkeypatch):
@@ -108,14 +108,13 @@ def test_a_reply_that_comes_after_its_caller_was_killed_is_read_by_no_other(empt
         " repeat local now = redis.call('TIME')"
         " until (now[1] - began[1]) * 1000000 + now[2] - began[2] > 100000 return ARGV[1]"
     )
-    with redis_guard() as client:
-        slow.run(client, args=["known"])
-        with monkeypatch.context() as patch:
-            patch.setattr(redis.connection.AbstractConnection, "read_response", _end)
-            with pytest.raises(SystemExit):
-                slow.run(client, args=["theirs"])
+    slow.run(args=["known"])
+    with monkeypatch.context() as patch:
+        patch.setattr(redis.connection.AbstractConnection, "read_response", _end)
+        with pytest.raises(SystemExit):
+            slow.run(args=["theirs"])
 
-        assert ECHO.run(client, args=["mine"]) == b"mine"
+    assert ECHO.run(args=["mine"]) == b"mine"
 
 
 def _end(*args, **kwargs) -> None:
@@ -124,7 +123,7 @@ def _end(*args, **kwargs) -> None:
 
 def test_a_forked_process_uses_no_connection_of_its_parent(empty_redis):
     with redis_guard() as client:
-        PUSH.run(client, keys=["list"], args=["before"])
+        PUSH.run(keys=["list"], args=["before"])
         parents = client.connection_pool.get_connection()
         client.connection_pool.release(parents)
     child = os.fork()
@@ -134,12 +133,12 @@ def test_a_forked_process_uses_no_connection_of_its_parent(empty_redis):
             with redis_guard() as client:
                 taken = client.connection_pool.get_connection()
                 client.connection_pool.release(taken)
-                PUSH.run(client, keys=["list"], args=["the child's"])
+                PUSH.run(keys=["list"], args=["the child's"])
             status = int(taken is parents)
         finally:
             os._exit(status)  # whatever happened: it must not go on as a second test run
     assert os.waitpid(child, 0)[1] == 0
     with redis_guard() as client:
-        PUSH.run(client, keys=["list"], args=["the parent's"])
+        PUSH.run(keys=["list"], args=["the parent's"])
 
     assert empty_redis.lrange("list", 0, -1) == [b"before", b"the child's", b"the parent's"]

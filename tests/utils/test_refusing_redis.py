@@ -32,7 +32,7 @@ def refuse(request, own_redis) -> Iterator[Callable[[], None]]:
     [
         lambda client: client.set("key", "value"),
         lambda client: client.pipeline(transaction=False).set("key", "value").execute(),
-        lambda client: WRITE.run(client, keys=["key"]),
+        lambda client: WRITE.run(keys=["key"]),
     ],
     ids=["command", "pipeline", "script"],
 )
@@ -61,8 +61,8 @@ def test_an_error_in_our_own_command_is_not_taken_for_an_outage(own_redis):
 
     for mistake in (
         lambda client: client.lpush("OOM", "value"),
-        lambda client: Script("return redis.call('LPUSH', KEYS[1], 'READONLY')").run(client, keys=["OOM"]),
-        lambda client: Script("return nothing.MISCONF").run(client),
+        lambda client: Script("return redis.call('LPUSH', KEYS[1], 'READONLY')").run(keys=["OOM"]),
+        lambda client: Script("return nothing.MISCONF").run(),
     ):
         with pytest.raises(redis.ResponseError), redis_guard() as client:
             mistake(client)

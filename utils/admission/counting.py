@@ -4,7 +4,7 @@ from django.http import HttpRequest
 
 from utils.admission import throttling
 from utils.admission.gate import Admission
-from utils.redis.client import RedisUnavailable, redis_guard
+from utils.redis.client import RedisUnavailable
 from utils.redis.scripts import Script
 
 _COUNT = Script(
@@ -28,9 +28,8 @@ def count_request(request: HttpRequest, *, scope: str, subject: object) -> None:
         return
     limit = limits[0]
     try:
-        with redis_guard() as client:
-            arguments = [limit.count, limit.seconds * 1000]
-            used, reset_ms, is_denied = _COUNT.run(client, keys=[limit.key(subject)], args=arguments)
+        arguments = [limit.count, limit.seconds * 1000]
+        used, reset_ms, is_denied = _COUNT.run(keys=[limit.key(subject)], args=arguments)
         usage = throttling.LimitUsage(limit, used, reset_ms)
         denied = usage if is_denied else None
     except RedisUnavailable:

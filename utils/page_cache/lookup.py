@@ -152,9 +152,8 @@ def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
     The user's oldest pages give way beyond ``USER_PAGES_MAX``, and those of everybody that expire soonest beyond
     ``PAGE_CACHE_BYTES``.
     """
-    with suppress(RedisUnavailable), redis_guard() as client:
+    with suppress(RedisUnavailable):
         _STORE.run(
-            client,
             keys=[key, STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key(user_of_page(key))],
             args=[
                 etag,
@@ -170,8 +169,7 @@ def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
 
 def drop_pages_of(user_id: int) -> None:
     """Delete all stored pages of a user, and what the bookkeeping knows of them. Raises ``RedisUnavailable``."""
-    with redis_guard() as client:
-        _FORGET_ALL.run(client, keys=[STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key(user_id)])
+    _FORGET_ALL.run(keys=[STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key(user_id)])
 
 
 def abandon_page(key: str) -> None:
@@ -186,8 +184,7 @@ def await_page(key: str) -> Rendered | None:
     try:
         while time.monotonic() < until:
             time.sleep(_POLL_SECONDS)
-            with redis_guard() as client:
-                etag, body, is_locked = _POLL.run(client, keys=[key])
+            etag, body, is_locked = _POLL.run(keys=[key])
             if etag is not None:
                 return Rendered(body, etag.decode())
             if not is_locked:

@@ -10,7 +10,7 @@ import hiredis
 import redis
 from redis.exceptions import NoScriptError
 
-from utils.redis.client import SURE_SECONDS, RedisUnavailable, breaker, is_failure, sure_pool
+from utils.redis.client import SURE_SECONDS, RedisUnavailable, breaker, is_failure, redis_guard, sure_pool
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,10 @@ class Script:
         arguments = (len(keys), *keys, *args)
         return ScriptCall(hiredis.pack_command(("EVALSHA", self._sha, *arguments)), self._source, arguments)
 
-    def run(self, client: redis.Redis, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
-        return run_together(client, self.call(keys=keys, args=args))[0]
+    def run(self, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
+        """Run it now, and return its reply. Raises ``RedisUnavailable``."""
+        with redis_guard() as client:
+            return run_together(client, self.call(keys=keys, args=args))[0]
 
 
 class ScriptCall(NamedTuple):

@@ -6,8 +6,9 @@ import pytest
 
 from ai_tasks.models import AITask, Proposal
 from notes import services as notes
-from tests.ai_tasks.proposal_helpers import (
+from tests.ai_tasks.proposals.helpers import (
     PROPOSALS,
+    TEXT,
     ask,
     finish,
     make_topic,
@@ -15,15 +16,6 @@ from tests.ai_tasks.proposal_helpers import (
     text_of,
 )
 from tests.conftest import client_of
-
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
-
-TEXT = "# Loops\n\nA loop repeats.\n\nIt ends at some point."
-
-
-@pytest.fixture
-def topic(alice):
-    return make_topic(alice, TEXT, code="for x in y: pass", code_language="python")
 
 
 @pytest.mark.parametrize("count", [1, 10, 100])

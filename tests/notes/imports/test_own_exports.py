@@ -1,18 +1,11 @@
 """Exports that come back: unchanged, edited outside, of notes that were edited since, of another account."""
 
-from pathlib import Path
-
-import pytest
-
-from notes.models import Note
+from notes.models import Attachment, Note, Topic
+from notes.services import attachments
 from tests.conftest import client_of
-from tests.factories import UserFactory
-from tests.notes.test_imports import contents, exported, outcomes, report_of
-
-
-@pytest.fixture(autouse=True)
-def _stored(files: Path) -> Path:
-    return files
+from tests.factories import ChapterFactory, NoteFactory, TopicFactory, UserFactory
+from tests.files.images import saved
+from tests.notes.imports.helpers import contents, exported, outcomes, report_of
 
 
 def test_an_export_that_comes_back_is_unchanged(alice, alice_client, make_note):
@@ -93,3 +86,36 @@ def test_ids_of_chapters_and_topics_of_another_note_are_not_taken(alice, alice_c
     assert outcomes(job) == [("x.md", "updated")]
     assert contents(theirs) == [("chapter 0", [("topic 0.0", "text 0.0")])]
     assert contents(mine) == [("chapter 0", [("topic 0.0", "new")])]
+
+
+def test_an_export_takes_its_attachments_to_another_account(alice, alice_client, charlie, charlie_client, make_note):
+    note = make_note(alice, 1)
+    attachment = attachments.add_attachment(user_id=alice.pk, note_id=note.pk, name="a.png", content=saved("PNG"))
+    topic = note.chapters.get().topics.get()
+    topic.explanation = f"![a]({attachment.path})"
+    topic.save(update_fields=["explanation"])
+    response = alice_client.get(f"/api/notes/export/?ids={note.pk}")
+    archive = b"".join(response.streaming_content)
+
+    own = report_of(alice_client, "x.zip", archive)
+    job = report_of(charlie_client, "x.zip", archive)
+    again = report_of(charlie_client, "x.zip", archive)
+
+    copy = Attachment.objects.get(user=charlie)
+    assert outcomes(own)[0] == (f"notes/{note.pk}-a-note.md", "unchanged")
+    assert [file["outcome"] for file in job["report"]["files"]] == ["created", "skipped"]
+    assert again["report"]["unchanged"] == 1
+    assert contents(Note.objects.get(user=charlie))[0][1][0][1] == f"![a]({copy.path})"
+    assert Attachment.objects.count() == 2
+
+
+def test_an_export_of_any_language_of_code_comes_back_as_it_was(alice, alice_client):
+    languages = ["C/C++", "PL/SQL", "F*", "Common Lisp", "C#", ".NET"]
+    note = NoteFactory(user=alice)
+    for language in languages:
+        TopicFactory(chapter=ChapterFactory(note=note), code="x", code_language=language)
+
+    job = report_of(alice_client, "a.md", exported(alice_client, note.pk))
+
+    assert outcomes(job) == [("a.md", "unchanged")]
+    assert list(Topic.objects.order_by("pk").values_list("code_language", flat=True)) == languages

@@ -11,7 +11,7 @@ from django.utils import timezone
 from notes.models import Note
 from notes.services import background_jobs
 from notes.transfers import NoteImport
-from tests.notes.test_imports import IMPORTS, zipped
+from tests.notes.imports.helpers import IMPORTS, zipped
 from tests.processes import POLITE_SECONDS, environment_of_this_test, running_worker, wait_until
 
 FILES = 150

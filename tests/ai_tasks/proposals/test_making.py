@@ -10,7 +10,7 @@ from ai_tasks.models import AITask, Proposal
 from notes import services as notes
 from notes.models import NoteVersion, Topic
 from tests.ai_tasks.ledger_helpers import expire_lease
-from tests.ai_tasks.proposal_helpers import (
+from tests.ai_tasks.proposals.helpers import (
     PROPOSALS,
     answer,
     ask,
@@ -21,8 +21,6 @@ from tests.ai_tasks.proposal_helpers import (
     propose,
     text_of,
 )
-
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
 
 TASKS = "/api/ai/tasks/"
 TEXT = "# Loops\n\nA loop repeats.\n\nIt ends at some point."
@@ -317,8 +315,8 @@ def test_a_task_that_is_cancelled_while_it_finishes_proposes_nothing(alice, topi
     attempt = ledger.claim(task.pk)
     make = ledger.attempts.apply_answer
 
-    def cancelled_meanwhile(*arguments):
-        made = make(*arguments)
+    def cancelled_meanwhile(*arguments, **options):
+        made = make(*arguments, **options)
         AITask.objects.filter(pk=task.pk).update(status="cancelling")
         return made
 
@@ -338,7 +336,7 @@ def test_what_dies_before_its_commit_leaves_nothing_and_the_next_try_makes_one(a
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ai_tasks.ledger.attempts.notify_user", die)
+        patch.setattr("ai_tasks.ledger.attempts.announce_end", die)
         with pytest.raises(OperationalError):
             ledger.succeed(attempt, answer("Other."))
     connection.close()

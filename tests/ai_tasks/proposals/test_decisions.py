@@ -14,7 +14,7 @@ from notes.models import NOTE_MAX_BYTES, TEXT_MAX_BYTES, Note, StorageUse, Topic
 from study.models import Card
 from study.services import create_card
 from tests.ai_tasks.conftest import in_threads
-from tests.ai_tasks.proposal_helpers import (
+from tests.ai_tasks.proposals.helpers import (
     NEW,
     PROPOSALS,
     TEXT,
@@ -35,21 +35,6 @@ from tests.ai_tasks.proposal_helpers import (
 )
 from tests.conftest import client_of
 from tests.notes.test_hunks import batches, texts
-
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
-
-
-@pytest.fixture
-def topic(alice):
-    return make_topic(alice, TEXT)
-
-
-@pytest.fixture
-def proposal(alice, topic):
-    made = propose(topic, alice, NEW)
-    assert [hunk["op"] for hunk in made.hunks] == ["insert", "replace", "insert", "delete"]
-    return made
-
 
 # --- What is written --------------------------------------------------------------------------------------------------
 

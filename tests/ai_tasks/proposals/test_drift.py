@@ -1,12 +1,9 @@
 """A proposal beside what others write: edits of other blocks stay; one of the same block is shown before it is lost."""
 
-import pytest
-
 from ai_tasks.models import Proposal
 from notes import services as notes
 from notes.models import Note, Topic
-from tests.ai_tasks.proposal_helpers import (
-    NEW,
+from tests.ai_tasks.proposals.helpers import (
     PROPOSALS,
     TEXT,
     A,
@@ -24,20 +21,6 @@ from tests.ai_tasks.proposal_helpers import (
     text_of,
     versions,
 )
-
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
-
-
-@pytest.fixture
-def topic(alice):
-    return make_topic(alice, TEXT)
-
-
-@pytest.fixture
-def proposal(alice, topic):
-    made = propose(topic, alice, NEW)
-    assert [hunk["op"] for hunk in made.hunks] == ["insert", "replace", "insert", "delete"]
-    return made
 
 
 def test_edits_of_other_blocks_never_block_a_hunk_and_stay(alice_client, topic, proposal):

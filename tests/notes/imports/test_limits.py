@@ -1,7 +1,6 @@
 """What bounds imports: room, how many wait, what a report costs and how long it is kept; and whose they are."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -9,12 +8,7 @@ from django.utils import timezone
 from notes.services import imports
 from notes.transfers import NoteImport
 from tests.factories import NoteFactory
-from tests.notes.test_imports import IMPORTS, outcomes, report_of, upload, zipped
-
-
-@pytest.fixture(autouse=True)
-def _stored(files: Path) -> Path:
-    return files
+from tests.notes.imports.helpers import IMPORTS, outcomes, report_of, upload, zipped
 
 
 def test_the_whole_upload_may_be_longer_than_other_bodies(alice_client):

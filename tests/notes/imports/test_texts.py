@@ -4,17 +4,11 @@ import io
 import tarfile
 import warnings
 import zipfile
-from pathlib import Path
 
 import pytest
 
-from notes.models import Note
-from tests.notes.test_imports import outcomes, report_of, zipped
-
-
-@pytest.fixture(autouse=True)
-def _stored(files: Path) -> Path:
-    return files
+from notes.models import Chapter, Note
+from tests.notes.imports.helpers import outcomes, report_of, zipped
 
 
 def test_names_are_nfc_and_of_any_program(alice_client):
@@ -87,3 +81,12 @@ def test_names_in_a_tar_may_be_in_any_encoding(alice_client):
     job = report_of(alice_client, "a.jex", buffer.getvalue())
 
     assert (job["status"], outcomes(job)) == ("succeeded", [("caf\ufffd.bin", "skipped")])
+
+
+@pytest.mark.parametrize("reference", ["&#x0;", "&#xD800;", "&#xDFFF;", "&#x110000;"])
+def test_references_to_no_character_stay_as_they_are(alice_client, reference):
+    own = f"---\nnoteassist: 1\ntitle: A\n---\n\n<!-- noteassist:chapter 1 -->\n## x{reference}y\n"
+    job = report_of(alice_client, "a.zip", zipped({"a.md": own, "b.md": f"# B\n\n## x{reference}y\n\ntext\n"}))
+
+    assert (job["status"], outcomes(job)) == ("succeeded", [("a.md", "created"), ("b.md", "created")])
+    assert set(Chapter.objects.values_list("title", flat=True)) == {f"x{reference}y"}
