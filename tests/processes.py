@@ -18,6 +18,8 @@ BIN = Path(sys.executable).parent
 WORKER = [sys.executable, "-m", "NoteAssist_AI.consumers"]
 START_SECONDS = 120.0
 """How long a process may take to begin, on a machine that starts others meanwhile."""
+RUN_SECONDS = 240.0
+"""How long a command may take that is waited for. The suite's time-out is longer, and would leave it running."""
 WAIT_SECONDS = 60.0
 """How long what should happen soon may take. A deadline is for a product that is broken, and measures nothing."""
 POLITE_SECONDS = 1.0

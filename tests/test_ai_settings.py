@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from NoteAssist_AI import env
 from NoteAssist_AI.ai_settings import Fallback, Price
-from tests.processes import BIN
+from tests.processes import BIN, RUN_SECONDS
 from tests.test_settings import HTTP, PRODUCTION, read
 
 __all__ = ["read"]  # the fixture
@@ -92,7 +92,7 @@ def test_a_model_for_a_request_type_that_is_none_ends_every_process():
 
     ended = subprocess.run(
         [BIN / "python", "manage.py", "check"],
-        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=100, check=False,
+        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
 
     assert ended.returncode == env.BOOT_FAILED

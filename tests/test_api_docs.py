@@ -15,7 +15,7 @@ from ai_tasks.models import AITask
 from tests.factories import UserFactory
 from tests.openai_behaviours import COMPLETION_TOKENS, PROMPT_TOKENS
 from tests.openai_server import running_server
-from tests.processes import BIN, free_port, running, running_worker
+from tests.processes import BIN, RUN_SECONDS, free_port, running, running_worker
 
 DOCUMENT = Path(settings.BASE_DIR, "docs/api.md")
 README = Path(settings.BASE_DIR, "README.md")
@@ -59,7 +59,7 @@ def outputs(commands: dict[str, str], port: str) -> dict[str, str]:
     result = subprocess.run(
         ["sh", "-c", script],
         env={"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin", "PORT": port, "no_proxy": "*"},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
     return dict(zip(commands, result.stdout.split("\f"), strict=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.processes import BIN
+from tests.processes import BIN, RUN_SECONDS
 
 CONFIGURATION = Path(settings.BASE_DIR, "pyproject.toml")
 
@@ -44,7 +44,12 @@ def test_an_import_that_goes_up_or_against_the_arrows_is_found(tmp_path, module,
         source.write(f"import {imported}\n")
 
     linted = subprocess.run(
-        [BIN / "lint-imports", "--no-cache"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [BIN / "lint-imports", "--no-cache"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
     )
 
     assert linted.returncode == 1, linted.stdout + linted.stderr

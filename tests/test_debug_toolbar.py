@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from tests.processes import environment_of_this_test
+from tests.processes import RUN_SECONDS, environment_of_this_test
 
 PAGES = """
 import json
@@ -20,7 +20,7 @@ def test_the_debug_toolbar_is_a_closed_tab_in_the_admin_and_nowhere_else(db):
     environment = environment_of_this_test(ENVIRONMENT="development", DEBUG="true", PYTHONWARNINGS="ignore")
 
     shown = subprocess.run(
-        [sys.executable, "-c", PAGES], env=environment, capture_output=True, text=True, timeout=100, check=True
+        [sys.executable, "-c", PAGES], env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=True
     )
 
     pages = json.loads(shown.stdout.splitlines()[-1])

@@ -21,6 +21,7 @@ from NoteAssist_AI import env
 from tests.processes import (
     BIN,
     POLITE_SECONDS,
+    RUN_SECONDS,
     environment_of_this_test,
     free_port,
     running,
@@ -61,7 +62,13 @@ class Client:
 def outcome(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """What a command that ends by itself did."""
     return subprocess.run(
-        command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=100, check=False
+        command,
+        env=environment,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
     )
 
 

@@ -24,6 +24,7 @@ from ai_tasks.models import AITask
 from notes.models import Note
 from notes.serializers import NoteDetailSerializer
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory, UserFactory
+from tests.processes import RUN_SECONDS
 from utils.async_optimization import process_ai_request
 from utils.query_optimization import CacheOptimizer, QueryOptimizer, batch_query
 
@@ -293,7 +294,7 @@ def test_the_in_memory_mode_is_djangos_local_memory_cache():
     environment = {**os.environ, "CACHE_URL": "locmem://", "DJANGO_SETTINGS_MODULE": "NoteAssist_AI.settings"}
 
     output = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=RUN_SECONDS, check=True
     ).stdout
 
     assert "LocMemCache" in SNIPPETS["Development (in-memory)"]

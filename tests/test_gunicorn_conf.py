@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.processes import BIN, free_port, running
+from tests.processes import BIN, RUN_SECONDS, free_port, running
 
 WEB, EVENTS = "gunicorn.conf.py", "gunicorn_events.conf.py"
 READ = """
@@ -31,7 +31,7 @@ def read(path: Path, soft: int, hard: int, **environment: str) -> dict:
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=RUN_SECONDS,
         check=True,
     )
     return json.loads(answer.stdout)

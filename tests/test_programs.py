@@ -7,7 +7,7 @@ import sys
 import pytest
 from django.conf import settings
 
-from tests.processes import environment_of_this_test
+from tests.processes import RUN_SECONDS, environment_of_this_test
 
 MAKEFILE = (settings.BASE_DIR / "Makefile").read_text()
 PROGRAMS = sorted(set(re.findall(r"python -m ((?:tests|benchmarks)[\w.]*)", MAKEFILE)) | {"benchmarks.study"})
@@ -22,7 +22,9 @@ def test_a_program_says_how_it_is_used(program):
     if program == "tests.mutants":
         pytest.importorskip("cosmic_ray", reason="`make mutants` installs what it needs itself")
     command = [sys.executable, "-m", program, "--help"]
-    done = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=RUN_SECONDS, check=False
+    )
 
     assert (done.returncode, done.stdout.startswith("usage: ")) == (0, True), done.stderr
 
@@ -47,7 +49,13 @@ def test_the_other_ways_in_django_start_on_our_tables(way):
     )
     command = [sys.executable, "-c", SET_UP]
     done = subprocess.run(
-        command, cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=settings.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
     )
 
     assert done.returncode == 0, done.stderr

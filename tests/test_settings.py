@@ -11,6 +11,8 @@ import pytest
 from django.conf import settings as ours
 from django.core.exceptions import ImproperlyConfigured
 
+from tests.processes import RUN_SECONDS
+
 SETTINGS = Path(ours.BASE_DIR, "NoteAssist_AI", "settings.py")
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -409,7 +411,7 @@ def test_a_server_without_a_certificate_says_so_once_as_it_boots():
 
     booted = subprocess.run(
         [sys.executable, "-c", "import NoteAssist_AI.wsgi"],
-        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=100, check=True,
+        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=RUN_SECONDS, check=True,
     )  # fmt: skip
 
     assert booted.stderr.count("PUBLIC_URL begins with http://") == 1

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings as ours
 
 from NoteAssist_AI import env
-from tests.processes import BIN, free_port
+from tests.processes import BIN, RUN_SECONDS, free_port
 from tests.test_settings import PRODUCTION, RATE, REDIS
 
 WRONG = {"THROTTLE_BURST": "foo", "THROTTLE_LOGIN": "²/min", "REDIS_URL": "redis://:pa/hunter2@h", "PORT": "x"}
@@ -40,7 +40,7 @@ def test_every_process_tells_and_ends_without_a_traceback(command):
 
     ended = subprocess.run(
         [BIN / command[0], *command[1:]],
-        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=100, check=False,
+        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
 
     assert ended.returncode == env.BOOT_FAILED
@@ -68,7 +68,7 @@ def test_a_server_stops_where_only_its_workers_can_know(command, wrong, line):
 
     ended = subprocess.run(
         [BIN / command[0], *command[1:]],
-        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=100, check=False,
+        env=environment, cwd=ours.BASE_DIR, capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
 
     assert ended.returncode == env.BOOT_FAILED

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import TypeVar
@@ -28,7 +28,7 @@ class Stop(BaseException):
 class Recorder:
     """An observer that remembers what it was told; ``stop_at`` names an event after which it wants the call to end."""
 
-    def __init__(self, *, seconds: float = 30.0) -> None:
+    def __init__(self, *, seconds: float = 120.0) -> None:
         self.deadline = time.monotonic() + seconds
         self.steps: list[tuple[int, str]] = []
         self.deltas: list[str] = []
@@ -55,6 +55,22 @@ class Recorder:
     @property
     def percents(self) -> list[int]:
         return [percent for percent, _ in self.steps]
+
+
+class Hasty(Recorder):
+    """Its time is over as soon as the server has been asked: as soon as ``requests`` is not empty."""
+
+    def __init__(self, requests: Sequence[object]) -> None:
+        super().__init__()
+        self._requests = requests
+
+    @property
+    def deadline(self) -> float:
+        return 0.0 if self._requests else self._latest
+
+    @deadline.setter
+    def deadline(self, latest: float) -> None:
+        self._latest = latest
 
 
 def in_threads(count: int, call: Callable[[int], T]) -> list[T]:

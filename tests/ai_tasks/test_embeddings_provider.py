@@ -6,7 +6,7 @@ import pytest
 
 from ai_tasks.providers import embedding_endpoint, load_embedding_provider
 from ai_tasks.providers.errors import ProviderError, ProviderRefused, ProviderUnavailable, UnusableAnswer
-from tests.ai_tasks.conftest import EMBEDDING_MODEL, Recorder, Stop
+from tests.ai_tasks.conftest import EMBEDDING_MODEL, Hasty, Recorder, Stop
 from tests.embedding_behaviours import DIMENSION, REFUSED, TOKENS_EACH, meaning
 
 TEXTS = ["A car drives.", "A kitten purrs, purr purr.", "Nothing of the kind."]
@@ -107,7 +107,7 @@ def test_nobody_waits_beyond_the_deadline(embeddings):
     embeddings.state.embedding_script.append("hang")
 
     with pytest.raises(ProviderUnavailable) as failed:
-        embed(observer=Recorder(seconds=0.3))
+        embed(observer=Hasty(embeddings.state.embedding_headers))
 
     assert failed.value.code == "provider_timeout"
 

@@ -13,10 +13,10 @@ from ai_tasks.providers.base import MAX_ANSWER_BYTES
 from ai_tasks.providers.errors import ProviderRefused, ProviderUnavailable, UnusableAnswer
 from ai_tasks.providers.openai_compatible import parameters
 from ai_tasks.providers.openai_compatible.http import make_client
-from tests.ai_tasks.conftest import Recorder, Stop
+from tests.ai_tasks.conftest import Hasty, Recorder, Stop
 from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, RETRY_AFTER_SECONDS
 from tests.openai_server import ANSWER, OpenAIServer, running_server
-from tests.processes import wait_until
+from tests.processes import RUN_SECONDS, wait_until
 
 MESSAGES = [{"role": "system", "content": "Explain."}, {"role": "user", "content": "Python loops"}]
 
@@ -24,22 +24,6 @@ MESSAGES = [{"role": "system", "content": "Explain."}, {"role": "user", "content
 def complete(observer: Recorder, behaviour: str, server: OpenAIServer):
     server.state.default = behaviour
     return openai_compatible.complete(MESSAGES, observer)
-
-
-class Hasty(Recorder):
-    """Its time is over as soon as the server has been asked."""
-
-    def __init__(self, server: OpenAIServer) -> None:
-        super().__init__()
-        self._server = server
-
-    @property
-    def deadline(self) -> float:
-        return 0.0 if self._server.state.requests else self._latest
-
-    @deadline.setter
-    def deadline(self, latest: float) -> None:
-        self._latest = latest
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------------
@@ -350,7 +334,7 @@ def test_a_stop_between_two_chunks_hangs_up_too(openai_server, observer):
 @pytest.mark.parametrize("behaviour", ["hang", "hang_midway", "drip"])
 def test_the_deadline_ends_a_call_even_if_a_byte_comes_now_and_then(openai_server, behaviour):
     with pytest.raises(ProviderUnavailable) as failure:
-        complete(Hasty(openai_server), behaviour, openai_server)
+        complete(Hasty(openai_server.state.requests), behaviour, openai_server)
 
     assert failure.value.code == "provider_timeout"
     wait_until(lambda: openai_server.state.hung_up == 1)
@@ -372,4 +356,4 @@ def test_the_http_client_is_not_imported_until_a_model_is_asked():
         "assert 'httpx2' not in sys.modules; load_provider('openai_compatible'); assert 'httpx2' in sys.modules"
     )
 
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=RUN_SECONDS)

@@ -102,7 +102,6 @@ def test_text_begins_anew_only_if_some_was_shown():
     assert shown("<think>They want loops.</think>A loop.", 5) == ("A loop.", 0)
 
 
-@pytest.mark.timeout(120)  # minutes if any of them were read more than once
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,7 +16,7 @@ from tests.ai_tasks.ledger_helpers import expire_lease
 from tests.conftest import client_of
 from tests.openai_behaviours import BEHAVIOURS
 from tests.openai_server import Handler, OpenAIServer, running_server
-from tests.processes import running_worker, wait_until
+from tests.processes import RUN_SECONDS, running_worker, wait_until
 from utils.redis.broker import publish
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -207,4 +207,5 @@ def test_web_processes_do_not_import_the_http_client():
     """Only workers pay for its memory."""
     code = "import django, sys; django.setup(); import NoteAssist_AI.urls; sys.exit('httpx2' in sys.modules)"
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "NoteAssist_AI.settings"}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False).returncode == 0
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=RUN_SECONDS, check=False)
+    assert done.returncode == 0

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -202,14 +201,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_texts_take_linear_time(piece):
-    """Of the processor, and with so much room that only another order of growth exceeds it."""
-    text = (piece * 100_000)[:100_000]
-
-    started_at = time.process_time()
-    html_of(text)
-
-    assert time.process_time() - started_at < 2
+def test_a_hostile_megabyte_is_shown_within_the_time_out(piece):
+    """A second or two where the time grows with the length, and half an hour where it grows with its square."""
+    assert html_of((piece * 1_000_000)[:1_000_000])
 
 
 def test_what_is_nested_too_deeply_is_shown_as_text():

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ai_tasks import site_metrics
 from NoteAssist_AI.monitoring import boot, exporter
 from tests.factories import AITaskFactory
-from tests.processes import free_port, running, wait_until
+from tests.processes import RUN_SECONDS, free_port, running, wait_until
 from tests.test_deployment import PROCFILE, PRODUCTION
 from tests.wire_client import WireClient
 from utils.redis.signs import record_beat_run, record_worker_heartbeat
@@ -99,7 +99,7 @@ def test_the_numbers_of_ended_processes_are_added_up_and_their_files_removed(tmp
     )
     environment = {**os.environ, boot.DIRECTORY_VARIABLE: str(tmp_path), "METRICS_TOKEN": TOKEN}
     for _ in range(2):
-        subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=RUN_SECONDS)
     monkeypatch.setenv(boot.DIRECTORY_VARIABLE, str(tmp_path))
     for _ in range(2):
         text = exporter.document(with_site=False).decode()

@@ -198,7 +198,6 @@ def test_words_that_stay_are_not_shown_as_changed():
     ]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -215,4 +214,4 @@ def test_hostile_texts_are_compared_in_bounded_time(alice_client, note, topic, b
     version = NoteVersion.objects.latest("version").version
 
     assert diff(alice_client, note, version, "current")
-    assert words_between(before, after)
+    assert words_between(before * 3, after * 3)  # longer than the suite's time-out, were the time not bounded

@@ -20,7 +20,7 @@ from study.making.handler import NO_PASSAGES, NOT_KEPT, NOTHING_LEFT, OFFLINE, T
 from study.making.passages import PASSAGES_MAX_BYTES, find_passages
 from study.models import Card, Face
 from tests.ai_tasks.conftest import Recorder, in_threads
-from tests.processes import environment_of_this_test
+from tests.processes import RUN_SECONDS, environment_of_this_test
 from tests.study.conftest import CARDS, DUE
 from tests.study.making import TASKS, answer_of, blocks_of, edit, make_cards, submitted, topic_with
 
@@ -307,7 +307,9 @@ def test_a_worker_that_is_killed_while_it_records_leaves_no_card_and_the_next_on
     task_id = uuid.UUID(submitted(alice_client, topic_id).json()["task_id"])
     environment = environment_of_this_test(DJANGO_SETTINGS_MODULE=os.environ["DJANGO_SETTINGS_MODULE"], AI_API_KEY="")
 
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(task_id)], env=environment, timeout=60, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(task_id)], env=environment, timeout=RUN_SECONDS, check=False
+    )
 
     assert killed.returncode == -9
     assert (AITask.objects.get().status, Card.objects.count(), Face.objects.count()) == ("running", 0, 0)

@@ -118,15 +118,20 @@ def test_connections_are_not_checked_by_a_query_before_each_use(monkeypatch):
     assert backend() > 0
 
 
-def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch):
+def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch, admin):
     """Frozen or cut off, it does not end the statement itself, as this one's ``statement_timeout`` would not yet."""
-    settings.QUERY_TIMEOUT = 100
-    monkeypatch.setattr("NoteAssist_AI.postgresql.connections.MARGIN_SECONDS", 0.1)
-    with pytest.raises(OperationalError, match="stopped responding"), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_sleep(1)")
+    with connection.cursor() as cursor, monkeypatch.context() as patch:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+        settings.QUERY_TIMEOUT = 100
+        patch.setattr("NoteAssist_AI.postgresql.connections.MARGIN_SECONDS", 0.1)
+        with pytest.raises(OperationalError, match="stopped responding"):
+            cursor.execute("SELECT pg_sleep(20)")
+        settings.QUERY_TIMEOUT = 30_000
     connection.close()
+    admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
-    assert backend() > 0
+    assert backend() != pid
 
 
 def test_after_a_timeout_the_next_are_short_until_a_connection_can_be_taken(db, monkeypatch):
