@@ -19,9 +19,9 @@ def test_creating_makes_no_query(alice, django_assert_num_queries):
 def test_the_users_event_stream_gets_it(alice, empty_redis):
     with empty_redis.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(channel(f"user:{alice.pk}"))
-        listener.get_message(timeout=5)
+        listener.get_message(timeout=30)
         notification = create(alice, title="Told")
-        message = listener.get_message(timeout=5)
+        message = listener.get_message(timeout=30)
 
     event = json.loads(message["data"])
     assert event["event"] == "notification"

@@ -69,7 +69,7 @@ def test_a_connection_with_an_answer_that_nobody_read_is_not_used_again(empty_re
         pool = client.connection_pool
         connection = pool.get_connection()
         connection.send_command("PING")
-        assert connection.can_read(timeout=5)
+        assert connection.can_read(timeout=30)
         pool.release(connection)
 
         assert ECHO.run(client, args=["a"]) == b"a"
