@@ -26,10 +26,18 @@ from NoteAssist_AI.postgresql import connections
 from NoteAssist_AI.postgresql.connections import BoundedConnection
 from tests.factories import SessionFactory, UserFactory
 from tests.pooler import SERVER_CONNECTIONS, running_pgbouncer
-from tests.processes import BIN, environment_of_this_test, free_port, running, wait_for_consumers, wait_until
+from tests.processes import (
+    BIN,
+    START_SECONDS,
+    environment_of_this_test,
+    free_port,
+    running,
+    wait_for_consumers,
+    wait_until,
+)
 from tests.streams.event_source import EventSource
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 CLIENTS = 8
 SECONDS = 15.0
@@ -157,7 +165,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         cwd=ours.BASE_DIR,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
 
@@ -180,7 +188,7 @@ def test_behind_a_transaction_pooler_on_an_odd_port_every_answer_is_right(tmp_pa
         environment = {"DATABASE_URL": pooler.url, "DATABASE_POOLER": given}
         started = processes(stack, tmp_path, **environment)
         web, events = started["urls"]
-        wait_until(lambda: is_up(web) and is_up(events), 60)
+        wait_until(lambda: is_up(web) and is_up(events), START_SECONDS)
         students = [Student(UserFactory(), web, events, seed=seed) for seed in range(CLIENTS)]
         with ThreadPoolExecutor(CLIENTS + 1) as threads:
             migrations = threads.submit(manage, "migrate", "--check", **environment)

@@ -89,8 +89,8 @@ def run(port: int, events_port: int) -> int:
     """Run the processes until one of them ends, and return a non-zero exit status."""
     programs = Path(sys.executable).parent
     honcho = subprocess.Popen(
-        # -E: PYTHONUNBUFFERED is for the processes. Honcho flushes each line; unbuffered it would write the line and
-        # its end apart, and a line of ours could come between the two.
+        # -E: PYTHONUNBUFFERED is for the processes. Honcho flushes each line; unbuffered it would write a line and its
+        # end apart, and one of ours could come between the two.
         # --env: honcho would let .env override the environment; the processes read the file themselves.
         [sys.executable, "-E", "-m", "honcho", "--env", os.devnull, "--procfile", str(PROCFILE), "start"],
         cwd=BASE_DIR,

@@ -56,10 +56,11 @@ function isEmptyFor(isTrash) {
 function NewNote() {
   const input = useRef(null);
   const create = async () => {
-    const title = input.current.value.trim();
-    if (!title) return input.current.focus();
+    const field = input.current;
+    const title = field.value.trim();
+    if (!title) return field.focus();
     const note = await createNote({ title });
-    input.current.value = "";
+    if (field.value.trim() === title) field.value = ""; // else one writes the next one already
     go(`/note/${note.id}`);
   };
   return html`<form class="row" onSubmit=${(event) => { event.preventDefault(); attempt(create); }}>

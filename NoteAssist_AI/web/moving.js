@@ -1,6 +1,7 @@
 /** Moving chapters and topics: by dragging, or with the keyboard by a topic's arrows. */
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";
+import { inOrder } from "page/notes.js";
 import { toast } from "page/ui.js";
 
 const TYPE = "application/x-noteassist";
@@ -8,16 +9,21 @@ const TYPE = "application/x-noteassist";
 /** Move a topic within the note; what is said of it offers to take it back. `order` counts from 0. */
 export async function moveTopic({ topic, from, to, reload }) {
   const move = ({ chapter, order }) => call("POST", `/api/topics/${topic.id}/move/`, { body: { chapter, order } });
-  await move(to);
-  await reload();
-  toast(t("moved", { title: topic.title }), "success", async () => { await move(from); await reload(); });
+  await moveAndTell({ title: topic.title, move, from, to, reload });
 }
 
 export async function moveChapter({ chapter, from, to, reload }) {
   const move = (order) => call("POST", `/api/chapters/${chapter.id}/move/`, { body: { order } });
-  await move(to);
-  await reload();
-  toast(t("moved", { title: chapter.title }), "success", async () => { await move(from); await reload(); });
+  await moveAndTell({ title: chapter.title, move, from, to, reload });
+}
+
+async function moveAndTell({ title, move, from, to, reload }) {
+  const go = (place) => inOrder(async () => {
+    await move(place);
+    await reload();
+  });
+  await go(to);
+  toast(t("moved", { title }), "success", () => go(from));
 }
 
 /** What a handle needs so that what it belongs to can be dragged. */

@@ -5,8 +5,8 @@ import { call, newKey } from "page/api.js";
 import { t } from "page/i18n.js";
 import { STATUSES } from "page/list.js";
 import { moveChapter, moveTopic, place } from "page/moving.js";
-import { loadTags, showInList, trashNote } from "page/notes.js";
-import { go } from "page/router.js";
+import { inOrder, loadTags, showInList, trashNote } from "page/notes.js";
+import { go, route } from "page/router.js";
 import { Topic } from "page/topic.js";
 import { Action, attempt, html, Later, sayProblem, toast } from "page/ui.js";
 
@@ -52,8 +52,8 @@ export function NoteScreen({ id, topicId, blockId }) {
   if (!note.value) return html`<section class="note"><p class="loading">${t("loading")}</p></section>`;
   const { title, chapters, version } = note.value;
   const trash = async () => {
-    await trashNote(note.value);
-    go("/");
+    await inOrder(() => trashNote(note.value));
+    if (route.value.id === id) go("/"); // who has gone elsewhere meanwhile stays there
   };
   return html`<section class="note" aria-label=${title}>
     <header class="note-head">
@@ -73,10 +73,10 @@ export function NoteScreen({ id, topicId, blockId }) {
     </header>
     ${chapters.map((chapter) => html`<${Chapter} key=${chapter.id} chapter=${chapter} note=${note} reload=${reload} />`)}
     ${chapters.length === 0 && html`<p class="hint">${t("noChapters")}</p>`}
-    <${Add} label=${t("newChapter")} create=${async (name) => {
+    <${Add} label=${t("newChapter")} create=${(name) => inOrder(async () => {
       await call("POST", "/api/chapters/", { body: { note: id, title: name }, key: newKey() });
       await reload();
-    }} />
+    })} />
     ${isQuizzing && html`<${Later} load=${QUIZ_FORM} name="QuizForm" scope=${{ label: title, body: { note_ids: [id] } }} onClose=${() => quiz(false)} />`}
     ${isSharing && html`<${Later} load=${SHARE} name="Share" note=${note.value} onClose=${() => share(false)} />`}
     ${hasVersions && html`<${Later} load=${VERSIONS} name="Versions" note=${note.value} key=${version}
@@ -87,8 +87,9 @@ export function NoteScreen({ id, topicId, blockId }) {
 const Back = () => html`<a class="back" href="#/">‹ ${t("notes")}</a>`;
 
 async function renameChapter({ chapter, title, note, reload }) {
+  const { id, version } = note.value;
   try {
-    await call("PATCH", `/api/chapters/${chapter.id}/`, { body: { title }, ifMatch: `"${note.id}-${note.version}"` });
+    await call("PATCH", `/api/chapters/${chapter.id}/`, { body: { title }, ifMatch: `"${id}-${version}"` });
   } catch (problem) {
     if (problem.status !== 412) throw problem;
     toast(t("noteChangedElsewhere"), "error");
@@ -108,25 +109,35 @@ async function patchNote(note, change, reload) {
   }
 }
 
-function Title({ note, reload }) {
-  const save = (event) => {
-    const title = event.target.value.trim();
-    if (title && title !== note.value.title) attempt(() => patchNote(note, { title }, reload));
+/** A field that keeps what is written in it while the note is read again; `save` takes its text when one leaves it. */
+function Kept({ value, save, ...input }) {
+  const [written, write] = useState(null); // null while it is as it was read
+  const done = async ({ target }) => {
+    const text = target.value;
+    if (await attempt(() => inOrder(() => save(text)))) write((now) => (now === text ? null : now));
   };
-  return html`<h2><input class="title" aria-label=${t("title")} value=${note.value.title} maxlength="300" dir="auto" onChange=${save} /></h2>`;
+  return html`<input ...${input} value=${written ?? value} dir="auto" onInput=${({ target }) => write(target.value)} onChange=${done} />`;
+}
+
+function Title({ note, reload }) {
+  const save = async (text) => {
+    const title = text.trim();
+    if (title && title !== note.value.title) await patchNote(note, { title }, reload);
+  };
+  return html`<h2><${Kept} class="title" aria-label=${t("title")} value=${note.value.title} maxlength="300" save=${save} /></h2>`;
 }
 
 function Facts({ note, reload }) {
-  const patch = (change) => attempt(() => patchNote(note, change, reload));
-  const saveTags = async (event) => {
-    const tags = event.target.value.split(",").map((it) => it.trim()).filter(Boolean);
-    if (await patch({ tags })) attempt(loadTags);
+  const setStatus = ({ target }) => attempt(() => inOrder(() => patchNote(note, { status: target.value }, reload)));
+  const saveTags = async (text) => {
+    await patchNote(note, { tags: text.split(",").map((it) => it.trim()).filter(Boolean) }, reload);
+    await loadTags();
   };
   return html`<div class="facts">
-    <select aria-label=${t("status")} value=${note.value.status} onChange=${(event) => patch({ status: event.target.value })}>
+    <select aria-label=${t("status")} value=${note.value.status} onChange=${setStatus}>
       ${STATUSES.map((it) => html`<option value=${it}>${t(it)}</option>`)}
     </select>
-    <input aria-label=${t("tags")} placeholder=${t("tagsHint")} value=${note.value.tags.join(", ")} dir="auto" onChange=${saveTags} />
+    <${Kept} aria-label=${t("tags")} placeholder=${t("tagsHint")} value=${note.value.tags.join(", ")} save=${saveTags} />
   </div>`;
 }
 
@@ -135,12 +146,14 @@ function Chapter({ chapter, note, reload }) {
   const index = chapters.findIndex((it) => it.id === chapter.id);
   const remove = async () => {
     if (!confirm(t("confirmDelete", { title: chapter.title }))) return;
-    await call("DELETE", `/api/chapters/${chapter.id}/`);
-    await reload();
+    await inOrder(async () => {
+      await call("DELETE", `/api/chapters/${chapter.id}/`);
+      await reload();
+    });
   };
-  const rename = (event) => {
-    const title = event.target.value.trim();
-    if (title && title !== chapter.title) attempt(() => renameChapter({ chapter, title, note: note.value, reload }));
+  const rename = async (text) => {
+    const title = text.trim();
+    if (title && title !== chapter.title) await renameChapter({ chapter, title, note, reload });
   };
   const move = (step) => () => moveChapter({ chapter, from: index, to: index + step, reload });
   /** Put the topic that was dragged before or after the one at `order`, in whichever chapter it was. */
@@ -162,7 +175,7 @@ function Chapter({ chapter, note, reload }) {
     return () => moveTopic({ topic, from: { chapter: chapter.id, order }, to, reload });
   };
   return html`<section class="chapter" aria-label=${chapter.title}>
-    <header ...${place((dragged) => drop(0)(dragged, false))}><h3><input class="title" aria-label=${t("field.chapter")} value=${chapter.title} maxlength="300" dir="auto" onChange=${rename} /></h3>
+    <header ...${place((dragged) => drop(0)(dragged, false))}><h3><${Kept} class="title" aria-label=${t("field.chapter")} value=${chapter.title} maxlength="300" save=${rename} /></h3>
       <span class="row">
         ${index > 0 && html`<${Action} class="quiet small" aria-label=${t("moveUp", { title: chapter.title })} run=${move(-1)}>↑<//>`}
         ${index < chapters.length - 1 && html`<${Action} class="quiet small" aria-label=${t("moveDown", { title: chapter.title })} run=${move(1)}>↓<//>`}
@@ -170,20 +183,21 @@ function Chapter({ chapter, note, reload }) {
       </span></header>
     ${chapter.topics.map((topic, order) => html`<${Topic} key=${topic.id} topic=${topic} note=${note} reload=${reload} drop=${drop(order)}
       up=${step(topic, order, -1)} down=${step(topic, order, 1)} />`)}
-    <${Add} label=${t("newTopic")} create=${async (title) => {
+    <${Add} label=${t("newTopic")} create=${(title) => inOrder(async () => {
       await call("POST", "/api/topics/", { body: { chapter: chapter.id, title }, key: newKey() });
       await reload();
-    }} />
+    })} />
   </section>`;
 }
 
 function Add({ label, create }) {
   const input = useRef(null);
   const add = async () => {
-    const title = input.current.value.trim();
-    if (!title) return input.current.focus();
+    const field = input.current;
+    const title = field.value.trim();
+    if (!title) return field.focus();
     await create(title);
-    input.current.value = "";
+    if (field.value.trim() === title) field.value = ""; // else one writes the next one already
   };
   return html`<form class="row add" onSubmit=${(event) => { event.preventDefault(); attempt(add); }}>
     <input ref=${input} aria-label=${label} placeholder=${label} maxlength="300" dir="auto" />

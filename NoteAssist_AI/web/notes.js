@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import { call, newKey } from "page/api.js";
 import { t } from "page/i18n.js";
 import { pagedList, TYPING_MS } from "page/pages.js";
-import { toast } from "page/ui.js";
+import { inTurn, toast } from "page/ui.js";
 
 const PAGE_SIZE = 20;
 const EVERYTHING = { search: "", status: "", tags: "", trash: false };
@@ -21,6 +21,9 @@ export const notes = pagedList(() => {
 });
 /** The user's tags, each with how many notes have it. */
 export const tags = signal([]);
+
+/** Writes to what is in a note, one after the other: each names the version that the one before it has made. */
+export const inOrder = inTurn();
 
 /** Narrow the list. A change of the search waits until nobody has typed for a while. */
 export function narrow(change) {
@@ -45,7 +48,8 @@ export function showInList({ chapters: _, ...note }) {
 
 export async function trashNote({ id, title }) {
   await call("DELETE", `/api/notes/${id}/`);
-  removeFromList(id);
+  if (filter.value.trash) await notes.load(); // somebody is there already
+  else removeFromList(id);
   toast(t("inTrash", { title }), "success", async () => {
     await call("POST", `/api/notes/${id}/restore/`);
     await notes.load();

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";
+import { inOrder } from "page/notes.js";
 import { Action, attempt, html, sayProblem, toast } from "page/ui.js";
 
 /** `reload` reads the note again, after something of it was accepted. */
@@ -11,7 +12,7 @@ export function Proposal({ id, reload }) {
   const load = async () => setProposal(await call("GET", path));
   useEffect(() => { attempt(load); }, [id]);
   /** Decide about some changes at once. What was changed by hand meanwhile is shown anew and asked again. */
-  const decide = async (decision) => {
+  const decide = (decision) => inOrder(async () => {
     try {
       const { proposal: decided } = await call("POST", `${path}decide/`, { body: { accept: [], reject: [], ...decision } });
       setProposal(decided);
@@ -21,7 +22,7 @@ export function Proposal({ id, reload }) {
       toast(sayProblem(problem), "error");
       await load();
     }
-  };
+  });
   if (!proposal) return html`<p class="loading">${t("loading")}</p>`;
   const open = proposal.hunks.filter((it) => it.status === "open").map((it) => it.n);
   if (proposal.status === "superseded") return html`<p class="hint">${t("proposalSuperseded")}</p>`;

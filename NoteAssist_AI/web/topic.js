@@ -8,6 +8,7 @@ import { drafts, dropDraft, keepDraft } from "page/drafts.js";
 import { t } from "page/i18n.js";
 import { takesFiles, useLinks } from "page/files/attachments.js";
 import { handle, place } from "page/moving.js";
+import { inOrder } from "page/notes.js";
 import { Action, attempt, html, Later } from "page/ui.js";
 
 const MARKDOWN = () => import("page/markdown.js");
@@ -45,20 +46,22 @@ export function Topic({ topic, note, reload, drop, up, down }) {
   const close = () => dropDraft(topic.id);
   const remove = async () => {
     if (!confirm(t("confirmDelete", { title: topic.title }))) return;
-    await call("DELETE", `/api/topics/${topic.id}/`);
-    await reload();
+    await inOrder(async () => {
+      await call("DELETE", `/api/topics/${topic.id}/`);
+      await reload();
+    });
   };
   /** Write what is in the editor, or what AI answered; a conflict asks which of the two texts shall stay. */
-  const save = async (change, { base, version } = { base: topic, version: note.value.version }) => {
+  const save = (change, { base, version } = { base: topic, version: note.value.version }) => inOrder(async () => {
     const theirs = await saveTopic({ base, change, noteId: note.value.id, version });
     if (theirs) {
       setConflict({ mine: { ...base, ...change }, theirs, change });
       return;
     }
-    close();
-    setConflict(null);
     await reload();
-  };
+    close(); // only now, or one could edit the text as it was before
+    setConflict(null);
+  });
   const keepTheirs = async () => {
     setConflict(null);
     close();

@@ -45,6 +45,12 @@ export async function attempt(task) {
   }
 }
 
+/** A function that runs tasks one after the other, however quickly they are asked for. */
+export function inTurn() {
+  let last = Promise.resolve();
+  return (task) => (last = last.then(task, task));
+}
+
 export function Toasts() {
   return html`<div class="toasts" role="status" aria-live="polite">
     ${toasts.value.map(({ id, kind, text, undo }) => html`<p key=${id} class="toast ${kind}">${text}

@@ -12,6 +12,7 @@ from ai_tasks.providers.errors import ProviderError, ProviderRefused, ProviderUn
 from ai_tasks.worker import Worker
 from tests.conftest import client_of
 from tests.gateways import Gateway, programs_of, running
+from tests.processes import wait_until
 
 # Its packages come from the network once, and stay in the checkout.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -113,5 +114,4 @@ def test_a_task_is_answered_through_it_with_the_usage_that_it_counts(gateway, al
     usage = client.get("/api/ai/usage/").json()
     assert (usage["input_tokens_today"], usage["output_tokens_today"]) == (task.input_tokens, task.output_tokens)
     assert task.input_tokens > 100
-    (request,) = gateway.requests
-    assert request["completed"] is True
+    wait_until(lambda: [request["completed"] for request in gateway.requests] == [True])

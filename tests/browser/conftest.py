@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.processes import (
     BIN,
+    START_SECONDS,
     WORKER,
     Process,
     environment_of_this_test,
@@ -53,7 +54,7 @@ class Product:
     def gunicorn(self, name: str, port: str, config: str) -> Iterator[Process]:
         command = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", config]
         with running(command, self.folder / f"{name}.log", **self.environment) as process:
-            wait_until(lambda: is_live(int(self.environment[port])), 90, lambda: process.output)
+            wait_until(lambda: is_live(int(self.environment[port])), START_SECONDS, lambda: process.output)
             yield process
 
     def web(self) -> AbstractContextManager[Process]:

@@ -41,10 +41,10 @@ def test_an_exam_says_what_is_missing_and_has_a_calendar_until_its_link_ends(wat
     link = page.locator("a[href$='.ics']")
     expect(link).to_be_visible()
     url = link.get_attribute("href")
-    assert "SUMMARY:Algorithms" in httpx2.get(url).text
+    assert "SUMMARY:Algorithms" in httpx2.get(url, timeout=30).text
     page.get_by_role("button", name="End the link").click()
     expect(link).to_have_count(0)
-    assert httpx2.get(url).status_code == 404
+    assert httpx2.get(url, timeout=30).status_code == 404
 
     page.set_viewport_size({"width": 320, "height": 640})
     assert not watched.scrolls_sideways(page)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser, CDPSession, expect
+from playwright.sync_api import Browser, CDPSession, Page, expect
 
 from tests.browser.conftest import Product
 from tests.browser.steps import register
-from tests.processes import environment_of_this_test
+from tests.processes import environment_of_this_test, wait_until
 from tests.test_deployment import PRODUCTION
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.django_db(transaction=True)]
@@ -80,11 +80,11 @@ def test_the_first_list_and_later_ones_come_soon_enough(as_in_production: Produc
     page.goto("about:blank")
     page.goto(as_in_production.url)
     expect(page.get_by_role("link", name=re.compile("Sorting"))).to_be_visible()
-    figures["first list, ms"] = round(page.evaluate(UNTIL_LIST))
+    figures["first list, ms"] = round(list_came(page))
     figures["first list, bytes"] = sum(received)
     page.reload()
     expect(page.get_by_role("link", name=re.compile("Sorting"))).to_be_visible()
-    figures["list after a reload, ms"] = round(page.evaluate(UNTIL_LIST))
+    figures["list after a reload, ms"] = round(list_came(page))
 
     page.get_by_role("link", name="Trash").click()
     expect(page.get_by_text("The trash is empty.")).to_be_visible()
@@ -93,7 +93,7 @@ def test_the_first_list_and_later_ones_come_soon_enough(as_in_production: Produc
     page.on("request", lambda it: asked.append(it.url.removeprefix(as_in_production.url)))
     page.get_by_role("link", name="Notes", exact=True).click()
     expect(page.get_by_role("link", name=re.compile("Sorting"))).to_be_visible()
-    figures["later list, ms"] = round(page.evaluate(UNTIL_LIST) - started)
+    figures["later list, ms"] = round(list_came(page, since=started) - started)
     lists = [it for it in asked if it.startswith("/api/notes/")]
 
     if "SLOW_LINK_FIGURES" in os.environ:
@@ -104,8 +104,22 @@ def test_the_first_list_and_later_ones_come_soon_enough(as_in_production: Produc
     context.close()
 
 
-FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-# When the answer with the list that is shown was complete, from the beginning of the visit.
-UNTIL_LIST = """
-performance.getEntriesByType('resource').filter((it) => it.name.includes('/api/notes/?')).at(-1).responseEnd
+# What is in the page may not have been painted yet, so this waits for it.
+FIRST_PAINT = """
+new Promise((resolve) => {
+  new PerformanceObserver((list) => {
+    for (const { startTime } of list.getEntriesByName("first-contentful-paint")) resolve(startTime);
+  }).observe({ type: "paint", buffered: true });
+})
 """
+# When the answer with the list that is shown was complete, from the beginning of the visit; null while nobody knows.
+UNTIL_LIST = """
+(since) => performance.getEntriesByType("resource")
+  .filter((it) => it.name.includes("/api/notes/?") && it.responseEnd > since).at(-1)?.responseEnd ?? null
+"""
+
+
+def list_came(page: Page, *, since: float = 0) -> float:
+    """In milliseconds of the visit."""
+    wait_until(lambda: page.evaluate(UNTIL_LIST, since) is not None)
+    return page.evaluate(UNTIL_LIST, since)

@@ -77,7 +77,7 @@ def test_formulas_are_set_and_code_has_colours_that_all_can_read(watched: Watche
     expect(text.locator(".hljs-keyword")).to_have_text(["def", "return", "or"])
     expect(page.locator(".topic > pre .hljs-keyword")).to_have_text(["SELECT", "FROM", "WHERE"])
     expect(page.locator(".topic > pre")).to_have_text(CODE)
-    assert page.locator("[style], annotation, .prose img").count() == 0
+    expect(page.locator("[style], annotation, .prose img")).to_have_count(0)
     asked = [it for it in watched.requests if "temml" in it or "highlight" in it]
     assert len(asked) == len(set(asked)) == 4, "Temml, highlight.js and two languages"
     seen = {"wide": barriers(page, axe)}

@@ -14,7 +14,8 @@ import pytest
 from django.conf import settings
 
 from NoteAssist_AI.embedded.servers import take_lock
-from tests.processes import BIN, free_port, running, running_worker
+from tests.processes import BIN, START_SECONDS, free_port, running, running_worker, wait_until
+from tests.servers.wire import is_live
 
 HERE = Path(__file__).parent
 OPENAPI = Path(settings.BASE_DIR, "docs/openapi.yaml")
@@ -87,5 +88,5 @@ def running_product(tmp_path: Path, **environment: str) -> Iterator[str]:
     web = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"]
     environment = {"PORT": str(port), "WEB_CONCURRENCY": "1", "THROTTLE_LOGIN": "none", **environment}
     with running_worker(tmp_path / "worker.log"), running(web, tmp_path / "web.log", **environment) as server:
-        server.wait_for_output("Booting worker")
+        wait_until(lambda: is_live(port), START_SECONDS, lambda: server.output)  # clients of others wait 5 s
         yield f"http://127.0.0.1:{port}"

@@ -38,8 +38,8 @@ class User:
         )
 
     def urls(self) -> list[str]:
-        """Its DATABASE_URL and REDIS_URL, once it has them; fails after 60 s."""
-        ready, _, _ = select.select([self.process.stdout], [], [], 60)
+        """Its DATABASE_URL and REDIS_URL, once it has them; fails after 120 s."""
+        ready, _, _ = select.select([self.process.stdout], [], [], 120)
         assert ready, psutil.Process(self.process.pid).as_dict(["status", "cmdline", "open_files", "cpu_times"])
         return self.process.stdout.readline().split()
 

@@ -127,7 +127,7 @@ def worker_of(directory):
 
 
 def output_until_end(process):
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     return output
 
 
@@ -229,7 +229,7 @@ def test_a_taken_port_is_named_before_anything_starts(in_file, engines, tmp_path
             env={name: value for name, value in environment.items() if value},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
         )
 
     assert answer.returncode == 1
@@ -250,7 +250,7 @@ def test_a_taken_port_is_named_before_anything_is_installed(variable):
             env=ports,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

@@ -181,7 +181,7 @@ def manage(engines, *arguments):
         env=environment_of(engines),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
 

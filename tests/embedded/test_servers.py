@@ -120,7 +120,7 @@ def test_production_refuses_to_boot_without_urls_and_starts_nothing(new_engines,
         ),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
 
     assert answer.returncode == 3

@@ -164,10 +164,10 @@ class System:
         return int(engine.pid_path.read_text().split("\n", 1)[0])
 
     def connect(self) -> psycopg.Connection:
-        return psycopg.connect(self.postgres.url, autocommit=True, connect_timeout=5)
+        return psycopg.connect(self.postgres.url, autocommit=True, connect_timeout=30)
 
     def redis_client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.redis.url, socket_timeout=1, socket_connect_timeout=1)
+        return redis.Redis.from_url(self.redis.url, socket_timeout=30, socket_connect_timeout=30)
 
     # --- The whole ---
 
@@ -253,7 +253,7 @@ def direct() -> urllib.request.OpenerDirector:
 
 def answers(url: str) -> bool:
     try:
-        with direct().open(url, timeout=5):
+        with direct().open(url, timeout=30):
             return True
     except OSError:
         time.sleep(0.1)

@@ -8,7 +8,7 @@ import pytest
 
 from NoteAssist_AI.env import BOOT_FAILED
 from tests.installation.story import Client, tell
-from tests.processes import environment_of_this_test, free_port, running, wait_for_consumers, wait_until
+from tests.processes import START_SECONDS, environment_of_this_test, free_port, running, wait_for_consumers, wait_until
 from tests.smtp_sink import running_smtp_sink
 from tests.test_deployment import PROCFILE, PRODUCTION
 
@@ -140,7 +140,7 @@ def test_every_process_and_command_runs_on_productions_packages_alone(installati
         started["beat"].wait_for_output("beat: Starting")
         started["web"].wait_for_output("Listening at")
         client, events = Client(f"http://127.0.0.1:{port}"), Client(f"http://127.0.0.1:{events_port}")
-        wait_until(lambda: client.send("/healthz/ready")["status"] == "ok", 60)
+        wait_until(lambda: client.send("/healthz/ready")["status"] == "ok", START_SECONDS)
 
         # Beat comes last.
         doctor = "for try in 1 2 3 4 5 6 7 8 9 10; do python manage.py doctor && exit 0; sleep 3; done; exit 1"
@@ -151,7 +151,7 @@ def test_every_process_and_command_runs_on_productions_packages_alone(installati
             assert response.status == 204
         wait_until(lambda: bool(mail.mails))
         assert "To: ops@example.com" in mail.mails[0]
-        wait_until(lambda: "Booting worker" in started["events"].output, 60)
+        wait_until(lambda: "Booting worker" in started["events"].output, START_SECONDS)
         with events.open("/api/notifications/stream/", Authorization=client.headers["Authorization"]) as stream:
             assert stream.headers["Content-Type"] == "text/event-stream"
 

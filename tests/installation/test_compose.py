@@ -24,7 +24,15 @@ from tests.installation.documents import (
     variables_of,
 )
 from tests.installation.story import Client, tell
-from tests.processes import BIN, environment_of_this_test, free_port, running, wait_for_consumers, wait_until
+from tests.processes import (
+    BIN,
+    START_SECONDS,
+    environment_of_this_test,
+    free_port,
+    running,
+    wait_for_consumers,
+    wait_until,
+)
 from tests.test_deployment import PROCFILE
 
 GIVEN = {
@@ -137,13 +145,13 @@ def make_certificate(directory: Path, public_url: str) -> str:
     command = ["sh", BASE / "docs/operations/certificate.sh", directory]
     environment = {"PATH": "/usr/bin:/bin", "PUBLIC_URL": public_url}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=30, check=True
+        command, env=environment, capture_output=True, text=True, timeout=120, check=True
     ).stdout.strip()
 
 
 def names_of(directory: Path) -> list[str]:
     command = ["openssl", "x509", "-in", directory / "server.crt", "-noout", "-ext", "subjectAltName"]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
     return shown.splitlines()[1].strip().split(", ")
 
 
@@ -218,11 +226,11 @@ def test_the_commands_of_compose_serve_a_student(installation, tmp_path):
         wait_for_consumers(started["worker"])
         started["web"].wait_for_output("Started worker-2")
         client = Client(f"http://127.0.0.1:{ports['web']}")
-        wait_until(lambda: client.send("/healthz/ready")["status"] == "ok", 60)
+        wait_until(lambda: client.send("/healthz/ready")["status"] == "ok", START_SECONDS)
 
         tell(client, "home@example.com")
 
-        wait_until(lambda: "Booting worker" in started["events"].output, 60)
+        wait_until(lambda: "Booting worker" in started["events"].output, START_SECONDS)
         (image_probe,) = [argument for name, argument in instructions() if name == "HEALTHCHECK"]
         for name in ("web", "events"):
             probe(shlex.join(json.loads(image_probe.partition(" CMD ")[2])), environment_of(name))

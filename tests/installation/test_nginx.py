@@ -18,14 +18,15 @@ from tests.files.images import PDF
 from tests.installation.documents import BASE, services
 from tests.installation.story import Client, tell
 from tests.installation.test_compose import GIVEN, make_certificate
-from tests.processes import free_port, running, running_worker, wait_until
+from tests.processes import START_SECONDS, free_port, running, running_worker, wait_until
+from tests.servers.wire import is_live
 from tests.test_deployment import PRODUCTION
 
 PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(PROGRAM is None, reason="nginx is not installed: apt-get install nginx-light"),
 ]
@@ -75,7 +76,7 @@ def running_nginx(directory: Path, *, web: int, events: int) -> Iterator[Site]:
     as_root = ["-g", "user root;"] if os.geteuid() == 0 else []  # the folders of a test are its user's alone
     command = [PROGRAM, "-c", str(conf), "-e", "stderr", "-g", "daemon off;" + "".join(as_root[1:])]
     with running(command, directory / "nginx.log"):
-        wait_until(lambda: accepts(https), describe=lambda: (directory / "nginx.log").read_text())
+        wait_until(lambda: accepts(https), START_SECONDS, lambda: (directory / "nginx.log").read_text())
         yield Site(http, https)
 
 
@@ -99,7 +100,7 @@ def site(django_db_setup, tmp_path_factory) -> Iterator[Site]:
             processes.enter_context(running(command, directory / f"{name}.log", **environment))
         site = processes.enter_context(running_nginx(directory, web=web, events=events))
         for port in (web, events):
-            wait_until(lambda port=port: accepts(port), 60)
+            wait_until(lambda port=port: is_live(port), START_SECONDS)
         yield site
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from accounts.models import User
 from tests.factories import UserFactory
-from tests.processes import BIN, Process, free_port, running, wait_until
+from tests.processes import BIN, START_SECONDS, Process, free_port, running, wait_until
 from tests.servers.wire import is_live
 
 GUNICORN = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn.conf.py"]
 EVENTS = [str(BIN / "gunicorn"), "NoteAssist_AI.wsgi:application", "-c", "gunicorn_events.conf.py"]
 GRANIAN = [sys.executable, "granian_server.py"]
 COMMANDS = {"gunicorn": GUNICORN, "granian": GRANIAN, "events": EVENTS}
-PATIENCE_SECONDS = 6
+PATIENCE_SECONDS = 20
 """Of the servers of these tests: a client that is slower is given up. A test that a machine holds up is no such one."""
 
 
@@ -52,7 +52,7 @@ def start(django_db_setup, django_db_blocker, tmp_path_factory) -> StartServer:
         log = tmp_path_factory.mktemp("servers") / f"{kind}.log"
         with running(COMMANDS[kind], log, **environment) as process:
             server = Server(kind, port, process)
-            wait_until(server.is_live, 100, lambda: process.output)
+            wait_until(server.is_live, START_SECONDS, lambda: process.output)
             yield server
 
     return start_server

@@ -17,7 +17,7 @@ from tests.servers.test_shutdown import is_refused
 from tests.servers.test_slow_clients import STARTS
 from tests.servers.wire import Ended, Wire, answers, request, status_of
 
-LATEST_SECONDS = 20
+LATEST_SECONDS = 60
 """By when a client that stops must have been given up: gunicorn_events.conf.py's keepalive is 5 s."""
 
 

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -36,9 +35,9 @@ def scraper(port: int) -> Callable[[], str]:
 
     def scrape() -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
                 return answer.read().decode()
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             return ""
 
     return scrape

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SECONDS = 30
+SECONDS = 60
 """A server that says nothing for so long fails the test."""
 
 

@@ -11,7 +11,7 @@ from accounts.tokens import issue_access
 from accounts.views.streams import ended_sessions
 from ai_tasks.views.events import ended_tasks
 from tests.factories import SessionFactory
-from tests.processes import BIN, Process, free_port, running, wait_until
+from tests.processes import BIN, START_SECONDS, Process, free_port, running, wait_until
 from tests.servers.wire import is_live
 from tests.streams.event_source import Event, EventSource, events_in
 from utils.redis.pubsub import listener
@@ -54,7 +54,7 @@ def start_server(tmp_path) -> StartServer:
             command, tmp_path / f"{kind}-{port}.log", **{"WEB_CONCURRENCY": "1", **ports, **environment}
         ) as it:
             it.wait_for_output("Booting worker")  # which then imports the application, while clients may connect
-            wait_until(lambda: is_live(port), 60, lambda: it.output)
+            wait_until(lambda: is_live(port), START_SECONDS, lambda: it.output)
             yield Server(f"http://127.0.0.1:{port}", it)
 
     return start

@@ -39,7 +39,7 @@ def elsewhere(do: Callable[[], Any]) -> Any:
     def run() -> Any:
         try:
             with transaction.atomic():
-                connection.cursor().execute("SET LOCAL lock_timeout = '5s'")
+                connection.cursor().execute("SET LOCAL lock_timeout = '30s'")
                 return do()
         finally:
             connection.close()

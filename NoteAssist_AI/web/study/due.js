@@ -10,7 +10,7 @@ import { user } from "page/session.js";
 import { get, put } from "page/store.js";
 import { cardsWaiting, record, send, undo, waiting } from "page/study/log.js";
 import { sidesOf } from "page/study/sides.js";
-import { Action, attempt, html, sayProblem } from "page/ui.js";
+import { Action, attempt, html, inTurn, sayProblem } from "page/ui.js";
 
 const RATINGS = ["again", "hard", "good", "easy"];
 const LIMIT = 100;
@@ -20,13 +20,7 @@ const queue = signal(null);
 /** What can be taken back: `{id, card}`. */
 const last = signal(null);
 
-let doing = Promise.resolve();
-
-/** One thing after the other: what is pressed quickly must not overtake what the server is asked. */
-function inOrder(task) {
-  doing = doing.then(task, task);
-  return doing;
-}
+const inOrder = inTurn(); // what is pressed quickly must not overtake what the server is asked
 
 async function load() {
   await send();

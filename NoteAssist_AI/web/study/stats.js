@@ -2,13 +2,18 @@
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatDay, formatShare, t } from "page/i18n.js";
+import { send } from "page/study/log.js";
 import { attempt, html } from "page/ui.js";
 
 const DAYS = 30;
 
 export function Stats() {
   const [stats, setStats] = useState(null);
-  useEffect(() => { attempt(async () => setStats(await call("GET", `/api/study/stats/?days=${DAYS}`))); }, []);
+  const load = async () => {
+    await send(); // what was answered a moment ago counts
+    setStats(await call("GET", `/api/study/stats/?days=${DAYS}`));
+  };
+  useEffect(() => { attempt(load); }, []);
   if (!stats) return html`<p class="loading">${t("loading")}</p>`;
   const { days, retention, tags, load, cards } = stats;
   const share = (value) => (value === null ? "–" : formatShare(value));
