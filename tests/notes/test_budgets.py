@@ -347,7 +347,9 @@ def test_writes_of_every_kind_at_once_never_pass_a_notes_limit(alice, monkeypatc
                         user_id=alice.pk, topic_id=topic.pk, expected_hash=before, explanation=text
                     )
             case 5:
-                services.move_chapter(user_id=alice.pk, chapter_id=chapters[there].pk, order=0, note_id=notes[at % 2].pk)
+                services.move_chapter(
+                    user_id=alice.pk, chapter_id=chapters[there].pk, order=0, note_id=notes[at % 2].pk
+                )
 
     def work(number: int) -> int:
         refused = 0

@@ -309,7 +309,6 @@ def test_a_function_whose_sql_may_change_unseen_is_refused(alice):
     with pytest.raises(TypeError, match="closure"):
         read_rows(lambda note_id: Note.objects.filter(pk=note_id, status=status).values("id"), note_id=1)
 
-
     with pytest.raises(TypeError, match="closure"):
         read_rows(Note.objects.filter(status=status).filter, pk=1)
 
