@@ -72,8 +72,8 @@ def defaults_are_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessage
     return [
         checks.Error(
             f"Fast reads do not make the checks of REST_FRAMEWORK[{name!r}].",
-            hint=f"They make those of {', '.join(known)}. Implement another one in NoteAssist_AI/fast_reads.py as "
-            "well, and add it to DEFAULTS_OF_FAST_READS.",
+            hint=f"They make those of {', '.join(known)}. Implement others in NoteAssist_AI/fast_reads.py, too, and "
+            "add them to DEFAULTS_OF_FAST_READS.",
             id="noteassist.E003",
         )
         for name, known in DEFAULTS_OF_FAST_READS.items()

@@ -21,6 +21,9 @@ _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _NAMED = re.compile(r"`([\w.-]+(?:/[\w.-]+)*/?)`(?!, new:)")  # CONTRIBUTING shows files that are to be made
 
 
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(BASE))
 
@@ -43,6 +46,14 @@ def looks_like_a_path_of_ours(name: str) -> bool:
     if top.startswith("."):
         return False  # as `.local`, which is made by running
     return (BASE / top).is_dir() if slash else name.endswith((".md", ".toml", ".yaml", ".conf.py", ".in"))
+
+
+def test_every_test_that_a_document_names_is_there():
+    named = {found for document in DOCUMENTS for found in _TEST.findall(text_of(document))}
+
+    assert len(named) > 50
+    missing = [name for file, name in named if f"\ndef {name}(" not in (BASE / file).read_text()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

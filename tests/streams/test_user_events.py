@@ -214,6 +214,17 @@ def test_both_writers_of_a_users_stream_mean_the_same_one(alice):
     assert user_events_key(alice.pk) == progress.user_events_key(alice.pk)
 
 
+def test_a_task_whose_events_are_kept_a_minute_leaves_its_users_stream_an_hour(alice, empty_redis, monkeypatch):
+    monkeypatch.setattr(progress, "TTL_SECONDS", 60)
+    notify(alice, "Kept for an hour")
+    task = AITaskFactory(user=alice, status="running", attempt=1)
+
+    progress.report_progress(task.pk, user_id=alice.pk, attempt=1, percent=10, message="Writing")
+
+    assert 0 < empty_redis.ttl(progress.events_key(task.pk)) <= 60
+    assert empty_redis.ttl(user_events_key(alice.pk)) > 60
+
+
 @pytest.mark.parametrize("last_event_id", ["x", "1", "1-end", "99-end"])
 def test_an_event_id_that_is_not_of_a_users_stream_is_refused(alice_client, last_event_id):
     for answer in (

@@ -62,9 +62,8 @@ class FastReadMixin:
             "content_negotiation_class", "versioning_class", "get_authenticators", "get_permissions", "get_throttles",
             "get_renderers", "get_content_negotiator", "get_exception_handler", "get_authenticate_header",
             "check_permissions", "check_throttles", "check_object_permissions", "permission_denied", "throttled",
-            "setup", "perform_authentication", "perform_content_negotiation", "determine_version",
-            "initial", "initialize_request", "finalize_response", "handle_exception", "raise_uncaught_exception",
-            "dispatch",
+            "setup", "perform_authentication", "perform_content_negotiation", "determine_version", "initial",
+            "initialize_request", "finalize_response", "handle_exception", "raise_uncaught_exception", "dispatch",
         }
     )  # fmt: skip
 
