@@ -1,11 +1,13 @@
 """Which code imports which kind of file. Apps register theirs in ``AppConfig.ready()``.
 
 An importer is called for one file, inside the transaction that records what became of it, so that it writes all or
-nothing. In a dry run that transaction is undone.
+nothing. In a dry run that transaction is undone. What takes long, or must not be one transaction, it may begin before.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -60,16 +62,32 @@ class CannotImport(ValueError):
     """The file cannot be imported; the text says why. Nothing of it was written."""
 
 
+Begin = Callable[[ImportContext, SourceFile], AbstractContextManager[Callable[[], FileReport]]]
+"""Entered before the transaction; what it gives is called in it. What is written before stays, whatever becomes of the
+file, so in a dry run nothing is, and a second time finds it done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """``run`` may raise :class:`CannotImport`, and an ``ApplicationError`` whose text is for people."""
+    """``run`` and ``begin`` may raise :class:`CannotImport`, and an ``ApplicationError`` whose text is for people.
+
+    One with ``begin`` needs no ``run``.
+    """
 
     name: str
     extensions: tuple[str, ...]
     """Lower case, with their dot."""
-    run: Callable[[ImportContext, SourceFile], FileReport]
+    run: Callable[[ImportContext, SourceFile], FileReport] | None
+    begin: Begin | None = None
     paths: tuple[str, ...] = ()
     """Of files in an account's export, which are imported after all others and in the order of registration."""
+
+    def begun(self, context: ImportContext, file: SourceFile) -> AbstractContextManager[Callable[[], FileReport]]:
+        """What is to be called in the transaction; enter it before that."""
+        if self.begin is not None:
+            return self.begin(context, file)
+        assert self.run is not None
+        return nullcontext(partial(self.run, context, file))
 
 
 _registered: list[Importer] = []

@@ -19,4 +19,4 @@ class StudyConfig(AppConfig):
         register_texts(texts_of)
         register_files()
         handlers.register(MakeCards())
-        importers.register(importers.Importer("anki", (".apkg",), import_package))
+        importers.register(importers.Importer("anki", (".apkg",), None, begin=import_package))

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from ai_tasks import prices
 from ai_tasks.embeddings.rows import EmbeddingModel
-from ai_tasks.embeddings.use import record_use
+from ai_tasks.embeddings.use import charge, settle, take_back
 from ai_tasks.observed_calls import count_tokens, observed_call
 from ai_tasks.providers import EMBEDDINGS, load_embedding_provider
 from ai_tasks.providers.base import Embeddings, Endpoint, Usage
@@ -73,14 +73,17 @@ def embed(
 ) -> Embeddings:
     """Vectors for the texts of a user. What it took is recorded; a failure of the provider's own makes a pause.
 
-    Raises ``ProviderError`` and :class:`Stopped`.
+    Raises ``ProviderError``, ``AIBudgetReached`` and :class:`Stopped`.
     """
+    begun = charge(user_id, endpoint.model, texts)
     if not connection.in_atomic_block:
         connection.close()  # back to the pool, as a call takes seconds
     try:
         with observed_call(EMBEDDINGS):
             answer = load_embedding_provider().embed(texts, _Patience(seconds, should_stop), endpoint=endpoint)
     except ProviderError as error:
+        if error.was_free:
+            take_back(begun)
         if error.code not in ABOUT_THE_TEXT:
             pause(standing, error)
         raise
@@ -92,7 +95,7 @@ def embed(
         cost=prices.price_of(endpoint.model, input_tokens=answer.input_tokens, output_tokens=0),
     )
     count_tokens(EMBEDDINGS, used)
-    record_use(user_id, used)
+    settle(begun, answer, used.cost)
     if standing.failures:
         _change(standing, failures=0, paused_until=None, error_code="", error_detail="")
     return answer

@@ -19,11 +19,12 @@ from django.utils import timezone
 
 from ai_tasks.embeddings import calls, extension, waiting
 from ai_tasks.embeddings.calls import Stopped
-from ai_tasks.embeddings.rows import EmbeddingModel, NoteIndexing, PassageVector
+from ai_tasks.embeddings.rows import REFUSED, EmbeddingModel, NoteIndexing, PassageVector
 from ai_tasks.embeddings.texts import embedded_text
 from ai_tasks.providers import embedding_endpoint
 from ai_tasks.providers.base import Embeddings, Endpoint
 from ai_tasks.providers.errors import ProviderError, UnusableAnswer
+from ai_tasks.spending import AIBudgetReached, next_midnight
 from notes.blocks.stored import decode, text_digest
 from notes.models import Note, Topic
 from notes.services import get_blocks
@@ -135,6 +136,9 @@ class _Indexing:
             self._index()
         except FenceLost:
             return False
+        except AIBudgetReached as reached:
+            self._wait_for_tomorrow(reached)
+            return False
         except (Stopped, ProviderError, DimensionChanged, IntegrityError) as reason:
             # The provider is out, or what was read is gone: it stays due, and the next who claims it goes on.
             logger.info("Note %d stays due: %r", self._claim.note_id, reason)
@@ -147,6 +151,16 @@ class _Indexing:
             self._fail()
             return False
         return True
+
+    def _wait_for_tomorrow(self, reached: AIBudgetReached) -> None:
+        """Have the note indexed on another day, and all else of its user that is due: there is no money for it."""
+        logger.info("Note %d is indexed after midnight: %s", self._claim.note_id, reached.detail)
+        free = NoteIndexing.objects.filter(due_at__lte=Now()).exclude(lease_expires_at__gt=Now())
+        postponed = {"due_at": next_midnight(), "error_code": reached.code}
+        owner = Note.objects.filter(pk=self._claim.note_id).values("user_id")
+        free.filter(note__user_id__in=owner).update(**postponed)
+        _mine(self._claim).filter(due_at=self._claim.due_at).update(**postponed)
+        _give_back(self._claim)
 
     def _fail(self) -> None:
         """Try again later, or not at all if it has failed so often."""
@@ -218,7 +232,7 @@ class _Indexing:
             raise FenceLost
 
     def _embed(self, batch: dict[Key, str], user_id: int) -> None:
-        """Ask for the vectors of some passages, and store them; an empty one of a text that the model refuses."""
+        """Ask for the vectors of some passages, and store them; ``REFUSED`` for a text that the model refuses."""
         texts = list(dict.fromkeys(batch.values()))
         try:
             answer = self._ask(texts, user_id)
@@ -245,7 +259,7 @@ class _Indexing:
                 calls.pause(self._standing, other)
             raise
         logger.warning("A passage of note %d cannot be embedded: %s", self._claim.note_id, error.code)
-        return {key: [] for key in batch}
+        return dict.fromkeys(batch, REFUSED)
 
     def _ask(self, texts: Sequence[str], user_id: int) -> Embeddings:
         self._renew()
@@ -282,7 +296,7 @@ class _Indexing:
                         topic_id=topic_id,
                         hash=digest,
                         model=self._standing.name,
-                        dimension=len(vector),
+                        dimension=0 if vector == REFUSED else len(vector),
                         vector=vector,
                     )
                     for (topic_id, digest), vector in vectors.items()

@@ -1,9 +1,13 @@
 """The tables of embeddings: vectors of passages, what is to be indexed, and what is known of the model.
 
 Their foreign keys are made by migrations, with ``ON DELETE CASCADE``: to delete a note, a topic or an account costs no
-statement more. None needs pgvector to be installed: a query casts ``real[]`` to its ``vector``.
+statement more. None needs pgvector to be installed: vectors are ``real[]`` until ``extension.install`` makes them its
+``vector``.
 """
 
+from typing import Any
+
+import orjson
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -16,6 +20,10 @@ HASH_LENGTH = 32
 CODE_MAX_LENGTH = 50
 
 
+REFUSED = [0.0]
+"""Kept as a vector where there is none: pgvector has no empty one."""
+
+
 class RealField(models.FloatField):
     """A number of four bytes."""
 
@@ -23,10 +31,17 @@ class RealField(models.FloatField):
         return "real"
 
 
+class VectorField(ArrayField):
+    """Numbers of four bytes: ``real[]``, or pgvector's ``vector``, to which PostgreSQL turns what is written."""
+
+    def from_db_value(self, value: Any, *_context: object) -> list[float]:
+        return orjson.loads(value) if isinstance(value, str) else value
+
+
 class PassageVector(models.Model):
     """What a passage of a topic means to a model, as a vector of length 1. ``hash`` is that of the embedded text.
 
-    ``dimension`` 0, without numbers: the model refuses the text, and is not asked again.
+    ``dimension`` 0, and :data:`REFUSED`: the model refuses the text, and is not asked again.
     """
 
     user = models.ForeignKey(
@@ -36,7 +51,7 @@ class PassageVector(models.Model):
     hash = models.CharField(max_length=HASH_LENGTH)
     model = models.CharField(max_length=MODEL_MAX_LENGTH)
     dimension = models.PositiveIntegerField()
-    vector = ArrayField(RealField())
+    vector = VectorField(RealField())
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["topic", "hash"], name="passage_vector_unique")]
@@ -49,7 +64,8 @@ class PassageVector(models.Model):
 class NoteIndexing(models.Model):
     """How far the indexing of a note is. A note without a row has not been looked at yet.
 
-    ``due_at``: when it is to be indexed; None: it is, or it has failed with ``error_code``. Whoever changes the note
+    ``due_at``: when it is to be indexed; None: it is, or it has failed with ``error_code``. One that is due and has a
+    code waits for that: for the budgets of another day. Whoever changes the note
     sets it anew in the same transaction, so that no worker takes an older text for the newest.
     """
 

@@ -4,6 +4,7 @@ Whatever is wrong with embeddings, a question is answered: nothing is found here
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from ai_tasks.embeddings import calls
 from ai_tasks.embeddings.rows import PassageVector
 from ai_tasks.providers import embedding_endpoint
 from ai_tasks.providers.errors import ProviderError
+from ai_tasks.spending import AIBudgetReached
 from notes.models import Topic
 
 logger = logging.getLogger(__name__)
@@ -61,6 +63,9 @@ def nearest_passages(question: str, *, user_id: int, topics: QuerySet[Topic, Any
     except ProviderError as error:
         logger.warning("A question is answered by words alone, as embeddings fail: %s", error.code)
         return []
+    except AIBudgetReached as reached:
+        logger.info("A question is answered by words alone: %s", reached.detail)
+        return []
     if asked.dimension != standing.dimension:
         logger.warning(
             "A question is answered by words alone: its vector has %d numbers, those of passages have %d",
@@ -69,16 +74,17 @@ def nearest_passages(question: str, *, user_id: int, topics: QuerySet[Topic, Any
         return []
     try:
         with transaction.atomic():
-            return _nearest(mine, topics, asked.vectors[0])
+            return nearest_to(asked.vectors[0], among=mine, topics=topics)
     except DatabaseError as error:
         logger.warning("A question is answered by words alone, as vectors cannot be searched: %s", error)
         return []
 
 
-def _nearest(mine: QuerySet[PassageVector], topics: QuerySet[Topic, Any], vector: list[float]) -> list[Near]:
+def nearest_to(vector: Sequence[float], *, among: QuerySet[PassageVector], topics: QuerySet[Topic, Any]) -> list[Near]:
+    """The best of these passages, which must have vectors of one dimension, in these topics. One query."""
     asked = _Vector(Value(f"[{','.join(map(repr, vector))}]", output_field=models.TextField()))
     rows = (
-        mine.filter(topic__in=topics.values("pk"))
+        among.filter(topic__in=topics.values("pk"))
         .annotate(distance=_CosineDistance(_Vector(F("vector")), asked))
         .order_by("distance", "pk")
         .values_list("topic_id", "hash", "distance")[:NEAREST_MAX]

@@ -14,6 +14,7 @@ State = Literal["off", "waiting", "running", "current", "failed"]
 DETAILS = {
     "worker_lost": "Indexing ended its worker several times.",
     "internal_error": "Something went wrong on our side.",
+    "ai_budget_reached": "The AI budget of today is used up. Indexing goes on after 00:00 UTC.",
 }
 
 
@@ -41,16 +42,17 @@ def indexing_of(note_id: int, *, user_id: int) -> Indexing:
     if endpoint is None:
         return _shown("off", None)
     row = NoteIndexing.objects.filter(pk=note_id).first()
+    problem = Problem(code=row.error_code, detail=DETAILS.get(row.error_code, "")) if row and row.error_code else None
     if row is not None and row.due_at is None:
-        if row.error_code:
-            detail = DETAILS.get(row.error_code, "")
-            return _shown("failed", row, Problem(code=row.error_code, detail=detail))
+        if problem:
+            return _shown("failed", row, problem)
         if row.model == endpoint.model:
             return _shown("current", row)
     if row is not None and row.lease_expires_at is not None and row.lease_expires_at > timezone.now():
         return _shown("running", row)
     standing = calls.standing_of(endpoint)
-    problem = Problem(code=standing.error_code, detail=standing.error_detail) if standing.failures else None
+    if standing.failures:
+        problem = Problem(code=standing.error_code, detail=standing.error_detail)
     return _shown("waiting", row, problem)
 
 

@@ -1,37 +1,82 @@
-"""What embeddings took for a user today."""
+"""What embeddings took for a user today: shown in the usage, and counted by the budgets.
 
-from typing import Any
+A call counts as the most that it can cost until what it did cost is known; if that never comes it stays so.
+"""
 
-from django.db import connection
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
 from django.utils import timezone
 
 from ai_tasks.embeddings.rows import EmbeddingUse
 from ai_tasks.money import ZERO
-from ai_tasks.providers.base import Usage
+from ai_tasks.prices import BYTES_PER_MESSAGE, price_of
+from ai_tasks.providers.base import Embeddings
+from ai_tasks.spending import check_limits
 
 _ADD = """
 INSERT INTO ai_tasks_embeddinguse AS known (user_id, day, calls, tokens, estimated, cost)
-SELECT id, %(day)s, 1, %(tokens)s, %(estimated)s, %(cost)s FROM accounts_user WHERE id = %(user_id)s
+SELECT id, %(day)s, %(calls)s, %(tokens)s, %(estimated)s, %(cost)s FROM accounts_user WHERE id = %(user_id)s
 ON CONFLICT (user_id) DO UPDATE SET
   day = EXCLUDED.day,
-  calls = CASE WHEN known.day = EXCLUDED.day THEN known.calls ELSE 0 END + 1,
+  calls = CASE WHEN known.day = EXCLUDED.day THEN known.calls ELSE 0 END + EXCLUDED.calls,
   tokens = CASE WHEN known.day = EXCLUDED.day THEN known.tokens ELSE 0 END + EXCLUDED.tokens,
   estimated = EXCLUDED.estimated OR (known.day = EXCLUDED.day AND known.estimated),
   cost = CASE WHEN known.day = EXCLUDED.day THEN known.cost ELSE 0 END + EXCLUDED.cost
+WHERE known.day <= EXCLUDED.day
 """
 
 
-def record_use(user_id: int, used: Usage) -> None:
-    """Add one call to the user's day. One statement, whoever else adds at the same time."""
-    values: dict[str, Any] = {
-        "user_id": user_id,
-        "day": timezone.now().date(),
-        "tokens": used.input_tokens,
-        "estimated": used.usage_estimated,
-        "cost": used.cost or ZERO,
-    }
+class Charge(NamedTuple):
+    """A call that is begun: for whom, on which day, and the most that it can cost; None without a price."""
+
+    user_id: int
+    day: date
+    most: Decimal | None
+
+
+def charge(user_id: int, model: str, texts: Sequence[str]) -> Charge:
+    """Count a call as the most that it can cost, as no token is shorter than a byte.
+
+    Raises ``AIBudgetReached``. Without a price there is no statement.
+    """
+    now = timezone.now()
+    most = price_of(model, input_tokens=sum(len(text.encode()) + BYTES_PER_MESSAGE for text in texts), output_tokens=0)
+    begun = Charge(user_id, now.date(), most)
+    if most:
+        with transaction.atomic():
+            _add(begun, cost=most)
+            check_limits(user_id, now)
+    return begun
+
+
+def settle(begun: Charge, answer: Embeddings, cost: Decimal | None) -> None:
+    """Record what a call took. If the provider has not counted it, it stays at the most. One statement."""
+    if answer.usage_estimated or cost is None:
+        cost = begun.most or ZERO
+    _add(
+        begun,
+        calls=1,
+        tokens=answer.input_tokens,
+        estimated=answer.usage_estimated,
+        cost=cost - (begun.most or ZERO),
+    )
+
+
+def take_back(begun: Charge) -> None:
+    """The call was free. One statement, if it had a price."""
+    if begun.most:
+        _add(begun, cost=-begun.most)
+
+
+def _add(begun: Charge, **values: Any) -> None:
+    """Add to the user's day, unless that is over. One statement, whoever else adds at the same time."""
+    row = {"calls": 0, "tokens": 0, "estimated": False, **values, "user_id": begun.user_id, "day": begun.day}
     with connection.cursor() as cursor:
-        cursor.execute(_ADD, values)
+        cursor.execute(_ADD, row)
 
 
 def use_today(user_id: int) -> dict[str, Any] | None:

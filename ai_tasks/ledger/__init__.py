@@ -17,13 +17,13 @@ from ai_tasks.ledger.attempts import (
     stop_cancelled,
     succeed,
 )
-from ai_tasks.ledger.budgets import AIBudgetReached
 from ai_tasks.ledger.control import TaskFinished, TaskUnfinished, cancel, retry
 from ai_tasks.ledger.postponing import release, wait_for_outage, wait_for_provider
 from ai_tasks.ledger.submission import AILimitReached, Submission, UnknownRequestType, accept, requests_left, submit
 from ai_tasks.ledger.sweeping import purge_finished, sweep
 from ai_tasks.ledger.transitions import TRANSITIONS
 from ai_tasks.ledger.waiting import wake
+from ai_tasks.spending import AIBudgetReached
 
 __all__ = [
     "STARTING",

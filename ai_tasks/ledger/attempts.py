@@ -13,11 +13,12 @@ from django.db.models.functions import Coalesce, Now
 
 from ai_tasks.ledger.announcing import announce_end, log_transition
 from ai_tasks.ledger.applying import Application, apply_answer
-from ai_tasks.ledger.budgets import AIBudgetReached, reserve_again, settled, settled_at_the_reservation
+from ai_tasks.ledger.budgets import reserve_again, settled, settled_at_the_reservation
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.providers import configured_provider, fallback_names
 from ai_tasks.providers.base import Usage
 from ai_tasks.runner import Answer
+from ai_tasks.spending import AIBudgetReached
 from utils.page_cache.invalidation import changing_pages_of
 
 LEASE = timedelta(seconds=settings.AI_LEASE_SECONDS)

@@ -5,53 +5,20 @@ at what the provider counted, at nothing if the call was free, at the reservatio
 spending together stay within a budget, whatever ends how. Another attempt after one that was paid for reserves anew.
 """
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, Sum, When
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from ai_tasks.handlers import HANDLERS
-from ai_tasks.models import AITask, SpendingDay
+from ai_tasks.models import AITask
 from ai_tasks.money import ZERO
 from ai_tasks.prices import greatest_cost
 from ai_tasks.providers import endpoints_of
-from utils.http.errors import TooManyRequests
-
-Scope = Literal["user", "site"]
-_DETAILS: dict[Scope, str] = {
-    "user": "Your AI budget of today is used up.",
-    "site": "This service's AI budget of today is used up.",
-}
-
-
-class AIBudgetReached(TooManyRequests):
-    """The day's budget has no room for the request; ``scope`` says whose."""
-
-    code = "ai_budget_reached"
-    detail = _DETAILS["user"]
-
-    def __init__(self, scope: Scope) -> None:
-        tomorrow = midnight(timezone.now()) + timedelta(days=1)
-        wait = max(1, int((tomorrow - timezone.now()).total_seconds()) + 1)
-        super().__init__(_DETAILS[scope], retry_after=wait, scope=scope)
-
-
-class Budget(NamedTuple):
-    """A user's day so far; ``limit`` is None where there is none."""
-
-    spent: Decimal
-    reserved: Decimal
-    limit: Decimal | None
-
-
-def midnight(timestamp: datetime) -> datetime:
-    """The beginning of its day, UTC."""
-    return timestamp.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+from ai_tasks.spending import check_limits
 
 
 def reservation_for(request_type: str, request_data: dict[str, Any]) -> Decimal:
@@ -68,22 +35,10 @@ def reservation_for(request_type: str, request_data: dict[str, Any]) -> Decimal:
 def check_budgets(task: AITask) -> None:
     """Raise ``AIBudgetReached`` if the task, whose row has its reservation by now, goes beyond a budget.
 
-    Exact: the row's trigger has locked the site's day until the transaction ends, so whoever reserves for that day too
-    waits, and sees this task.
+    Call it in the transaction that reserved.
     """
-    if not task.reserved:
-        return
-    limit = settings.AI_BUDGET_PER_USER_DAY
-    if limit is not None:
-        budget = budget_of(task.user_id, task.created_at)
-        if budget.spent + budget.reserved > limit:
-            raise AIBudgetReached("user")
-    limit = settings.AI_BUDGET_DAY
-    if limit is not None:
-        day = task.created_at.astimezone(UTC).date()
-        amount = SpendingDay.objects.values_list("amount", flat=True).get(pk=day)
-        if amount > limit:
-            raise AIBudgetReached("site")
+    if task.reserved:
+        check_limits(task.user_id, task.created_at)
 
 
 def reserve_again(task: AITask) -> None:
@@ -98,14 +53,6 @@ def reserve_again(task: AITask) -> None:
         if running.update(reserved=amount):
             task.reserved = amount
             check_budgets(task)
-
-
-def budget_of(user_id: int, timestamp: datetime) -> Budget:
-    """The user's budget of the day of ``timestamp``. One query."""
-    begin = midnight(timestamp)
-    tasks = AITask.objects.owned_by(user_id).filter(created_at__gte=begin, created_at__lt=begin + timedelta(days=1))
-    sums = tasks.aggregate(spent=Sum("cost", default=ZERO), held=Sum("reserved", default=ZERO))
-    return Budget(sums["spent"], sums["held"], settings.AI_BUDGET_PER_USER_DAY)
 
 
 def settled(cost: Decimal | None) -> dict[str, Any]:

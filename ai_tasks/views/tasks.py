@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from ai_tasks import ledger, reads
 from ai_tasks.embeddings.use import use_today
 from ai_tasks.models import AITask
+from ai_tasks.money import ZERO
 from ai_tasks.providers import EMBEDDINGS, embedding_endpoint
 from ai_tasks.serializers import (
     AcceptedTaskSerializer,
@@ -175,8 +176,9 @@ class UsageView(APIView):
 
 
 def _add_embeddings(usage: dict[str, Any], user_id: int) -> None:
-    """Tell what embeddings took as a feature of their own: they are no tasks, and no budget of these counts them."""
+    """Tell what embeddings took as a feature of their own, as they are no tasks."""
     if embedding_endpoint() and (use := use_today(user_id)):
         usage["estimated"] = use.pop("estimated") or usage["estimated"]
         usage["input_tokens_today"] += use["input_tokens"]
+        usage["budget"]["spent"] += use["cost"] or ZERO
         usage["features"][EMBEDDINGS] = use

@@ -7,18 +7,18 @@ since its own last one.
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from django.db import connection
 from django.utils import timezone
 
-from notes.importers import FileReport, ImportContext, SourceFile
+from notes.importers import FileReport, ImportContext, Outcome, SourceFile
 from notes.markdown.archives import UnreadableArchive
+from notes.services import OverBudget
 from study.anki.notes import Draft, Reader
 from study.anki.packages import PACKAGE_MAX, opened_package
 from study.anki.schedules import Learned, learned
@@ -38,8 +38,13 @@ _BATCH = 500
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def import_package(context: ImportContext, file: SourceFile) -> FileReport:
-    """All cards of a package, or none. Raises ``UnsafeArchive``, ``UnreadableArchive`` and ``OverBudget``."""
+@contextmanager
+def import_package(context: ImportContext, file: SourceFile) -> Iterator[Callable[[], FileReport]]:
+    """Read a package and bring cards that are here up to date; what is given then makes all new cards, or none.
+
+    Call that in a transaction, and enter this one before it: each batch of cards is brought up to date in a
+    transaction of its own. Both raise ``UnreadableArchive``, this one ``UnsafeArchive`` and the other ``OverBudget``.
+    """
     content = file.read(PACKAGE_MAX + 1)
     if len(content) > PACKAGE_MAX:
         raise UnreadableArchive("The package is too large.")
@@ -51,18 +56,32 @@ def import_package(context: ImportContext, file: SourceFile) -> FileReport:
         for note in package.notes():
             drafts += reader.drafts(note)
             _check_time(until)
-        # Storing may take long, so it comes before any lock.
-        with pictures.stored(_texts_of_new(context, drafts)), importing(context.user_id):
-            settings = get_settings(user_id=context.user_id)
-            writer = _Writer(settings, package.header["created"], timezone.now())
-            remaining = iter(drafts)
-            while batch := list(islice(remaining, _BATCH)):
-                writer.write(batch)
-                _check_time(until)
-            writer.finish()
-            pictures.record()
-    outcome = "created" if writer.created else "updated" if writer.updated else "unchanged"
-    return FileReport(outcome, warnings=[*writer.told(), *_told(reader)])  # type: ignore[arg-type]
+        settings = get_settings(user_id=context.user_id)
+        writer = _Writer(settings, package.header["created"], timezone.now(), context.dry_run)
+        for batch in _batches(drafts):
+            writer.learn(batch)
+            _check_time(until, writer.told_of_learned())
+
+        def make_cards() -> FileReport:
+            try:
+                # Storing may take long, so it comes before any lock.
+                with pictures.stored(_texts_of_new(context, drafts)), importing(context.user_id):
+                    for batch in _batches(drafts):
+                        writer.create(batch)
+                        _check_time(until, writer.told_of_learned())
+                    writer.charge()
+                    pictures.record()
+            except OverBudget as error:
+                return FileReport("failed", warnings=[error.detail, *writer.told_of_learned()])
+            outcome: Outcome = "created" if writer.created else "updated" if writer.updated else "unchanged"
+            return FileReport(outcome, warnings=[*writer.told(), *_told(reader)])
+
+        yield make_cards
+
+
+def _batches(drafts: Sequence[Draft]) -> Iterator[Sequence[Draft]]:
+    for start in range(0, len(drafts), _BATCH):
+        yield drafts[start : start + _BATCH]
 
 
 def _texts_of_new(context: ImportContext, drafts: Sequence[Draft]) -> list[str]:
@@ -70,16 +89,16 @@ def _texts_of_new(context: ImportContext, drafts: Sequence[Draft]) -> list[str]:
     if context.dry_run:
         return []
     here: set[UUID] = set()
-    for start in range(0, len(drafts), _BATCH):
-        ids = {one for draft in drafts[start : start + _BATCH] for one in _ids_of(context.user_id, draft)}
+    for batch in _batches(drafts):
+        ids = {one for draft in batch for one in _ids_of(context.user_id, draft)}
         here.update(Card.objects.owned_by(context.user_id).filter(pk__in=ids).values_list("pk", flat=True))
     new = [draft for draft in drafts if not here.intersection(_ids_of(context.user_id, draft))]
     return [text for draft in new for text in (draft.front, draft.back)]
 
 
-def _check_time(until: float) -> None:
+def _check_time(until: float, told: Sequence[str] = ()) -> None:
     if time.thread_time() > until:
-        raise UnreadableArchive("Reading this package takes too long. Export it in parts.")
+        raise UnreadableArchive(" ".join(["Reading this package takes too long. Export it in parts.", *told]))
 
 
 def _told(reader: Reader) -> list[str]:
@@ -93,72 +112,96 @@ def _told(reader: Reader) -> list[str]:
     return told
 
 
-class _Advance(NamedTuple):
-    """The schedules that a card is to have after what was learned of it in Anki, unless it has changed meanwhile."""
-
-    version: int
-    faces: list[Face]
-
-
 @dataclass(slots=True)
 class _Writer:
     """Writes drafts in batches, each with a fixed number of queries.
 
-    Cards that are new are written, and schedules made, without the lock on the user's cards, so that reviews go on.
-    ``finish`` takes it, and brings up to date what is there.
+    What takes long is done without the lock on the user's cards, so that reviews go on: to work out schedules, and to
+    write cards that nobody else can see yet.
     """
 
     settings: StudySettings
     collection_created: int
     now: datetime
+    dry_run: bool
     created: int = 0
     updated: int = 0
-    unchanged: int = 0
+    there: set[UUID] = field(default_factory=set)
+    """Cards of the package that were here already."""
     size: Size = field(default_factory=Size)
-    advances: dict[UUID, _Advance] = field(default_factory=dict)
 
     def told(self) -> list[str]:
-        told = [f"Cards: {self.created} new, {self.unchanged + self.updated} that were here already."]
-        if self.updated:
-            told.append(f"Cards that were here already, with later reviews: {self.updated}.")
-        return told
+        return [f"Cards: {self.created} new, {len(self.there)} that were here already.", *self.told_of_learned()]
 
-    def write(self, drafts: Sequence[Draft]) -> None:
-        """Create what is new, and work out what is later; call it for each batch, and then :meth:`finish`."""
-        known = self._known(drafts)
+    def told_of_learned(self) -> list[str]:
+        return [f"Cards that were here already, with later reviews: {self.updated}."] if self.updated else []
+
+    def learn(self, drafts: Sequence[Draft]) -> None:
+        """Bring those of a batch that are here already up to date, in a transaction of its own."""
+        found = {
+            card.pk: (card, draft)
+            for draft, card in reversed(self._found(drafts))  # of several the first counts
+            if card is not None and card.pk not in self.there
+        }
+        self.there.update(found)
+        if not found:
+            return
+        with importing(self.settings.user_id):
+            faces: dict[UUID, list[Face]] = {card_id: [] for card_id in found}
+            for face in Face.objects.filter(card__in=list(faces)).order_by("card", "n"):
+                faces[face.card_id].append(face)
+            events: list[StudyEvent] = []
+            changed: dict[UUID, Card] = {}
+            for card, draft in found.values():
+                if added := self._baselines(card.pk, draft, [] if card.proposed else faces[card.pk]):
+                    events += added
+                    changed[card.pk] = card
+            if changed and not self.dry_run:
+                StudyEvent.objects.bulk_create(events, ignore_conflicts=True)
+                self._bring_up_to_date(changed, {card_id: faces[card_id] for card_id in changed})
+            self.updated += len(changed)
+
+    def _bring_up_to_date(self, cards: dict[UUID, Card], faces: dict[UUID, list[Face]]) -> None:
+        """Write what the log of cards comes to, whose rows are as they were read or have changed since."""
+        refold(faces)
+        for card_id, card in cards.items():
+            for face in faces[card_id]:
+                face.active = is_active(card)
+        with studying(self.settings.user_id):
+            versions = dict(Card.objects.filter(pk__in=list(cards)).values_list("pk", "version"))
+            same = [pk for pk, card in cards.items() if versions.get(pk) == card.version]
+            record((), (face for pk in same for face in faces[pk]), same)
+            # What was reviewed or changed meanwhile.
+            others = lock_cards(self.settings.user_id, versions.keys() - set(same))
+            refold({pk: found.faces for pk, found in others.items()})
+            record((), (face for found in others.values() for face in found.faces), list(others))
+
+    def create(self, drafts: Sequence[Draft]) -> None:
+        """Create what is new of a batch; call it for each one, and then :meth:`charge`."""
         new: dict[UUID, Draft] = {}
-        later: list[tuple[Card, Draft]] = []
-        for draft in drafts:
+        for draft, card in self._found(drafts):
             ids = _ids_of(self.settings.user_id, draft)
-            found = next((known[one] for one in ids if one in known), None)
-            if found is not None:
-                later.append((found, draft))
-            else:
+            if card is not None:
+                self.there.add(card.pk)
+            elif self.there.isdisjoint(ids):  # else it was deleted meanwhile
                 new.setdefault(ids[-1], draft)
         self._create(new)
-        self._learn(later)
 
-    def finish(self) -> None:
-        """Bring the cards that are there up to date. Raises as ``charge_cards``."""
+    def charge(self) -> None:
+        """Count what was created. Raises as ``charge_cards``."""
+        if self.size == Size():
+            return
         connection.check_constraints()  # now, not at the commit: no review waits for it
         with studying(self.settings.user_id):
-            if self.advances:
-                self._bring_up_to_date()
             charge_cards(user_id=self.settings.user_id, grown=self.size)
 
-    def _bring_up_to_date(self) -> None:
-        versions = dict(Card.objects.filter(pk__in=list(self.advances)).values_list("pk", "version"))
-        same = [pk for pk, advance in self.advances.items() if versions.get(pk) == advance.version]
-        record((), (face for pk in same for face in self.advances[pk].faces), same)
-        # What was reviewed or changed meanwhile.
-        others = lock_cards(self.settings.user_id, versions.keys() - set(same))
-        refold({pk: found.faces for pk, found in others.items()})
-        record((), (face for found in others.values() for face in found.faces), list(others))
-
-    def _known(self, drafts: Iterable[Draft]) -> dict[UUID, Card]:
-        ids = {one for draft in drafts for one in _ids_of(self.settings.user_id, draft)}
+    def _found(self, drafts: Sequence[Draft]) -> list[tuple[Draft, Card | None]]:
+        """Each draft with the card that it is of."""
+        ids_of = [_ids_of(self.settings.user_id, draft) for draft in drafts]
         cards = Card.objects.owned_by(self.settings.user_id).only("pk", "version", "proposed", "suspended")
-        return cards.in_bulk(ids)
+        known = cards.in_bulk({one for ids in ids_of for one in ids})
+        found = (next((known[one] for one in ids if one in known), None) for ids in ids_of)
+        return list(zip(drafts, found, strict=True))
 
     def _create(self, drafts: dict[UUID, Draft]) -> None:
         made: list[CardWithFaces] = []
@@ -185,27 +228,6 @@ class _Writer:
         Face.objects.bulk_create([face for _, faces in made for face in faces])
         self.size = self.size.plus(size_of_new(made))
         self.created += len(made)
-
-    def _learn(self, found: Sequence[tuple[Card, Draft]]) -> None:
-        """Log what was learned of cards that are there, and work out their schedules."""
-        faces: dict[UUID, list[Face]] = {card.pk: [] for card, _ in found}
-        for face in Face.objects.filter(card__in=list(faces)).order_by("card", "n"):
-            faces[face.card_id].append(face)
-        events: list[StudyEvent] = []
-        changed: dict[UUID, Card] = {}
-        for card, draft in found:
-            added = self._baselines(card.pk, draft, [] if card.proposed else faces[card.pk])
-            if added and card.pk not in changed and card.pk not in self.advances:
-                events += added
-                changed[card.pk] = card
-        self.unchanged += len(faces.keys() - self.advances.keys()) - len(changed)
-        self.updated += len(changed)
-        StudyEvent.objects.bulk_create(events, ignore_conflicts=True)
-        refold({card_id: faces[card_id] for card_id in changed})
-        for card_id, card in changed.items():
-            for face in faces[card_id]:
-                face.active = is_active(card)
-            self.advances[card_id] = _Advance(card.version, faces[card_id])
 
     def _baselines(self, card_id: UUID, draft: Draft, faces: Iterable[Face]) -> list[StudyEvent]:
         """What was learned of these faces in Anki, unless they were reviewed here since."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connection
@@ -13,6 +13,7 @@ from django.db import connection
 from ai_tasks.embeddings import extension
 from ai_tasks.ledger.budgets import reservation_for
 from ai_tasks.providers.openai_compatible import parameters
+from notes.models import Note
 from tests.ai_tasks.spending import PRICE, SHORT
 from tests.openai_behaviours import MODEL
 from tests.openai_server import OpenAIServer, running_server
@@ -111,6 +112,12 @@ def embeddings(settings, db) -> Iterator[OpenAIServer]:
         settings.EMBEDDINGS_ARE_ON, settings.EMBEDDINGS_MODEL = True, EMBEDDING_MODEL
         settings.EMBEDDINGS_BASE_URL, settings.EMBEDDINGS_API_KEY = server.base_url, "embedding-key"
         yield server
+
+
+@pytest.fixture
+def state_of(alice_client) -> Callable[[Note], dict[str, Any]]:
+    """What the API shows Alice of a note's indexing."""
+    return lambda note: alice_client.get(f"/api/notes/{note.pk}/indexing/").json()
 
 
 @pytest.fixture

@@ -8,8 +8,12 @@ from django.db import connection
 
 from ai_tasks.checks import vectors_can_be_searched
 from ai_tasks.embeddings import extension
-from ai_tasks.embeddings.rows import EmbeddingModel
+from ai_tasks.embeddings.indexing import index_due_notes
+from ai_tasks.embeddings.rows import EmbeddingModel, PassageVector
+from ai_tasks.embeddings.searching import nearest_passages
+from notes.models import Topic
 from tests.ai_tasks.conftest import EMBEDDING_MODEL
+from tests.factories import TopicFactory
 from tests.monitoring.test_doctor import examined_here
 
 
@@ -18,10 +22,14 @@ def run(sql: str) -> None:
         cursor.execute(sql)
 
 
+def drop_extension() -> None:
+    run("ALTER TABLE ai_tasks_passagevector ALTER vector TYPE real[]; DROP EXTENSION vector")
+
+
 @pytest.fixture
 def no_extension(embeddings) -> None:
     """Every table is there all the same: this database was migrated without it."""
-    run("DROP EXTENSION vector")
+    drop_extension()
 
 
 def test_migrate_installs_the_extension_once_embeddings_are_configured(no_extension, settings):
@@ -33,6 +41,41 @@ def test_migrate_installs_the_extension_once_embeddings_are_configured(no_extens
     call_command("migrate", verbosity=0, stderr=StringIO())
 
     assert extension.is_installed()
+
+
+def test_vectors_are_kept_in_the_type_that_is_compared_once_the_extension_is_there(no_extension, alice):
+    topic = TopicFactory(chapter__note__user=alice)
+    rows = [("0" * 32, 2, [0.6, -0.8]), ("1" * 32, 0, [0.0]), ("2" * 32, 0, [])]  # the last one of an earlier version
+    for digest, dimension, vector in rows:
+        PassageVector.objects.create(
+            user=alice, topic=topic, hash=digest, model="m", dimension=dimension, vector=vector
+        )
+
+    assert extension.install()
+    assert extension.install(), "again it changes nothing"
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT format_type(atttypid, NULL), attstorage FROM pg_attribute "
+            "WHERE attrelid = 'ai_tasks_passagevector'::regclass AND attname = 'vector'"
+        )
+        assert cursor.fetchone() == ("vector", "m")  # in the row itself
+    kept = PassageVector.objects.order_by("hash").values_list("vector", flat=True)
+    assert list(kept) == [pytest.approx([0.6, -0.8]), [0], [0]]
+
+
+def test_where_only_a_superuser_could_do_so_vectors_are_found_as_they_are(no_extension, embeddings, alice, caplog):
+    run("CREATE EXTENSION vector")
+    topic = TopicFactory(chapter__note__user=alice, explanation="The kitten is a feline that can purr.")
+    index_due_notes()
+    run("CREATE ROLE somebody; GRANT ALL ON ALL TABLES IN SCHEMA public TO somebody; SET LOCAL ROLE somebody")
+
+    assert extension.install()
+
+    assert "searched more slowly" in caplog.text
+    run("RESET ROLE")
+    near = nearest_passages("Which cat purrs?", user_id=alice.pk, topics=Topic.objects.owned_by(alice.pk))
+    assert [(each.topic_id, each.similarity) for each in near] == [(topic.pk, pytest.approx(1))]
 
 
 def test_a_role_that_may_not_install_it_is_told_and_migrates_all_the_same(no_extension, caplog):
@@ -57,7 +100,7 @@ def test_checks_of_the_database_warn_where_it_is_missing(no_extension):
 def test_checks_say_nothing_where_it_is_there_or_not_wanted(embeddings, settings):
     assert vectors_can_be_searched(databases=["default"]) == []
     assert vectors_can_be_searched(databases=None) == []
-    run("DROP EXTENSION vector")
+    drop_extension()
     settings.EMBEDDINGS_ARE_ON = False
     assert vectors_can_be_searched(databases=["default"]) == []
 

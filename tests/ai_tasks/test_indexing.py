@@ -57,11 +57,6 @@ def asked(server) -> list[str]:
     return [text for texts in server.state.embedded for text in texts]
 
 
-@pytest.fixture
-def state_of(alice_client):
-    return lambda note: alice_client.get(f"/api/notes/{note.pk}/indexing/").json()
-
-
 # --- What is asked ----------------------------------------------------------------------------------------------------
 
 
@@ -390,6 +385,7 @@ def test_tokens_and_money_of_embeddings_stand_in_the_usage(alice, alice_client, 
     }
     assert usage["input_tokens_today"] == 2 * TOKENS_EACH
     assert (usage["tasks_today"], usage["estimated"]) == (0, False)
+    assert usage["budget"]["spent"] == {"amount": "0.001400", "currency": "USD"}
     assert charlie_client.get("/api/ai/usage/").json()["features"] == {}
     EmbeddingUse.objects.update(day="2026-01-01")
     assert alice_client.get("/api/ai/usage/").json()["features"] == {}

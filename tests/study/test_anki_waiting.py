@@ -29,8 +29,9 @@ def deck(folder: Path, *fronts: str, learned: str = "") -> bytes:
 
 
 def import_deck(user: User, content: bytes) -> FileReport:
-    with transaction.atomic():
-        return importing.import_package(ImportContext(user.pk), SourceFile("a.apkg", "a.apkg", lambda _: content))
+    with importing.import_package(ImportContext(user.pk), SourceFile("a.apkg", "a.apkg", lambda _: content)) as run:
+        with transaction.atomic():
+            return run()
 
 
 def elsewhere(do: Callable[[], Any]) -> Any:
@@ -55,23 +56,26 @@ def review(card: Card) -> str:
 
 
 @pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], list[Any]]:
-    """Do something when all of the deck is written, but for what needs the lock; what came of it."""
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """Do something when only what needs the lock is left to be written, so often at most; what came of it."""
 
-    def set_up(do: Callable[[], Any]) -> list[Any]:
-        real, results = importing._Writer.finish, []
+    def set_up(do: Callable[[], Any], times: int = 1) -> list[Any]:
+        real, results = importing.studying, []
 
-        def finish(writer: Any) -> None:
-            results.append(elsewhere(do))
-            real(writer)
+        def studying(user_id: int) -> Any:
+            if len(results) < times:
+                results.append(elsewhere(do))
+            return real(user_id)
 
-        monkeypatch.setattr(importing._Writer, "finish", finish)
+        monkeypatch.setattr(importing, "studying", studying)
         return results
 
     return set_up
 
 
 LATER = "ivl=20, due=20000, factor=2500, reps=4"
+"""So late that it counts as reviewed in the moment of the import."""
+ONCE = "ivl=20, due=3000, factor=2500, reps=4"
 
 
 def test_a_review_does_not_wait_for_the_cards_of_a_deck(alice, tmp_path, files, meanwhile):
@@ -135,3 +139,80 @@ def test_two_imports_of_one_deck_at_once_make_its_cards_once(alice, tmp_path, fi
 
     assert outcomes == ["created", "unchanged"]
     assert Card.objects.count() == 20
+
+
+def reps() -> list[int]:
+    return list(Face.objects.order_by("card__front").values_list("reps", flat=True))
+
+
+def test_cards_that_are_here_are_brought_up_to_date_some_at_a_time(alice, tmp_path, files, meanwhile, monkeypatch):
+    """Between the transactions others have the lock; and what is done is not done again."""
+    monkeypatch.setattr(importing, "_BATCH", 2)
+    fronts = [f"q{n}" for n in range(5)]
+    import_deck(alice, deck(tmp_path, *fronts))
+    seen = meanwhile(reps, times=10)
+    later = deck(tmp_path, *fronts, "new", learned=ONCE)
+
+    report = import_deck(alice, later)
+
+    assert seen == [[0, 0, 0, 0, 0], [4, 4, 0, 0, 0], [4, 4, 4, 4, 0], [4, 4, 4, 4, 4]]
+    assert report.outcome == "created"
+    assert report.warnings == [
+        "Cards: 1 new, 5 that were here already.",
+        "Cards that were here already, with later reviews: 5.",
+    ]
+    again = import_deck(alice, later)
+    assert (again.outcome, again.warnings) == ("unchanged", ["Cards: 0 new, 6 that were here already."])
+    assert StudyEvent.objects.count() == 6
+    for card in Card.objects.all():
+        assert columns_of(card) == folded_anew(card)
+
+
+def test_an_import_that_is_ended_half_way_goes_on_where_it_was(alice, tmp_path, files, monkeypatch):
+    monkeypatch.setattr(importing, "_BATCH", 2)
+    fronts = [f"q{n}" for n in range(5)]
+    import_deck(alice, deck(tmp_path, *fronts))
+    later = deck(tmp_path, *fronts, learned=ONCE)
+    real, times = importing.studying, iter([1, 0])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "studying", lambda user_id: 1 / next(times) and real(user_id))
+        with pytest.raises(ZeroDivisionError):
+            import_deck(alice, later)
+    assert (reps(), StudyEvent.objects.count()) == ([4, 4, 0, 0, 0], 2)
+
+    report = import_deck(alice, later)
+
+    assert "Cards that were here already, with later reviews: 3." in report.warnings
+    assert (reps(), StudyEvent.objects.count()) == ([4] * 5, 5)
+
+
+def test_a_deck_without_room_says_that_cards_which_are_here_were_brought_up_to_date(alice, tmp_path, files, settings):
+    import_deck(alice, deck(tmp_path, "one"))
+    settings.CARDS_PER_USER = 1
+
+    report = import_deck(alice, deck(tmp_path, "one", "two", learned=LATER))
+
+    assert report.outcome == "failed"
+    assert report.warnings == [
+        "You have as many cards as you may have. Delete some first.",
+        "Cards that were here already, with later reviews: 1.",
+    ]
+    assert reps() == [4]
+    assert Card.objects.count() == 1
+
+
+def test_a_dry_run_of_a_deck_changes_nothing_and_tells_the_same(alice, tmp_path, files):
+    import_deck(alice, deck(tmp_path, "one"))
+    later = SourceFile("a.apkg", "a.apkg", lambda _: deck(tmp_path, "one", "two", learned=LATER))
+
+    with importing.import_package(ImportContext(alice.pk, dry_run=True), later) as run, transaction.atomic():
+        report = run()
+        transaction.set_rollback(True)  # as a dry run ends
+
+    assert report.warnings == [
+        "Cards: 1 new, 1 that were here already.",
+        "Cards that were here already, with later reviews: 1.",
+    ]
+    assert reps() == [0]
+    assert StudyEvent.objects.count() == 0

@@ -1,9 +1,10 @@
 """Carrying out an import: each file in a transaction of its own, so that a new worker goes on where one was lost."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 NAME_SHOWN_MAX = 500
 _RENEWED_EVERY = 50
 _PIECE = 1024 * 1024
-_UNFORESEEN = "Something went wrong on our side with this file. Nothing of it was imported."
+_UNFORESEEN = "Something went wrong on our side with this file. Nothing was made of it."
 _NOT_IMPORTED = "Files of this kind are not imported."
 _ATTACHED = "It is an attachment of the notes that show it."
 _HIDDEN = ("__MACOSX",)
@@ -133,11 +134,15 @@ class _Files:
         """Called when all entries were looked at. Files that notes may show come after the notes."""
         self.entries.sort(key=lambda entry: (entry.name in self.others, turn(entry.name)))
 
+    def begun(self, context: ImportContext, entry: Entry) -> AbstractContextManager[Callable[[], FileReport]]:
+        """What imports a file, to be called in a transaction; entered before that."""
+        return nullcontext(partial(self.run, context, entry))
+
     def run(self, context: ImportContext, entry: Entry) -> FileReport:
         raise NotImplementedError
 
     def remember(self, context: ImportContext, entry: Entry, note_id: int) -> None:
-        """Called instead of ``run`` for a file that another worker has imported, with its note."""
+        """Called instead of ``begun`` for a file that another worker has imported, with its note."""
 
     def name(self, entry: Entry) -> str:
         return entry.name
@@ -156,13 +161,13 @@ class _PlainFiles(_Files):
                 return  # told when its turn comes
             self.index.add_note(entry.name, title_in(text, path=entry.name))
 
-    def run(self, context: ImportContext, entry: Entry) -> FileReport:
+    def begun(self, context: ImportContext, entry: Entry) -> AbstractContextManager[Callable[[], FileReport]]:
         importer = importer_for(entry.name)
         if importer is None:
-            return _report_of_other(context, entry.name)
+            return nullcontext(partial(_report_of_other, context, entry.name))
         if entry.name.startswith(_OF_OUR_EXPORT):
-            return FileReport("skipped", warnings=["It was in the trash."])
-        return importer.run(context, _source(entry))
+            return nullcontext(partial(FileReport, "skipped", warnings=["It was in the trash."]))
+        return importer.begun(context, _source(entry))
 
     def remember(self, context: ImportContext, entry: Entry, note_id: int) -> None:
         remember_file(context, _source(entry), note_id)
@@ -248,8 +253,8 @@ def _import_file(job: NoteImport, context: ImportContext, files: _Files, positio
     A fault of ours undoes that transaction, and is what became of the file: the others go on.
     """
     try:
-        with _holding(job):
-            _record(job, position, files.name(entry), _report_of(job, context, files, entry))
+        with _begun(context, files, entry) as run, _holding(job):
+            _record(job, position, files.name(entry), _report_of(job, files, run))
     except (_Stopped, UnsafeArchive, UnreadableArchive, *_OUTAGES):
         raise
     except Exception:
@@ -267,10 +272,27 @@ def _holding(job: NoteImport) -> Iterator[None]:
         yield
 
 
-def _report_of(job: NoteImport, context: ImportContext, files: _Files, entry: Entry) -> FileReport:
+@contextmanager
+def _begun(context: ImportContext, files: _Files, entry: Entry) -> Iterator[Callable[[], FileReport]]:
+    """What imports the file. If it cannot be begun, that raises why when it is called."""
+    with ExitStack() as stack:
+        try:
+            run = stack.enter_context(files.begun(context, entry))
+        except _OUTAGES:
+            raise
+        except (ApplicationError, CannotImport, UnreadableEntry, UnreadableArchive, UnsafeArchive) as error:
+            run = partial(_fail, error)
+        yield run
+
+
+def _fail(error: Exception) -> FileReport:
+    raise error
+
+
+def _report_of(job: NoteImport, files: _Files, run: Callable[[], FileReport]) -> FileReport:
     try:
         with changing_pages_of(job.user_id):
-            report = files.run(context, entry)
+            report = run()
             if job.dry_run:
                 raise _Undone(report)
             return report
