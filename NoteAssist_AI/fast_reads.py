@@ -8,10 +8,11 @@ A view with fast reads must not override some attributes, which is checked when 
 (``utils.page_cache.fast_reads.FastReadMixin``). A system check refuses middleware that is not known to work here.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -50,8 +51,10 @@ from utils.page_cache.fast_reads import (
     response_of,
 )
 from utils.page_cache.invalidation import epoch_bump
+from utils.page_cache.lookup import send_now
 from utils.redis.batches import Batches
 from utils.redis.client import breaker
+from utils.redis.scripts import ScriptCall
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,8 @@ _CLIENT = (
     "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
     "HTTP_ORIGIN",
 )  # fmt: skip
+_FAST_REQUEST = "noteassist.fast-request"
+"""A key of the environ: the request as the event loop left it to a thread."""
 _PER_RESPONSE_HEADERS = ("Content-Type", "Content-Length", "X-Request-ID")
 
 Header = tuple[str, str]
@@ -83,7 +88,7 @@ class FastReadMiddleware:
         self._headers_for = lru_cache(_CACHED_CLIENTS)(self._run_middleware)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = self._request_of(environ)
+        request = environ.pop(_FAST_REQUEST, None) or self._request_of(environ)
         if request is None:
             return self.application(environ, start_response)
         token = current_request_id.set(request.id)
@@ -123,7 +128,8 @@ class FastReadMiddleware:
         finally:
             current_request_id.reset(token)
         if parts is None:
-            request.leave_to_django()
+            request.send = partial(batches.run_from_thread, asyncio.get_running_loop())
+            environ[_FAST_REQUEST] = request
             return None
         return request.finish(parts)
 
@@ -212,11 +218,13 @@ class FastRequest:
         self.id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
         self.wsgi_request: Any = WSGIRequest(environ.copy())  # a copy, as it changes the environ, which Django may need
         self.wsgi_request.request_id = self.id  # type: ignore[attr-defined]
-        self._admission: Admission | None = environ.get(ADMISSION)
+        self._admission: Admission | None = None
+        self.send: Callable[[ScriptCall], None] = send_now
 
     def respond(self) -> ResponseParts | None:
         """The response; None if Django must handle the request."""
         spec, request = self._read.spec, self.wsgi_request
+        self._queries_before = statement_count.value  # of this thread
         if not self._are_parameters_known():
             return None
         try:
@@ -230,7 +238,9 @@ class FastRequest:
             if spec.renderer is None:
                 return _parts_of(response_of(page))
             renderer, kwargs = spec.renderer, self._read.kwargs
-            return _parts_of(respond(request, spec, page, lambda: renderer(request, claims.user_id, **kwargs)))
+            return _parts_of(
+                respond(request, spec, page, lambda: renderer(request, claims.user_id, **kwargs), self.send)
+            )
         except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
             return self._problem(error)
 

@@ -8,8 +8,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from io import BytesIO, RawIOBase
 from queue import SimpleQueue
@@ -49,6 +49,53 @@ class Started:
         self.status, self.headers = int(status.split(" ", 1)[0]), headers
 
 
+class Threads:
+    """Runs calls in threads for an event loop, which awaits them.
+
+    As ``run_in_executor`` does, whose two futures a call, each with its locks, cost more than the change of threads.
+    """
+
+    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._count = count
+        for number in range(count):
+            threading.Thread(target=self._work, name=f"request_{number}", daemon=True).start()
+
+    def run(self, function: Callable[..., None], *arguments: Any) -> "asyncio.Future[None]":
+        done = self._loop.create_future()
+
+        def call() -> None:
+            error = None
+            try:
+                function(*arguments)
+            except BaseException as raised:  # noqa: BLE001  # raised again where it is awaited
+                error = raised
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_end, done, error)
+
+        self._calls.put(call)
+        return done
+
+    def stop(self) -> None:
+        """Let the threads end after the calls that were made."""
+        for _ in range(self._count):
+            self._calls.put(None)
+
+    def _work(self) -> None:
+        while call := self._calls.get():
+            call()
+
+
+def _end(done: "asyncio.Future[None]", error: BaseException | None) -> None:
+    if done.done():  # nobody awaits it any more
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+
+
 class Application:
     """An RSGI application that runs a WSGI one in a pool of threads.
 
@@ -59,10 +106,11 @@ class Application:
     def __init__(self, application: Any, threads: int, fast_reads: "FastReadMiddleware | None") -> None:
         self._application = application
         self._fast_reads = fast_reads
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        self._thread_count = threads
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._threads = Threads(self._thread_count, loop)
         self._batches = Batches()
         self._parent = os.getppid()
         loop.call_later(1, self._follow_parent)
@@ -75,7 +123,7 @@ class Application:
             self._loop.call_later(1, self._follow_parent)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._threads.shutdown(wait=False)
+        self._threads.stop()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         headers = scope.headers
@@ -87,7 +135,7 @@ class Application:
             # The thread reads it as it comes. What it leaves unread must not be taken for the next request.
             arriving = ArrivingBody(self._loop)
             environ = environ_of(scope, arriving)
-            answered = self._loop.run_in_executor(self._threads, self._answer, environ, protocol, True)
+            answered = self._threads.run(self._answer, environ, protocol, True)
             answered.add_done_callback(lambda _: arriving.leave())
             await arriving.receive(protocol)
             await answered
@@ -112,7 +160,7 @@ class Application:
                 return
         if "HTTP_TRANSFER_ENCODING" in environ:
             environ["CONTENT_LENGTH"] = str(len(body))
-        await self._loop.run_in_executor(self._threads, self._answer, environ, protocol, is_cut)
+        await self._threads.run(self._answer, environ, protocol, is_cut)
 
     def _answer(self, environ: dict[str, Any], protocol: Any, is_cut: bool) -> None:
         started = Started()

@@ -1,6 +1,8 @@
 """A test client that sends its requests to what a server calls: fast reads in front, Django behind."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
@@ -43,9 +45,15 @@ class ServiceClient(APIClient):
         service = _Service(_Django(self.handler))
 
         def handle(environ: dict[str, Any]) -> HttpResponseBase:
-            if self.in_event_loop and (found := asyncio.run(respond_in_event_loop(service, environ))):
-                status, headers, body = found
-                return as_response(environ, status, headers, body or b"")
+            if not self.in_event_loop:
+                return in_thread(environ)
+            with event_loop() as (loop, batches):
+                if found := loop.run_until_complete(service.respond_in_event_loop(environ, batches)):
+                    status, headers, body = found
+                    return as_response(environ, status, headers, body or b"")
+                return in_thread(environ)
+
+        def in_thread(environ: dict[str, Any]) -> HttpResponseBase:
             started: list[Any] = []
             answered = service(environ, lambda *start: started.extend(start))
             if isinstance(answered, HttpResponseBase):
@@ -56,12 +64,15 @@ class ServiceClient(APIClient):
         self.handler = handle
 
 
-async def respond_in_event_loop(service: FastReadMiddleware, environ: dict[str, Any]) -> Any:
-    batches = Batches()
+@contextmanager
+def event_loop() -> Iterator[tuple[asyncio.AbstractEventLoop, Batches]]:
+    """A loop that ends when all that it was given to do is done. It stands still while a "thread" answers."""
+    loop, batches = asyncio.new_event_loop(), Batches()
     try:
-        return await service.respond_in_event_loop(environ, batches)
+        yield loop, batches
     finally:
-        await batches.close()
+        loop.run_until_complete(batches.close())
+        loop.close()
 
 
 def as_response(environ: dict[str, Any], status: int, headers: list[tuple[str, str]], body: bytes) -> HttpResponse:

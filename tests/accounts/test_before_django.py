@@ -1,6 +1,5 @@
 """What is answered before Django begins is what Django would have answered, and leaves nothing behind."""
 
-import asyncio
 import logging
 from http import HTTPStatus
 from io import BytesIO
@@ -36,7 +35,7 @@ from tests.accounts.helpers import TARGETS, refuse_to_read
 from tests.conftest import client_of
 from tests.factories import NoteFactory, SessionFactory
 from tests.log_lines import RequestIdFilter
-from tests.service_client import ServiceClient, respond_in_event_loop
+from tests.service_client import ServiceClient, event_loop
 from utils import middleware
 from utils.middleware import NOT_OBSERVED, STARTED_AT
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec
@@ -297,7 +296,9 @@ def test_only_what_redis_alone_can_tell_is_answered_in_the_event_loop(alice, tar
     service = FastReadMiddleware(WSGIHandler())
 
     def answered(target: str) -> HTTPStatus | None:
-        found = asyncio.run(respond_in_event_loop(service, RequestFactory().get(target, **sent).environ))
+        environ = RequestFactory().get(target, **sent).environ
+        with event_loop() as (loop, batches):
+            found = loop.run_until_complete(service.respond_in_event_loop(environ, batches))
         return None if found is None else found[0]
 
     assert answered(targets["list"]) is None  # the session is not known yet

@@ -16,7 +16,7 @@ from utils.http.errors import NotFound
 from utils.http.json import MEDIA_TYPE
 from utils.http.rendering import Rendered, render
 from utils.page_cache.keys import page_name
-from utils.page_cache.lookup import NO_PAGE, CachedPage, abandon_page, await_page, store_page
+from utils.page_cache.lookup import NO_PAGE, CachedPage, abandon_page, await_page, send_now, store_page
 from utils.redis.scripts import ScriptCall
 
 MAX_PAGE_BYTES = 256 * 1024
@@ -144,10 +144,17 @@ class ReadResponse:
         return HttpResponse(self.body, headers=self.headers())
 
 
-def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callable[[], Rendered]) -> ReadResponse:
+def respond(
+    request: HttpRequest,
+    spec: ReadSpec,
+    page: CachedPage,
+    make: Callable[[], Rendered],
+    send: Callable[[ScriptCall], None] = send_now,
+) -> ReadResponse:
     """Respond from the page cache, or render with ``make`` and store the page if it may be cached.
 
-    Of concurrent requests that miss the same page, one renders it; the others wait for the stored page.
+    Of concurrent requests that miss the same page, one renders it; the others wait for the stored page. ``send`` runs
+    the script that stores it.
     """
     if found := response_of(page):
         return found
@@ -159,7 +166,7 @@ def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callab
         rendered = make()
     except ObjectDoesNotExist:
         if page.outcome == "miss" and spec.ttl is not None:
-            store_page(page.key, etag=_NOT_FOUND_ETAG, body=b"", ttl=spec.ttl)
+            store_page(page.key, etag=_NOT_FOUND_ETAG, body=b"", ttl=spec.ttl, send=send)
         raise
     except Exception:
         if page.outcome == "miss":
@@ -167,7 +174,7 @@ def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callab
         raise
     if page.outcome == "miss" and spec.ttl is not None:
         if len(rendered.body) <= MAX_PAGE_BYTES:
-            store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=spec.ttl)
+            store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=spec.ttl, send=send)
         else:
             abandon_page(page.key)
     return conditional(request, rendered)

@@ -1,7 +1,7 @@
 """Looking up pages, storing them, and waiting for a page that another request renders."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from utils.page_cache.keys import (
     user_of_page,
 )
 from utils.redis.client import RedisUnavailable, redis_guard
-from utils.redis.scripts import Script
+from utils.redis.scripts import Script, ScriptCall, run_together
 
 _POLL_SECONDS = 0.01
 _WAIT_SECONDS = 0.3
@@ -145,15 +145,20 @@ def read_page(reply: Sequence[bytes]) -> CachedPage:
     return NO_PAGE
 
 
-def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
+def send_now(script: ScriptCall) -> None:
+    """Run a script whose reply nobody needs. If Redis is unavailable, nothing is done."""
+    with suppress(RedisUnavailable), redis_guard() as client:
+        run_together(client, script)
+
+
+def store_page(key: str, *, etag: str, body: bytes, ttl: int, send: Callable[[ScriptCall], None] = send_now) -> None:
     """Store a rendered page at the key of its lookup, and release the fill lock. ``ttl`` is in seconds.
 
-    If a write happened meanwhile, that key is not looked up any more. If Redis is unavailable, nothing is stored.
-    The user's oldest pages give way beyond ``USER_PAGES_MAX``, and those of everybody that expire soonest beyond
-    ``PAGE_CACHE_BYTES``.
+    If a write happened meanwhile, that key is not looked up any more. The user's oldest pages give way beyond
+    ``USER_PAGES_MAX``, and those of everybody that expire soonest beyond ``PAGE_CACHE_BYTES``.
     """
-    with suppress(RedisUnavailable):
-        _STORE.run(
+    send(
+        _STORE.call(
             keys=[key, STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key(user_of_page(key))],
             args=[
                 etag,
@@ -165,6 +170,7 @@ def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
                 PAGE_OVERHEAD_BYTES,
             ],
         )
+    )
 
 
 def drop_pages_of(user_id: int) -> None:

@@ -39,13 +39,26 @@ class Batches:
 
         Raises ``RedisUnavailable``.
         """
+        return await self._begin(scripts)
+
+    def run_from_thread(self, loop: asyncio.AbstractEventLoop, script: ScriptCall) -> None:
+        """Run a script whose reply nobody awaits. If Redis is unavailable it is not run."""
+        loop.call_soon_threadsafe(self._begin_unawaited, script)
+
+    def _begin(self, scripts: Sequence[ScriptCall]) -> "asyncio.Future[list[Any]]":
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((scripts, answered))
         if self._task is None:
             self._task = asyncio.create_task(self._run_waiting())
-        return await answered
+        return answered
+
+    def _begin_unawaited(self, script: ScriptCall) -> None:
+        self._begin([script]).add_done_callback(_log_bug)
 
     async def close(self) -> None:
+        """Run what waits, and disconnect."""
+        if self._task is not None:
+            await self._task
         await self._pool.disconnect()
 
     async def _run_waiting(self) -> None:
@@ -108,6 +121,12 @@ def _answer(answered: "asyncio.Future[list[Any]]", replies: list[Any]) -> None:
             answered.set_exception(RedisUnavailable(str(reply)) if is_failing else reply)
             return
     answered.set_result(replies)
+
+
+def _log_bug(answered: "asyncio.Future[list[Any]]") -> None:
+    error = answered.exception()
+    if error is not None and not isinstance(error, RedisUnavailable):
+        logger.error("A script failed.", exc_info=error)
 
 
 def _refuse(batch: Sequence[_Waiting], error: Exception) -> None:
