@@ -194,19 +194,20 @@ def test_of_many_that_would_probe_at_once_one_does(openai_server):
 
 def test_the_pause_between_probes_doubles_up_to_half_a_minute(openai_server):
     let_fail(3)
-    pauses = []
-    for _ in range(7):
+
+    for seconds in (4, 8, 16, 30, 30, 30, 30):
         before = timezone.now()
         outages.record_failure(OPENAI_COMPATIBLE, uuid4(), OVERLOADED, was_probe=True)
-        pauses.append(round((ProviderState.objects.get().next_probe_at - before).total_seconds()))
+        after = timezone.now()
 
-    assert pauses == [4, 8, 16, 30, 30, 30, 30]
+        assert before <= ProviderState.objects.get().next_probe_at - timedelta(seconds=seconds) <= after
 
 
 def test_the_providers_own_word_is_heeded(openai_server):
+    before = timezone.now()
     let_fail(3, ProviderUnavailable("provider_overloaded", "x", retry_after=90.0))
 
-    assert ProviderState.objects.get().next_probe_at > timezone.now() + timedelta(seconds=85)
+    assert ProviderState.objects.get().next_probe_at >= before + timedelta(seconds=90)
 
 
 def test_after_a_probe_that_is_answered_all_go_on(openai_server, alice, empty_redis):

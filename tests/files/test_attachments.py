@@ -86,7 +86,7 @@ def test_a_link_opens_its_file_without_a_token(files, client, alice_client, note
 def test_a_link_is_good_for_ten_minutes(files, client, alice_client, note):
     shown = upload(alice_client, note).json()
 
-    with time_machine.travel(timezone.now() + timedelta(seconds=590)):
+    with time_machine.travel(timezone.now() + timedelta(seconds=570)):
         assert body_of(client.get(shown["url"])) == PNG
     with time_machine.travel(timezone.now() + timedelta(seconds=610)):
         response = client.get(shown["url"])

@@ -1,6 +1,7 @@
 """The doctor on a healthy system, and on systems each of which is broken in another way."""
 
 import json
+import re
 import shutil
 import socket
 import sys
@@ -196,10 +197,10 @@ def test_beat_that_never_ran_and_beat_that_ended_are_told(db, no_canary):
     record_worker_heartbeat("worker@one")
     assert examined_here() == {"beat": ["beat has never run (start the process beat)"]}
 
-    with time_machine.travel(timezone.now() - timedelta(seconds=90), tick=True):
+    with time_machine.travel(timezone.now() - timedelta(seconds=950), tick=True):
         record_beat_run()
     [told] = examined_here()["beat"]
-    assert told.startswith("beat ran 9")
+    assert told.startswith("beat ran 9")  # and some seconds more
 
 
 def test_pending_migrations_are_named(signs, no_canary, client):
@@ -282,7 +283,7 @@ def test_clocks_that_differ_are_told(signs, no_canary):
 def test_a_task_that_nobody_takes_is_told(signs, monkeypatch):
     monkeypatch.setattr("ai_tasks.diagnosis.CANARY_SECONDS", 0.3)
 
-    assert examined_here()["canary"][0].startswith("an AI task is queued after 0.")
+    assert re.match(r"an AI task is queued after \d+\.\d s: ", examined_here()["canary"][0])
     assert User.objects.count() == 0
 
 
