@@ -18,7 +18,7 @@ function open() {
 async function within(name, mode, use) {
   const transaction = (await open()).transaction(name, mode);
   const request = use(transaction.objectStore(name));
-  transaction.commit(); // at once: the page may be left in a moment
+  if (mode === "readwrite") transaction.commit(); // at once: the page may be left in a moment
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve(request.result);
     transaction.onabort = () => reject(transaction.error);

@@ -1,12 +1,15 @@
 """The workbench: search, many notes at once, moving, undo, templates, links, and what differs between versions."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import Watched
 from tests.browser.steps import barriers, edit, register, save, shoot, type_at_once, write_topic
+from tests.processes import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.django_db(transaction=True)]
 
@@ -20,6 +23,22 @@ def add_topic(page: Page, title: str) -> None:
 def expect_topics(within: Page | Locator, *titles: str) -> None:
     """Wait until these topics are shown, in this order; each has its handle before it."""
     expect(within.locator(".topic h4")).to_have_text([f"⠿ {it}" for it in titles])
+
+
+@contextmanager
+def held(page: Page, url: re.Pattern[str]) -> Iterator[Callable[[], bool]]:
+    """Hold the first request to this address up until the block ends; yields what tells whether it came."""
+    requests: list[Route] = []
+
+    def hold_first(route: Route) -> None:
+        if requests:
+            route.continue_()
+        requests.append(route)
+
+    page.route(url, hold_first)
+    yield lambda: page.evaluate("true") and requests != []  # Playwright takes requests in while it is asked something
+    requests[0].continue_()
+    page.unroute(url)
 
 
 def test_search_finds_as_one_types_marks_the_words_and_narrows_by_what_was_found(watched: Watched, axe: str):
@@ -111,17 +130,56 @@ def test_topics_are_dragged_moved_by_keys_and_put_back(watched: Watched):
     page.reload()
     expect_topics(page, "Second", "Choosing a pivot", "Third")
 
-    # By keys also into the next chapter, which gets another name meanwhile
+    # By keys also into the next chapter, whose new name is on its way still
     page.get_by_label("New chapter", exact=True).fill("Tres")
     page.get_by_label("New chapter", exact=True).press("Enter")
     chapters = page.get_by_label("Chapter", exact=True)
     chapters.nth(1).fill("Trees")
-    chapters.nth(1).press("Enter")
-    page.get_by_role("button", name="Move down: Third").press("Enter")
+    with held(page, re.compile(r"/api/chapters/\d+/$")) as is_held:
+        chapters.nth(1).press("Enter")
+        wait_until(is_held)
+        before = len(watched.requests)
+        page.get_by_role("button", name="Move down: Third").press("Enter")
+        assert [it for it in watched.requests[before:] if "/move/" in it] == []
     expect_topics(page.get_by_role("region", name="Trees"), "Third")
     expect(page.get_by_role("button", name="Move down: Third")).to_have_count(0)
     page.get_by_role("button", name="Move up: Third").press("Enter")
     expect_topics(page.get_by_role("region", name="Quicksort"), "Second", "Choosing a pivot", "Third")
+    assert watched.wrong == []
+
+
+def test_what_is_done_while_the_server_answers_is_not_lost(watched: Watched):
+    page = watched.open()
+    register(page, "ada@example.com")
+    write_topic(page, "One.")
+    topic = page.get_by_label("New topic", exact=True)
+
+    with held(page, re.compile(r"/api/notes/\d+/$")) as is_held:  # the note, which is read again
+        edit(page, "Two.")
+        save(page)
+        wait_until(is_held)
+        expect(page.get_by_role("button", name="Save")).to_be_visible()  # one could edit the text of before else
+    expect(page.locator(".prose")).to_have_text("Two.")
+
+    with held(page, re.compile(r"/api/notes/\d+/$")) as is_held:
+        topic.fill("Second")
+        topic.press("Enter")
+        wait_until(is_held)
+        page.get_by_label("Title").fill("Sorting fast")
+        topic.fill("Third")
+    expect_topics(page, "Choosing a pivot", "Second")
+    expect(topic).to_have_value("Third")
+    expect(page.get_by_label("Title")).to_have_value("Sorting fast")
+    page.get_by_label("Title").press("Enter")
+    expect(page.get_by_role("link", name=re.compile("Sorting fast"))).to_be_visible()
+
+    with held(page, re.compile(r"/api/notes/\d+/$")) as is_held:
+        page.get_by_role("button", name="Move to the trash").click()
+        wait_until(is_held)
+        page.get_by_role("link", name="Trash").click()
+        expect(page.get_by_text("The trash is empty.")).to_be_visible()
+    expect(page.get_by_role("button", name="Empty the trash")).to_be_visible()
+    expect(page.get_by_role("heading", name="Trash")).to_be_visible()
     assert watched.wrong == []
 
 

@@ -9,11 +9,11 @@ const DAYS = 30;
 
 export function Stats() {
   const [stats, setStats] = useState(null);
-  const load = async () => {
+  const read = async () => {
     await send(); // what was answered a moment ago counts
     setStats(await call("GET", `/api/study/stats/?days=${DAYS}`));
   };
-  useEffect(() => { attempt(load); }, []);
+  useEffect(() => { attempt(read); }, []);
   if (!stats) return html`<p class="loading">${t("loading")}</p>`;
   const { days, retention, tags, load, cards } = stats;
   const share = (value) => (value === null ? "–" : formatShare(value));
