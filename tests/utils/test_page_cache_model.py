@@ -227,6 +227,23 @@ class TwoProcesses(RuleBasedStateMachine):
                 self.untold.clear()
 
     @rule(number=processes)
+    def look_while_a_bump_is_on_its_way(self, number: int) -> None:
+        """A reader comes while another thread of its process tells Redis of the bump."""
+        process, set_new_epoch = self.all[number], invalidation.set_new_epoch
+        was_pending = process.bump.is_pending
+
+        def be_slow() -> None:
+            patch.setattr(invalidation, "set_new_epoch", set_new_epoch)
+            self.look(number)
+            set_new_epoch()
+
+        with pytest.MonkeyPatch.context() as patch, self.inside(process), contextlib.suppress(RedisUnavailable):
+            patch.setattr(invalidation, "set_new_epoch", be_slow)
+            process.bump.carry_out()
+            if was_pending:
+                self.untold.clear()
+
+    @rule(number=processes)
     def carry_out_recorded(self, number: int) -> None:
         """A worker carries out what some process recorded."""
         process = self.all[number]
@@ -309,6 +326,14 @@ def test_a_process_shows_no_page_from_before_a_write_that_redis_was_never_told_o
     machine.write(0, breaks=False)
     machine.lose_or_find_the_connection(0)
     machine.look(0)
+
+
+def test_a_process_that_is_about_to_tell_redis_of_its_write_shows_no_page_from_before_it(machine):
+    machine.read(0)
+    machine.lose_or_find_the_connection(0)
+    machine.write(0, breaks=False)
+    machine.lose_or_find_the_connection(0)
+    machine.look_while_a_bump_is_on_its_way(0)
 
 
 def test_a_process_that_is_asked_nothing_tells_the_others_by_itself(machine):
