@@ -52,7 +52,7 @@ class NoteQuerySet(models.QuerySet):
 
     def tagged(self, tags: Sequence[str]) -> Self:
         """Notes that have all of the tags."""
-        return self.filter(tags__contains=list(tags))
+        return self.filter(conditions.have_tags(tags))
 
     def matching(self, terms: SearchTerms, *, among: str | None = None) -> Self:
         """Notes that have every word somewhere. ``among``: see ``conditions.every_among``."""

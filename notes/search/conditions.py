@@ -183,7 +183,7 @@ def of_note(terms: SearchTerms, *, path: str = "") -> Q:
     """What a search says of notes themselves: tags and status."""
     condition = Q()
     if terms.tags:
-        condition &= Q(**{f"{path}tags__contains": terms.tags})
+        condition &= have_tags(terms.tags, path=path)
     for tag in terms.unwanted_tags:
         condition &= ~Q(**{f"{path}tags__contains": [tag]})
     for status in terms.statuses:
@@ -191,6 +191,11 @@ def of_note(terms: SearchTerms, *, path: str = "") -> Q:
     for status in terms.unwanted_statuses:
         condition &= ~Q(**{f"{path}status": status})
     return condition
+
+
+def have_tags(tags: Sequence[str], *, path: str = "") -> Q:
+    """The notes that have all of the tags, checked row by row: the index of tags is of everybody's notes."""
+    return Q(Has(Q(**{f"{path}tags__contains": list(tags)}), False))
 
 
 def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
