@@ -114,6 +114,15 @@ class Note(models.Model):
                 condition=Q(deleted_at=None),
             ),
             models.Index(fields=["deleted_at"], name="note_trash_idx", condition=Q(deleted_at__isnull=False)),
+            # A page of the trash, in which the index above would read everybody's.
+            models.Index(
+                "user",
+                F("updated_at").desc(),
+                F("id").desc(),
+                name="note_trash_updated_idx",
+                condition=Q(deleted_at__isnull=False),
+            ),
+            # Of the release before, whose lists by tag may read everybody's notes; the next release drops it.
             GinIndex(fields=["tags"], name="note_tags_idx"),
             GinIndex(fields=["search"], name="note_search_idx"),
             GinIndex(fields=["words"], name="note_words_idx"),

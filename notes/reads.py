@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import QueryDict
@@ -51,7 +52,10 @@ def list_page(
     terms = SearchTerms.parse(filters["search"], user_id=user_id) if filters.get("search") else None
     if terms and terms.is_nothing:
         return paginator.take([])
-    values |= terms.parameters() if terms else {}
+    if terms:
+        values |= terms.parameters()
+    if terms and terms.wanted:
+        values["sought"] = terms.sought
     build = partial(_list, paginator.template, bool(filters.get("trash")))
     rows = paginator.take(read_rows(build, user_id=user_id, position=paginator.position, **values))
     # The paginator keeps the key for its cursors; nobody else sees it.
@@ -66,6 +70,7 @@ def _list(
     page: PageTemplate, is_trash: bool, user_id: int, position: Sequence[Any], **values: Any
 ) -> QuerySet[Note, Any]:
     parameters = {name: values.pop(name) for name in SearchTerms._fields if name in values}
+    sought = values.pop("sought", [])
     filters = {**values, "trash": is_trash, "ordering": page.ordering[0].replace("title_key", "title")}
     fields = (*LIST_FIELDS, "title_key") if "title_key" in page.ordering[0] else LIST_FIELDS
     terms = SearchTerms(**parameters) if parameters else None
@@ -79,7 +84,7 @@ def _list(
     if terms is None or not terms.wanted:
         return branch()
     # In one statement, as a list is one query: one of the two branches does not run.
-    few = conditions.few(terms.wanted, user_id, kind="anywhere", at_most=conditions.FEW_FOR_PAGE)
+    few = conditions.few(sought, user_id, kind="anywhere", at_most=conditions.FEW_FOR_PAGE)
     return page.join(branch(conditions.is_among("pk", few)), branch(conditions.are_many(few)))
 
 
@@ -111,13 +116,13 @@ def facets(terms: SearchTerms, *, user_id: int) -> list[Row]:
 def _few(terms: SearchTerms, user_id: int, *kinds: str) -> Row:
     """The ids of what may match, as text; None if they are many. One query."""
     build = partial(_few_of_user, conditions.FEW_FOR_RANKING, conditions.MANY_NOTES, *kinds)
-    return read_rows(build, user_id=user_id, wanted=terms.wanted, wanted_words=terms.wanted_words)[0]
+    return read_rows(build, user_id=user_id, sought=terms.sought, wanted_words=terms.wanted_words)[0]
 
 
 def _few_of_user(
-    at_most: int, many_notes: int, *kinds: str, user_id: int, wanted: Sequence[str], wanted_words: Sequence[str]
+    at_most: int, many_notes: int, *kinds: str, user_id: int, sought: Sequence[str], wanted_words: Sequence[str]
 ) -> QuerySet[Any, Any]:
-    terms = list(zip(wanted, wanted_words, strict=True))
+    terms = list(zip(sought, wanted_words, strict=True))
     few = {
         kind: conditions.few_unless_frequent(terms, user_id, kind=kind, at_most=at_most, many_notes=many_notes)
         for kind in kinds
@@ -144,7 +149,7 @@ def _ranked_notes(
     if are_all:
         return found.ranked(terms).values(*_RANKED)
     newest = found.newest(RANKED_MAX_OF_MANY if are_many else RANKED_MAX)
-    return Note.objects.filter(pk__in=newest.values("pk")).ranked(terms, are_many=are_many).values(*_RANKED)
+    return Note.objects.filter(_are(newest.values("pk"))).ranked(terms, are_many=are_many).values(*_RANKED)
 
 
 def _ranked_topics(
@@ -158,7 +163,7 @@ def _ranked_topics(
             newest = Topic.objects.matching(terms).walked(_live_notes(user_id).filter(conditions.of_note(terms)))
         else:
             newest = found.newest().values("pk")
-        found = Topic.objects.filter(pk__in=newest)
+        found = Topic.objects.filter(_are(newest))
     ranked = found.ranked(terms, are_many=are_many)
     return ranked.values(*_RANKED, "chapter_id", "note_id")
 
@@ -168,8 +173,13 @@ def _facets(
 ) -> QuerySet[Note, Any]:
     found = _live_notes(user_id).matching(SearchTerms(**parameters), among=few)
     if not are_all:
-        found = Note.objects.filter(pk__in=found.newest().values("pk"))
+        found = Note.objects.filter(_are(found.newest().values("pk")))
     return found.values("tags", "status")
+
+
+def _are(ids: Any) -> Q:
+    """Those with these ids, chosen once: for an ``IN`` PostgreSQL may choose them again for each row."""
+    return Q(conditions.is_among("pk", ArraySubquery(ids)))
 
 
 def detail(note_id: int, *, user_id: int) -> Row:

@@ -23,9 +23,11 @@ FEW_FOR_PAGE = 1_000
 FEW_FOR_RANKING = 2_500
 """How many matches of a word are few. A page is found by walking sooner than 1,000 matches are read."""
 LOOKED_AT = 200
-"""Of the newest notes: a word that half of them have is taken for one with many matches, and not counted."""
+"""Of the newest notes: how many of them have a word tells how many matches it has."""
 MANY_NOTES = 5_000
-"""Only somebody with more notes than that can have too many matches for counting them."""
+"""A word that half of the newest notes have is one of many matches if there are more notes than that."""
+LEAST_SEEN = 10
+"""A word that fewer of the newest notes have is counted, however many notes there are."""
 OLD_CONFIG = "english"
 
 
@@ -101,15 +103,22 @@ class _IfFew(Subquery):
         super().__init__(rows[: at_most + 1], at_most=at_most)
 
 
-class _IsInHalf(Subquery):
-    """Whether at least half of the ``LOOKED_AT`` notes have what is asked in ``has_term``."""
+class _IsFrequent(Func):
+    """Whether many rows have a term, judged by two querysets: see ``few_unless_frequent``."""
 
-    template = "(SELECT 2 * count(*) FILTER (WHERE newest.has_term) >= %(looked_at)s FROM (%(subquery)s) AS newest)"
+    template = (
+        "(SELECT EXISTS (SELECT FROM (SELECT count(*) FILTER (WHERE newest.has_term) AS with_it FROM %(expressions)s "
+        "AS mine OFFSET %(many)s / greatest(seen.with_it, 1) LIMIT 1) AS beyond WHERE seen.with_it >= %(least)s))"
+    )
+    arg_joiner = " AS newest) AS seen, LATERAL (SELECT FROM "
     output_field = models.BooleanField()
     conditional = True
 
-    def __init__(self, rows: Any) -> None:
-        super().__init__(rows[:LOOKED_AT], looked_at=LOOKED_AT)
+    def __init__(self, newest: Any, all_of_user: Any, *, many_notes: int) -> None:
+        """``newest``: rows with ``has_term``. The more of them have it, the fewer notes must there be."""
+        super().__init__(
+            Subquery(newest[:LOOKED_AT]), Subquery(all_of_user), many=many_notes * LOOKED_AT // 2, least=LEAST_SEEN
+        )
 
 
 def _rows(model: str) -> Any:
@@ -174,7 +183,7 @@ def of_note(terms: SearchTerms, *, path: str = "") -> Q:
     """What a search says of notes themselves: tags and status."""
     condition = Q()
     if terms.tags:
-        condition &= Q(**{f"{path}tags__contains": terms.tags})
+        condition &= have_tags(terms.tags, path=path)
     for tag in terms.unwanted_tags:
         condition &= ~Q(**{f"{path}tags__contains": [tag]})
     for status in terms.statuses:
@@ -182,6 +191,11 @@ def of_note(terms: SearchTerms, *, path: str = "") -> Q:
     for status in terms.unwanted_statuses:
         condition &= ~Q(**{f"{path}status": status})
     return condition
+
+
+def have_tags(tags: Sequence[str], *, path: str = "") -> Q:
+    """The notes that have all of the tags, checked row by row: the index of tags is of everybody's notes."""
+    return Q(Has(Q(**{f"{path}tags__contains": list(tags)}), False))
 
 
 def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
@@ -197,16 +211,17 @@ def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
 def few_unless_frequent(
     terms: Sequence[tuple[str, str]], user_id: int, *, kind: str, at_most: int, many_notes: int
 ) -> Any:
-    """As :func:`few`, but a frequent term of somebody with many notes is told by the newest of them, at less cost.
+    """As :func:`few`, but a term that is frequent among the newest notes is not counted, which would cost more.
 
-    ``terms``: each term's tsquery, and its text. ``many_notes``: see ``MANY_NOTES``.
+    It is frequent if half of the newest ``LOOKED_AT`` notes have it and there are more than ``many_notes``, or a
+    quarter of them and there are more than twice as many, and so on. ``terms``: each term's tsquery, and its text.
     """
-    notes = _rows("Note").filter(user_id=user_id, deleted_at=None).order_by("-updated_at", "-id")
-    has_many_notes = IsNull(Subquery(notes.values("pk")[many_notes : many_notes + 1]), False)
+    notes = _rows("Note").filter(user_id=user_id, deleted_at=None)
     arrays = []
     for term, words in terms:
         has_term = ExpressionWrapper(_where(term, words, kind), models.BooleanField())
-        is_frequent = Q(has_many_notes) & Q(_IsInHalf(notes.values(has_term=has_term)))
+        newest = notes.order_by("-updated_at", "-id").values(has_term=has_term)
+        is_frequent = Q(_IsFrequent(newest, notes.values("pk"), many_notes=many_notes))
         found = _IfFew(_found_by(term, user_id, kind, is_alone=len(terms) == 1), at_most=at_most)
         arrays.append(Case(When(is_frequent, then=None), default=found))
     return arrays[0] if len(arrays) == 1 else Coalesce(*arrays)

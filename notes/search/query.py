@@ -122,6 +122,12 @@ class SearchTerms(NamedTuple):
         return not self.is_nothing and not self.parameters()
 
     @property
+    def sought(self) -> list[str]:
+        """For each wanted term a tsquery of the rows that have it and nothing unwanted: no other row matters."""
+        unwanted = "".join(f" & !({term})" for term in self.unwanted)
+        return [f"({term}){unwanted}" for term in self.wanted] if unwanted else self.wanted
+
+    @property
     def is_one_word(self) -> bool:
         """Whether one word or phrase is wanted and none unwanted, so that whatever has it matches."""
         return len(self.wanted) == 1 and not self.unwanted

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.utils.html import escape
 
 from notes.search.query import Term
-from notes.search.words import chunks_at, lexemes_of, stems, words_in
+from notes.search.words import chunks_at, forms_of, stems, words_in
 
 SNIPPET_LENGTH = 240
 """In characters, or as long as the first match."""
@@ -31,10 +31,12 @@ class Marker:
 
     def __init__(self, terms: Sequence[Term]) -> None:
         self.terms = terms
-        self._units = {unit for term in terms for unit in term.units}
-        self._wholes = {term.whole for term in terms if term.whole}
-        self._known: dict[str, tuple[bool, int]] = {}
-        """Of each piece of text: whether a term may begin or go on there, and how many positions it has."""
+        units = {unit for term in terms for unit in term.units}
+        self._words = {lexeme for unit in units for lexeme in unit.lexemes}
+        self._words |= {term.whole for term in terms if term.whole}
+        self._beginnings = tuple(unit.lexemes[0] for unit in units if unit.is_prefix)
+        self._known: dict[str, tuple[Sequence[_Place], int]] = {}
+        """Of each piece of text: its units if a term may begin or go on there, and how many positions it has."""
 
     def snippet(self, text: str) -> str:
         """The part of the text around the first match, escaped, all matches marked; its beginning if there is none."""
@@ -99,18 +101,20 @@ class Marker:
             known = self._known.get(chunk)
             if known is None:
                 known = self._known[chunk] = self._look_at(chunk)
-            may_match, width = known
-            if may_match:
-                places += _places_in(chunk, start, position)
+            found, width = known
+            for place in found:
+                places.append(
+                    _Place(
+                        position + place.position, place.lexemes, place.whole, start + place.start, start + place.stop
+                    )
+                )
             position += width
         return places
 
-    def _look_at(self, chunk: str) -> tuple[bool, int]:
-        placed, width = lexemes_of(chunk)
-        lexemes = [lexeme for _, lexeme in placed]
-        forms = {*lexemes, *stems(lexemes)}
-        may_match = any(unit.matches(form) for unit in self._units for form in forms)
-        return may_match or not self._wholes.isdisjoint(forms), width
+    def _look_at(self, chunk: str) -> tuple[Sequence[_Place], int]:
+        forms, width = forms_of(chunk)
+        may_match = not self._words.isdisjoint(forms) or any(form.startswith(self._beginnings) for form in forms)
+        return list(_places_in(chunk)) if may_match else (), width
 
 
 def snippet(text: str, terms: Sequence[Term]) -> str:
@@ -146,14 +150,15 @@ def _merged(marks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _places_in(chunk: str, first: int, position: int) -> Iterator[_Place]:
-    """The units of a piece of text that begins at the character ``first`` and at this position."""
+def _places_in(chunk: str) -> Iterator[_Place]:
+    """The units of a piece of text, counted from its beginning."""
+    position = 0
     for (units, other, is_dense), start, stop in words_in(chunk):
         for index, unit in enumerate(units):
             if is_dense and stop - start == len(units):
-                begin = first + start + index
-                yield _Place(position, (unit,), "", begin, min(begin + len(unit), first + stop))
+                begin = start + index
+                yield _Place(position, (unit,), "", begin, min(begin + len(unit), stop))
             else:
                 forms = (unit, *stems([unit])) if not is_dense else (unit,)
-                yield _Place(position, (*forms, other) if other else forms, other, first + start, first + stop)
+                yield _Place(position, (*forms, other) if other else forms, other, start, stop)
             position += 1

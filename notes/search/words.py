@@ -11,7 +11,7 @@ Text and query are read by the same rules, so whatever a query names is found in
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -153,6 +153,20 @@ def _lexemes(chunk: str) -> Lexemes:
 
 
 _known_lexemes = lru_cache(maxsize=20_000)(_lexemes)
+
+
+def forms_of(chunk: str) -> tuple[Sequence[str], int]:
+    """What a text with this chunk is found by: its lexemes and their stems. And how many positions it has."""
+    return _known_forms(chunk) if len(chunk) <= _CHUNK_KNOWN_LENGTH else _forms(chunk)
+
+
+def _forms(chunk: str) -> tuple[Sequence[str], int]:
+    placed, width = lexemes_of(chunk)
+    lexemes = [lexeme for _, lexeme in placed]
+    return tuple({*lexemes, *stems(lexemes)}), width
+
+
+_known_forms = lru_cache(maxsize=20_000)(_forms)
 
 
 def _analyse(written: str) -> Iterator[tuple[Word, int, int]]:

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from notes import services
 from notes.models import Note
+from notes.search.query import SearchTerms
 from tests.factories import NoteFactory
 
 
@@ -148,6 +149,8 @@ def test_pages_show_each_note_once_in_order_also_where_the_ordered_values_are_eq
         ("ordering=-title", "note_live_title_key_idx"),
         ("status=published&page_size=2", "note_live_status_idx"),
         ("status=published&ordering=updated_at&page_size=2", "note_live_status_idx"),
+        ("tags=rare", "note_live_updated_idx"),
+        ("trash=true", "note_trash_updated_idx"),
     ],
 )
 def test_each_order_is_read_off_an_index(alice, alice_client, query, index):
@@ -167,6 +170,18 @@ def test_each_order_is_read_off_an_index(alice, alice_client, query, index):
 
     assert index in plan
     assert "Sort" not in plan
+
+
+def test_a_tag_cannot_be_looked_up_in_the_index_of_everybodys_tags(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+    plans = [
+        Note.objects.order_by().tagged(["popular"]).explain(),
+        Note.objects.order_by().matching(SearchTerms(tags=["popular"])).explain(),
+    ]
+
+    assert all("tags @>" in plan and "note_tags_idx" not in plan for plan in plans)
 
 
 def test_the_query_may_be_written_in_any_order_and_is_one_page(alice, alice_client, django_assert_num_queries):
