@@ -12,9 +12,9 @@ from uuid import UUID
 from django.conf import settings
 
 from utils.http.json import dumps
-from utils.redis.client import RedisUnavailable, channel, redis_guard
-from utils.redis.scripts import Script, ScriptCall, run_together
-from utils.streaming.user_events import APPEND_USER_EVENT, user_channel, user_events_key
+from utils.redis.client import RedisUnavailable, channel
+from utils.redis.scripts import Script, ScriptCall, run_guarded
+from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
 TTL_SECONDS = settings.AI_STREAM_SECONDS
@@ -95,15 +95,10 @@ def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, 
     _report(task_id, user_id, attempt, "task.progress", data, percent, message)
 
 
-def report_delta(task_id: UUID, *, user_id: int, attempt: int, offset: int, text: str) -> None:
-    """Publish more text of an answer. Raises ``RedisUnavailable``."""
-    report_deltas([Delta(task_id, user_id, attempt, offset, text)])
-
-
 def report_deltas(deltas: Sequence[Delta]) -> None:
     """Publish more text of several answers, one piece of each, in few round trips. Raises ``RedisUnavailable``."""
     for first in range(0, len(deltas), _DELTAS_PER_ROUND_TRIP):
-        _send([_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]])
+        run_guarded(*(_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]))
 
 
 def report_restart(task_id: UUID, *, user_id: int, attempt: int) -> None:
@@ -137,19 +132,15 @@ def block_reports(task_ids: Iterable[UUID]) -> None:
 def _report(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> None:
-    _send([_report_call(task_id, user_id, attempt, event, data, percent, message)])
-
-
-def _send(calls: Sequence[ScriptCall]) -> None:
-    with redis_guard() as client:
-        run_together(client, *calls)
+    run_guarded(_report_call(task_id, user_id, attempt, event, data, percent, message))
 
 
 def _report_call(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> ScriptCall:
+    stream = user_stream(user_id)
     return _REPORT.call(
-        keys=[live_key(task_id), events_key(task_id), user_events_key(user_id)],
+        keys=[live_key(task_id), events_key(task_id), stream.key],
         args=[
             attempt,
             percent,
@@ -159,7 +150,7 @@ def _report_call(
             dumps(data),
             TTL_SECONDS,
             task_channel(task_id),
-            user_channel(user_id),
+            stream.channel,
             EVENTS_KEPT,
             dumps({"id": str(task_id), "attempt": attempt}),
             int(event in END_EVENTS),

@@ -3,6 +3,8 @@
 Scripts that change other keys append to it in the same atomic step, with the Lua function below.
 """
 
+from typing import NamedTuple
+
 from utils.redis.client import channel
 
 EVENTS_KEPT = 200
@@ -17,11 +19,12 @@ end
 """
 
 
-def user_events_key(user_id: int) -> str:
-    """The key of the Redis stream. Its entries have ``event`` and ``data`` (JSON)."""
-    return f"events:user:{user_id}"
-
-
-def user_channel(user_id: int) -> str:
+class UserStream(NamedTuple):
+    key: str
+    """Of the Redis stream. Its entries have ``event`` and ``data`` (JSON)."""
+    channel: str
     """The pub/sub channel on which new events are announced."""
-    return channel(f"user:{user_id}")
+
+
+def user_stream(user_id: int) -> UserStream:
+    return UserStream(f"events:user:{user_id}", channel(f"user:{user_id}"))
