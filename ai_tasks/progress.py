@@ -14,7 +14,7 @@ from django.conf import settings
 from utils.http.json import dumps
 from utils.redis.client import RedisUnavailable, channel
 from utils.redis.scripts import Script, ScriptCall, run_guarded
-from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
+from utils.streaming.user_events import APPEND_USER_EVENT, user_channel, user_events_key
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
 TTL_SECONDS = settings.AI_STREAM_SECONDS
@@ -138,9 +138,8 @@ def _report(
 def _report_call(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> ScriptCall:
-    stream = user_stream(user_id)
     return _REPORT.call(
-        keys=[live_key(task_id), events_key(task_id), stream.key],
+        keys=[live_key(task_id), events_key(task_id), user_events_key(user_id)],
         args=[
             attempt,
             percent,
@@ -150,7 +149,7 @@ def _report_call(
             dumps(data),
             TTL_SECONDS,
             task_channel(task_id),
-            stream.channel,
+            user_channel(user_id),
             EVENTS_KEPT,
             dumps({"id": str(task_id), "attempt": attempt}),
             int(event in END_EVENTS),

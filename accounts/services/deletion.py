@@ -22,7 +22,7 @@ from utils.page_cache.keys import pattern_of_pages, token_key, writers_key
 from utils.page_cache.lookup import drop_pages_of
 from utils.personal_data import parts
 from utils.redis.client import RedisUnavailable, redis_guard
-from utils.streaming.user_events import user_stream
+from utils.streaming.user_events import user_events_key
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def _delete_redis_keys(user_id: int, finish: Iterable[Callable[[], None]]) -> No
                 finish_part()
             client.unlink(
                 *(key for part in parts() for key in part.redis_keys(user_id)),
-                user_stream(user_id).key,
+                user_events_key(user_id),
                 token_key(user_id),
                 writers_key(user_id),
                 *(limit.key(user_id) for limit in limits_of(scopes)),

@@ -24,7 +24,7 @@ from utils import async_optimization
 from utils.models import IdempotencyRecord
 from utils.redis.broker import broker_breaker, publish
 from utils.redis.client import reset_client
-from utils.streaming.user_events import user_stream
+from utils.streaming.user_events import user_events_key
 
 EXPLAIN = {"request_type": "generate_explanation", "request_data": {"topic": "Python loops"}}
 A_MINUTE_AGO = timedelta(minutes=3)  # and more: by the database, its transaction's moment is now
@@ -199,6 +199,6 @@ def test_all_that_redis_knows_of_a_task_expires_by_itself(alice, offline, empty_
     task = AITaskFactory(user=alice, request_data={"topic": "Loops", "level": "beginner"})
     Worker().execute(task.pk)
 
-    keys = [progress.live_key(task.pk), progress.events_key(task.pk), user_stream(alice.pk).key]
+    keys = [progress.live_key(task.pk), progress.events_key(task.pk), user_events_key(alice.pk)]
     assert all(0 < empty_redis.ttl(key) <= progress.TTL_SECONDS for key in keys)
     assert {key for key in empty_redis.keys("*") if str(task.pk).encode() in key} == {key.encode() for key in keys[:2]}

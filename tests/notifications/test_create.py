@@ -8,7 +8,7 @@ from notifications import inbox, services
 from notifications.models import Notification
 from tests.notifications.helpers import create, pending_ids
 from utils.redis.client import channel
-from utils.streaming.user_events import EVENTS_KEPT, user_stream
+from utils.streaming.user_events import EVENTS_KEPT, user_events_key
 
 
 def test_creating_makes_no_query(alice, django_assert_num_queries):
@@ -26,7 +26,7 @@ def test_the_users_event_stream_gets_it(alice, empty_redis):
     event = json.loads(message["data"])
     assert event["event"] == "notification"
     assert (event["data"]["id"], event["data"]["title"]) == (notification, "Told")
-    ((_, stored),) = empty_redis.xrange(user_stream(alice.pk).key)
+    ((_, stored),) = empty_redis.xrange(user_events_key(alice.pk))
     assert stored[b"event"] == b"notification"
     assert json.loads(stored[b"data"]) == event["data"]
 
@@ -37,10 +37,10 @@ def test_all_of_a_user_in_redis_is_bounded(alice, empty_redis):
 
     assert empty_redis.zcard(inbox.order_key(alice.pk)) == 100
     assert empty_redis.hlen(inbox.entries_key(alice.pk)) == 101  # and the token
-    assert EVENTS_KEPT <= empty_redis.xlen(user_stream(alice.pk).key) < 400  # Redis trims whole nodes of about 100
+    assert EVENTS_KEPT <= empty_redis.xlen(user_events_key(alice.pk)) < 400  # Redis trims whole nodes of about 100
     assert 0 < empty_redis.ttl(inbox.order_key(alice.pk)) <= inbox.INBOX_SECONDS
     assert 0 < empty_redis.ttl(inbox.entries_key(alice.pk)) <= inbox.INBOX_SECONDS
-    assert 0 < empty_redis.ttl(user_stream(alice.pk).key) <= 3600
+    assert 0 < empty_redis.ttl(user_events_key(alice.pk)) <= 3600
 
 
 def test_with_redis_dead_the_row_is_written_at_once(alice, alice_client, dead_redis):

@@ -9,7 +9,7 @@ from notifications import services
 from notifications.models import Notification
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import in_parallel, mark_read, pending_ids, redis_away
-from utils.streaming.user_events import user_stream
+from utils.streaming.user_events import user_events_key
 
 TASK = UUID("6b6f0f0a-3c53-4c7e-8d8f-0c5c2f0d9d11")
 
@@ -53,7 +53,7 @@ def test_pushing_twice_notifies_the_user_once(alice, empty_redis):
     services.push(notification)
     services.push(notification)
 
-    assert empty_redis.xlen(user_stream(alice.pk).key) == 1
+    assert empty_redis.xlen(user_events_key(alice.pk)) == 1
 
 
 def test_a_death_between_redis_and_commit_notifies_the_user_once(alice, empty_redis):
@@ -61,7 +61,7 @@ def test_a_death_between_redis_and_commit_notifies_the_user_once(alice, empty_re
     Notification.objects.update(notified_at=None)
 
     assert services.push_unpushed() == 1
-    assert empty_redis.xlen(user_stream(alice.pk).key) == 1
+    assert empty_redis.xlen(user_events_key(alice.pk)) == 1
 
 
 def test_pushing_does_not_restore_a_read_notification(alice, alice_client):
@@ -110,7 +110,7 @@ def test_sweeps_at_once_push_each_row_once(alice, empty_redis):
     pushed = in_parallel([services.push_unpushed] * 4)
 
     assert sum(pushed) == 50
-    assert empty_redis.xlen(user_stream(alice.pk).key) == 50
+    assert empty_redis.xlen(user_events_key(alice.pk)) == 50
 
 
 @pytest.mark.django_db(transaction=True)

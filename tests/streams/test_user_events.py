@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 from django.db import connection
 
+from ai_tasks import progress
 from ai_tasks.progress import Delta, announce_end, report_deltas, report_progress
 from notifications import services
 from tests.conftest import client_of
@@ -16,6 +17,7 @@ from tests.streams.event_source import Event, events_in
 from utils.redis.pubsub import Listener
 from utils.streaming import sse
 from utils.streaming.clients import limiter
+from utils.streaming.user_events import user_events_key
 
 pytestmark = pytest.mark.django_db
 
@@ -206,6 +208,10 @@ def test_streams_closed_by_many_threads_leave_nothing_behind(alice):
     for thread in threads:
         thread.join(30)
     assert listener._subscriptions == {}
+
+
+def test_both_writers_of_a_users_stream_mean_the_same_one(alice):
+    assert user_events_key(alice.pk) == progress.user_events_key(alice.pk)
 
 
 @pytest.mark.parametrize("last_event_id", ["x", "1", "1-end", "99-end"])

@@ -3,8 +3,6 @@
 Scripts that change other keys append to it in the same atomic step, with the Lua function below.
 """
 
-from typing import NamedTuple
-
 from utils.redis.client import channel
 
 EVENTS_KEPT = 200
@@ -19,12 +17,11 @@ end
 """
 
 
-class UserStream(NamedTuple):
-    key: str
-    """Of the Redis stream. Its entries have ``event`` and ``data`` (JSON)."""
-    channel: str
+def user_events_key(user_id: int) -> str:
+    """The key of the Redis stream. Its entries have ``event`` and ``data`` (JSON)."""
+    return f"events:user:{user_id}"
+
+
+def user_channel(user_id: int) -> str:
     """The pub/sub channel on which new events are announced."""
-
-
-def user_stream(user_id: int) -> UserStream:
-    return UserStream(f"events:user:{user_id}", channel(f"user:{user_id}"))
+    return channel(f"user:{user_id}")
