@@ -19,7 +19,7 @@ from NoteAssist_AI.browser_headers import (  # noqa: F401  # read by corsheaders
 )
 from NoteAssist_AI.monitoring import error_reports, logs
 from NoteAssist_AI.postgresql.database import database
-from NoteAssist_AI.storage import file_storage
+from NoteAssist_AI.storage import file_storage, storages
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_file(BASE_DIR / ".env")
@@ -292,10 +292,7 @@ SIMPLE_JWT = {
 
 # --- Passwords, security headers, CORS --------------------------------------------------------------------------------
 
-PASSWORD_HASHERS = [
-    "accounts.hashers.Argon2idHasher",
-    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
-]
+PASSWORD_HASHERS = ["accounts.hashers.Argon2idHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
@@ -307,9 +304,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 # The page at / reads event streams from a process that may have a host of its own.
-CORS_ALLOWED_ORIGINS = list(
-    dict.fromkeys([*env.origins("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PUBLIC_URL else [])])
-)
+CORS_ALLOWED_ORIGINS = list(dict.fromkeys([*env.origins("CORS_ALLOWED_ORIGINS"), *filter(None, [PUBLIC_URL])]))
 CORS_URLS_REGEX = r"^/api/.*$"
 CORS_PREFLIGHT_MAX_AGE = 86400
 
@@ -363,14 +358,7 @@ STATICFILES_DIRS = [("web", BASE_DIR / "NoteAssist_AI" / "web")]  # the page at 
 _FILES = file_storage(env.storage_url("STORAGE_URL"), None if IS_PRODUCTION else BASE_DIR / ".local" / "files")
 FILES_ARE_KEPT = _FILES is not None
 """Whether there is a place for files that all processes reach; without one uploads are refused."""
-STORAGES = {
-    "default": _FILES or {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if IS_PRODUCTION
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
-}
+STORAGES = storages(_FILES, are_static_files_built=IS_PRODUCTION)
 
 # --- Logging and monitoring -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Where uploaded files are kept: the storage of Django for a ``STORAGE_URL``."""
+"""Where files are kept: uploaded ones by ``STORAGE_URL``, and those that belong to the code."""
 
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,19 @@ def file_storage(url: str, default_folder: Path | None) -> dict[str, Any] | None
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         },
+    }
+
+
+def storages(files: dict[str, Any] | None, *, are_static_files_built: bool) -> dict[str, Any]:
+    """``STORAGES``. ``files``: see :func:`file_storage`; ``collectstatic`` builds static files, named by their content.
+
+    Without a place for them, uploads are refused, and Django's default is never asked.
+    """
+    built = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    source = "django.contrib.staticfiles.storage.StaticFilesStorage"
+    return {
+        "default": files or {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+        "staticfiles": {"BACKEND": built if are_static_files_built else source},
     }
 
 

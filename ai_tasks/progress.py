@@ -12,8 +12,8 @@ from uuid import UUID
 from django.conf import settings
 
 from utils.http.json import dumps
-from utils.redis.client import RedisUnavailable, channel, redis_guard
-from utils.redis.scripts import Script, ScriptCall, run_together
+from utils.redis.client import RedisUnavailable, channel
+from utils.redis.scripts import Script, ScriptCall, run_guarded
 from utils.streaming.user_events import APPEND_USER_EVENT, user_channel, user_events_key
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
@@ -95,15 +95,10 @@ def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, 
     _report(task_id, user_id, attempt, "task.progress", data, percent, message)
 
 
-def report_delta(task_id: UUID, *, user_id: int, attempt: int, offset: int, text: str) -> None:
-    """Publish more text of an answer. Raises ``RedisUnavailable``."""
-    report_deltas([Delta(task_id, user_id, attempt, offset, text)])
-
-
 def report_deltas(deltas: Sequence[Delta]) -> None:
     """Publish more text of several answers, one piece of each, in few round trips. Raises ``RedisUnavailable``."""
     for first in range(0, len(deltas), _DELTAS_PER_ROUND_TRIP):
-        _send([_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]])
+        run_guarded(*(_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]))
 
 
 def report_restart(task_id: UUID, *, user_id: int, attempt: int) -> None:
@@ -137,12 +132,7 @@ def block_reports(task_ids: Iterable[UUID]) -> None:
 def _report(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> None:
-    _send([_report_call(task_id, user_id, attempt, event, data, percent, message)])
-
-
-def _send(calls: Sequence[ScriptCall]) -> None:
-    with redis_guard() as client:
-        run_together(client, *calls)
+    run_guarded(_report_call(task_id, user_id, attempt, event, data, percent, message))
 
 
 def _report_call(

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger, outages
-from ai_tasks.in_turn import Asked, ProvidersOut, run
+from ai_tasks.fallback import Asked, ProvidersOut, run
 from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
 from ai_tasks.models import MESSAGE_MAX_LENGTH
 from ai_tasks.progress import Delta, report_deltas, report_progress, report_restart
@@ -237,7 +237,7 @@ class Worker:
             case StopReason.SHUTDOWN:
                 ledger.release([attempt])
             case StopReason.DEADLINE:
-                self._put_off_the_slow(running)
+                self._postpone_timed_out(running)
             case StopReason.FENCE_LOST:
                 raise FenceLost
 
@@ -253,7 +253,7 @@ class Worker:
             self._record(ledger.succeed, attempt, answer, may_apply=False)
 
     @staticmethod
-    def _put_off_the_slow(running: RunningAttempt) -> None:
+    def _postpone_timed_out(running: RunningAttempt) -> None:
         attempt, asked = running.attempt, running.asked
         error = ProviderUnavailable("provider_timeout", "The AI provider took too long.")
         is_out = False

@@ -100,13 +100,13 @@ class Target:
         return stream
 
     def tell(self) -> None:
-        from ai_tasks.progress import report_delta
+        from ai_tasks.progress import Delta, report_deltas
         from notifications import services
 
         if self._task_id is None:
             services.create(user_id=self._user_id, title="Hello", message="")
         else:
-            report_delta(self._task_id, user_id=self._user_id, attempt=1, offset=0, text="Hello ")
+            report_deltas([Delta(self._task_id, self._user_id, attempt=1, offset=0, text="Hello ")])
 
 
 def make_targets(count: int) -> list[Target]:

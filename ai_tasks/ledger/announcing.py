@@ -1,6 +1,8 @@
 """Messages after a committed transition: to workers and to the user. The sweep makes up for lost messages."""
 
 import logging
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -25,7 +27,7 @@ _TITLES = {
 def announce_queued(task: AITask) -> None:
     """Log a new task and send it to the workers, after COMMIT. If the broker does not take it, the next sweep does."""
     log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
-    transaction.on_commit(lambda: _publish(task.pk), robust=True)
+    transaction.on_commit(partial(_publish, task.pk), robust=True)
 
 
 def _publish(task_id: UUID) -> None:
@@ -40,7 +42,7 @@ def _publish(task_id: UUID) -> None:
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
     """Log a task's new state after COMMIT: what happened to it, and nothing of what was asked or answered."""
     fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
-    transaction.on_commit(lambda: event(lines, "ai_task", fields), robust=True)
+    transaction.on_commit(partial(event, lines, "ai_task", fields), robust=True)
 
 
 def announce_end(task: AITask) -> None:
@@ -57,7 +59,7 @@ def announce_end(task: AITask) -> None:
             title=title,
             message=task.message or task.error_detail,
         )
-        transaction.on_commit(lambda: notifications.push(notification), robust=True)
+        transaction.on_commit(partial(notifications.push, notification), robust=True)
     log_transition(
         task.pk,
         user_id=task.user_id,
@@ -70,10 +72,11 @@ def announce_end(task: AITask) -> None:
         input_tokens=task.input_tokens,
         output_tokens=task.output_tokens,
     )
-    transaction.on_commit(lambda: site_metrics.count_end(task.status), robust=True)
-    transaction.on_commit(
-        lambda: progress.announce_end(
-            task.pk, user_id=task.user_id, attempt=task.attempt, status=task.status, message=task.message
-        ),
-        robust=True,
-    )
+    transaction.on_commit(partial(site_metrics.count_end, task.status), robust=True)
+    told: dict[str, Any] = {
+        "user_id": task.user_id,
+        "attempt": task.attempt,
+        "status": task.status,
+        "message": task.message,
+    }
+    transaction.on_commit(partial(progress.announce_end, task.pk, **told), robust=True)

@@ -29,7 +29,7 @@ _FORMATS = {Kind.PNG: "PNG", Kind.JPEG: "JPEG", Kind.GIF: "GIF", Kind.WEBP: "WEB
 class UnsupportedFile(ApplicationError):
     code = "unsupported_file"
     status_code = 415
-    detail = "This file is none of PNG, JPEG, GIF, WebP and PDF."
+    detail = "Only PNG, JPEG, GIF, WebP and PDF files are accepted."
 
 
 class UnreadableFile(ApplicationError):

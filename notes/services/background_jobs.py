@@ -56,7 +56,12 @@ def claim(model: type[JobT], job_id: UUID) -> JobT | None:
         return None
     job = model._default_manager.get(pk=job_id)
     if job.attempt > ATTEMPTS_MAX:
-        end(job, JobStatus.FAILED, code="worker_lost", detail="It ended its worker several times.")
+        end(
+            job,
+            JobStatus.FAILED,
+            code="worker_lost",
+            detail="The worker was lost several times while it was working on this.",
+        )
         return None
     return job
 

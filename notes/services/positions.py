@@ -38,7 +38,7 @@ class OrderOutOfRange(InvalidRequest):
 
 class TooManyChildren(InvalidRequest):
     code = "too_many"
-    detail = "There are as many of them as there may be."
+    detail = "No more of these fit here: the limit is reached."
 
     def __init__(self, children: Children) -> None:
         detail = f"A {children.parent} has at most {children.maximum} {children.name}."

@@ -41,7 +41,7 @@ class TooManyCards(OverBudget):
     """``limit``, ``used`` and ``left`` are numbers of cards."""
 
     code = "too_many_cards"
-    detail = "You have as many cards as you may have. Delete some first."
+    detail = "The limit of cards is reached. Delete some first."
     status_code = status.HTTP_409_CONFLICT
 
 

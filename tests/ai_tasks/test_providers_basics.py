@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from ai_tasks.providers import configured_model, configured_provider, load_provider
-from ai_tasks.providers.cleaning import CleanText
+from ai_tasks.providers.openai_compatible.asking import CleanText
 from ai_tasks.providers.openai_compatible.retry_after import MAX_SECONDS, seconds_to_wait, wait_in_words, wait_of
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from ai_tasks import progress
-from ai_tasks.progress import announce_end, report_delta, report_progress
+from ai_tasks.progress import Delta, announce_end, report_deltas, report_progress
 from notifications import services
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
@@ -58,7 +58,7 @@ def test_tasks_come_without_their_text(alice, alice_client):
 
     with listening(alice_client) as chunks:
         report_progress(task.pk, percent=10, message="Writing", **about)
-        report_delta(task.pk, offset=0, text="A loop", **about)
+        report_deltas([Delta(task.pk, offset=0, text="A loop", **about)])
         announce_end(task.pk, status="succeeded", message="Done", **about)
         told = take(chunks, 2)
 

@@ -171,7 +171,7 @@ def test_proposals_that_do_not_fit_are_kept_in_the_answer_only(alice, alice_clie
 
     task = make_cards(alice_client, topic_id)
 
-    notice = "The cards were not kept. You have as many cards as you may have. Delete some first."
+    notice = "The cards were not kept. The limit of cards is reached. Delete some first."
     assert (task["status"], task["result"]["notice"], task["result"]["cards"]) == ("succeeded", notice, [])
     assert "stack" in task["result"]["content"]
     assert not Card.objects.exists()
@@ -184,7 +184,7 @@ def test_a_deck_of_anki_that_does_not_fit_is_refused_whole(alice, alice_client, 
     job = report_of(alice_client, "deck.apkg", deck)
 
     assert outcomes(job) == [("deck.apkg", "failed")]
-    assert job["report"]["files"][0]["warnings"] == ["You have as many cards as you may have. Delete some first."]
+    assert job["report"]["files"][0]["warnings"] == ["The limit of cards is reached. Delete some first."]
     assert not Card.objects.exists()
     settings.CARDS_PER_USER = 5
     assert outcomes(report_of(alice_client, "deck.apkg", deck)) == [("deck.apkg", "created")]
@@ -199,7 +199,7 @@ def test_an_accounts_cards_that_do_not_fit_are_refused_whole(alice, charlie, fil
 
     report = report_of_account(charlie, export_of(alice))
 
-    told = ["You have as many cards as you may have. Delete some first."]
+    told = ["The limit of cards is reached. Delete some first."]
     assert report["study_cards.json"] == ("failed", told)
     assert not Card.objects.filter(user=charlie).exists()
     assert "card_count" not in json.dumps(report)

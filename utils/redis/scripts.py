@@ -28,8 +28,7 @@ class Script:
 
     def run(self, *, keys: Sequence[str | bytes] = (), args: Sequence[Any] = ()) -> Any:
         """Run it now, and return its reply. Raises ``RedisUnavailable``."""
-        with redis_guard() as client:
-            return run_together(client, self.call(keys=keys, args=args))[0]
+        return run_guarded(self.call(keys=keys, args=args))[0]
 
 
 class ScriptCall(NamedTuple):
@@ -47,6 +46,12 @@ def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
     connection directly, as the client's work around each command takes as long as the command.
     """
     return _run(client.connection_pool, calls)
+
+
+def run_guarded(*calls: ScriptCall) -> list[Any]:
+    """As :func:`run_together`, by the process's client. Raises ``RedisUnavailable``."""
+    with redis_guard() as client:
+        return run_together(client, *calls)
 
 
 def run_surely(*calls: ScriptCall) -> list[Any]:

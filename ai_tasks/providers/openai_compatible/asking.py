@@ -1,5 +1,6 @@
 """One chat completion: asked for, read as it comes, and told to whoever watches."""
 
+import codecs
 import logging
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,7 +9,6 @@ from typing import Any
 import httpx2
 
 from ai_tasks.providers.base import MAX_ANSWER_BYTES, Endpoint, Message, Observer, Usage
-from ai_tasks.providers.cleaning import CleanText
 from ai_tasks.providers.errors import ProviderUnavailable, UnusableAnswer
 from ai_tasks.providers.openai_compatible import parameters
 from ai_tasks.providers.openai_compatible.failures import failure_of
@@ -40,6 +40,21 @@ class _Reported(Exception):
         self.report = report
         self.failure = failure_of(report)
         super().__init__(self.failure.code)
+
+
+class CleanText:
+    """Frees a text of what cannot be stored, NUL and lone surrogates, piece by piece.
+
+    Servers may cut a surrogate pair in two between chunks, so its first half waits for the second.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-16-le")(errors="replace")
+
+    def add(self, chunk: str, *, final: bool = False) -> str:
+        """Take one more chunk and return what of it is ready."""
+        units = chunk.replace("\x00", "").encode("utf-16-le", "surrogatepass")
+        return self._decoder.decode(units, final)
 
 
 class Audience:

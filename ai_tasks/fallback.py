@@ -70,7 +70,7 @@ def run(job: Job, caller: Caller) -> Answer:
             failures.append((endpoint.name, error))
             if error.is_paid_for or isinstance(error, UnusableAnswer):
                 break
-    raise _what_now(failures, out, are_all_out=len(out) == len(endpoints))
+    raise _deciding_failure(failures, out, are_all_out=len(out) == len(endpoints))
 
 
 def _ask(endpoint: Endpoint, job: Job, caller: Caller) -> Answer:
@@ -81,7 +81,7 @@ def _ask(endpoint: Endpoint, job: Job, caller: Caller) -> Answer:
     return answer
 
 
-def _what_now(
+def _deciding_failure(
     failures: list[tuple[str, ProviderError]], out: list[outages.Outage], *, are_all_out: bool
 ) -> ProviderError:
     """The failure that decides what becomes of the task."""
