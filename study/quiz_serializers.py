@@ -140,6 +140,13 @@ class QuizQuoteSerializer(serializers.Serializer[Any]):
     text = serializers.CharField()
 
 
+class QuizReviewSerializer(serializers.Serializer[Any]):
+    """A review `again` that a mistake became."""
+
+    card_id = serializers.UUIDField()
+    face = serializers.IntegerField()
+
+
 @extend_schema_serializer(component_name="QuizResult")
 class ResultSerializer(serializers.Serializer[Any]):
     """What became of an answer."""
@@ -150,6 +157,9 @@ class ResultSerializer(serializers.Serializer[Any]):
     expected = AnswerField()
     explanation = serializers.CharField()
     quote = QuizQuoteSerializer(allow_null=True)
+    reviews = QuizReviewSerializer(
+        many=True, help_text="What the mistake became; none if its card had such a review today, or is gone."
+    )
 
 
 class QuizListSerializer(serializers.ModelSerializer[Quiz]):

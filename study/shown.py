@@ -66,7 +66,8 @@ def quiz_as_shown(quiz: Quiz) -> dict[str, Any]:
         **quiz_as_listed(quiz),
         "questions": quiz.questions,
         "notice": quiz.notice or None,
-        "results": quiz.results,
+        # Quizzes that were answered before say nothing of reviews.
+        "results": quiz.results and [{"reviews": [], **result} for result in quiz.results],
     }
 
 

@@ -146,6 +146,7 @@ def answer_quiz(*, user_id: int, quiz_id: UUID, answers: Sequence[Mapping[str, A
             raise QuizAnswered
         given = _by_question(quiz, answers)
         wrong_cards: dict[str, int] = {}
+        wrong_of: list[Sequence[tuple[str, int]]] = []
         quiz.results = []
         quiz.correct = 0
         for question, solution in zip(quiz.questions, quiz.solutions, strict=True):
@@ -154,14 +155,22 @@ def answer_quiz(*, user_id: int, quiz_id: UUID, answers: Sequence[Mapping[str, A
                 found = grade(question, solution, given[question["id"]], language=quiz.language)
             quiz.correct += found.correct
             quiz.results.append(_result(question, solution, given.get(question["id"]), found.correct))
+            wrong_of.append(found.wrong_cards)
             for card_id, face in found.wrong_cards:
                 wrong_cards.setdefault(card_id, face)
         quiz.answered_at = timezone.now()
-        quiz.save(update_fields=["results", "correct", "answered_at"])
         if wrong_cards:
             reviews = [_again(UUID(card_id), face, quiz.answered_at, settings) for card_id, face in wrong_cards.items()]
             # Of a card that is gone, or has its review of today, nothing is recorded.
-            record_reviews(user_id=user_id, reviews=reviews)
+            outcomes, _ = record_reviews(user_id=user_id, reviews=reviews)
+            recorded = {
+                (str(review.card_id), review.face)
+                for review, outcome in zip(reviews, outcomes, strict=True)
+                if outcome.outcome == "recorded"
+            }
+            for result, wrong in zip(quiz.results, wrong_of, strict=True):
+                result["reviews"] = [{"card_id": one, "face": n} for one, n in wrong if (one, n) in recorded]
+        quiz.save(update_fields=["results", "correct", "answered_at"])
         return quiz
 
 
@@ -198,6 +207,7 @@ def _result(question: Mapping[str, Any], solution: Mapping[str, Any], answer: An
         "expected": solution["expected"],
         "explanation": solution["explanation"],
         "quote": solution["quote"],
+        "reviews": [],
     }
 
 

@@ -147,7 +147,7 @@ def reps() -> list[int]:
 
 def test_cards_that_are_here_are_brought_up_to_date_some_at_a_time(alice, tmp_path, files, meanwhile, monkeypatch):
     """Between the transactions others have the lock; and what is done is not done again."""
-    monkeypatch.setattr(importing, "_BATCH", 2)
+    monkeypatch.setattr(importing, "_LEARNED_AT_ONCE", 2)
     fronts = [f"q{n}" for n in range(5)]
     import_deck(alice, deck(tmp_path, *fronts))
     seen = meanwhile(reps, times=10)
@@ -169,7 +169,7 @@ def test_cards_that_are_here_are_brought_up_to_date_some_at_a_time(alice, tmp_pa
 
 
 def test_an_import_that_is_ended_half_way_goes_on_where_it_was(alice, tmp_path, files, monkeypatch):
-    monkeypatch.setattr(importing, "_BATCH", 2)
+    monkeypatch.setattr(importing, "_LEARNED_AT_ONCE", 2)
     fronts = [f"q{n}" for n in range(5)]
     import_deck(alice, deck(tmp_path, *fronts))
     later = deck(tmp_path, *fronts, learned=ONCE)

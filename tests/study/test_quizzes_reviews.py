@@ -18,11 +18,13 @@ def test_a_wrong_answer_becomes_a_review_of_its_card_alone(alice_client, send, c
     quiz = make(alice_client, send, tags=["geo"], count=3, kinds=["gap"])
     answers = [*right(quiz)[:2], *wrong(quiz)[2:]]
 
-    send(alice_client, "post", f"{QUIZZES}{quiz['id']}/answers/", {"answers": answers})
+    answered = send(alice_client, "post", f"{QUIZZES}{quiz['id']}/answers/", {"answers": answers}).json()
 
     front = quiz["questions"][2]["prompt"].partition("\n")[0]
     assert reviewed() == [(front, "again")]
     card = Card.objects.get(front=front)
+    assert [result["reviews"] for result in answered["results"]] == [[], [], [{"card_id": str(card.pk), "face": 1}]]
+    assert alice_client.get(f"{QUIZZES}{quiz['id']}/").json()["results"] == answered["results"]
     shown = alice_client.get(f"{CARDS}{card.pk}/").json()
     assert (shown["state"], shown["reps"], shown["version"]) == ("learning", 1, 2)
 

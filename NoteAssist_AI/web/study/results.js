@@ -8,7 +8,7 @@ import { Action, html } from "page/ui.js";
 
 const squeezed = (text) => text.replace(/[^\p{L}\p{N}]+/gu, "");
 
-export function Result({ question, result: { answer, correct, expected, explanation, quote } }) {
+export function Result({ question, result: { answer, correct, expected, explanation, quote, reviews } }) {
   const { kind, prompt, choices } = question;
   const right = kind === "choice" ? choices[expected] : expected;
   // Said already: by the right answer, by question and answer together, or by the passage.
@@ -17,6 +17,7 @@ export function Result({ question, result: { answer, correct, expected, explanat
   return html`<${Prompt} question=${question} />
     <p class=${correct ? "reached" : "wrong"}><b>${correct ? `✓ ${t("quizCorrect")}` : `✗ ${t("quizWrong")}`}</b></p>
     ${!correct && html`<${Said} label=${t("quizYours")} question=${question} answer=${answer} />`}
+    ${reviews?.length > 0 && html`<p class="hint">${t("quizComesAgain")}</p>`}
     <${Said} label=${t("quizExpected")} question=${question} answer=${expected} />
     ${!isTold && html`<${Markdown} text=${explanation} />`}
     ${quote && html`<blockquote class="passage"><${Markdown} text=${quote.text} />
