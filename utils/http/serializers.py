@@ -93,7 +93,7 @@ class BoundedListSerializer(serializers.ListSerializer[Any]):
         if len(data) > self.max_length:
             raise too_many(self.max_length)
         items: list[Any] = []
-        errors: dict[int, Any] = {}
+        errors: dict[Any, Any] = {}
         wrong = 0
         for index, item in enumerate(data):
             try:
