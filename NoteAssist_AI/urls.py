@@ -24,13 +24,15 @@ if "debug_toolbar" in settings.INSTALLED_APPS:
 
     development = debug_toolbar_urls()
 
-# The most frequent paths come first, in one flat list, as the resolver compares them one after the other.
+# The resolver compares paths one after the other, so what has a prefix of its own comes before what has not.
 api = [
     *notifications.urls.urlpatterns,
+    path("study/", include(study.urls)),
+    path("auth/", include(accounts.urls.auth)),
+    path("ai/", include(ai_tasks.urls.ai)),
     *notes.urls.urlpatterns,
-    *ai_tasks.urls.urlpatterns,
-    *study.urls.urlpatterns,
-    *accounts.urls.urlpatterns,
+    *ai_tasks.urls.others,
+    *accounts.urls.users,
     path("", ApiRootView.as_view(), name="api-root"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", ApiDocsView.as_view(url_name="schema"), name="docs"),

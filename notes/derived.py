@@ -10,10 +10,8 @@ from typing import Any
 
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import Case, Value, When
 
 from notes.search.vectors import Part, vector_of
-from notes.title_order import title_key
 
 _EXPLANATION_FIRST = 200
 _CODE_FIRST = 12_000
@@ -51,15 +49,6 @@ class TitleKeyField(DerivedField, models.TextField):
 
 def words_of_note(user_id: int, *, title: str, tags: Iterable[str], **_: Any) -> str:
     return vector_of(user_id, [Part(title, "A"), *(Part(tag, "A") for tag in tags)])
-
-
-def indexed_note(user_id: int, *, title: str, tags: Iterable[str]) -> dict[str, Any]:
-    """The derived columns of a note that is being changed, for ``update()``.
-
-    A note without words keeps none: it and all that is in it are found by the vectors of earlier releases.
-    """
-    words = Value(words_of_note(user_id, title=title, tags=tags), output_field=WordsField())
-    return {"words": Case(When(words=None, then=None), default=words), "title_key": title_key(title)}
 
 
 def words_of_chapter(user_id: int, *, title: str, **_: Any) -> str:

@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, QuerySet, Value
 from django.utils import timezone
 
-from accounts.models import User
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.handlers.base import Handler
 from ai_tasks.ledger.announcing import announce_end, announce_queued
@@ -233,8 +232,10 @@ def _lock_user(user_id: int) -> None:
 
     A plain FOR UPDATE would deadlock with the foreign key checks of rows that are being inserted for the same user.
     """
-    if not User.objects.select_for_update(no_key=True).filter(pk=user_id).values_list("pk"):
-        raise NotFound
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR NO KEY UPDATE", [user_id])
+        if not cursor.rowcount:
+            raise NotFound
 
 
 class _Earlier(NamedTuple):

@@ -8,7 +8,6 @@ A note's size is changed under its lock. The user's row is the last lock that a 
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -52,15 +51,14 @@ def charge_notes(*, user_id: int, growth: Mapping[int, int]) -> None:
     """
     for note_id, grown in growth.items():
         if grown:
-            change_note(note_id=note_id, grown=grown)
+            _grow_note(note_id, grown)
     charge_user(user_id=user_id, grown=sum(growth.values()))
 
 
-def change_note(*, note_id: int, grown: int, **changes: Any) -> None:
-    """Change a claimed note's own fields, by which it grows. Raises :class:`NoteTooLarge`."""
+def _grow_note(note_id: int, grown: int) -> None:
     notes = Note.objects.filter(pk=note_id)
     fitting = notes if grown <= 0 else notes.filter(size_bytes__lte=NOTE_MAX_BYTES - grown)
-    if not fitting.update(size_bytes=Greatest(F("size_bytes") + grown, Value(0)), **changes):
+    if not fitting.update(size_bytes=Greatest(F("size_bytes") + grown, Value(0))):
         used = notes.values_list("size_bytes", flat=True).get()
         raise NoteTooLarge(used=used or 0, limit=NOTE_MAX_BYTES)
 

@@ -1,24 +1,29 @@
 """The start of every write to a note: the note is claimed, and its previous state is kept as a version.
 
 The claim raises the note's version by one conditional UPDATE. It also locks the note until COMMIT, so that whatever is
-read after it cannot change. A write to two notes claims them in the order of their ids.
+read after it cannot change. A write to two notes claims them in the order of their ids. An edit of the note's own
+fields locks it first, and then writes all in one UPDATE.
 
 A version is always kept before an AI answer is applied or a version is restored; before an edit, if none was kept in
 the last ten minutes. A note from before there were budgets may be too large for a version: none is kept of it then.
 Edits may make it smaller, and nothing else may change it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from notes.changed import tell_of_notes
+from notes.derived import words_of_note
 from notes.models import NOTE_MAX_BYTES, Note, NoteVersion
 from notes.services.budgets import NoteTooLarge, count_note
 from notes.services.keeping import keep_version
+from notes.sizes import text_size
+from notes.title_order import title_key
 from utils.database.compiled_queries import Row, read_rows
 from utils.http.errors import Conflict, PreconditionFailed
 
@@ -39,6 +44,32 @@ class NoteState(NamedTuple):
 
 NoteStates = Collection[NoteState] | None
 """The states of its note at which a write to a chapter or topic is allowed; None for any."""
+
+
+class LockedNote(NamedTuple):
+    """A note's own fields, and whether a version of it was kept within ``KEEPING_INTERVAL``."""
+
+    version: int
+    title: str
+    status: str
+    tags: list[str]
+    size_bytes: int | None
+    is_kept: bool
+
+
+_LOCK = """
+SELECT version, title, status, tags, size_bytes,
+       EXISTS (SELECT FROM notes_noteversion v
+               WHERE v.note_id = n.id AND v.created_at > statement_timestamp() - make_interval(secs => %s))
+FROM notes_note n WHERE id = %s AND user_id = %s AND deleted_at IS NULL FOR NO KEY UPDATE
+"""
+# A note without words keeps none: it and all that is in it are found by the vectors of earlier releases.
+_EDIT = """
+UPDATE notes_note SET title = %s, status = %s, tags = %s::varchar[],
+                      words = CASE WHEN words IS NOT NULL THEN %s::tsvector END, title_key = %s, size_bytes = %s,
+                      version = version + 1, updated_at = statement_timestamp()
+WHERE id = %s
+"""
 
 
 class NoteChanged(PreconditionFailed):
@@ -81,13 +112,55 @@ def begin_edit(
     if claimed["size_bytes"] is None:
         count_note(note_id)
         [claimed] = read_rows(_claimed, note_id=note_id)
-    is_too_large = claimed["size_bytes"] > LARGEST_KEPT
-    if reason != NoteVersion.Reason.EDIT and is_too_large:
-        raise NoteTooLarge(used=claimed["size_bytes"], limit=NOTE_MAX_BYTES)
-    if reason != NoteVersion.Reason.EDIT or not (claimed["is_kept"] or is_too_large):
-        keep_version(note_id=note_id, version=claimed["version"] - 1, reason=reason)
+    _keep_if_due(note_id, claimed["version"] - 1, size=claimed["size_bytes"], is_kept=claimed["is_kept"], reason=reason)
     tell_of_notes([note_id])
     return claimed
+
+
+def lock_note(*, user_id: int, note_id: int, if_match: Versions = None) -> LockedNote:
+    """Lock the user's note for an edit of its own fields, and read them: one statement.
+
+    Raises ``Note.DoesNotExist`` (also for a note in the trash) and :class:`NoteChanged`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [KEEPING_INTERVAL.total_seconds(), note_id, user_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise Note.DoesNotExist
+    note = LockedNote(*row)
+    if if_match is not None and note.version not in if_match:
+        raise NoteChanged(current_version=note.version)
+    return note
+
+
+def edit_note(*, user_id: int, note_id: int, before: LockedNote, title: str, status: str, tags: Sequence[str]) -> int:
+    """Write a locked note's own fields and raise its version; return by how many bytes it grows.
+
+    Its state is kept as a version first, if that is due. Raises ``NoteTooLarge``.
+    """
+    size = before.size_bytes
+    if size is None:
+        count_note(note_id)
+        size = Note.objects.values_list("size_bytes", flat=True).get(pk=note_id) or 0
+    _keep_if_due(note_id, before.version, size=size, is_kept=before.is_kept)
+    tell_of_notes([note_id])
+    grown = text_size(title, *tags) - text_size(before.title, *before.tags)
+    if grown > 0 and size + grown > NOTE_MAX_BYTES:
+        raise NoteTooLarge(used=size, limit=NOTE_MAX_BYTES)
+    words = words_of_note(user_id, title=title, tags=tags)
+    with connection.cursor() as cursor:
+        cursor.execute(_EDIT, [title, status, list(tags), words, title_key(title), max(size + grown, 0), note_id])
+    return grown
+
+
+def _keep_if_due(
+    note_id: int, version: int, *, size: int, is_kept: bool, reason: NoteVersion.Reason = NoteVersion.Reason.EDIT
+) -> None:
+    is_too_large = size > LARGEST_KEPT
+    if reason != NoteVersion.Reason.EDIT and is_too_large:
+        raise NoteTooLarge(used=size, limit=NOTE_MAX_BYTES)
+    if reason != NoteVersion.Reason.EDIT or not (is_kept or is_too_large):
+        keep_version(note_id=note_id, version=version, reason=reason)
 
 
 def _claimed(note_id: int) -> QuerySet[Note, Any]:

@@ -8,8 +8,16 @@ from collections.abc import Mapping
 
 from django.db import connection
 
-from notes.models import Note, NoteLink
+from notes.models import NoteLink
 from notes.wiki_links import has_links, link_key, links_in
+
+# The condition on other notes is that of ``titled_by_key``.
+_KEEP = """
+UPDATE notes_notelink SET meant_id = %s WHERE user_id = %s AND key = %s AND meant_id IS NULL AND NOT EXISTS (
+    SELECT FROM notes_note
+    WHERE user_id = %s AND title_key >= %s AND title_key < %s AND deleted_at IS NULL AND id <> %s
+)
+"""
 
 
 def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = None) -> None:
@@ -50,6 +58,5 @@ def keep_links(*, user_id: int, note_id: int, title: str) -> None:
     Links that mean another note of the same title are left as they are.
     """
     key = link_key(title)
-    others = Note.objects.owned_by(user_id).live().titled_by_key(key).exclude(pk=note_id)
-    if not others.exists():
-        NoteLink.objects.filter(user_id=user_id, key=key, meant=None).update(meant=note_id)
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [note_id, user_id, key, user_id, key, f"{key}\x04", note_id])

@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from notes import reads
 from notes.changed import tell_of_notes
-from notes.derived import indexed_note
 from notes.models import Chapter, Note, Topic
 from notes.services.blocks import blocks_for_new
-from notes.services.budgets import change_note, charge_user, check_new_note
-from notes.services.editing import NoteChanged, Versions, begin_edit
+from notes.services.budgets import charge_user, check_new_note
+from notes.services.editing import NoteChanged, Versions, edit_note, lock_note
 from notes.services.links import add_links, keep_links
-from notes.sizes import note_size, text_size
+from notes.sizes import note_size
 from utils.database.compiled_queries import Row
 from utils.page_cache.invalidation import changing_pages_of
 
@@ -62,14 +61,13 @@ def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_ma
     ``OverBudget``.
     """
     with changing_pages_of(user_id):
-        is_so = Q(pk=note_id, **changes)
-        if before := begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, unless=is_so):
-            title, tags = changes.get("title", before["title"]), changes.get("tags", before["tags"])
-            grown = text_size(title, *tags) - text_size(before["title"], *before["tags"])
-            derived = indexed_note(user_id, title=title, tags=tags)
-            if title != before["title"]:
-                keep_links(user_id=user_id, note_id=note_id, title=before["title"])
-            change_note(note_id=note_id, grown=grown, **derived, **changes)
+        before = lock_note(user_id=user_id, note_id=note_id, if_match=if_match)
+        own: dict[str, Any] = {"title": before.title, "status": before.status, "tags": before.tags}
+        after = {**own, **changes}
+        if after != own:
+            if after["title"] != before.title:
+                keep_links(user_id=user_id, note_id=note_id, title=before.title)
+            grown = edit_note(user_id=user_id, note_id=note_id, before=before, **after)
             charge_user(user_id=user_id, grown=grown)
         return reads.detail(note_id, user_id=user_id)
 

@@ -47,7 +47,7 @@ WITH logged AS (
     SELECT {_listed(_EVENT)} FROM json_populate_recordset(NULL::study_studyevent, %s::json)
 ), scheduled AS (
     UPDATE study_face f SET ({_listed(SCHEDULE_WRITTEN)}) = ROW({_listed(SCHEDULE_WRITTEN, "v.")})
-    FROM json_populate_recordset(NULL::study_face, %s::json) v WHERE f.id = v.id
+    FROM json_populate_recordset(NULL::study_face, %s::json) v WHERE f.id = v.id AND f.card_id = ANY(%s)
 )
 UPDATE study_card SET version = version + 1 WHERE id = ANY(%s)
 """
@@ -61,7 +61,8 @@ def lock_settings(user_id: int) -> StudySettings | None:
 def lock_cards(user_id: int, card_ids: Iterable[UUID]) -> dict[UUID, CardWithFaces]:
     """The user's cards among these ids, locked in the order of their ids, with their faces in order."""
     found: dict[UUID, CardWithFaces] = {}
-    for row in _run(_LOCK_CARDS, [user_id, list(card_ids)]):
+    sql, ids = _for(_LOCK_CARDS, card_ids)
+    for row in _run(sql, [user_id, ids]):
         card_id = row[0]
         if card_id not in found:
             found[card_id] = CardWithFaces(Card.from_db("default", _CARD, row[: len(_CARD)]), [])
@@ -71,13 +72,25 @@ def lock_cards(user_id: int, card_ids: Iterable[UUID]) -> dict[UUID, CardWithFac
 
 def events(user_id: int, event_ids: Sequence[UUID]) -> list[StudyEvent]:
     """The entries of the user's log with these ids. They have no ``settings`` and no ``data``."""
-    return [StudyEvent.from_db("default", _KNOWN, row) for row in _run(_EVENTS, [user_id, list(event_ids)])]
+    sql, ids = _for(_EVENTS, event_ids)
+    return [StudyEvent.from_db("default", _KNOWN, row) for row in _run(sql, [user_id, ids])]
 
 
 def record(events: Iterable[StudyEvent], faces: Iterable[Face], card_ids: Collection[UUID]) -> None:
-    """Add to the log, write the schedules of faces that are there, and raise the versions of cards."""
+    """Add to the log, write the schedules of these cards' faces that are there, and raise the versions of the cards."""
+    sql, ids = _for(_RECORD, card_ids)
     with connection.cursor() as cursor:
-        cursor.execute(_RECORD, [_json(events, _EVENT), _json(faces, _SCHEDULE), list(card_ids)])
+        cursor.execute(sql, [_json(events, _EVENT), _json(faces, _SCHEDULE), ids, ids])
+
+
+def _for(sql: str, ids: Iterable[UUID]) -> tuple[str, Any]:
+    """The statement and its parameter for these ids.
+
+    Of an array PostgreSQL sees how many items it has, and plans the statement anew each time, which takes longer than
+    running it for one. A single id, as in most requests, is given as a value.
+    """
+    ids = list(ids)
+    return (sql.replace("= ANY(%s)", "= %s"), ids[0]) if len(ids) == 1 else (sql, ids)
 
 
 def _run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

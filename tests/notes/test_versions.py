@@ -140,7 +140,7 @@ def test_keeping_and_restoring_cost_the_same_for_a_note_of_any_size(
 
     # A savepoint's two; the claim, its version; the note read, its kept topics found and stored, the note kept, old
     # versions dropped; the change, the user's total; the answer.
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(15):
         send(alice_client, "patch", path, {"title": "new"})
     services.delete_chapter(user_id=alice.pk, chapter_id=note.chapters.first().pk)
     with django_assert_num_queries(29):  # one of them looks for cards of what changed

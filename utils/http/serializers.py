@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -16,9 +17,13 @@ WRONG_ITEMS_SHOWN = 20
 class RefuseUnknownFields:
     """Mixin: unknown and read-only fields in the body are errors, instead of being ignored."""
 
+    @cached_property
+    def _known_names(self) -> frozenset[str]:
+        return frozenset(name for name, field in self.fields.items() if not field.read_only)  # type: ignore[attr-defined]
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
-            known = {name for name, field in self.fields.items() if not field.read_only}  # type: ignore[attr-defined]
+            known = self._known_names
             unknown = list(islice((name for name in data if name not in known), UNKNOWN_FIELDS_SHOWN))
             if unknown:
                 message = ErrorDetail("Unknown field.", code="unknown_field")
@@ -81,21 +86,33 @@ class BoundedListSerializer(serializers.ListSerializer[Any]):
         # An item with a parent would ask the root whether fields may be missing.
         self._item = copy.deepcopy(kwargs["child"])
         super().__init__(*args, **kwargs)
-        self._wrong_items = 0
 
     def to_internal_value(self, data: Any) -> list[Any]:
-        if isinstance(data, list) and len(data) > self.max_length:
+        if not isinstance(data, list) or not data:
+            return super().to_internal_value(data)
+        if len(data) > self.max_length:
             raise too_many(self.max_length)
-        return super().to_internal_value(data)
+        items: list[Any] = []
+        errors: dict[Any, Any] = {}
+        wrong = 0
+        for index, item in enumerate(data):
+            try:
+                items.append(self._item.run_validation(item))
+            except serializers.ValidationError as error:
+                errors[index] = error.detail
+                wrong += 1 + _wrong_items(error.detail)
+                if wrong >= WRONG_ITEMS_SHOWN:
+                    break
+        if errors:
+            raise serializers.ValidationError(errors)
+        return items
 
-    def run_child_validation(self, data: Any) -> Any:
-        if self._wrong_items >= WRONG_ITEMS_SHOWN:
-            return None  # the list is refused anyway
-        try:
-            return self._item.run_validation(data)
-        except serializers.ValidationError:
-            self._wrong_items += 1
-            raise
+
+def _wrong_items(detail: Any) -> int:
+    """How many items of lists are wrong in what is wrong with an item."""
+    if not isinstance(detail, dict):
+        return 0
+    return sum(isinstance(key, int) + _wrong_items(inner) for key, inner in detail.items())
 
 
 class BoundedListField(serializers.ListField):
