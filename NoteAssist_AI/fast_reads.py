@@ -12,16 +12,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, TooManyFieldsSent
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest, get_script_name
 from django.db import DatabaseError, connection, reset_queries
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.urls import re_path, resolve, set_urlconf
 from rest_framework.exceptions import NotAuthenticated
 
@@ -91,7 +91,7 @@ class FastReadMiddleware:
         request = environ.pop(_FAST_REQUEST, None) or self._request_of(environ)
         if request is None:
             return self.application(environ, start_response)
-        token = current_request_id.set(request.id)
+        token = current_request_id.set(request.request_id)
         queries = _begin_counting() if settings.DEBUG else None
         try:
             parts = request.respond()
@@ -102,8 +102,8 @@ class FastReadMiddleware:
         finally:
             current_request_id.reset(token)
         if queries is not None:
-            parts[1]["X-Query-Count"] = str(queries.report(request.wsgi_request))
-            if (outcome := page_outcome(request.wsgi_request)) != "none":
+            parts[1]["X-Query-Count"] = str(queries.report(request.as_django))
+            if (outcome := page_outcome(request.as_django)) != "none":
                 parts[1]["X-Page-Cache"] = outcome
         status, headers, body = request.finish(parts)
         start_response(f"{status:d} {status.phrase}", headers)
@@ -122,7 +122,7 @@ class FastReadMiddleware:
         request = self._request_of(environ)
         if request is None:
             return None
-        token = current_request_id.set(request.id)
+        token = current_request_id.set(request.request_id)
         try:
             parts = await request.respond_in_event_loop(batches)
         finally:
@@ -171,6 +171,7 @@ class FastReadMiddleware:
             logger.exception("A database connection could not be released.")
 
 
+_NO_QUERY = QueryDict("")
 _EMPTY_URLCONF = (re_path("", lambda request: HttpResponse(content_type="application/json")),)
 
 
@@ -209,103 +210,112 @@ def _layers(function: Any) -> int:
 
 
 class FastRequest:
-    """A request for a fast read, on its way."""
+    """A request for a fast read, on its way. For renderers it stands for Django's, of which they read nothing else."""
+
+    method = "GET"
 
     def __init__(self, environ: dict[str, Any], read: FastRead, headers: Sequence[Header]) -> None:
         self.started_at: float = environ.get(STARTED_AT) or time.perf_counter()
         self._queries_before = statement_count.value
-        self._environ, self._read, self._headers = environ, read, headers
-        self.id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
-        self.wsgi_request: Any = WSGIRequest(environ.copy())  # a copy, as it changes the environ, which Django may need
-        self.wsgi_request.request_id = self.id  # type: ignore[attr-defined]
-        self._admission: Admission | None = None
+        self._read, self._headers = read, headers
+        self.META = environ
+        self.path = get_script_name(environ).rstrip("/") + environ["PATH_INFO"]  # ASCII, as routes of fast reads are
+        self.route = read.route
+        self.request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
+        self.user_id: int | None = None
+        self.admission: Admission | None = None
         self.send: Callable[[ScriptCall], None] = send_now
+
+    @property
+    def as_django(self) -> Any:
+        """This request, for functions that are typed for Django's."""
+        return self
+
+    @cached_property
+    def GET(self) -> QueryDict:
+        """The query as Django reads it."""
+        # From a copy, as Django changes the environ, and may need this one.
+        return WSGIRequest(self.META.copy()).GET if self.META.get("QUERY_STRING") else _NO_QUERY
 
     def respond(self) -> ResponseParts | None:
         """The response; None if Django must handle the request."""
-        spec, request = self._read.spec, self.wsgi_request
+        spec, request = self._read.spec, self.as_django
         self._queries_before = statement_count.value  # of this thread
         if not self._are_parameters_known():
             return None
         try:
             claims = self._claims()
-            if self._admission is None:
-                self._admission = admit_request(claims, request, spec, limits_of(scopes_of(None, spec)))
-            request.admission = self._admission
-            if self._admission.denied is not None:
-                raise too_many_requests(self._admission.denied)
-            page = self._admission.page
+            if self.admission is None:
+                self.admission = admit_request(claims, request, spec, limits_of(scopes_of(None, spec)))
+            if self.admission.denied is not None:
+                raise too_many_requests(self.admission.denied)
+            page = self.admission.page
             if spec.renderer is None:
                 return _parts_of(response_of(page))
-            renderer, kwargs = spec.renderer, self._read.kwargs
-            return _parts_of(
-                respond(request, spec, page, lambda: renderer(request, claims.user_id, **kwargs), self.send)
-            )
+            make = partial(spec.renderer, request, claims.user_id, **self._read.kwargs)
+            return _parts_of(respond(request, spec, page, make, self.send))
         except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
             return self._problem(error)
 
     async def respond_in_event_loop(self, batches: Batches) -> ResponseParts | None:
         """The response; None if it needs more than Redis."""
-        spec, request = self._read.spec, self.wsgi_request
+        spec, request = self._read.spec, self.as_django
         if not self._are_parameters_known():
             return None
         try:
             claims = self._claims()
             limits = limits_of(scopes_of(None, spec))
-            self._admission = await admit_in_event_loop(claims, request, spec, limits, batches)
-            if self._admission is None:
+            self.admission = await admit_in_event_loop(claims, request, spec, limits, batches)
+            if self.admission is None:
                 return None
-            request.admission = self._admission
-            if self._admission.denied is not None:
-                raise too_many_requests(self._admission.denied)
+            if self.admission.denied is not None:
+                raise too_many_requests(self.admission.denied)
             if spec.from_extra_reply is not None:
-                rendered = spec.from_extra_reply(self._admission.extra_reply)
+                rendered = spec.from_extra_reply(self.admission.extra_reply)
                 return None if rendered is None else _parts_of(conditional(request, rendered))
-            return _parts_of(response_of(self._admission.page))
+            return _parts_of(response_of(self.admission.page))
         except Exception as error:  # noqa: BLE001  # as above
             return self._problem(error)
 
     def leave_to_django(self) -> None:
         """Let Django's handling of the request use the same admission, if there was one."""
-        self._environ[ADMISSION] = self._admission
-        self._environ[STARTED_AT] = self.started_at
+        self.META[ADMISSION] = self.admission
+        self.META[STARTED_AT] = self.started_at
 
     def finish(self, parts: ResponseParts) -> tuple[HTTPStatus, list[Header], bytes | None]:
         """Complete the headers, and have the request counted and logged."""
         status, headers, body = parts
-        if self._admission is not None:
-            headers |= rate_limit_headers(self._admission.usage)
+        if self.admission is not None:
+            headers |= rate_limit_headers(self.admission.usage)
         if observer.is_on:
-            outcome = page_outcome(self.wsgi_request)
+            outcome = page_outcome(self.as_django)
             observer.observe(
-                method="GET",
-                route=self._read.route,
+                method=self.method,
+                route=self.route,
                 status=status.value,
                 seconds=time.perf_counter() - self.started_at,
                 queries=statement_count.value - self._queries_before,
                 cache_outcome="" if outcome == "none" else outcome,
-                user_id=getattr(self.wsgi_request, "user_id", None),
-                request_id=self.id,
+                user_id=self.user_id,
+                request_id=self.request_id,
             )
-        return status, [*self._headers, *headers.items(), ("X-Request-ID", self.id)], body
+        return status, [*self._headers, *headers.items(), ("X-Request-ID", self.request_id)], body
 
     def _are_parameters_known(self) -> bool:
-        if not self.wsgi_request.META.get("QUERY_STRING"):
-            return True
         try:
-            return self.wsgi_request.GET.keys() <= self._read.parameters
+            return self.GET.keys() <= self._read.parameters
         except TooManyFieldsSent:
             return False
 
     def _claims(self) -> AccessClaims:
-        claims = read_bearer(self.wsgi_request.META.get("HTTP_AUTHORIZATION", ""))
+        claims = read_bearer(self.META.get("HTTP_AUTHORIZATION", ""))
         if claims is None:
             raise _not_authenticated()
-        self.wsgi_request.user_id = claims.user_id
+        self.user_id = claims.user_id
         return claims
 
     def _problem(self, error: Exception) -> ResponseParts:
-        problem = problem_exception_handler(error, {"request": self.wsgi_request})
+        problem = problem_exception_handler(error, {"request": self.as_django})
         headers = {**dict(problem.items()), "Content-Length": str(len(problem.content))}
         return HTTPStatus(problem.status_code), headers, problem.content
 

@@ -162,17 +162,19 @@ def rate_limit_headers(usages: Sequence[LimitUsage]) -> dict[str, str]:
     """
     if not usages:
         return {}
-    tightest = min(usages, key=lambda usage: usage.remaining)
-    names = [usage.limit.name or usage.limit.scope for usage in usages]
+    policies, states = [], []
+    least, tightest = None, usages[0]
+    for usage in usages:
+        limit, remaining, name = usage.limit, usage.remaining, usage.limit.name or usage.limit.scope
+        policies.append(f'"{name}";q={limit.count};w={limit.seconds}')
+        states.append(f'"{name}";r={remaining};t={usage.reset_seconds}')
+        if least is None or remaining < least:
+            least, tightest = remaining, usage
     return {
-        "RateLimit-Policy": ", ".join(
-            f'"{name}";q={usage.limit.count};w={usage.limit.seconds}' for name, usage in zip(names, usages, strict=True)
-        ),
-        "RateLimit": ", ".join(
-            f'"{name}";r={usage.remaining};t={usage.reset_seconds}' for name, usage in zip(names, usages, strict=True)
-        ),
+        "RateLimit-Policy": ", ".join(policies),
+        "RateLimit": ", ".join(states),
         "RateLimit-Limit": str(tightest.limit.count),
-        "RateLimit-Remaining": str(tightest.remaining),
+        "RateLimit-Remaining": str(least),
         "RateLimit-Reset": str(tightest.reset_seconds),
     }
 

@@ -32,7 +32,10 @@ class Batches:
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
-        self._pool = ConnectionPool.from_url(settings.REDIS_URL, max_connections=1, redis_connect_func=_on_connect)
+        # Without time-outs of its own for each reply: a round trip has one.
+        self._pool = ConnectionPool.from_url(
+            settings.REDIS_URL, max_connections=1, socket_timeout=None, redis_connect_func=_on_connect
+        )
 
     async def run(self, scripts: Sequence[ScriptCall]) -> list[Any]:
         """Run the scripts of one request, each an atomic step of its own, and return their replies.
