@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from ai_tasks import ledger
-from ai_tasks.ledger.applying import recorded_result
+from ai_tasks.ledger.applying import apply_answer
 from ai_tasks.ledger.attempts import FenceLost, claim, succeed
 from ai_tasks.models import AITask
 from ai_tasks.runner import Job, run
@@ -349,11 +349,11 @@ def test_a_cancel_that_comes_while_cards_are_recorded_leaves_none(alice, alice_c
     answer = run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
 
     def cancelled_meanwhile(task, **options):
-        result = recorded_result(task, **options)
+        result = apply_answer(task, **options)
         in_threads(1, lambda _: AITask.objects.filter(pk=task_id).update(status="cancelling"))
         return result
 
-    monkeypatch.setattr("ai_tasks.ledger.attempts.recorded_result", cancelled_meanwhile)
+    monkeypatch.setattr("ai_tasks.ledger.attempts.apply_answer", cancelled_meanwhile)
 
     task = succeed(attempt, answer)
 
