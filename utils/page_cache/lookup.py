@@ -19,7 +19,7 @@ from utils.page_cache.keys import (
     user_of_page,
 )
 from utils.redis.client import RedisUnavailable, redis_guard
-from utils.redis.scripts import Script, ScriptCall, run_together
+from utils.redis.scripts import Script, ScriptCall, run_guarded
 
 _POLL_SECONDS = 0.01
 _WAIT_SECONDS = 0.3
@@ -147,8 +147,8 @@ def read_page(reply: Sequence[bytes]) -> CachedPage:
 
 def send_now(script: ScriptCall) -> None:
     """Run a script whose reply nobody needs. If Redis is unavailable, nothing is done."""
-    with suppress(RedisUnavailable), redis_guard() as client:
-        run_together(client, script)
+    with suppress(RedisUnavailable):
+        run_guarded(script)
 
 
 def store_page(key: str, *, etag: str, body: bytes, ttl: int, send: Callable[[ScriptCall], None] = send_now) -> None:
