@@ -195,7 +195,7 @@ def test_a_deck_without_room_says_that_cards_which_are_here_were_brought_up_to_d
 
     assert report.outcome == "failed"
     assert report.warnings == [
-        "You have as many cards as you may have. Delete some first.",
+        "The limit of cards is reached. Delete some first.",
         "Cards that were here already, with later reviews: 1.",
     ]
     assert reps() == [4]
