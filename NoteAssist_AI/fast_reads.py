@@ -67,6 +67,8 @@ _CLIENT = (
     "wsgi.url_scheme", "HTTP_X_FORWARDED_PROTO", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
     "HTTP_ORIGIN",
 )  # fmt: skip
+_PREFIX = ("SCRIPT_NAME", "SCRIPT_URL", "REDIRECT_URL")
+"""Where servers name the prefix of a path, as Django reads it."""
 _FAST_REQUEST = "noteassist.fast-request"
 """A key of the environ: the request as the event loop left it to a thread."""
 _PER_RESPONSE_HEADERS = ("Content-Type", "Content-Length", "X-Request-ID")
@@ -98,7 +100,8 @@ class FastReadMiddleware:
             if parts is None:
                 request.leave_to_django()
                 return self.application(environ, start_response)
-            self.end_request()
+            if request.query_count:
+                self.end_request()
         finally:
             current_request_id.reset(token)
         if queries is not None:
@@ -219,7 +222,9 @@ class FastRequest:
         self._queries_before = statement_count.value
         self._read, self._headers = read, headers
         self.META = environ
-        self.path = get_script_name(environ).rstrip("/") + environ["PATH_INFO"]  # ASCII, as routes of fast reads are
+        self.path = environ["PATH_INFO"]  # ASCII, as routes of fast reads are
+        if settings.FORCE_SCRIPT_NAME or any(map(environ.get, _PREFIX)):
+            self.path = get_script_name(environ).rstrip("/") + self.path
         self.route = read.route
         self.request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
         self.user_id: int | None = None
@@ -231,11 +236,20 @@ class FastRequest:
         """This request, for functions that are typed for Django's."""
         return self
 
-    @cached_property
+    @property
     def GET(self) -> QueryDict:
         """The query as Django reads it."""
+        return self._query if self.META.get("QUERY_STRING") else _NO_QUERY
+
+    @cached_property
+    def _query(self) -> QueryDict:
         # From a copy, as Django changes the environ, and may need this one.
-        return WSGIRequest(self.META.copy()).GET if self.META.get("QUERY_STRING") else _NO_QUERY
+        return WSGIRequest(self.META.copy()).GET
+
+    @property
+    def query_count(self) -> int:
+        """How many statements PostgreSQL has run for it."""
+        return statement_count.value - self._queries_before
 
     def respond(self) -> ResponseParts | None:
         """The response; None if Django must handle the request."""
@@ -249,11 +263,11 @@ class FastRequest:
                 self.admission = admit_request(claims, request, spec, limits_of(scopes_of(None, spec)))
             if self.admission.denied is not None:
                 raise too_many_requests(self.admission.denied)
-            page = self.admission.page
-            if spec.renderer is None:
-                return _parts_of(response_of(page))
-            make = partial(spec.renderer, request, claims.user_id, **self._read.kwargs)
-            return _parts_of(respond(request, spec, page, make, self.send))
+            response = response_of(self.admission.page)
+            if response is None and spec.renderer is not None:
+                make = partial(spec.renderer, request, claims.user_id, **self._read.kwargs)
+                response = respond(request, spec, self.admission.page, make, self.send)
+            return _parts_of(response)
         except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
             return self._problem(error)
 
@@ -294,7 +308,7 @@ class FastRequest:
                 route=self.route,
                 status=status.value,
                 seconds=time.perf_counter() - self.started_at,
-                queries=statement_count.value - self._queries_before,
+                queries=self.query_count,
                 cache_outcome="" if outcome == "none" else outcome,
                 user_id=self.user_id,
                 request_id=self.request_id,
@@ -303,7 +317,7 @@ class FastRequest:
 
     def _are_parameters_known(self) -> bool:
         try:
-            return self.GET.keys() <= self._read.parameters
+            return not self.META.get("QUERY_STRING") or self.GET.keys() <= self._read.parameters
         except TooManyFieldsSent:
             return False
 

@@ -58,7 +58,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         pool = self.pool
         is_observed = len(self.execute_wrappers) > 1 or self.queries_logged  # the first is our own
         if pool is None or self.connection is not None or self.in_atomic_block or is_observed:
-            return self._fetch_with(self, sql, params)
+            with self.cursor() as cursor:
+                show_timestamps_as_text(cursor)
+                cursor.execute(sql, params)
+                return cursor.fetchall()
         with self.wrap_database_errors:
             pool.open()  # does nothing if it is open
             connection = _take_live(pool, pool.getconn)
@@ -66,17 +69,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 statement_count.value += 1
                 if not connection.autocommit:  # it was returned in the middle of a transaction
                     connection.autocommit = True
-                return run_again_with_new_plans(connection, lambda: self._fetch_with(connection, sql, params))
+                return run_again_with_new_plans(connection, lambda: connection.rows(sql, params))
             finally:
                 pool.putconn(connection)
-
-    @staticmethod
-    def _fetch_with(connection: Any, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """``connection`` is psycopg's or Django's."""
-        with connection.cursor() as cursor:
-            show_timestamps_as_text(cursor)
-            cursor.execute(sql, params)
-            return cursor.fetchall()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         take = partial(super().get_new_connection, conn_params)

@@ -6,12 +6,13 @@ a statement, as its rows would have other types: "cached plan must not change re
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 from django.conf import settings
 from django.db import OperationalError as DjangoOperationalError
-from psycopg import Connection, DataError, IntegrityError, OperationalError
+from psycopg import Connection, Cursor, DataError, IntegrityError, OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import FeatureNotSupported, _WaitTimeout
 from psycopg.pq import TransactionStatus
@@ -81,6 +82,20 @@ class BoundedConnection(Connection[Any]):
         """
         row = self.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
         return row is not None and row[0] != self.info.backend_pid
+
+    def rows(self, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of one query, with timestamps as text.
+
+        One cursor runs all these queries, as to make one, and to look up how each column is read, takes longer than
+        reading the rows of a page. It keeps its last result until the next query.
+        """
+        return self._text_cursor.execute(sql, params).fetchall()
+
+    @cached_property
+    def _text_cursor(self) -> Cursor[Any]:
+        cursor = self.cursor()
+        show_timestamps_as_text(cursor)
+        return cursor
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         if timeout is not None:

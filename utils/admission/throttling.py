@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from math import ceil
 from typing import Any, NamedTuple, cast
 
@@ -25,7 +25,7 @@ DEFAULT_SCOPES = ("burst", "sustained")
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limit:
     """At most ``count`` requests in ``seconds``."""
 
@@ -34,6 +34,16 @@ class Limit:
     seconds: int
     name: str = ""
     """The name of the limit in the headers, unique within its scope."""
+
+    @cached_property
+    def quoted_name(self) -> str:
+        """Its name in the headers."""
+        return f'"{self.name or self.scope}"'
+
+    @cached_property
+    def policy(self) -> str:
+        """What ``RateLimit-Policy`` tells of it."""
+        return f"{self.quoted_name};q={self.count};w={self.seconds}"
 
     def key(self, subject: object) -> str:
         return f"limit:{self.scope}:{subject}"
@@ -163,19 +173,19 @@ def rate_limit_headers(usages: Sequence[LimitUsage]) -> dict[str, str]:
     if not usages:
         return {}
     policies, states = [], []
-    least, tightest = None, usages[0]
+    tightest, least, soonest = usages[0].limit, -1, 0
     for usage in usages:
-        limit, remaining, name = usage.limit, usage.remaining, usage.limit.name or usage.limit.scope
-        policies.append(f'"{name}";q={limit.count};w={limit.seconds}')
-        states.append(f'"{name}";r={remaining};t={usage.reset_seconds}')
-        if least is None or remaining < least:
-            least, tightest = remaining, usage
+        limit, remaining, reset = usage.limit, usage.remaining, usage.reset_seconds
+        policies.append(limit.policy)
+        states.append(f"{limit.quoted_name};r={remaining};t={reset}")
+        if least < 0 or remaining < least:
+            tightest, least, soonest = limit, remaining, reset
     return {
         "RateLimit-Policy": ", ".join(policies),
         "RateLimit": ", ".join(states),
-        "RateLimit-Limit": str(tightest.limit.count),
+        "RateLimit-Limit": str(tightest.count),
         "RateLimit-Remaining": str(least),
-        "RateLimit-Reset": str(tightest.reset_seconds),
+        "RateLimit-Reset": str(soonest),
     }
 
 

@@ -79,8 +79,8 @@ def run_surely(*calls: ScriptCall) -> list[Any]:
 
 def _run(pool: Any, calls: Sequence[ScriptCall], *, is_new: bool = False) -> list[Any]:
     replies = _send(pool, [call.packed for call in calls], is_new=is_new)
-    for number, (call, reply) in enumerate(zip(calls, replies, strict=True)):
-        if isinstance(reply, NoScriptError):  # the server was restarted or its scripts were flushed
+    for number, call in enumerate(calls):
+        if isinstance(replies[number], NoScriptError):  # the server was restarted or its scripts were flushed
             [replies[number]] = _send(pool, [hiredis.pack_command(("EVAL", call.source, *call.arguments))])
     for reply in replies:
         if isinstance(reply, redis.ResponseError):
