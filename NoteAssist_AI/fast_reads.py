@@ -223,7 +223,7 @@ class FastRequest:
         self._read, self._headers = read, headers
         self.META = environ
         self.path = environ["PATH_INFO"]  # ASCII, as routes of fast reads are
-        if settings.FORCE_SCRIPT_NAME or any(map(environ.get, _PREFIX)):
+        if any(map(environ.get, _PREFIX)):
             self.path = get_script_name(environ).rstrip("/") + self.path
         self.route = read.route
         self.request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
