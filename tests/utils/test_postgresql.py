@@ -1,6 +1,7 @@
 """Pooled connections are looked at, not asked, and one that the server has closed is replaced unnoticed."""
 
 import logging
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from django.db.transaction import TransactionManagementError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
-from NoteAssist_AI.postgresql.base import SHORT_TIMEOUT_SECONDS, DatabaseWrapper
+from NoteAssist_AI.postgresql.base import SHORT_TIMEOUT_SECONDS
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,17 +173,20 @@ def test_a_single_query_of_who_has_a_connection_needs_no_other():
     assert connection.fetch("SELECT pg_backend_pid()", []) == [(connection.connection.info.backend_pid,)]
 
 
-def test_a_single_query_whose_pool_was_replaced_has_its_result(monkeypatch):
+def test_a_single_query_whose_pool_was_replaced_has_its_result():
     backend()
     pool = connection.pool
-
-    def replace_pool(*args):
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with pool.connection() as other, ThreadPoolExecutor(1) as thread:
+        other.execute("SELECT pg_advisory_lock(20)")
+        answer = thread.submit(lambda: connection.fetch("SELECT 'answer' FROM pg_advisory_lock(20)", []))
+        until = time.monotonic() + 30
+        while other.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < until
         connection.close_pool()
-        return [("answer",)]
+        other.execute("SELECT pg_advisory_unlock(20)")
 
-    monkeypatch.setattr(DatabaseWrapper, "_fetch_with", staticmethod(replace_pool))
-
-    assert connection.fetch("SELECT 'answer'", []) == [("answer",)]
+        assert answer.result(30) == [("answer",)]
     assert connection.pool is not pool
 
 

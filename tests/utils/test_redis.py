@@ -75,6 +75,26 @@ def test_a_connection_with_an_answer_that_nobody_read_is_not_used_again(empty_re
         assert ECHO.run(args=["a"]) == b"a"
 
 
+def test_who_waits_for_a_connection_has_the_next_that_is_given_back(empty_redis):
+    with redis_guard() as client:
+        pool = client.connection_pool
+    taken = [pool.get_connection() for _ in range(pool.max_connections)]
+
+    pool.release(taken[0])
+
+    assert pool.pool.get_nowait() is taken[0]  # where others wait
+
+
+def test_a_pool_has_no_more_connections_than_it_may(empty_redis):
+    with redis_guard() as client:
+        pool = client.connection_pool
+    taken = {pool.get_connection() for _ in range(pool.max_connections)}
+    for connection in taken:
+        pool.release(connection)
+
+    assert {pool.get_connection() for _ in taken} == taken
+
+
 def test_a_failed_connection_is_given_back(own_redis):
     with redis_guard() as client:
         pool = client.connection_pool

@@ -5,7 +5,6 @@ import os
 import re
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 import redis
@@ -101,27 +100,33 @@ class _Pool(redis.BlockingConnectionPool):
         super().reset()
 
     def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-        connection = None
-        if self.pid == os.getpid():  # else they are the parent's
-            with suppress(IndexError):
-                connection = self._ready.pop()
-        if connection is None:
+        if self.pid != os.getpid():  # they are the parent's
             return super().get_connection()
-        is_ready = False
         try:
-            # Not if the server has closed it.
-            with suppress(redis.ConnectionError, redis.TimeoutError):
-                is_ready = not connection.can_read()
+            connection = self._ready.pop()
+        except IndexError:
+            return super().get_connection()
+        is_open = False
+        try:
+            is_open = _is_open(connection)
         finally:  # also if this greenlet is ended meanwhile
-            if not is_ready:
+            if not is_open:
                 super().release(connection)
-        return connection if is_ready else super().get_connection()  # which connects it again
+        return connection if is_open else super().get_connection()  # which connects it again
 
     def release(self, connection: Any) -> None:
         if connection.is_connected and self.owns_connection(connection) and not self.pool.empty():
             self._ready.append(connection)
         else:
             super().release(connection)
+
+
+def _is_open(connection: Any) -> bool:
+    """Whether the server has not closed a connection that nobody uses."""
+    try:
+        return not connection.can_read()
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False
 
 
 def _new_pool(*, wait_seconds: float, timeout_seconds: float) -> redis.BlockingConnectionPool:
