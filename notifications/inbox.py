@@ -107,12 +107,11 @@ end
 local epoch = redis.call('GET', epoch_key) or ''
 local expires, marked_epoch = string.match(marker or '', '^(%d+):(.*)$')
 local complete = expires and tonumber(expires) > now() and marked_epoch == epoch
-local ids, scores, bodies = {}, {}, {}
-for i, value in ipairs(redis.call('ZREVRANGE', order, 0, -1, 'WITHSCORES')) do
-  if i % 2 == 1 then ids[#ids + 1] = value else scores[#scores + 1] = value end
-end
+local ids, scores, bodies = redis.call('ZREVRANGE', order, 0, -1), {}, {}
 if #ids > 0 then bodies = redis.call('HMGET', entries, unpack(ids)) end
-return {complete and 1 or 0, token or '', epoch, ids, scores, bodies}
+if complete then return {1, token, epoch, bodies} end
+for i, id in ipairs(ids) do scores[i] = redis.call('ZSCORE', order, id) end
+return {0, token or '', epoch, bodies, ids, scores}
 """
 )
 
@@ -200,15 +199,14 @@ InboxEntries = dict[str, tuple[int, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of an inbox: its entries, newest first. ``complete``: the table has no other unread ones."""
+    """The state of an inbox. ``complete``: the table has no other unread ones, and ``entries`` is not filled."""
 
     complete: bool
     token: bytes
     epoch: bytes
+    bodies: list[bytes]
+    """Newest first."""
     entries: InboxEntries
-
-    def bodies(self) -> list[bytes]:
-        return [body for _, body in self.entries.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +273,12 @@ def _read_keys(user_id: int) -> list[str]:
 
 
 def snapshot(reply: list[Any]) -> Snapshot:
-    complete, token, epoch, ids, scores, bodies = reply
+    complete, token, epoch, bodies, *order = reply
+    if complete:
+        return Snapshot(True, token, epoch, bodies, {})
+    ids, scores = order
     entries = {id_.decode(): (int(float(score)), body) for id_, score, body in zip(ids, scores, bodies, strict=True)}
-    return Snapshot(bool(complete), token, epoch, entries)
+    return Snapshot(False, token, epoch, bodies, entries)
 
 
 def read(user_id: int) -> Snapshot:

@@ -128,7 +128,7 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
 def pending_in(read: list[Any]) -> list[bytes] | None:
     """As :func:`pending`, from the reply to ``inbox.read_call`` alone; None if the table must be read."""
     seen = inbox.snapshot(read)
-    return seen.bodies() if seen.complete else None
+    return seen.bodies if seen.complete else None
 
 
 def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
@@ -143,7 +143,7 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     except RedisUnavailable:
         return [entry.body() for entry in _unread_entries(user_id)]
     if seen.complete:
-        return seen.bodies()
+        return seen.bodies
     unread = inbox.as_inbox_entries(_unread_entries(user_id))
     read_ids = _read_among(user_id, seen.entries)
     # If the merge fails, the list below is still correct, and the next request tries again.
