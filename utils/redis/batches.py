@@ -32,10 +32,11 @@ class Batches:
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
-        # Without time-outs of its own for each reply: a round trip has one.
-        self._pool = ConnectionPool.from_url(
-            settings.REDIS_URL, max_connections=1, socket_timeout=None, redis_connect_func=_on_connect
-        )
+        # Of no pool, which would do more for each batch than the batch. Without time-outs of its own for each reply: a
+        # round trip has one.
+        self._connection = ConnectionPool.from_url(
+            settings.REDIS_URL, socket_timeout=None, redis_connect_func=_on_connect
+        ).make_connection()
 
     async def run(self, scripts: Sequence[ScriptCall]) -> list[Any]:
         """Run the scripts of one request, each an atomic step of its own, and return their replies.
@@ -62,7 +63,7 @@ class Batches:
         """Run what waits, and disconnect."""
         if self._task is not None:
             await self._task
-        await self._pool.disconnect()
+        await self._connection.disconnect()
 
     async def _run_waiting(self) -> None:
         while self._waiting:
@@ -84,16 +85,27 @@ class Batches:
 
     async def _send(self, scripts: Sequence[ScriptCall]) -> list[Any]:
         """The replies to the scripts, in order; a reply may be a ``ResponseError``."""
-        connection = await self._pool.get_connection()
+        await self._connect()
         try:
-            replies = await _ask(connection, [script.packed for script in scripts])
+            replies = await _ask(self._connection, [script.packed for script in scripts])
             for number, script in enumerate(scripts):
                 if isinstance(replies[number], NoScriptError):  # the server was restarted or its scripts were flushed
                     command = hiredis.pack_command(("EVAL", script.source, *script.arguments))
-                    [replies[number]] = await _ask(connection, [command])
-            return replies
-        finally:
-            await self._pool.release(connection)
+                    [replies[number]] = await _ask(self._connection, [command])
+        except BaseException:
+            await self._connection.disconnect(nowait=True)  # or the next batch would read the remaining replies
+            raise
+        return replies
+
+    async def _connect(self) -> None:
+        """Connect, also if the server has closed the connection meanwhile."""
+        try:
+            is_closed = self._connection.is_connected and await self._connection.can_read()
+        except redis.ConnectionError:
+            is_closed = True
+        if is_closed:
+            await self._connection.disconnect(nowait=True)
+        await self._connection.connect()
 
 
 async def _on_connect(connection: Any) -> None:
