@@ -86,19 +86,15 @@ class Batches:
     async def _send(self, scripts: Sequence[ScriptCall]) -> list[Any]:
         """The replies to the scripts, in order; a reply may be a ``ResponseError``."""
         await self._connect()
-        try:
-            replies = await _ask(self._connection, [script.packed for script in scripts])
-            for number, script in enumerate(scripts):
-                if isinstance(replies[number], NoScriptError):  # the server was restarted or its scripts were flushed
-                    command = hiredis.pack_command(("EVAL", script.source, *script.arguments))
-                    [replies[number]] = await _ask(self._connection, [command])
-        except BaseException:
-            await self._connection.disconnect(nowait=True)  # or the next batch would read the remaining replies
-            raise
+        replies = await _ask(self._connection, [script.packed for script in scripts])
+        for number, script in enumerate(scripts):
+            if isinstance(replies[number], NoScriptError):  # the server was restarted or its scripts were flushed
+                command = hiredis.pack_command(("EVAL", script.source, *script.arguments))
+                [replies[number]] = await _ask(self._connection, [command])
         return replies
 
     async def _connect(self) -> None:
-        """Connect, also if the server has closed the connection meanwhile."""
+        """Connect; anew if the server has closed the connection, or if a reply of an earlier batch came late."""
         try:
             is_closed = self._connection.is_connected and await self._connection.can_read()
         except redis.ConnectionError:
