@@ -16,6 +16,7 @@ CASE_MAX_BYTES = 100
 
 _LEVEL, _NO_ACCENT, _LOWER, _UPPER = "\x01", "\x02", "\x02", "\x03"
 _PARTS = re.compile(r"(?P<number>\d+)|(?P<space>\s+)|(?P<others>[^\d\s]+)", re.DOTALL)
+_NUMBER = re.compile(r"\d+")
 _NEXT = "\U0010fffd"
 _LETTERS = {
     "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
@@ -26,6 +27,15 @@ _UNDIVIDED = frozenset("йЙ")
 """A letter of its own, not one with an accent."""
 
 
+def key_without_case(title: str) -> str:
+    """What the keys of titles begin with that differ by case only."""
+    if title.isascii():  # without accents; a note may have ten thousand links
+        numbered = _NUMBER.sub(_by_value, " ".join(title.split()))
+        return f"{numbered.translate(_PRIMARY_OF_ASCII)[:PRIMARY_MAX_BYTES]}{_LEVEL}{_LEVEL}"
+    letters, accents, _ = title_key(title).split(_LEVEL)
+    return f"{letters}{_LEVEL}{accents}{_LEVEL}"
+
+
 def title_key(title: str) -> str:
     """The key of a title: at most 1.4 kB, to be compared byte by byte (``COLLATE "C"``), never empty."""
     primary: list[str] = []
@@ -33,8 +43,7 @@ def title_key(title: str) -> str:
     case: list[str] = []
     for found in _PARTS.finditer(" ".join(unicodedata.normalize("NFKC", title).split())):
         if found.lastgroup == "number":
-            digits = "".join(str(unicodedata.digit(digit)) for digit in found[0]).lstrip("0") or "0"
-            primary.append(f"{len(digits):03}{digits}")
+            primary.append(_by_value(found))
         elif found.lastgroup == "space":
             primary.append(" ")
         else:
@@ -61,6 +70,16 @@ class _Weights(dict[int, str]):
 
 
 _WEIGHTS = _Weights(0), _Weights(1), _Weights(2)
+_PRIMARY_OF_ASCII = _Weights(0)
+_PRIMARY_OF_ASCII[ord(" ")] = " "
+
+
+def _by_value(number: re.Match[str]) -> str:
+    written = number[0]
+    if not written.isascii():
+        written = "".join(str(unicodedata.digit(digit)) for digit in written)
+    digits = written.lstrip("0") or "0"
+    return f"{len(digits):03}{digits}"
 
 
 def _weights(character: str) -> tuple[str, str, str]:

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from notes.title_order import title_key
+from notes.title_order import key_without_case
 
 LINKS_MAX = 500
 """Of one topic; more are text."""
@@ -21,12 +21,6 @@ class WikiLink(NamedTuple):
     """What the linked note's ``title_key`` begins with."""
 
 
-def link_key(title: str) -> str:
-    """What the keys of titles begin with that differ by case only."""
-    letters, accents, _ = title_key(title).split("\x01")
-    return f"{letters}\x01{accents}\x01"
-
-
 def has_links(*texts: str) -> bool:
     return any("[[" in text for text in texts)
 
@@ -40,11 +34,11 @@ def links_in(text: str) -> list[WikiLink]:
     if not has_links(text):
         return []
     found: dict[str, WikiLink] = {}
-    for link in _LINK.finditer(_CODE.sub(" ", text)):
+    for link in _LINK.finditer(_CODE.sub(" ", text) if "`" in text or "~~~" in text else text):
         title = link[1].strip()
         target = f"{title}{(link[2] or '').rstrip()}"
         if title and target not in found:
-            found[target] = WikiLink(target, link_key(title))
+            found[target] = WikiLink(target, key_without_case(title))
             if len(found) == LINKS_MAX:
                 break
     return list(found.values())
