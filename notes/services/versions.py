@@ -9,11 +9,12 @@ from django.utils import timezone
 
 from notes import reads
 from notes.blocks.changes import BlockChanges
-from notes.blocks.stored import decode, edited_blocks, encode, ids_of
+from notes.blocks.stored import ids_of
 from notes.contents import CHAPTER_WRITTEN, NOTE_WRITTEN, TOPIC_KEPT, TOPIC_WRITTEN, fields_of_snapshot
 from notes.derived import words_of_note
 from notes.markdown.trees import NoteTree
 from notes.models import Chapter, Note, NoteVersion, Topic
+from notes.services.blocks import blocks_for_new, blocks_for_restored
 from notes.services.budgets import charge_notes
 from notes.services.editing import Versions, begin_edit
 from notes.services.indexing import is_large, tell_worker
@@ -144,23 +145,21 @@ def _restore_contents(note: Note, contents: Sequence[dict[str, Any]]) -> None:
     for chapter, data in zip(chapters, contents, strict=True):
         for order, kept in enumerate(data["topics"]):
             is_copy = kept["id"] is None or kept["id"] in elsewhere
-            before = now.get(kept["id"])
-            old = decode(before["blocks"], before["explanation"]) if before else None
-            blocks = None if is_copy else decode(kept.get("blocks"), kept["explanation"])
-            if blocks is None and before is not None and before["explanation"] == kept["explanation"]:
-                blocks = old
-            if blocks is None and (old or not note.words_due_at):
-                blocks = edited_blocks(old or [], kept["explanation"])
+            if is_copy:
+                blocks = None if note.words_due_at else blocks_for_new(kept["explanation"])
+            else:
+                blocks, told = blocks_for_restored(
+                    kept["id"], now=now.get(kept["id"], {}), kept=kept, may_wait=note.words_due_at is not None
+                )
+                changes.join(told)
             topic = Topic(
                 pk=None if is_copy else kept["id"],
                 chapter=chapter,
                 order=order,
                 **fields_of_snapshot(kept, TOPIC_WRITTEN),
-                blocks=None if blocks is None else encode(blocks),
+                blocks=blocks,
             )
             topics.append(topic)
-            if not is_copy:
-                changes.add(kept["id"], old or [], blocks or [], are_new=False)
     _write(Topic.objects, topics, fields=["chapter", "order", "words", *TOPIC_KEPT])
     restored = {topic.pk for topic in topics}
     for pk, row in now.items():
