@@ -54,6 +54,7 @@ app.conf.beat_schedule = {
         "options": {"expires": 3600},
     },
     "publish-note-jobs": {"task": "notes.publish_jobs", "schedule": schedule(30), "options": {"expires": 30}},
+    "make-words": {"task": "notes.make_words", "schedule": schedule(15), "options": {"expires": 15}},
     "purge-trash": {"task": "notes.purge_trash", "schedule": schedule(3600), "options": {"expires": 3600}},
     "bump-epoch": {"task": "utils.bump_epoch", "schedule": schedule(2), "options": {"expires": 2}},
     "drain-notifications": {"task": "notifications.drain", "schedule": schedule(3), "options": {"expires": 3}},

@@ -3,6 +3,7 @@
 The Celery app is imported first: it sets the settings module, starts the embedded engines, and publishes tasks.
 """
 
+import gc
 import logging
 import os
 from typing import Any
@@ -40,3 +41,7 @@ if settings.IS_PRODUCTION and not settings.SERVED_OVER_HTTPS:
         "PUBLIC_URL begins with http://: passwords and tokens cross the network unencrypted. "
         "This is for a private network only."
     )
+
+# What was loaded stays. A request that makes many objects would have it searched for garbage, again and again.
+gc.collect()
+gc.freeze()

@@ -1,6 +1,7 @@
 """CPU of a web process for bodies that are made to cost as much as they can: 16 kB on public routes, 2 MB on others."""
 
 import http.client
+import itertools
 import json
 import statistics
 import sys
@@ -81,20 +82,46 @@ def shapes(around: str, size: int) -> dict[str, bytes]:
 def notes() -> dict[str, bytes]:
     """Valid ones that are as much work as they may be, and one that is more."""
     source = {"title": "s", "url": "https://example.com/"}
-    words = " ".join(f"w{number}" for number in range(14_000))
     links = " ".join(f"[[{'aB' * 95}{number}]]" for number in range(500))
 
     def note(topics: list[Any], chapters: int) -> bytes:
-        return json.dumps({"title": "n", "chapters": [{"title": "c", "topics": topics}] * chapters}).encode()
+        return json.dumps(
+            {"title": "n", "chapters": [{"title": "c", "topics": topics}] * chapters}, ensure_ascii=False
+        ).encode()
 
     return {
         "1,000 chapters and topics": note([{"title": "t"}] * 99, 10),
         "20 topics of 100 kB": note([{"title": "t", "explanation": "word " * 19_900}] * 20, 1),
         "3,000 sources": note([{"title": "t", "sources": [source] * 50}] * 60, 1),
         "10,000 topics": note([{"title": "t"}] * 100, 100),
-        "20 topics of distinct words": note([{"title": "t", "explanation": words}] * 20, 1),
         "20 topics of links": note([{"title": "t", "explanation": links}] * 20, 1),
-        "20 topics of paragraphs": note([{"title": "t", "explanation": "a\n\n" * 24_000}] * 20, 1),
+        "20 topics of quotes": note([{"title": "t", "explanation": '"' * 50_000}] * 20, 1),
+        **{f"20 topics of {name}": note([{"title": "t", "explanation": text}] * 20, 1) for name, text in texts(94_000)},
+    }
+
+
+def texts(size: int) -> Iterator[tuple[str, str]]:
+    """Dear to index or to split; each takes at most so many bytes of a body."""
+    letters = [chr(0x4E00 + 7_919 * number % 20_000) for number in range(size // 3)]
+    yield "distinct words", " ".join(f"w{number}" for number in range(size // 7))
+    yield "`camelCase` words", " ".join(f"aBcDeF{chr(97 + number % 26)}{number}" for number in range(size // 13))
+    yield "Chinese letters", "".join(letters)
+    yield "Chinese letters, each alone", " ".join(letters[: size // 4])
+    yield "emoji", "".join(chr(0x1F300 + number % 600) for number in range(size // 4))
+    yield "images never closed", "![" * (size // 2)
+    yield "one block of code", f"```\n{'x = 1; ' * (size // 7 - 2)}\n```"
+    yield "paragraphs of one letter", "a\n\n" * (size // 5)
+    yield "headings", "# a\n" * (size // 5)
+
+
+def edits() -> dict[str, list[bytes]]:
+    """Two texts of one topic, sent in turn: its explanation and its code, each of 94 kB."""
+    return {
+        f"94 kB of {name} twice": [
+            json.dumps({"explanation": f"{end}{text}{end}", "code": text}, ensure_ascii=False).encode()
+            for end in ("one ", "two ")
+        ]
+        for name, text in texts(94_000)
     }
 
 
@@ -124,25 +151,31 @@ def measured(world: World, service: Service, port: int) -> Iterator[Cell]:
             yield cost(service, port, "signed in", route, shape, (method, path, signed_in, body))
     for shape, body in notes().items():
         yield cost(service, port, "notes", "note", shape, ("POST", "/api/notes/", signed_in, body))
+    for shape, bodies in edits().items():
+        yield cost(service, port, "edits", "topic", shape, ("PATCH", f"/api/topics/{topic_id}/", signed_in, *bodies))
 
 
-def cost(service: Service, port: int, kind: str, route: str, shape: str, request: tuple[str, str, Any, bytes]) -> Cell:
-    """Milliseconds of CPU of the web process for one such request, and the status of its answer."""
-    method, path, sent_headers, body = request
+def cost(service: Service, port: int, kind: str, route: str, shape: str, request: tuple[Any, ...]) -> Cell:
+    """Milliseconds of CPU of the web process for one such request, and the status of its answer.
+
+    ``request``: method, path, headers, and a body or several in turn.
+    """
+    method, path, sent_headers, *bodies = request
+    in_turn = itertools.cycle(bodies)
     connection = http.client.HTTPConnection(HOST, port, timeout=60)
     status = 0
     batches = []
     for _ in range(BATCHES):
         before = service.cpu()
         for _ in range(REPEATS):
-            connection.request(method, path, body, {**sent_headers, "Content-Type": "application/json"})
+            connection.request(method, path, next(in_turn), {**sent_headers, "Content-Type": "application/json"})
             response = connection.getresponse()
             response.read()
             status = response.status
         batches.append((service.cpu() - before) / REPEATS * 1000)
     connection.close()
     ms = statistics.median(batches)  # what else the process does now and then is in one of them
-    return {"kind": kind, "route": route, "shape": shape, "bytes": len(body), "status": status, "ms": round(ms, 1)}
+    return {"kind": kind, "route": route, "shape": shape, "bytes": len(bodies[0]), "status": status, "ms": round(ms, 1)}
 
 
 def table(document: dict[str, Any]) -> str:
@@ -154,10 +187,12 @@ def table(document: dict[str, Any]) -> str:
         if cell["kind"] not in dearest or dearest[cell["kind"]]["ms"] < cell["ms"]:
             dearest[cell["kind"]] = cell
     for shape, cells in by_shape.items():
-        if "notes" not in cells:
+        if "public" in cells:
             lines.append(f"| {shape} | {_shown(cells['public'])} | {_shown(cells['signed in'])} |")
     lines += ["", "| A note of | |", "|---|---|"]
     lines += [f"| {shape} | {_shown(cells['notes'])} |" for shape, cells in by_shape.items() if "notes" in cells]
+    lines += ["", "| A topic changed to | |", "|---|---|"]
+    lines += [f"| {shape} | {_shown(cells['edits'])} |" for shape, cells in by_shape.items() if "edits" in cells]
     return "\n".join(lines)
 
 

@@ -40,6 +40,11 @@ class WordsField(DerivedField, SearchVectorField):
         return "%s::tsvector" if not hasattr(value, "as_sql") else "%s"
 
 
+def unless_due(derive: Callable[[Any], str], *, note: Callable[[Any], Any] = lambda row: row) -> Callable[[Any], Any]:
+    """What ``derive`` makes of a row, or None if its note is one whose words are due: a worker makes them."""
+    return lambda row: None if note(row).words_due_at else derive(row)
+
+
 class TitleKeyField(DerivedField, models.TextField):
     """What a note is ordered by: see ``notes.title_order``. Empty: not made yet."""
 

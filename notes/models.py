@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Deferrable, F, Func, Q, TextField, Value
 from django.db.models.functions import Left, Now
 
-from notes.derived import TitleKeyField, WordsField, words_of_chapter, words_of_note, words_of_topic
+from notes.derived import TitleKeyField, WordsField, unless_due, words_of_chapter, words_of_note, words_of_topic
 from notes.querysets import (
     AttachmentQuerySet,
     ChapterQuerySet,
@@ -72,7 +72,10 @@ class Note(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
     size_bytes = models.BigIntegerField(null=True, editable=False)  # None: not counted yet
-    words = WordsField(null=True, derive=lambda note: words_of_note(note.user_id, title=note.title, tags=note.tags))
+    words = WordsField(
+        null=True, derive=unless_due(lambda note: words_of_note(note.user_id, title=note.title, tags=note.tags))
+    )
+    words_due_at = models.DateTimeField(null=True, editable=False)  # None: they are made; see notes.services.indexing
     title_key = TitleKeyField(derive=lambda note: title_key(note.title))
     search = models.GeneratedField(
         expression=_words_before("title", "A") + Weighted(TagVector("tags"), Value("A")),
@@ -127,6 +130,9 @@ class Note(models.Model):
             GinIndex(fields=["search"], name="note_search_idx"),
             GinIndex(fields=["words"], name="note_words_idx"),
             models.Index(fields=["user"], name="note_without_words_idx", condition=Q(words=None)),
+            models.Index(
+                fields=["user", "words_due_at"], name="note_words_due_idx", condition=Q(words_due_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -139,7 +145,13 @@ class Chapter(models.Model):
     note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="chapters", db_index=False)
     title = models.CharField(max_length=TITLE_MAX_LENGTH)
     order = models.PositiveIntegerField()
-    words = WordsField(null=True, derive=lambda chapter: words_of_chapter(chapter.note.user_id, title=chapter.title))
+    words = WordsField(
+        null=True,
+        derive=unless_due(
+            lambda chapter: words_of_chapter(chapter.note.user_id, title=chapter.title),
+            note=lambda chapter: chapter.note,
+        ),
+    )
     search = models.GeneratedField(
         expression=_words_before("title", "B"), output_field=SearchVectorField(), db_persist=True
     )
@@ -174,11 +186,14 @@ class Topic(models.Model):
     sources = models.JSONField(default=list, blank=True)
     words = WordsField(
         null=True,
-        derive=lambda topic: words_of_topic(
-            topic.chapter.note.user_id, title=topic.title, explanation=topic.explanation, code=topic.code
+        derive=unless_due(
+            lambda topic: words_of_topic(
+                topic.chapter.note.user_id, title=topic.title, explanation=topic.explanation, code=topic.code
+            ),
+            note=lambda topic: topic.chapter.note,
         ),
     )
-    # See notes.blocks.stored. None: not yet, for topics from before there were blocks.
+    # See notes.blocks.stored. None: not yet, for large new topics and those from before there were blocks.
     blocks = models.TextField(null=True, editable=False)  # noqa: DJ001
     search = models.GeneratedField(
         expression=_words_before("title", "B") + _words_before("explanation", "C") + _words_before("code", "D"),

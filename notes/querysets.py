@@ -71,7 +71,7 @@ class NoteQuerySet(models.QuerySet):
         return self.order_by("-updated_at", "-id")[: count + 1]
 
     def titled_by_key(self, key: Any) -> Self:
-        """Notes whose titles have this ``link_key``: a text, or an expression."""
+        """Notes whose titles have this ``key_without_case``: a text, or an expression."""
         beyond = Concat(key, Value("\x04")) if hasattr(key, "resolve_expression") else f"{key}\x04"
         return self.filter(title_key__gte=key, title_key__lt=beyond)
 

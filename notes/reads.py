@@ -27,7 +27,7 @@ from notes.models import Note, NoteLink, Topic
 from notes.querysets import RANKED_MAX, RANKED_MAX_OF_MANY, NoteQuerySet, note_ordering
 from notes.search import conditions
 from notes.search.query import SearchTerms
-from notes.wiki_links import link_key
+from notes.title_order import key_without_case
 from utils.database.compiled_queries import Build, Row, read_rows
 from utils.http.errors import Unavailable
 from utils.http.pagination import LookAheadCursorPagination, PageTemplate
@@ -218,7 +218,7 @@ def tree(note_id: int, *, user_id: int) -> dict[str, Any]:
 def backlinks(note_id: int, *, user_id: int) -> QuerySet[NoteLink, Any]:
     """The links to a note of the user's, as rows; two queries before them. Raises ``Note.DoesNotExist``."""
     note = _live_notes(user_id).only("title", "updated_at").get(pk=note_id)
-    key = link_key(note.title)
+    key = key_without_case(note.title)
     newer = _live_notes(user_id).titled_by_key(key).filter(updated_at__gt=note.updated_at).exclude(pk=note_id)
     meant = Q(meant=note_id) if newer.exists() else Q(meant=note_id) | Q(meant=None, key=key)
     return (

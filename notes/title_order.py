@@ -9,6 +9,8 @@ case. So ``note 2`` comes before ``note 10``, and ä between a and b. Scripts fo
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from typing import NamedTuple
 
 PRIMARY_MAX_BYTES = 1_000
 ACCENTS_MAX_BYTES = 200
@@ -16,6 +18,7 @@ CASE_MAX_BYTES = 100
 
 _LEVEL, _NO_ACCENT, _LOWER, _UPPER = "\x01", "\x02", "\x02", "\x03"
 _PARTS = re.compile(r"(?P<number>\d+)|(?P<space>\s+)|(?P<others>[^\d\s]+)", re.DOTALL)
+_NUMBER = re.compile(r"\d+")
 _NEXT = "\U0010fffd"
 _LETTERS = {
     "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
@@ -26,26 +29,34 @@ _UNDIVIDED = frozenset("йЙ")
 """A letter of its own, not one with an accent."""
 
 
+def key_without_case(title: str) -> str:
+    """What the keys of titles begin with that differ by case only."""
+    if title.isascii():  # without accents; a note may have ten thousand links
+        numbered = _NUMBER.sub(_by_value, " ".join(title.split()))
+        return f"{numbered.translate(_PRIMARY_OF_ASCII)[:PRIMARY_MAX_BYTES]}{_LEVEL}{_LEVEL}"
+    return f"{_key(title, _LEVELS[:2])}{_LEVEL}"
+
+
 def title_key(title: str) -> str:
     """The key of a title: at most 1.4 kB, to be compared byte by byte (``COLLATE "C"``), never empty."""
-    primary: list[str] = []
-    accents: list[str] = []
-    case: list[str] = []
+    return _key(title, _LEVELS)
+
+
+def _key(title: str, levels: Sequence["_Level"]) -> str:
+    weights: list[list[str]] = [[] for _ in levels]
+    primary = weights[0]
     for found in _PARTS.finditer(" ".join(unicodedata.normalize("NFKC", title).split())):
         if found.lastgroup == "number":
-            digits = "".join(str(unicodedata.digit(digit)) for digit in found[0]).lstrip("0") or "0"
-            primary.append(f"{len(digits):03}{digits}")
+            primary.append(_by_value(found))
         elif found.lastgroup == "space":
             primary.append(" ")
         else:
-            for level, weights in zip((primary, accents, case), _WEIGHTS, strict=True):
-                level.append(found[0].translate(weights))
-    levels = (
-        (primary, "", PRIMARY_MAX_BYTES),
-        (accents, _NO_ACCENT, ACCENTS_MAX_BYTES),
-        (case, _LOWER, CASE_MAX_BYTES),
+            for of_level, level in zip(weights, levels, strict=True):
+                of_level.append(found[0].translate(level.weights))
+    return _LEVEL.join(
+        _cut("".join(of_level).rstrip(level.usual), level.limit)
+        for of_level, level in zip(weights, levels, strict=True)
     )
-    return _LEVEL.join(_cut("".join(level).rstrip(usual), limit) for level, usual, limit in levels)
 
 
 class _Weights(dict[int, str]):
@@ -60,7 +71,29 @@ class _Weights(dict[int, str]):
         return weight
 
 
-_WEIGHTS = _Weights(0), _Weights(1), _Weights(2)
+class _Level(NamedTuple):
+    weights: _Weights
+    usual: str
+    """What is left out at the end."""
+    limit: int
+    """In bytes."""
+
+
+_LEVELS = (
+    _Level(_Weights(0), "", PRIMARY_MAX_BYTES),
+    _Level(_Weights(1), _NO_ACCENT, ACCENTS_MAX_BYTES),
+    _Level(_Weights(2), _LOWER, CASE_MAX_BYTES),
+)
+_PRIMARY_OF_ASCII = _Weights(0)
+_PRIMARY_OF_ASCII[ord(" ")] = " "
+
+
+def _by_value(number: re.Match[str]) -> str:
+    written = number[0]
+    if not written.isascii():
+        written = "".join(str(unicodedata.digit(digit)) for digit in written)
+    digits = written.lstrip("0") or "0"
+    return f"{len(digits):03}{digits}"
 
 
 def _weights(character: str) -> tuple[str, str, str]:

@@ -3,13 +3,14 @@
 import re
 from typing import NamedTuple
 
-from notes.title_order import title_key
+from notes.title_order import key_without_case
 
 LINKS_MAX = 500
 """Of one topic; more are text."""
 
 _CODE = re.compile(
-    r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)|(?<!`)(`+)(?!`)[^\n]{1,500}?(?<!`)\2(?!`)", re.DOTALL | re.MULTILINE
+    r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)|(?<!`)(`++)(?:[^`\n]++|(?!\2(?!`))`++){1,20}+\2(?!`)",
+    re.DOTALL | re.MULTILINE,
 )
 _LINK = re.compile(r"\[\[([^\[\]\n#|]{1,300})(#[^\[\]\n|]{1,300})?(?:\|[^\[\]\n]{0,300})?\]\]")
 
@@ -19,12 +20,6 @@ class WikiLink(NamedTuple):
     """As it is written, without what is shown instead."""
     key: str
     """What the linked note's ``title_key`` begins with."""
-
-
-def link_key(title: str) -> str:
-    """What the keys of titles begin with that differ by case only."""
-    letters, accents, _ = title_key(title).split("\x01")
-    return f"{letters}\x01{accents}\x01"
 
 
 def has_links(*texts: str) -> bool:
@@ -40,11 +35,11 @@ def links_in(text: str) -> list[WikiLink]:
     if not has_links(text):
         return []
     found: dict[str, WikiLink] = {}
-    for link in _LINK.finditer(_CODE.sub(" ", text)):
+    for link in _LINK.finditer(_CODE.sub(" ", text) if "`" in text or "~~~" in text else text):
         title = link[1].strip()
         target = f"{title}{(link[2] or '').rstrip()}"
         if title and target not in found:
-            found[target] = WikiLink(target, link_key(title))
+            found[target] = WikiLink(target, key_without_case(title))
             if len(found) == LINKS_MAX:
                 break
     return list(found.values())

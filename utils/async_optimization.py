@@ -25,7 +25,7 @@ from ai_tasks.models import AITask
 from ai_tasks.worker import worker
 from NoteAssist_AI.monitoring import traces
 from notes import services as notes
-from notes.services import background_jobs, imports, note_exports
+from notes.services import background_jobs, imports, indexing, note_exports
 from notifications import services as notifications
 from notifications.models import Notification
 from utils import storage
@@ -178,6 +178,12 @@ def carry_out_export(export_id: str) -> None:
 def publish_jobs() -> None:
     """Send again the imports and exports that no worker has."""
     background_jobs.publish_unfinished()
+
+
+@shared_task(name=indexing.MAKE_WORDS_TASK)
+def make_words() -> None:
+    """Make what large notes are found by, where their writes have left it to workers."""
+    indexing.make_due_words(lambda: worker.is_stopping)
 
 
 @shared_task(name="utils.purge")

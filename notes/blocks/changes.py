@@ -50,6 +50,12 @@ class BlockChanges:
             self.topic_ids.append(topic_id)
             self.removed += [block.id for block in before if block.id in removed]
 
+    def join(self, other: "BlockChanges") -> None:
+        """Add what the same write did to another topic."""
+        self.topic_ids += other.topic_ids
+        self.changed |= other.changed
+        self.removed += other.removed
+
     def remove(self, topic_id: int, block_ids: Sequence[str]) -> None:
         """A topic is deleted with its blocks."""
         if block_ids:

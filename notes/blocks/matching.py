@@ -14,14 +14,24 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from notes.blocks.splitting import Piece
+from notes.blocks.splitting import Kind
 from notes.blocks.words import comparable_words
 
 GAP_MAX = 2000
 _MAX_STEPS = 15_000
 _CANDIDATES = 2
+
+
+class _Text(Protocol):
+    """A block, with or without an id."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def text(self) -> str: ...
 
 
 class _Pair(NamedTuple):
@@ -33,7 +43,7 @@ class _Pair(NamedTuple):
 class _Gap:
     """The unmatched blocks between two anchors: their positions, and their words."""
 
-    def __init__(self, old: Sequence[Piece], new: Sequence[Piece], olds: list[int], news: list[int]) -> None:
+    def __init__(self, old: Sequence[_Text], new: Sequence[_Text], olds: list[int], news: list[int]) -> None:
         self.old, self.new = old, new
         self.olds, self.news = olds, news
         self.old_words = {at: Counter(comparable_words(old[at].text)) for at in olds}
@@ -140,7 +150,7 @@ def _parts(candidates: list[int], sizes: dict[int, int], whole: int) -> list[int
     return []
 
 
-def match(old: Sequence[Piece], new: Sequence[Piece]) -> list[int | None]:
+def match(old: Sequence[_Text], new: Sequence[_Text]) -> list[int | None]:
     """For each block of the new text its position in the old text, or None for one that was not there.
 
     Takes at most 100 ms of CPU for two texts of 100 kB.
@@ -158,7 +168,7 @@ def match(old: Sequence[Piece], new: Sequence[Piece]) -> list[int | None]:
     return found
 
 
-def _match_equal(old: Sequence[Piece], new: Sequence[Piece]) -> list[int | None]:
+def _match_equal(old: Sequence[_Text], new: Sequence[_Text]) -> list[int | None]:
     """Match texts that are equal but for white space at their ends, which changes where a block is moved."""
     old_keys = [piece.text.strip() for piece in old]
     new_keys = [piece.text.strip() for piece in new]

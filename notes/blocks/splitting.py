@@ -51,6 +51,8 @@ _BLOCK_TAG = re.compile(
     re.IGNORECASE,
 )
 _LONE_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>\s*\Z")
+_OPENERS = frozenset("#`~>$\\<_-*+0123456789")
+"""What a line begins with that may open a block, but for tables."""
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -69,13 +71,12 @@ class _Splitter:
 
     def split(self) -> list[Piece]:
         pieces: list[Piece] = []
-        start, last = 0, len(self.lines)
+        start, content, last = 0, self._skip_blank(0), len(self.lines)
         while start < last:
-            content = self._skip_blank(start)
             kind, stop = self._block(content) if content < last else (Kind.PARAGRAPH, last)
             stop = self._skip_blank(stop)
             pieces.append(Piece(kind, "".join(self.lines[start:stop])))
-            start = stop
+            start = content = stop
         return pieces
 
     def _skip_blank(self, at: int) -> int:
@@ -86,6 +87,8 @@ class _Splitter:
     def _block(self, at: int) -> tuple[Kind, int]:
         """The kind of the block that begins with this line, and the line after its last one."""
         kind = self._opening(at)
+        if kind is None:
+            return self._paragraph(at)
         match kind:
             case Kind.HEADING:
                 return kind, at + 1
@@ -101,15 +104,15 @@ class _Splitter:
                 return kind, self._end_of_code(at)
             case Kind.TABLE:
                 return kind, self._end_of_table(at)
-        if kind is Kind.PARAGRAPH:  # a rule
-            return kind, at + 1
-        return self._paragraph(at)
+        return kind, at + 1  # a rule
 
     def _opening(self, at: int, *, in_paragraph: bool = False) -> Kind | None:
         """The kind of block that this line opens; None if it is text. Some blocks cannot interrupt a paragraph."""
         line, bare = self.lines[at], self.bare[at]
         if line[0] in " \t" and _indent(line) >= 4:
             return None if in_paragraph else Kind.CODE
+        if bare[0] not in _OPENERS:
+            return Kind.TABLE if self._is_table(at) else None
         match bare[0]:
             case "#":
                 return Kind.HEADING if _HEADING.match(bare) else None
@@ -220,11 +223,11 @@ class _Splitter:
         bare = self.bare[at]
         if _RAW.match(bare):
             return _RAW_END
-        for opening, end in (("<!--", "-->"), ("<?", "?>"), ("<![CDATA[", "]]>")):
-            if bare.startswith(opening):
-                return end
-        if _DECLARATION.match(bare):
-            return ">"
+        if bare[1:2] in ("!", "?"):
+            for opening, end in (("<!--", "-->"), ("<?", "?>"), ("<![CDATA[", "]]>")):
+                if bare.startswith(opening):
+                    return end
+            return ">" if _DECLARATION.match(bare) else None
         if _BLOCK_TAG.match(bare) or (not in_paragraph and _LONE_TAG.match(bare)):
             return ""
         return None

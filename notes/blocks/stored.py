@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from notes.blocks.matching import match
-from notes.blocks.splitting import Kind, Piece, split
+from notes.blocks.splitting import Kind, split
 
 ID_LENGTH = 12
 _ID_BYTES = 9
@@ -64,7 +64,7 @@ def new_blocks(text: str) -> list[Block]:
 def edited_blocks(before: Sequence[Block], text: str) -> list[Block]:
     """The blocks of a text that replaces another: those that were there keep their ids."""
     pieces = split(text)
-    found = match([Piece(block.kind, block.text) for block in before], pieces)
+    found = match(before, pieces)
     ids = iter(_new_ids(found.count(None)))
     return [Block(next(ids) if at is None else before[at].id, *piece) for at, piece in zip(found, pieces, strict=True)]
 

@@ -8,11 +8,11 @@ from django.db import transaction
 
 from notes.blocks.changes import BlockChanges
 from notes.blocks.stored import Block, decode, encode, new_blocks
-from notes.derived import words_of_topic
 from notes.models import Note, NoteVersion, Topic
 from notes.services.blocks import blocks_for_edit
 from notes.services.budgets import charge_notes
 from notes.services.editing import begin_edit
+from notes.services.indexing import words_of_edit
 from notes.services.links import write_links
 from notes.sizes import text_size
 
@@ -121,4 +121,5 @@ def _write_explanation(user_id: int, topic: TopicTexts, explanation: str, blocks
 
 def _update(user_id: int, topic: TopicTexts, written: dict[str, str], **more: str) -> None:
     texts = {"title": topic.title, "explanation": topic.explanation, "code": topic.code, **written}
-    Topic.objects.filter(pk=topic.topic_id).update(**written, **more, words=words_of_topic(user_id, **texts))
+    words = words_of_edit(user_id, note_id=topic.note_id, **texts)
+    Topic.objects.filter(pk=topic.topic_id).update(**written, **more, words=words)

@@ -1,7 +1,7 @@
 """The blocks of topics, kept up to date by every write to an explanation."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -39,6 +39,28 @@ def blocks_for_edit(topic_id: int, *, before: str, stored: str | None, after: st
     changes = BlockChanges()
     changes.add(topic_id, old or [], new)
     return encode(new), changes
+
+
+def blocks_for_restored(
+    topic_id: int, *, now: Mapping[str, Any], kept: Mapping[str, Any], may_wait: bool
+) -> tuple[str | None, BlockChanges]:
+    """What ``Topic.blocks`` is after a topic is restored, and what to tell once it is written.
+
+    ``now`` and ``kept`` have the topic's ``explanation`` and ``blocks``; ``now`` is empty for one that was deleted.
+    With ``may_wait``, blocks that nobody knows yet are left to the worker.
+    """
+    text, stored = kept["explanation"], kept.get("blocks")
+    changes = BlockChanges()
+    is_same_text = now.get("explanation") == text
+    if is_same_text and stored in (None, now["blocks"]) and now["blocks"] is not None:
+        return now["blocks"], changes
+    old = decode(now["blocks"], now["explanation"]) if now else None
+    new = decode(stored, text)
+    if new is None and (old or not may_wait):
+        new = edited_blocks(old or [], text)
+        stored = encode(new)
+    changes.add(topic_id, old or [], new or [], are_new=False)
+    return None if new is None else stored, changes
 
 
 def removed_blocks(topics: Mapping[int, str | None]) -> BlockChanges:

@@ -9,6 +9,7 @@ from notes.models import Chapter, Note, Topic
 from notes.services.blocks import removed_blocks
 from notes.services.budgets import charge_notes
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
+from notes.services.indexing import words_went_along
 from notes.services.positions import CHAPTERS, check_order, close_gap, make_room, shift
 from notes.sizes import size_of_chapter, size_of_title, stored_chapter_size, text_size
 from utils.page_cache.invalidation import changing_pages_of
@@ -96,6 +97,11 @@ def move_chapter(
             order = make_room(siblings, order, CHAPTERS)
             Chapter.objects.filter(pk=chapter_id).update(note_id=target_id, order=order)
             close_gap(Chapter.objects.filter(note_id=source_id), old)
+            words_went_along(
+                target_id,
+                topics=Topic.objects.filter(chapter=chapter_id),
+                chapters=Chapter.objects.filter(pk=chapter_id),
+            )
             size = size_of_chapter(chapter_id)
             charge_notes(user_id=user_id, growth={source_id: -size, target_id: size})
         return Chapter.objects.for_api().get(pk=chapter_id)

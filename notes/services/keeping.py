@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from django.conf import settings
-from django.db.models import Func, QuerySet
+from django.db.models import Func, JSONField, QuerySet, Value
+from django.db.models.functions import Cast
 
 from notes.models import KeptTopic, Note, NoteVersion
 from notes.snapshots import SCHEMA, content_from, digest, snapshot_of
@@ -58,7 +60,9 @@ def _keep_topics(note_id: int, topics: Sequence[dict[str, Any]]) -> dict[int, Ke
     rows = []
     for topic_id, (name, whole) in new.items():
         content, base = content_from(loaded.get(bases.get(topic_id, 0)), whole)
-        rows.append(KeptTopic(note_id=note_id, topic=topic_id, digest=name, base=base, content=content))
+        # An expression: Django sends plain values as arrays, in which psycopg escapes each quote in Python.
+        stored = Cast(Value(orjson.dumps(content).decode()), JSONField())
+        rows.append(KeptTopic(note_id=note_id, topic=topic_id, digest=name, base=base, content=stored))
     return found | {row.topic: row for row in KeptTopic.objects.bulk_create(rows)}
 
 

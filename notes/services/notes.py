@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from notes import reads
 from notes.changed import tell_of_notes
@@ -13,6 +14,7 @@ from notes.models import Chapter, Note, Topic
 from notes.services.blocks import blocks_for_new
 from notes.services.budgets import charge_user, check_new_note
 from notes.services.editing import NoteChanged, Versions, edit_note, lock_note
+from notes.services.indexing import LARGE_BYTES, tell_worker
 from notes.services.links import add_links, keep_links
 from notes.sizes import note_size
 from utils.database.compiled_queries import Row
@@ -97,7 +99,12 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
     sizes = [note_size(**data) for data in notes]
     check_new_note(max(sizes, default=0))
     rows = Note.objects.bulk_create(
-        Note(user_id=user_id, size_bytes=size, **{name: value for name, value in data.items() if name != "chapters"})
+        Note(
+            user_id=user_id,
+            size_bytes=size,
+            words_due_at=timezone.now() if size > LARGE_BYTES else None,
+            **{name: value for name, value in data.items() if name != "chapters"},
+        )
         for data, size in zip(notes, sizes, strict=True)
     )
     chapters = [
@@ -107,11 +114,18 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
     ]
     Chapter.objects.bulk_create(chapter for chapter, _ in chapters)
     topics = Topic.objects.bulk_create(
-        Topic(chapter=chapter, order=order, blocks=blocks_for_new(topic.get("explanation", "")), **topic)
+        Topic(
+            chapter=chapter,
+            order=order,
+            blocks=None if chapter.note.words_due_at else blocks_for_new(topic.get("explanation", "")),
+            **topic,
+        )
         for chapter, data in chapters
         for order, topic in enumerate(data.get("topics", ()))
     )
     add_links(user_id=user_id, texts={topic.pk: topic.explanation for topic in topics})
     tell_of_notes([row.pk for row in rows])
+    if any(row.words_due_at for row in rows):
+        tell_worker()
     charge_user(user_id=user_id, grown=sum(sizes))
     return [row.pk for row in rows]

@@ -6,12 +6,12 @@ from typing import Any
 from django.db.models import Exists
 
 from notes.contents import TOPIC_WRITTEN
-from notes.derived import words_of_topic
 from notes.models import Chapter, Note, Topic
 from notes.services.blocks import blocks_for_edit, blocks_for_new, removed_blocks
 from notes.services.budgets import charge_notes
 from notes.services.chapters import note_of_chapter
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
+from notes.services.indexing import is_large, make_words_later, words_of_edit, words_went_along
 from notes.services.links import add_links, write_links
 from notes.services.notes import TopicData
 from notes.services.positions import TOPICS, check_order, close_gap, make_room, shift
@@ -32,9 +32,12 @@ def create_topic(
         begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
         _check_chapter(chapter_id, note_id)
         order = make_room(Topic.objects.filter(chapter_id=chapter_id), order, TOPICS)
-        chapter = Chapter(pk=chapter_id, note=Note(pk=note_id, user_id=user_id))
-        blocks = blocks_for_new(data.get("explanation", ""))
-        topic = Topic.objects.create(chapter=chapter, order=order, blocks=blocks, **data)
+        note = Note(pk=note_id, user_id=user_id)
+        explanation, code = data.get("explanation", ""), data.get("code", "")
+        if is_large(explanation, code):
+            note.words_due_at = make_words_later(Note.objects.filter(pk=note_id))
+        blocks = None if note.words_due_at else blocks_for_new(explanation)
+        topic = Topic.objects.create(chapter=Chapter(pk=chapter_id, note=note), order=order, blocks=blocks, **data)
         add_links(user_id=user_id, texts={topic.pk: topic.explanation})
         charge_notes(user_id=user_id, growth={note_id: topic_size(**data)})
         return Topic.objects.for_api().get(pk=topic.pk)
@@ -60,7 +63,7 @@ def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_
             after = {**row, **changes}
             text = after["explanation"]
             blocks, told = blocks_for_edit(topic_id, before=row["explanation"], stored=stored, after=text)
-            mine.update(**changes, blocks=blocks, words=words_of_topic(user_id, **after))
+            mine.update(**changes, blocks=blocks, words=words_of_edit(user_id, note_id=note_id, **after))
             told.tell()
             write_links(user_id=user_id, texts={topic_id: text}, before=row["explanation"])
             charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - size})
@@ -109,6 +112,7 @@ def move_topic(
             Topic.objects.filter(pk=topic_id).update(chapter_id=target_id, order=order)
             close_gap(Topic.objects.filter(chapter_id=source_id), old)
             if target_note_id != note_id:
+                words_went_along(target_note_id, topics=Topic.objects.filter(pk=topic_id))
                 size = size_of_topic(topic_id)
                 charge_notes(user_id=user_id, growth={note_id: -size, target_note_id: size})
         return Topic.objects.for_api().get(pk=topic_id)

@@ -1,20 +1,23 @@
 """Restoring versions of notes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.models import Manager, Model
+from django.utils import timezone
 
 from notes import reads
 from notes.blocks.changes import BlockChanges
-from notes.blocks.stored import decode, edited_blocks, encode, ids_of
+from notes.blocks.stored import ids_of
 from notes.contents import CHAPTER_WRITTEN, NOTE_WRITTEN, TOPIC_KEPT, TOPIC_WRITTEN, fields_of_snapshot
 from notes.derived import words_of_note
 from notes.markdown.trees import NoteTree
 from notes.models import Chapter, Note, NoteVersion, Topic
+from notes.services.blocks import blocks_for_new, blocks_for_restored
 from notes.services.budgets import charge_notes
 from notes.services.editing import Versions, begin_edit
+from notes.services.indexing import is_large, tell_worker
 from notes.services.links import keep_links, write_links
 from notes.sizes import stored_size
 from notes.snapshots import whole_snapshot
@@ -48,10 +51,7 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
             **fields,
             "tags": refolded(fields["tags"] if "tags" in fields else claimed["tags"]),
         }
-        words = words_of_note(user_id, **now)  # all that is in the note gets its own, too
-        derived = {"words": words, "title_key": title_key(now["title"])}
-        Note.objects.filter(pk=note_id).update(**now, **derived)
-        _restore_contents(Note(pk=note_id, user_id=user_id), snapshot["chapters"])
+        _write_note(user_id, note_id, now, snapshot["chapters"])
         before, after = Note.objects.filter(pk=note_id).values_list("size_bytes", stored_size()).get()
         charge_notes(user_id=user_id, growth={note_id: after - before})
         return reads.detail(note_id, user_id=user_id)
@@ -70,11 +70,7 @@ def replace_note(*, user_id: int, note_id: int, tree: NoteTree, if_match: Versio
         fields = fields_of_snapshot(data, NOTE_WRITTEN)
         if fields["title"] != claimed["title"]:
             keep_links(user_id=user_id, note_id=note_id, title=claimed["title"])
-        words = words_of_note(user_id, **fields)  # all that is in the note gets its own, too
-        derived = {"words": words, "title_key": title_key(fields["title"])}
-        Note.objects.filter(pk=note_id).update(**fields, **derived)
-        note = Note(pk=note_id, user_id=user_id)
-        _restore_contents(note, _with_ids(note_id, tree, data["chapters"]))
+        _write_note(user_id, note_id, fields, _with_ids(note_id, tree, data["chapters"]))
         before, after = Note.objects.filter(pk=note_id).values_list("size_bytes", stored_size()).get()
         charge_notes(user_id=user_id, growth={note_id: after - before})
         return Note.objects.values_list("version", flat=True).get(pk=note_id)
@@ -112,6 +108,25 @@ def _titled(title: str, free: dict[int, str]) -> int | None:
     return _named(next((row_id for row_id, of_row in free.items() if of_row == title), None), free)
 
 
+def _write_note(user_id: int, note_id: int, fields: dict[str, Any], contents: Sequence[dict[str, Any]]) -> None:
+    """Write the note's own fields and its contents. All of it gets words: from a worker if it is large."""
+    note = Note(pk=note_id, user_id=user_id)
+    if is_large(*_texts(contents)):
+        note.words_due_at = timezone.now()
+        tell_worker()
+    words = None if note.words_due_at else words_of_note(user_id, **fields)
+    derived = {"words": words, "words_due_at": note.words_due_at, "title_key": title_key(fields["title"])}
+    Note.objects.filter(pk=note_id).update(**fields, **derived)
+    _restore_contents(note, contents)
+
+
+def _texts(contents: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for chapter in contents:
+        yield chapter["title"]
+        for topic in chapter["topics"]:
+            yield from (topic.get(name, "") for name in ("title", "explanation", "code"))
+
+
 def _restore_contents(note: Note, contents: Sequence[dict[str, Any]]) -> None:
     """Write the snapshot's rows, then delete the others: a topic may have been moved out of a chapter to delete."""
     existing = set(Chapter.objects.filter(note=note).values_list("pk", flat=True))
@@ -130,21 +145,21 @@ def _restore_contents(note: Note, contents: Sequence[dict[str, Any]]) -> None:
     for chapter, data in zip(chapters, contents, strict=True):
         for order, kept in enumerate(data["topics"]):
             is_copy = kept["id"] is None or kept["id"] in elsewhere
-            before = now.get(kept["id"])
-            old = (decode(before["blocks"], before["explanation"]) if before else None) or []
-            blocks = None if is_copy else decode(kept.get("blocks"), kept["explanation"])
-            if blocks is None:
-                blocks = edited_blocks(old, kept["explanation"])
+            if is_copy:
+                blocks = None if note.words_due_at else blocks_for_new(kept["explanation"])
+            else:
+                blocks, told = blocks_for_restored(
+                    kept["id"], now=now.get(kept["id"], {}), kept=kept, may_wait=note.words_due_at is not None
+                )
+                changes.join(told)
             topic = Topic(
                 pk=None if is_copy else kept["id"],
                 chapter=chapter,
                 order=order,
                 **fields_of_snapshot(kept, TOPIC_WRITTEN),
-                blocks=encode(blocks),
+                blocks=blocks,
             )
             topics.append(topic)
-            if not is_copy:
-                changes.add(kept["id"], old, blocks, are_new=False)
     _write(Topic.objects, topics, fields=["chapter", "order", "words", *TOPIC_KEPT])
     restored = {topic.pk for topic in topics}
     for pk, row in now.items():

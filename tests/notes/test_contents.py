@@ -379,10 +379,11 @@ def test_writes_cost_the_same_for_any_number_of_siblings(alice, alice_client, ma
 
     # Each claims the note (and finds it first, where the path does not name it), reads its version and the answer.
     # What grows or shrinks by it is measured, and both sizes are changed: the note's and the user's.
+    # Where a topic goes to another note, it is asked whether its words are still to be made.
     assert cost("post", TOPICS, {"chapter": chapter.pk, "title": "x", "order": 0}) == 10
     assert cost("patch", f"{TOPICS}{first.pk}/", {"title": "y"}) == 8
     assert cost("post", f"{TOPICS}{first.pk}/move/", {"order": 0}) == 7
-    assert cost("post", f"{TOPICS}{first.pk}/move/", {"chapter": target.pk, "order": 0}) == 16
+    assert cost("post", f"{TOPICS}{first.pk}/move/", {"chapter": target.pk, "order": 0}) == 17
     # What is deleted may have cards: they are looked for, if it had blocks. Of two topics none is left by then.
     assert cost("delete", f"{TOPICS}{second.pk}/") == 13
     assert cost("delete", f"{CHAPTERS}{chapter.pk}/") == (14 if size == 2 else 15)

@@ -12,7 +12,7 @@ from notes.snapshots import whole_snapshot
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 
 NOT_SHOWN = {
-    Note: {"user", "deleted_at", "search", "size_bytes", "title_key", "words"},
+    Note: {"user", "deleted_at", "search", "size_bytes", "title_key", "words", "words_due_at"},
     Chapter: {"note", "search", "words"},
     Topic: {"chapter", "search", "blocks", "words"},
 }

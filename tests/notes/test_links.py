@@ -7,6 +7,7 @@ import pytest
 
 from notes import services
 from notes.models import Note, NoteLink
+from notes.title_order import key_without_case, title_key
 from notes.wiki_links import LINKS_MAX, links_in
 from tests.factories import NoteFactory
 
@@ -43,6 +44,7 @@ def broken(client):
         ("`[[code]]` and ``[[`code`]]``", []),
         ("```\n[[code]]\n```\n[[text]]", ["text"]),
         ("~~~\n[[code]]", []),
+        ("`a ``b`` [[code]]` [[text]] `[[open]]", ["text", "open"]),
         ("[[]] [[#x]] [[ ]] [[a\nb]] [[a]b]]", []),
         ("[[[Loops]]]", ["Loops"]),
     ],
@@ -56,10 +58,20 @@ def test_hostile_text_has_no_links(text):
     assert links_in(text) == []
 
 
+@pytest.mark.parametrize(
+    "title",
+    ["Loops", "note 007 of 10", "a\tb\x1cc  d!", "Émile Zola", "ß \u0130stanbul ٣", "x" * 2_000, "-", "C++ & \x07"],
+)
+def test_the_key_of_a_link_is_what_the_key_of_its_title_begins_with(title):
+    letters, accents, _ = title_key(title).split("\x01")
+
+    assert key_without_case(title) == f"{letters}\x01{accents}\x01"
+
+
 def test_a_link_that_stands_there_often_is_read_once(monkeypatch):
     """As what its title is found by takes its time."""
     keyed = []
-    monkeypatch.setattr("notes.wiki_links.link_key", lambda title: keyed.append(title) or title)
+    monkeypatch.setattr("notes.wiki_links.key_without_case", lambda title: keyed.append(title) or title)
 
     assert [link.target for link in links_in("[[a]] [[b]] " * 1000)] == ["a", "b"]
     assert keyed == ["a", "b"]

@@ -9,11 +9,13 @@ from django.apps import apps
 from django.conf import settings
 from rest_framework import serializers
 
+from accounts.serializers import EmailField
 from notes.fields import TagsField
 from notes.serializers import BulkSerializer
 from utils.http.serializers import (
     BoundedListField,
     BoundedListSerializer,
+    StrictCharField,
     StrictIntegerField,
     StrictSerializer,
 )
@@ -54,3 +56,13 @@ def test_of_a_list_that_is_too_long_no_item_is_looked_at(monkeypatch, count):
 
     assert not body.is_valid()
     assert (body.errors["ids"][0].code, looked_at) == ("max_length", [])
+
+
+@pytest.mark.parametrize("field", [StrictCharField(), EmailField()], ids=["text", "address"])
+def test_half_of_a_surrogate_pair_is_refused_as_rest_framework_does(field):
+    with pytest.raises(serializers.ValidationError) as refused:
+        field.run_validation("a\ud800@example.com")
+
+    [error] = refused.value.detail[-1:]
+    assert error.code == "surrogate_characters_not_allowed"
+    assert field.run_validation("a@example.com") == "a@example.com"

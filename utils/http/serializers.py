@@ -8,6 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 UNKNOWN_FIELDS_SHOWN = 20
 """The maximum in an error response, as a body may have a hundred thousand."""
@@ -35,8 +36,25 @@ class StrictSerializer(RefuseUnknownFields, serializers.Serializer[Any]):
     """A plain serializer that refuses unknown fields."""
 
 
+class NoSurrogates(ProhibitSurrogateCharactersValidator):
+    """The same, but a text that has none is not read letter by letter: of 2 MB that took 60 ms."""
+
+    def __call__(self, value: Any) -> None:
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            super().__call__(value)
+
+
 class OnlyText:
     """Mixin of text fields: refuses numbers (REST framework would accept 12345678 as a password)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators: list[Any] = [
+            NoSurrogates() if isinstance(validator, ProhibitSurrogateCharactersValidator) else validator
+            for validator in self.validators
+        ]
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):

@@ -65,7 +65,9 @@ def index_notes(note_ids: list[int]) -> int:
             freed = text_size(*note.tags) - text_size(*tags)
             changes: dict[str, Any] = {"tags": tags, "size_bytes": F("size_bytes") - freed} if tags != note.tags else {}
             words = words_of_note(user_id, title=note.title, tags=tags)
-            Note.objects.filter(pk=note.pk).update(words=words, title_key=title_key(note.title), **changes)
+            Note.objects.filter(pk=note.pk).update(
+                words=words, words_due_at=None, title_key=title_key(note.title), **changes
+            )
             shrunk[user_id] = shrunk.get(user_id, 0) + freed
         for user_id, freed in sorted(shrunk.items()):
             charge_user(user_id=user_id, grown=-freed)
