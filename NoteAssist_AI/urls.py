@@ -26,10 +26,10 @@ if "debug_toolbar" in settings.INSTALLED_APPS:
 
 # The resolver compares paths one after the other, so what has a prefix of its own comes before what has not.
 api = [
-    *notifications.urls.urlpatterns,
     path("study/", include(study.urls)),
     path("auth/", include(accounts.urls.auth)),
     path("ai/", include(ai_tasks.urls.ai)),
+    path("notifications/", include(notifications.urls)),
     *notes.urls.urlpatterns,
     *ai_tasks.urls.others,
     *accounts.urls.users,

@@ -10,10 +10,10 @@ tasks = SimpleRouter(use_regex_path=False)
 tasks.register("tasks", AITaskViewSet, basename="ai-task")
 
 ai = [
+    *tasks.urls,
+    path("tasks/<uuid:pk>/events/", TaskEventsView.as_view(), name="ai-task-events"),
     path("request-types/", RequestTypesView.as_view(), name="ai-request-types"),
     path("usage/", UsageView.as_view(), name="ai-usage"),
-    path("tasks/<uuid:pk>/events/", TaskEventsView.as_view(), name="ai-task-events"),
-    *tasks.urls,
 ]
 
 proposals = SimpleRouter(use_regex_path=False)

@@ -37,8 +37,8 @@ by_uuid.register("notes/imports", NoteImportViewSet, basename="note-import")
 by_uuid.register("notes/<int:note_pk>/shares", ShareViewSet, basename="share")
 
 urlpatterns = [
-    *by_uuid.urls,
     *router.urls,
+    *by_uuid.urls,
     re_path(rf"^notes/(?P<pk>{ID_PATTERN})/export/$", NoteExportView.as_view(), name="note-export"),
     path("notes/imports/<uuid:pk>/cancel/", CancelImportView.as_view(), name="note-import-cancel"),
     path("notes/export/", NoteSelectionExportView.as_view(), name="note-selection-export"),

@@ -1,10 +1,12 @@
+"""URL paths of notifications, below ``/api/notifications/``."""
+
 from django.urls import path
 
 from notifications.views import HistoryView, NotificationStreamView, PendingView, ReadView
 
 urlpatterns = [
-    path("notifications/pending/", PendingView.as_view(), name="notifications-pending"),
-    path("notifications/", HistoryView.as_view(), name="notifications"),
-    path("notifications/read/", ReadView.as_view(), name="notifications-read"),
-    path("notifications/stream/", NotificationStreamView.as_view(), name="notifications-stream"),
+    path("pending/", PendingView.as_view(), name="notifications-pending"),
+    path("", HistoryView.as_view(), name="notifications"),
+    path("read/", ReadView.as_view(), name="notifications-read"),
+    path("stream/", NotificationStreamView.as_view(), name="notifications-stream"),
 ]

@@ -135,7 +135,7 @@ class RefreshView(PublicView):
         """
         with audited(request, "refresh", failures_only=True):
             count_refresh(request)
-        data = super().read_body(request)
+        data = read_body(self.serializer_class, request)  # not counted once more, as other public requests are
         with audited(request, "refresh", failures_only=True):
             pair = sessions.refresh(token=data["refresh"])
         return Response(TokenPairSerializer(pair).data, headers=_NOT_STORED)

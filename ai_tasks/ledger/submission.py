@@ -18,6 +18,7 @@ from ai_tasks.handlers.base import Handler
 from ai_tasks.ledger.announcing import announce_end, announce_queued
 from ai_tasks.ledger.applying import Application, apply_answer
 from ai_tasks.ledger.budgets import check_budgets, reservation_for
+from ai_tasks.ledger.inserting import insert
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.money import ZERO
 from ai_tasks.proposals import base_of
@@ -301,7 +302,7 @@ def _queue(
     task = _new_row(user_id, request, request_hash, fingerprint=fingerprint)
     task.retry_of = retry_of
     task.reserved = reservation_for(task.request_type, task.request_data)
-    task.save(force_insert=True)
+    insert(task)
     check_budgets(task)
     announce_queued(task)
     return task
@@ -384,6 +385,6 @@ def _answer_from(answered: AITask, request: _Request) -> AITask:
         task.cost = None if answered.cost is None else ZERO
         task.started_at = task.finished_at = task.created_at
         task.applied_at = task.created_at if application is Application.APPLIED else None
-        task.save(force_insert=True)
+        insert(task)
         announce_end(task)
     return task

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
+from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from notes import reads
 from notes.changed import tell_of_notes
+from notes.contents import CHAPTER_SHOWN, NOTE_SHOWN, TOPIC_SHOWN, written_fields
 from notes.models import Chapter, Note, Topic
 from notes.services.blocks import blocks_for_new
 from notes.services.budgets import charge_user, check_new_note
@@ -19,6 +21,11 @@ from notes.services.links import add_links, keep_links
 from notes.sizes import note_size
 from utils.database.compiled_queries import Row
 from utils.page_cache.invalidation import changing_pages_of
+
+_TRASH = """
+UPDATE notes_note SET deleted_at = statement_timestamp(), updated_at = statement_timestamp(), version = version + 1
+WHERE id = %s AND user_id = %s AND deleted_at IS NULL AND (%s::bigint[] IS NULL OR version = ANY(%s::bigint[]))
+"""
 
 
 class TopicData(TypedDict):
@@ -44,16 +51,16 @@ class NoteData(TypedDict):
 
 
 def create_note(*, user_id: int, data: NoteData) -> Row:
-    """Create a note with its chapters and topics; return it as ``notes.reads.detail`` does. Raises ``OverBudget``."""
+    """Create a note with its chapters and topics; return it as it is shown. Raises ``OverBudget``."""
     with changing_pages_of(user_id):
-        (note_id,) = _insert(user_id, [data])
-        return reads.detail(note_id, user_id=user_id)
+        (note,), chapters, topics = _insert(user_id, [data])
+        return _shown(note, chapters, topics)
 
 
 def import_notes(*, user_id: int, notes: Sequence[NoteData]) -> int:
     """Create many notes, in as many statements as one note takes; return how many. Raises ``OverBudget``."""
     with changing_pages_of(user_id):
-        return len(_insert(user_id, notes))
+        return len(_insert(user_id, notes)[0])
 
 
 def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_match: Versions = None) -> Row:
@@ -76,10 +83,11 @@ def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_ma
 
 def delete_note(*, user_id: int, note_id: int, if_match: Versions = None) -> None:
     """Move a note to the trash. Raises ``Note.DoesNotExist`` and :class:`NoteChanged`."""
-    with changing_pages_of(user_id):
-        mine = Note.objects.owned_by(user_id).live().filter(pk=note_id)
-        expected = mine if if_match is None else mine.filter(version__in=if_match)
-        if not expected.update(deleted_at=Now(), updated_at=Now(), version=F("version") + 1):
+    versions = None if if_match is None else list(if_match)
+    with changing_pages_of(user_id), connection.cursor() as cursor:
+        cursor.execute(_TRASH, [note_id, user_id, versions, versions])
+        if not cursor.rowcount:
+            mine = Note.objects.owned_by(user_id).live().filter(pk=note_id)
             raise NoteChanged(current_version=mine.values_list("version", flat=True).get())
 
 
@@ -94,7 +102,7 @@ def restore_note(*, user_id: int, note_id: int) -> Row:
         return reads.detail(note_id, user_id=user_id)
 
 
-def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
+def _insert(user_id: int, notes: Sequence[NoteData]) -> tuple[list[Note], list[Chapter], list[Topic]]:
     """Four statements, five with links, however many notes, chapters and topics there are. Raises ``OverBudget``."""
     sizes = [note_size(**data) for data in notes]
     check_new_note(max(sizes, default=0))
@@ -107,12 +115,12 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
         )
         for data, size in zip(notes, sizes, strict=True)
     )
-    chapters = [
+    of_notes = [
         (Chapter(note=row, title=chapter["title"], order=order), chapter)
         for row, data in zip(rows, notes, strict=True)
         for order, chapter in enumerate(data.get("chapters", ()))
     ]
-    Chapter.objects.bulk_create(chapter for chapter, _ in chapters)
+    chapters = Chapter.objects.bulk_create(chapter for chapter, _ in of_notes)
     topics = Topic.objects.bulk_create(
         Topic(
             chapter=chapter,
@@ -120,7 +128,7 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
             blocks=None if chapter.note.words_due_at else blocks_for_new(topic.get("explanation", "")),
             **topic,
         )
-        for chapter, data in chapters
+        for chapter, data in of_notes
         for order, topic in enumerate(data.get("topics", ()))
     )
     add_links(user_id=user_id, texts={topic.pk: topic.explanation for topic in topics})
@@ -128,4 +136,19 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> list[int]:
     if any(row.words_due_at for row in rows):
         tell_worker()
     charge_user(user_id=user_id, grown=sum(sizes))
-    return [row.pk for row in rows]
+    return rows, chapters, topics
+
+
+def _shown(note: Note, chapters: Sequence[Chapter], topics: Sequence[Topic]) -> Row:
+    """A new note as ``NoteDetailSerializer`` renders it, without reading back what was just written."""
+    shown: dict[int, Row] = {
+        chapter.pk: {**written_fields(chapter, CHAPTER_SHOWN), "topics": []} for chapter in chapters
+    }
+    for topic in topics:
+        shown[topic.chapter_id]["topics"].append(written_fields(topic, TOPIC_SHOWN))
+    return {
+        **written_fields(note, NOTE_SHOWN),
+        "chapter_count": len(chapters),
+        "topic_count": len(topics),
+        "chapters": list(shown.values()),
+    }

@@ -232,6 +232,7 @@ def test_refreshes_from_one_address_are_limited_without_a_query(client, db, limi
     assert [answer.status_code for answer in answers] == [401] * 60 + [429]
     first, refused = answers[0], answers[60]
     assert (first["RateLimit-Limit"], first["RateLimit-Remaining"], first["RateLimit-Reset"]) == ("60", "59", "60")
+    assert first["RateLimit-Policy"] == '"refresh-address";q=60;w=60'
     assert (refused.json()["code"], refused["Retry-After"]) == ("throttled", "60")
     assert refresh(address="203.0.113.10").status_code == 401
     assert attempt() == 0
