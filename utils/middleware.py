@@ -1,4 +1,4 @@
-"""Middleware: request ids, the error format, content lengths, query counts, and the admin's own middleware."""
+"""Middleware: request ids, limits, the error format, content lengths, query counts, and the admin's own middleware."""
 
 import logging
 import re
@@ -23,6 +23,7 @@ from NoteAssist_AI.monitoring.context import current_request_id
 from NoteAssist_AI.monitoring.requests import observer, route_of
 from NoteAssist_AI.postgresql.base import statement_count
 from NoteAssist_AI.uploads import max_upload_bytes
+from utils.admission.throttling import rate_limit_headers
 from utils.http.errors import (
     CONTENT_TYPE,
     as_application_error,
@@ -62,7 +63,8 @@ STARTED_AT = "noteassist.started-at"
 class RequestMiddleware:
     """Take the client's ``X-Request-ID`` or make one: in log lines, problem documents and the answer.
 
-    The outermost: it sees each answer as the client does, and has it counted and logged.
+    The outermost: it sees each answer as the client does, adds the ``RateLimit-*`` headers of what was counted against
+    a limit, and has it counted and logged.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -79,6 +81,10 @@ class RequestMiddleware:
         finally:
             current_request_id.reset(token)
         response["X-Request-ID"] = request_id
+        admission = getattr(request, "admission", None)
+        if admission is not None:
+            for name, value in rate_limit_headers(admission.usage).items():
+                response[name] = value
         if observer.is_on and NOT_OBSERVED not in request.META:
             outcome = page_outcome(request)
             observer.observe(
