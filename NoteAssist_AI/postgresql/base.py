@@ -9,15 +9,20 @@ import select
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from django.db import OperationalError as DjangoOperationalError
 from django.db.backends.postgresql import base
 from psycopg import Connection, OperationalError
+from psycopg.pq import TransactionStatus
+from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from NoteAssist_AI.postgresql.connections import run_again_with_new_plans, show_timestamps_as_text
+from NoteAssist_AI.postgresql.connections import OutdatedPlan, is_outdated_plan
 from NoteAssist_AI.postgresql.schema import SchemaEditor
+
+T = TypeVar("T")
 
 SHORT_TIMEOUT_SECONDS = 0.25
 
@@ -39,7 +44,18 @@ def _run(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context
     """Count a statement, and run it again if its plan was outdated: one of Django's ``execute_wrappers``."""
     statement_count.value += 1
     run = partial(execute, sql, params, many, context)
-    return run() if many else run_again_with_new_plans(context["connection"].connection, run)
+    return run() if many else _run_again_with_new_plans(context["connection"].connection, run)
+
+
+def _run_again_with_new_plans(connection: Connection[Any], run: Callable[[], T]) -> T:
+    """Call ``run``, a statement on this connection; outside a transaction once more if its plan was outdated."""
+    try:
+        return run()
+    except (OutdatedPlan, DjangoOperationalError) as error:
+        if not is_outdated_plan(error) or connection.info.transaction_status != TransactionStatus.IDLE:
+            raise
+    connection.execute("DEALLOCATE ALL")  # psycopg forgets them, too; after a ROLLBACK it does so by itself
+    return run()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -66,7 +82,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 statement_count.value += 1
                 if not connection.autocommit:  # it was returned in the middle of a transaction
                     connection.autocommit = True
-                return run_again_with_new_plans(connection, lambda: self._fetch_with(connection, sql, params))
+                return _run_again_with_new_plans(connection, lambda: self._fetch_with(connection, sql, params))
             finally:
                 pool.putconn(connection)
 
@@ -74,7 +90,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _fetch_with(connection: Any, sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """``connection`` is psycopg's or Django's."""
         with connection.cursor() as cursor:
-            show_timestamps_as_text(cursor)
+            cursor.adapters.register_loader("timestamptz", TextLoader)  # timestamps stay text
             cursor.execute(sql, params)
             return cursor.fetchall()
 

@@ -6,16 +6,12 @@ a statement, as its rows would have other types: "cached plan must not change re
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from django.conf import settings
-from django.db import OperationalError as DjangoOperationalError
 from psycopg import Connection, DataError, IntegrityError, OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import FeatureNotSupported, _WaitTimeout
-from psycopg.pq import TransactionStatus
-from psycopg.types.string import TextLoader
 
 logger = logging.getLogger(__name__)
 
@@ -104,19 +100,3 @@ class BoundedConnection(Connection[Any]):
 def is_outdated_plan(error: BaseException) -> bool:
     """Whether an error, psycopg's or the one that Django made of it, is an :class:`OutdatedPlan`."""
     return isinstance(error, OutdatedPlan) or isinstance(error.__cause__, OutdatedPlan)
-
-
-def run_again_with_new_plans(connection: Connection[Any], run: Callable[[], T]) -> T:
-    """Call ``run``, a statement on this connection; outside a transaction once more if its plan was outdated."""
-    try:
-        return run()
-    except (OutdatedPlan, DjangoOperationalError) as error:
-        if not is_outdated_plan(error) or connection.info.transaction_status != TransactionStatus.IDLE:
-            raise
-    connection.execute("DEALLOCATE ALL")  # psycopg forgets them, too; after a ROLLBACK it does so by itself
-    return run()
-
-
-def show_timestamps_as_text(cursor: Any) -> None:
-    """Make a cursor, psycopg's or Django's, return timestamps as text, as the server sends them."""
-    cursor.adapters.register_loader("timestamptz", TextLoader)
