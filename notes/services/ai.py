@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from notes.blocks.changes import BlockChanges
-from notes.blocks.stored import Block, decode, encode, new_blocks
-from notes.derived import words_of_topic
+from notes.blocks.stored import Block, BlockChanges, blocks_for_edit, decode, encode, new_blocks
 from notes.models import Note, NoteVersion, Topic
-from notes.services.blocks import blocks_for_edit
+from notes.search.vectors import words_of_topic
 from notes.services.budgets import charge_notes
 from notes.services.editing import begin_edit
 from notes.services.links import write_links

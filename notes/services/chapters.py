@@ -4,9 +4,9 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import JSONObject
 
-from notes.derived import words_of_chapter
+from notes.blocks.stored import removed_blocks
 from notes.models import Chapter, Note, Topic
-from notes.services.blocks import removed_blocks
+from notes.search.vectors import words_of_chapter
 from notes.services.budgets import charge_notes
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
 from notes.services.positions import CHAPTERS, check_order, close_gap, make_room, shift

@@ -7,9 +7,14 @@ fields locks it first, and then writes all in one UPDATE.
 A version is always kept before an AI answer is applied or a version is restored; before an edit, if none was kept in
 the last ten minutes. A note from before there were budgets may be too large for a version: none is kept of it then.
 Edits may make it smaller, and nothing else may change it.
+
+Other apps are told which notes are being written to. An app registers its function in ``AppConfig.ready``. It is called
+inside the write's transaction, which holds the notes' locks, and takes at most one statement, however many notes there
+are. What it raises undoes the write. It is not told of what changes no text: tags and status of many notes at once, and
+moving into the trash and out of it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -17,9 +22,8 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from notes.changed import tell_of_notes
-from notes.derived import words_of_note
 from notes.models import NOTE_MAX_BYTES, Note, NoteVersion
+from notes.search.vectors import words_of_note
 from notes.services.budgets import NoteTooLarge, count_note
 from notes.services.keeping import keep_version
 from notes.sizes import text_size
@@ -70,6 +74,24 @@ UPDATE notes_note SET title = %s, status = %s, tags = %s::varchar[],
                       version = version + 1, updated_at = statement_timestamp()
 WHERE id = %s
 """
+
+
+NotesChanged = Callable[[Sequence[int]], None]
+
+_told: list[NotesChanged] = []
+
+
+def on_notes_changed(function: NotesChanged) -> NotesChanged:
+    """Register a function that is told the ids of notes whose texts are being written. Usable as a decorator."""
+    if function not in _told:
+        _told.append(function)
+    return function
+
+
+def tell_of_notes(note_ids: Sequence[int]) -> None:
+    """Tell all who registered."""
+    for function in _told:
+        function(note_ids)
 
 
 class NoteChanged(PreconditionFailed):

@@ -8,11 +8,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from notes import reads
-from notes.changed import tell_of_notes
+from notes.blocks.stored import blocks_for_new
 from notes.models import Chapter, Note, Topic
-from notes.services.blocks import blocks_for_new
 from notes.services.budgets import charge_user, check_new_note
-from notes.services.editing import NoteChanged, Versions, edit_note, lock_note
+from notes.services.editing import NoteChanged, Versions, edit_note, lock_note, tell_of_notes
 from notes.services.links import add_links, keep_links
 from notes.sizes import note_size
 from utils.database.compiled_queries import Row

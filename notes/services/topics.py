@@ -5,10 +5,10 @@ from typing import Any
 
 from django.db.models import Exists
 
+from notes.blocks.stored import blocks_for_edit, blocks_for_new, removed_blocks
 from notes.contents import TOPIC_WRITTEN
-from notes.derived import words_of_topic
 from notes.models import Chapter, Note, Topic
-from notes.services.blocks import blocks_for_edit, blocks_for_new, removed_blocks
+from notes.search.vectors import words_of_topic
 from notes.services.budgets import charge_notes
 from notes.services.chapters import note_of_chapter
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
@@ -53,17 +53,17 @@ def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_
             user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match), unless=is_so
         )
         if is_changing:
-            row = mine.annotate(size=stored_topic_size()).values("size", "blocks", *TOPIC_WRITTEN).first()
+            row = mine.values("blocks", *TOPIC_WRITTEN).first()
             if row is None:
                 raise MovedMeanwhile
-            size, stored = row.pop("size"), row.pop("blocks")
+            stored = row.pop("blocks")
             after = {**row, **changes}
             text = after["explanation"]
             blocks, told = blocks_for_edit(topic_id, before=row["explanation"], stored=stored, after=text)
             mine.update(**changes, blocks=blocks, words=words_of_topic(user_id, **after))
             told.tell()
             write_links(user_id=user_id, texts={topic_id: text}, before=row["explanation"])
-            charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - size})
+            charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - topic_size(**row)})
         return Topic.objects.for_api().get(pk=topic_id)
 
 

@@ -7,12 +7,11 @@ from django.db import connection
 from django.db.models import Manager, Model
 
 from notes import reads
-from notes.blocks.changes import BlockChanges
-from notes.blocks.stored import decode, edited_blocks, encode, ids_of
+from notes.blocks.stored import BlockChanges, decode, edited_blocks, encode, ids_of
 from notes.contents import CHAPTER_WRITTEN, NOTE_WRITTEN, TOPIC_KEPT, TOPIC_WRITTEN, fields_of_snapshot
-from notes.derived import words_of_note
 from notes.markdown.trees import NoteTree
 from notes.models import Chapter, Note, NoteVersion, Topic
+from notes.search.vectors import words_of_note
 from notes.services.budgets import charge_notes
 from notes.services.editing import Versions, begin_edit
 from notes.services.links import keep_links, write_links
