@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from django.db import connection
 
 from notes.models import NoteLink
-from notes.wiki_links import has_links, link_key, links_in
+from notes.wiki_links import link_key, links_in
 
 # The condition on other notes is that of ``titled_by_key``.
 _KEEP = """
@@ -26,7 +26,7 @@ def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = 
     ``before`` is what a topic said before; None if that is unknown.
     """
     found = [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
-    if before is None or has_links(before):
+    if before is None or links_in(before):
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM notes_notelink WHERE topic_id = ANY(%s::bigint[]) AND (topic_id, target) NOT IN "
