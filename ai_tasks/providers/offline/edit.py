@@ -55,14 +55,22 @@ _DEFINED = re.compile(
 )
 
 
-class Editor:
+def edited(text: str) -> tuple[str, Counter[str]]:
+    """The improved text, and how often something was changed, by kind.
+
+    Code, tables, quotations, formulas and links come out as they went in.
+    """
+    editor = _Editor()
+    return editor.edit(text), editor.changes
+
+
+class _Editor:
     """Edits one text and counts what it changed, by kind."""
 
     def __init__(self) -> None:
         self.changes: Counter[str] = Counter()
 
     def edit(self, text: str) -> str:
-        """The improved text. Code, tables, quotations, formulas and links come out as they went in."""
         blocks = blocks_of(text)
         if blocks and (mark := _unclosed_fence(blocks[-1])):
             blocks[-1] = Block(Kind.VERBATIM, [*blocks[-1].text.rstrip("\n").split("\n"), mark], blocks[-1].tight)
