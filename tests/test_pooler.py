@@ -23,7 +23,7 @@ from django.conf import settings as ours
 from accounts.models import User
 from accounts.tokens import issue_access
 from NoteAssist_AI.postgresql import connections
-from NoteAssist_AI.postgresql.connections import BoundedConnection
+from NoteAssist_AI.postgresql.base import BoundedConnection
 from tests.factories import SessionFactory, UserFactory
 from tests.pooler import SERVER_CONNECTIONS, running_pgbouncer
 from tests.processes import (
