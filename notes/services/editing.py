@@ -47,7 +47,7 @@ class NoteState(NamedTuple):
 
 
 NoteStates = Collection[NoteState] | None
-"""The states of its note at which a write to a chapter or topic is allowed; None for any."""
+"""The states of its note at which a write is allowed; those of other notes allow nothing. None for any."""
 
 
 class LockedNote(NamedTuple):
@@ -111,7 +111,7 @@ def begin_edit(
     *,
     user_id: int,
     note_id: int,
-    if_match: Versions = None,
+    if_match: NoteStates = None,
     reason: NoteVersion.Reason = NoteVersion.Reason.EDIT,
     unless: Q | Exists | None = None,
 ) -> Row | None:
@@ -124,7 +124,9 @@ def begin_edit(
     must be kept of a note that is too large for one.
     """
     mine = Note.objects.owned_by(user_id).live().filter(pk=note_id)
-    expected = mine if if_match is None else mine.filter(version__in=if_match)
+    expected = mine
+    if if_match is not None:
+        expected = mine.filter(version__in=[state.version for state in if_match if state.note_id == note_id])
     to_change = expected if unless is None else expected.filter(~unless)
     if not to_change.update(version=F("version") + 1, updated_at=Now()):
         if unless is not None and expected.filter(unless).exists():
@@ -191,12 +193,12 @@ def _claimed(note_id: int) -> QuerySet[Note, Any]:
     return Note.objects.filter(pk=note_id).values("version", "title", "tags", "size_bytes", is_kept=Exists(kept_lately))
 
 
-def versions_of(note_id: int, states: NoteStates) -> Versions:
-    """The versions of this note among the states; those of other notes are left out."""
-    return None if states is None else [state.version for state in states if state.note_id == note_id]
+def states_of(note_id: int, versions: Versions) -> NoteStates:
+    """The states that a note has at these versions."""
+    return None if versions is None else [NoteState(note_id, version) for version in versions]
 
 
-def begin_edits(*, user_id: int, notes: Mapping[int, Versions]) -> None:
+def begin_edits(*, user_id: int, notes: Mapping[int, NoteStates]) -> None:
     """Claim several of the user's notes, each with its ``if_match``, in an order that prevents deadlocks."""
     for note_id in sorted(notes):
         begin_edit(user_id=user_id, note_id=note_id, if_match=notes[note_id])
