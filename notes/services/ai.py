@@ -111,7 +111,7 @@ def write_code(*, user_id: int, topic: TopicTexts, code: str, code_language: str
 def _write_explanation(user_id: int, topic: TopicTexts, explanation: str, blocks: str, changes: BlockChanges) -> None:
     begin_edit(user_id=user_id, note_id=topic.note_id, reason=NoteVersion.Reason.AI)
     _update(user_id, topic, {"explanation": explanation}, blocks=blocks)
-    write_links(user_id=user_id, texts={topic.topic_id: explanation}, before=topic.explanation)
+    write_links(user_id=user_id, texts={topic.topic_id: explanation}, before={topic.topic_id: topic.explanation})
     changes.tell()
     grown = text_size(explanation) - text_size(topic.explanation)
     charge_notes(user_id=user_id, growth={topic.note_id: grown})

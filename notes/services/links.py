@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from django.db import connection
 
 from notes.models import NoteLink
-from notes.wiki_links import link_key, links_in
+from notes.wiki_links import WikiLink, link_key, links_in
 
 # The condition on other notes is that of ``titled_by_key``.
 _KEEP = """
@@ -20,13 +20,13 @@ UPDATE notes_notelink SET meant_id = %s WHERE user_id = %s AND key = %s AND mean
 """
 
 
-def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = None) -> None:
+def write_links(*, user_id: int, texts: Mapping[int, str], before: Mapping[int, str] | None = None) -> None:
     """Record the links of topics, by their ids, whose explanations are these now: at most two statements.
 
-    ``before`` is what a topic said before; None if that is unknown.
+    ``before`` is what the topics said before; None if that is unknown.
     """
-    found = [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
-    if before is None or links_in(before):
+    found = _links_of(texts)
+    if before is None or _links_of(before):
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM notes_notelink WHERE topic_id = ANY(%s::bigint[]) AND (topic_id, target) NOT IN "
@@ -38,10 +38,14 @@ def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = 
 
 def add_links(*, user_id: int, texts: Mapping[int, str]) -> None:
     """Record the links of new topics: at most one statement."""
-    _insert(user_id, [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)])
+    _insert(user_id, _links_of(texts))
 
 
-def _insert(user_id: int, found: list) -> None:  # type: ignore[type-arg]
+def _links_of(texts: Mapping[int, str]) -> list[tuple[int, WikiLink]]:
+    return [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
+
+
+def _insert(user_id: int, found: list[tuple[int, WikiLink]]) -> None:
     if found:
         NoteLink.objects.bulk_create(
             (

@@ -60,7 +60,7 @@ def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_
             blocks, told = blocks_for_edit(topic_id, before=row["explanation"], stored=stored, after=text)
             mine.update(**changes, blocks=blocks, words=words_of_topic(user_id, **after))
             told.tell()
-            write_links(user_id=user_id, texts={topic_id: text}, before=row["explanation"])
+            write_links(user_id=user_id, texts={topic_id: text}, before={topic_id: row["explanation"]})
             charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - topic_size(**row)})
         return Topic.objects.for_api().get(pk=topic_id)
 
