@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from django.conf import settings
@@ -229,13 +230,13 @@ class BodyLimitMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        upload = max_upload_bytes(request.method or "", request.path_info)
-        if upload is not None and "HTTP_TRANSFER_ENCODING" in request.META:
-            return None  # its view counts the bytes
-        limit = upload or settings.MAX_BODY_BYTES
-        if len(length) < 19 and int(length) <= limit:
+        size = int(length) if len(length) < 19 else inf
+        if size <= settings.MAX_BODY_BYTES:
             return None
-        return _body_too_large(request, limit)
+        upload = max_upload_bytes(request.method or "", request.path_info)
+        if upload is not None and (size <= upload or "HTTP_TRANSFER_ENCODING" in request.META):
+            return None  # of a chunked one its view counts the bytes
+        return _body_too_large(request, upload or settings.MAX_BODY_BYTES)
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
         """Public views accept only small bodies. By now a chunked body has a length, too.
