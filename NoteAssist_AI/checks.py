@@ -30,7 +30,6 @@ KNOWN_TO_FAST_READS = {
     "utils.middleware.RefusePlainHttpMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "utils.admission.throttling.RateLimitHeadersMiddleware",
     "utils.middleware.QueryCountDebugMiddleware",
     "utils.middleware.AdminSessionMiddleware",
     "utils.middleware.ContentLengthMiddleware",

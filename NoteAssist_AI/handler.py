@@ -17,14 +17,14 @@ class Request(WSGIRequest):
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
-        is_chunked = "HTTP_TRANSFER_ENCODING" in environ and "CONTENT_LENGTH" not in environ
-        upload = max_upload_bytes(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if is_chunked and upload is not None:
-            environ["CONTENT_LENGTH"] = str(upload + 1)
-        elif is_chunked:
-            body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
-            environ["wsgi.input"] = BytesIO(body)
-            environ["CONTENT_LENGTH"] = str(len(body))
+        if "HTTP_TRANSFER_ENCODING" in environ and "CONTENT_LENGTH" not in environ:
+            upload = max_upload_bytes(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            if upload is None:
+                body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
+                environ["wsgi.input"] = BytesIO(body)
+                environ["CONTENT_LENGTH"] = str(len(body))
+            else:
+                environ["CONTENT_LENGTH"] = str(upload + 1)
         super().__init__(environ)
 
 

@@ -91,7 +91,6 @@ MIDDLEWARE = [
     "utils.middleware.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "utils.admission.throttling.RateLimitHeadersMiddleware",
     "utils.middleware.QueryCountDebugMiddleware",
     "utils.middleware.AdminSessionMiddleware",
     "utils.middleware.ContentLengthMiddleware",

@@ -19,7 +19,7 @@ class AITasksConfig(AppConfig):
         from NoteAssist_AI import env
         from NoteAssist_AI.ai_settings import DEFAULT
         from NoteAssist_AI.monitoring import exporter
-        from notes.changed import on_notes_changed
+        from notes.services import on_notes_changed
         from utils.http.health import report_in_readiness
 
         known = AITask.RequestType.values

@@ -14,25 +14,30 @@ from django.conf import settings
 from utils.http.json import dumps
 from utils.redis.client import RedisUnavailable, channel
 from utils.redis.scripts import Script, ScriptCall, run_guarded
-from utils.streaming.user_events import APPEND_USER_EVENT, user_channel, user_events_key
+from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
 TTL_SECONDS = settings.AI_STREAM_SECONDS
 END_EVENTS = frozenset({"task.succeeded", "task.failed", "task.cancelled"})
 
-# KEYS: the task's hash and stream, the user's stream. ARGV: attempt, progress (-1 keeps it), message, time, event,
-# data, TTL, the task's and the user's channel, cap of the task's stream, data of a restart, 1 for the end. An attempt
-# after the first is a restart, even if Redis has lost the data of the first.
+ENDED_KEY = "metrics:ai-tasks-ended"
+"""A hash without a TTL: how many tasks have ended in each status. A Redis that lost it begins at 0, as a restart does.
+"""
+
+# KEYS: the task's hash and stream, the user's stream, ENDED_KEY. ARGV: attempt, progress (-1 keeps it), message, time,
+# event, data, TTL, the task's and the user's channel, cap of the task's stream, data of a restart, the status of a task
+# that has ended. An attempt after the first is a restart, even if Redis has lost the data of the first.
 _REPORT = Script(
     APPEND_USER_EVENT
     + """
-local attempt, percent = tonumber(ARGV[1]), tonumber(ARGV[2])
+local attempt, percent, ended = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[12]
+if ended ~= '' then redis.call('HINCRBY', KEYS[4], ended, 1) end
 local known = tonumber(redis.call('HGET', KEYS[1], 'attempt') or 0)
 if attempt < known then return 0 end
 if attempt > known then
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'attempt', attempt, 'progress', 0, 'message', '', 'at', ARGV[4])
-  if attempt > 1 and ARGV[12] == '0' then
+  if attempt > 1 and ended == '' then
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[10], '*', 'event', 'task.restarted', 'data', ARGV[11])
   end
 end
@@ -112,7 +117,10 @@ def _delta_call(delta: Delta) -> ScriptCall:
 
 
 def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, message: str) -> None:
-    """Publish that the task has ended. If Redis is unavailable, event streams detect it by polling the rows."""
+    """Publish that the task has ended, and count it.
+
+    Without Redis it is not counted, and event streams detect its end by polling the rows.
+    """
     data = {"id": str(task_id), "attempt": attempt, "status": status, "message": message}
     try:
         _report(task_id, user_id, attempt, f"task.{status}", data)
@@ -138,8 +146,9 @@ def _report(
 def _report_call(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> ScriptCall:
+    user_events, user_channel = user_stream(user_id)
     return _REPORT.call(
-        keys=[live_key(task_id), events_key(task_id), user_events_key(user_id)],
+        keys=[live_key(task_id), events_key(task_id), user_events, ENDED_KEY],
         args=[
             attempt,
             percent,
@@ -149,9 +158,9 @@ def _report_call(
             dumps(data),
             TTL_SECONDS,
             task_channel(task_id),
-            user_channel(user_id),
+            user_channel,
             EVENTS_KEPT,
             dumps({"id": str(task_id), "attempt": attempt}),
-            int(event in END_EVENTS),
+            event.removeprefix("task.") if event in END_EVENTS else "",
         ],
     )

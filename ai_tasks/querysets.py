@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, Self
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import BoolOr
@@ -57,10 +56,6 @@ class AITaskQuerySet(models.QuerySet):
     def waiting_for_outage(self) -> Self:
         """Tasks that wait until a provider is back; none of them is due."""
         return self.filter(status="waiting_provider", next_attempt_at=None, waiting_since__isnull=False)
-
-    def held(self, task_id: UUID, attempt: int) -> Self:
-        """The task, if this is still its current attempt."""
-        return self.filter(pk=task_id, attempt=attempt)
 
     def queue_age_seconds(self) -> float | None:
         """How long the oldest queued task has been waiting, in seconds; None if no task is queued. One query."""

@@ -11,19 +11,10 @@ from psycopg_pool import PoolTimeout
 
 from ai_tasks import outages
 from ai_tasks.models import AITask
+from ai_tasks.progress import ENDED_KEY
 from utils.redis.client import RedisUnavailable, redis_guard
 
 logger = logging.getLogger(__name__)
-
-ENDED_KEY = "metrics:ai-tasks-ended"
-"""A hash without a TTL: how many tasks have ended in each status. A Redis that lost it begins at 0, as a restart does.
-"""
-
-
-def count_end(status: str) -> None:
-    """Count a task that has ended. Without Redis it is not counted."""
-    with suppress(RedisUnavailable), redis_guard() as client:
-        client.hincrby(ENDED_KEY, status, 1)
 
 
 def read() -> Iterator[Metric]:

@@ -24,7 +24,7 @@ from ai_tasks.progress import Delta, report_deltas, report_progress, report_rest
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable, UnusableAnswer
 from ai_tasks.runner import Answer, Job
 from NoteAssist_AI.monitoring.context import log_fields
-from NoteAssist_AI.postgresql.connections import is_outdated_plan
+from NoteAssist_AI.postgresql.base import is_outdated_plan
 from utils.database.failures import is_lasting
 from utils.redis.client import RedisUnavailable
 

@@ -71,7 +71,7 @@ WHERE n.user_id = %(user)s AND c.title = 'Chapter'
 
 def _texts() -> Iterator[tuple[int, str, str]]:
     """Texts by Zipf's law, and their vectors for a user whose number is 0."""
-    from notes.derived import words_of_topic
+    from notes.search.vectors import words_of_topic
 
     chosen = random.Random(1)
     words = [f"w{number}" for number in range(1, 10_001)]

@@ -1,21 +1,14 @@
 """Columns that are made from others when a row is written.
 
 They are computed in Python, so PostgreSQL cannot generate them. Whatever saves or inserts objects (``save()``,
-``create()``, ``bulk_create()``) gets them from their fields. What writes by ``update()`` adds them itself, by the
-functions here.
+``create()``, ``bulk_create()``) gets them from their fields. What writes by ``update()`` adds them itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-
-from notes.search.vectors import Part, vector_of
-
-_EXPLANATION_FIRST = 200
-_CODE_FIRST = 12_000
-"""Positions of a topic's texts: a phrase is found as far as they reach."""
 
 
 class DerivedField(models.Field):
@@ -50,20 +43,3 @@ class TitleKeyField(DerivedField, models.TextField):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"db_collation": "C", "db_default": "", **options})
-
-
-def words_of_note(user_id: int, *, title: str, tags: Iterable[str], **_: Any) -> str:
-    return vector_of(user_id, [Part(title, "A"), *(Part(tag, "A") for tag in tags)])
-
-
-def words_of_chapter(user_id: int, *, title: str, **_: Any) -> str:
-    return vector_of(user_id, [Part(title, "B")])
-
-
-def words_of_topic(user_id: int, *, title: str, explanation: str, code: str, **_: Any) -> str:
-    parts = [
-        Part(title, "B"),
-        Part(explanation, "C", first=_EXPLANATION_FIRST),
-        Part(code, "D", first=_CODE_FIRST),
-    ]
-    return vector_of(user_id, parts)

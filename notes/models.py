@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Deferrable, F, Func, Q, TextField, Value
 from django.db.models.functions import Left, Now
 
-from notes.derived import TitleKeyField, WordsField, unless_due, words_of_chapter, words_of_note, words_of_topic
+from notes.derived import TitleKeyField, WordsField, unless_due
 from notes.querysets import (
     AttachmentQuerySet,
     ChapterQuerySet,
@@ -20,6 +20,7 @@ from notes.querysets import (
     TopicQuerySet,
 )
 from notes.search.conditions import OLD_CONFIG
+from notes.search.vectors import words_of_chapter, words_of_note, words_of_topic
 from notes.title_order import title_key
 
 TITLE_MAX_LENGTH = 300

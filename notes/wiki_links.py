@@ -22,17 +22,13 @@ class WikiLink(NamedTuple):
     """What the linked note's ``title_key`` begins with."""
 
 
-def has_links(*texts: str) -> bool:
-    return any("[[" in text for text in texts)
-
-
 def targets_in(text: str) -> set[str]:
     return {link.target for link in links_in(text)}
 
 
 def links_in(text: str) -> list[WikiLink]:
     """The links of a text, each once, in their order. What stands in code is none."""
-    if not has_links(text):
+    if "[[" not in text:
         return []
     found: dict[str, WikiLink] = {}
     for link in _LINK.finditer(_CODE.sub(" ", text) if "`" in text or "~~~" in text else text):

@@ -31,7 +31,7 @@ from utils.page_cache.invalidation import epoch_bump
 from utils.page_cache.keys import new_token
 from utils.redis.client import EPOCH_KEY, RedisUnavailable, redis_guard
 from utils.redis.scripts import Script, ScriptCall, run_surely
-from utils.streaming.user_events import APPEND_USER_EVENT, user_channel, user_events_key
+from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
 
 CAPACITY = 100
 INBOX_SECONDS = 24 * 3600
@@ -243,8 +243,9 @@ def put(entry: Entry, *, has_row: bool) -> bool:
     Raises ``RedisUnavailable``; the entry may have been put nevertheless.
     """
     user_id = entry.user_id
+    events, channel = user_stream(user_id)
     is_put = _PUT.run(
-        keys=[entries_key(user_id), order_key(user_id), user_events_key(user_id), OUTBOX_KEY],
+        keys=[entries_key(user_id), order_key(user_id), events, OUTBOX_KEY],
         args=[
             str(entry.id),
             *entry.stored(),
@@ -252,7 +253,7 @@ def put(entry: Entry, *, has_row: bool) -> bool:
             CAPACITY,
             INBOX_SECONDS,
             user_id,
-            user_channel(user_id),
+            channel,
             0 if has_row else OUTBOX_LIMIT,
         ],
     )

@@ -7,7 +7,7 @@ class StudyConfig(AppConfig):
     def ready(self) -> None:
         from ai_tasks import handlers
         from notes import importers
-        from notes.blocks.changes import on_blocks_changed
+        from notes.blocks.stored import on_blocks_changed
         from notes.services import register_texts
         from study.account_files import register_files
         from study.anki.importing import import_package

@@ -58,7 +58,7 @@ def _missing(pointer: str, what: str) -> FieldError:
 def follow_blocks(topic_ids: Sequence[int], changed: Mapping[str, Block], removed: Sequence[str]) -> None:
     """Mark the cards of passages that a write changed, removed or brought back: two queries at most.
 
-    Registered with ``notes.blocks.changes``, which calls it inside the write's transaction.
+    Registered by ``on_blocks_changed``, and called inside the write's transaction.
     """
     touched = Q(block_id__in=[*changed, *removed])
     # A card of a whole topic is an orphan while the topic is not there.

@@ -22,8 +22,8 @@ from django.conf import settings as ours
 
 from accounts.models import User
 from accounts.tokens import issue_access
-from NoteAssist_AI.postgresql import connections
-from NoteAssist_AI.postgresql.connections import BoundedConnection
+from NoteAssist_AI.postgresql import base
+from NoteAssist_AI.postgresql.base import BoundedConnection
 from tests.factories import SessionFactory, UserFactory
 from tests.pooler import SERVER_CONNECTIONS, running_pgbouncer
 from tests.processes import (
@@ -222,7 +222,7 @@ def connect(url: str, **options: Any) -> BoundedConnection:
 def untold(settings):
     """A process that has told nobody of a pooler yet."""
     settings.DATABASE_POOLER = "none"
-    connections._warned.clear()
+    base._warned.clear()
 
 
 def test_a_pooler_that_takes_no_options_is_told_of_by_the_variable(tmp_path, untold):

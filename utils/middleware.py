@@ -1,10 +1,11 @@
-"""Middleware: request ids, the error format, content lengths, query counts, and the admin's own middleware."""
+"""Middleware: request ids, limits, the error format, content lengths, query counts, and the admin's own middleware."""
 
 import logging
 import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from NoteAssist_AI.monitoring.context import current_request_id
 from NoteAssist_AI.monitoring.requests import observer, route_of
 from NoteAssist_AI.postgresql.base import statement_count
 from NoteAssist_AI.uploads import max_upload_bytes
+from utils.admission.throttling import rate_limit_headers
 from utils.http.errors import (
     CONTENT_TYPE,
     as_application_error,
@@ -62,7 +64,8 @@ STARTED_AT = "noteassist.started-at"
 class RequestMiddleware:
     """Take the client's ``X-Request-ID`` or make one: in log lines, problem documents and the answer.
 
-    The outermost: it sees each answer as the client does, and has it counted and logged.
+    The outermost: it sees each answer as the client does, adds the ``RateLimit-*`` headers of what was counted against
+    a limit, and has it counted and logged.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -79,6 +82,10 @@ class RequestMiddleware:
         finally:
             current_request_id.reset(token)
         response["X-Request-ID"] = request_id
+        admission = getattr(request, "admission", None)
+        if admission is not None:
+            for name, value in rate_limit_headers(admission.usage).items():
+                response[name] = value
         if observer.is_on and NOT_OBSERVED not in request.META:
             outcome = page_outcome(request)
             observer.observe(
@@ -223,13 +230,13 @@ class BodyLimitMiddleware(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        upload = max_upload_bytes(request.method or "", request.path_info)
-        if upload is not None and "HTTP_TRANSFER_ENCODING" in request.META:
-            return None  # its view counts the bytes
-        limit = upload or settings.MAX_BODY_BYTES
-        if len(length) < 19 and int(length) <= limit:
+        size = int(length) if len(length) < 19 else inf
+        if size <= settings.MAX_BODY_BYTES:
             return None
-        return _body_too_large(request, limit)
+        upload = max_upload_bytes(request.method or "", request.path_info)
+        if upload is not None and (size <= upload or "HTTP_TRANSFER_ENCODING" in request.META):
+            return None  # of a chunked one its view counts the bytes
+        return _body_too_large(request, upload or settings.MAX_BODY_BYTES)
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
         """Public views accept only small bodies. By now a chunked body has a length, too.

@@ -10,8 +10,6 @@ from typing import Any
 
 from django.utils.crypto import salted_hmac
 
-from NoteAssist_AI.monitoring.logs import event
-
 logger = logging.getLogger("audit")
 
 _NETWORK_BITS = {4: 24, 6: 48}
@@ -27,7 +25,7 @@ def record(what: str, outcome: str, *, user_id: int | None = None, email: str = 
         fields["account"] = keyed_hash(email)
     if network := network_of(address):
         fields["network"] = network
-    event(logger, what, fields)
+    logger.info(what, extra={"fields": fields})
 
 
 def keyed_hash(email: str) -> str:

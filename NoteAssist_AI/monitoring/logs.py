@@ -1,15 +1,15 @@
 """Log lines: JSON in production, readable in development.
 
 Lines come from three places. The standard library's loggers, ours and those of libraries, are rendered by structlog's
-formatter. ``event`` logs a name with fields through them. The line of a request goes past them (``request_lines``),
-as it is written for each request.
+formatter; what happened is logged as a name with fields: ``logger.info("ai_task", extra={"fields": {…}})``. The line
+of a request goes past them (``NoteAssist_AI.monitoring.requests``), as it is written for each request.
 
 No line has what a user wrote: no body, token, address, email or path with its arguments.
 """
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,11 +77,6 @@ def formatter(*, as_json: bool) -> ProcessorFormatter:
     chain: list[Any] = [_drop_metadata]
     chain += [structlog.processors.format_exc_info, _to_json] if as_json else [_to_text]
     return ProcessorFormatter(foreign_pre_chain=[_describe], processors=chain)
-
-
-def event(logger: logging.Logger, name: str, fields: Mapping[str, Any]) -> None:
-    """Log what happened, as a name with fields."""
-    logger.info(name, extra={"fields": fields})
 
 
 def _describe(_logger: Any, _method: str, line: Fields) -> Fields:

@@ -13,7 +13,8 @@ REQUEST_ID = "request_id"
 def headers_of_message() -> dict[str, str]:
     """Headers for log lines and traces: the id of the request, and its trace. No behaviour depends on them."""
     request_id = current_request_id.get()
-    return {**({REQUEST_ID: request_id} if request_id else {}), **traces.headers_of_message()}
+    headers = {REQUEST_ID: request_id} if request_id else {}
+    return headers | traces.headers_of_message() if traces.IS_ON else headers
 
 
 @task_prerun.connect

@@ -57,8 +57,7 @@ def describe_request(*, method: str, route: str, status: int, request_id: str) -
 def headers_of_message() -> dict[str, str]:
     """What a message to a worker carries so that its task becomes part of this trace."""
     carrier: dict[str, str] = {}
-    if IS_ON:
-        propagate.inject(carrier)
+    propagate.inject(carrier)
     return carrier
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from NoteAssist_AI.postgresql.connections import BoundedConnection
+from NoteAssist_AI.postgresql.base import BoundedConnection
 
 
 def database(

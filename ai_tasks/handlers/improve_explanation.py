@@ -13,7 +13,7 @@ from ai_tasks.handlers.base import (
 )
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Observer
-from ai_tasks.providers.offline.edit import Editor
+from ai_tasks.providers.offline.edit import edited
 
 
 class ImproveExplanation(Handler):
@@ -31,10 +31,9 @@ class ImproveExplanation(Handler):
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
         """Edit the text's form: spacing, headings, lists, slips, long paragraphs; list the terms that it defines."""
         report(observer, 10, "Reading the text")
-        editor = Editor()
-        content = editor.edit(data["content"])
+        content, changes = edited(data["content"])
         report(observer, 70, "Edited the text", content)
-        edits = ", ".join(f"{kind} ({count})" for kind, count in sorted(editor.changes.items()))
+        edits = ", ".join(f"{kind} ({count})" for kind, count in sorted(changes.items()))
         notice = "No AI model is configured: only the form was edited, by fixed rules. "
         notice += f"Changed: {edits}." if edits else "There was nothing to change."
         if "instructions" in data:

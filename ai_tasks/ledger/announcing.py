@@ -7,9 +7,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from ai_tasks import progress, site_metrics
+from ai_tasks import progress
 from ai_tasks.models import AITask
-from NoteAssist_AI.monitoring.logs import event
 from notifications import services as notifications
 from notifications.models import Notification
 from utils.redis.broker import publish
@@ -42,7 +41,7 @@ def _publish(task_id: UUID) -> None:
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
     """Log a task's new state after COMMIT: what happened to it, and nothing of what was asked or answered."""
     fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
-    transaction.on_commit(partial(event, lines, "ai_task", fields), robust=True)
+    transaction.on_commit(partial(lines.info, "ai_task", extra={"fields": fields}), robust=True)
 
 
 def announce_end(task: AITask) -> None:
@@ -72,7 +71,6 @@ def announce_end(task: AITask) -> None:
         input_tokens=task.input_tokens,
         output_tokens=task.output_tokens,
     )
-    transaction.on_commit(partial(site_metrics.count_end, task.status), robust=True)
     told: dict[str, Any] = {
         "user_id": task.user_id,
         "attempt": task.attempt,

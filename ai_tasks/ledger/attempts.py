@@ -8,14 +8,14 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, F, Q, When
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Coalesce, Now
 
 from ai_tasks.ledger.announcing import announce_end, log_transition
 from ai_tasks.ledger.applying import Application, apply_answer
 from ai_tasks.ledger.budgets import reserve_again, settled, settled_at_the_reservation
 from ai_tasks.models import PROGRESS_DONE, AITask
-from ai_tasks.providers import configured_provider, fallback_names
+from ai_tasks.providers import OPENAI_COMPATIBLE, configured_provider
 from ai_tasks.providers.base import Usage
 from ai_tasks.runner import Answer
 from ai_tasks.spending import AIBudgetReached
@@ -42,6 +42,10 @@ class Attempt:
     request_type: str
     request_data: dict[str, Any]
     topic_id: int | None = None
+
+    def held(self) -> QuerySet[AITask]:
+        """The task's row, if this is still its current attempt."""
+        return AITask.objects.filter(pk=self.task_id, attempt=self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITa
     """
     try:
         with changing_pages_of(attempt.user_id):
-            task = AITask.objects.held(attempt.task_id, attempt.number).filter(status=_S.RUNNING).first()
+            task = attempt.held().filter(status=_S.RUNNING).first()
             if task is None:
                 return stop_cancelled(attempt)
             # The note is locked before the task's row, in the same order as when a note is deleted.
@@ -164,8 +168,8 @@ def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITa
                 result=task.result,
                 applicable=answer.applicable,
                 **usage_changes(answer, provider=answer.provider),
-                # An answer of another's model is no answer of the one that the hash stands for.
-                **({"request_hash": ""} if answer.asked in fallback_names() else {}),
+                # An answer of a fallback's model is no answer of the one that the hash stands for.
+                **({} if answer.asked in ("", OPENAI_COMPATIBLE) else {"request_hash": ""}),
                 applied_at=Now() if application is Application.APPLIED else None,
             )
     except FenceLost:
@@ -217,7 +221,7 @@ def usage_changes(usage: Usage | None, *, provider: str = "", was_free: bool = T
 
 def end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
     """End a running task, or confirm its user's cancel. Raises ``FenceLost``. Runs in the caller's transaction."""
-    held = AITask.objects.held(attempt.task_id, attempt.number)
+    held = attempt.held()
     ended = held.filter(status=_S.RUNNING).update(
         status=status, lease_expires_at=None, finished_at=Now(), updated_at=Now(), **changes
     )
@@ -233,7 +237,7 @@ def end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
 def stop_cancelled(attempt: Attempt) -> AITask:
     """Confirm a cancel. Raises ``FenceLost`` if there is none to confirm."""
     with transaction.atomic():
-        held = AITask.objects.held(attempt.task_id, attempt.number)
+        held = attempt.held()
         if not _confirm_cancel(held):
             raise FenceLost
         task = held.get()

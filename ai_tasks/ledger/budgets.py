@@ -32,15 +32,6 @@ def reservation_for(request_type: str, request_data: dict[str, Any]) -> Decimal:
     return max((cost for cost in costs if cost is not None), default=ZERO)
 
 
-def check_budgets(task: AITask) -> None:
-    """Raise ``AIBudgetReached`` if the task, whose row has its reservation by now, goes beyond a budget.
-
-    Call it in the transaction that reserved.
-    """
-    if task.reserved:
-        check_limits(task.user_id, task.created_at)
-
-
 def reserve_again(task: AITask) -> None:
     """Reserve for an attempt of a running task that has no reservation left. Raises ``AIBudgetReached``."""
     if task.reserved:
@@ -49,10 +40,10 @@ def reserve_again(task: AITask) -> None:
     if not amount:
         return
     with transaction.atomic():
-        running = AITask.objects.held(task.pk, task.attempt).filter(status=AITask.Status.RUNNING)
+        running = AITask.objects.filter(pk=task.pk, attempt=task.attempt, status=AITask.Status.RUNNING)
         if running.update(reserved=amount):
             task.reserved = amount
-            check_budgets(task)
+            check_limits(task.user_id, task.created_at)
 
 
 def settled(cost: Decimal | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def wait_for_provider(
     ``FenceLost``.
     """
     with transaction.atomic():
-        held = AITask.objects.held(attempt.task_id, attempt.number)
+        held = attempt.held()
         failures = held.values_list("provider_failures", flat=True).first()
         if failures is None:
             raise FenceLost
@@ -77,7 +77,7 @@ def wait_for_outage(
     message = f"{detail} Your request waits, and goes on by itself."
     with transaction.atomic():
         waits = (
-            AITask.objects.held(attempt.task_id, attempt.number)
+            attempt.held()
             .filter(status=_S.RUNNING)
             .update(
                 status=_S.WAITING_PROVIDER,
@@ -121,7 +121,7 @@ def release(held: Iterable[Attempt]) -> int:
 
 def _release(attempt: Attempt) -> int:
     released = (
-        AITask.objects.held(attempt.task_id, attempt.number)
+        attempt.held()
         .filter(status=_S.RUNNING)
         .update(
             status=_S.QUEUED,

@@ -17,12 +17,13 @@ from ai_tasks.handlers import HANDLERS
 from ai_tasks.handlers.base import Handler
 from ai_tasks.ledger.announcing import announce_end, announce_queued
 from ai_tasks.ledger.applying import Application, apply_answer
-from ai_tasks.ledger.budgets import check_budgets, reservation_for
+from ai_tasks.ledger.budgets import reservation_for
 from ai_tasks.ledger.inserting import insert
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.money import ZERO
 from ai_tasks.proposals import base_of
-from ai_tasks.providers import OFFLINE, configured_model, configured_provider
+from ai_tasks.providers import OFFLINE, endpoints_of
+from ai_tasks.spending import check_limits
 from notes.models import Note, Topic
 from notes.services import text_hash
 from utils.admission.throttling import Limit, limits_of
@@ -143,8 +144,8 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
         task = AITask.objects.filter(pk=task_id, user_id=user_id).first()
         if task is None:
             raise NotFound
-        if task.created_at == row.created_at:  # else it was recorded before
-            check_budgets(task)
+        if task.reserved and task.created_at == row.created_at:  # else it was recorded before
+            check_limits(user_id, task.created_at)
         if task.status == AITask.Status.QUEUED:
             announce_queued(task)
     return task
@@ -173,6 +174,7 @@ def _validated(
     if apply:
         _check_applicable(handler, topic)
     data = handler.resolve(data, topic)
+    first = next(iter(endpoints_of(request_type)), None)
     return _Request(
         handler=handler,
         data=data,
@@ -180,8 +182,8 @@ def _validated(
         apply=apply,
         source_hash=_source_hash(handler, topic, apply),
         base=_base(handler, topic, apply),
-        provider=configured_provider(),
-        model=configured_model(request_type),
+        provider=OFFLINE if first is None else first.name,
+        model=None if first is None else first.model,
     )
 
 
@@ -303,7 +305,8 @@ def _queue(
     task.retry_of = retry_of
     task.reserved = reservation_for(task.request_type, task.request_data)
     insert(task)
-    check_budgets(task)
+    if task.reserved:
+        check_limits(user_id, task.created_at)
     announce_queued(task)
     return task
 

@@ -59,10 +59,6 @@ def provider_names() -> list[str]:
     return [endpoint.name for endpoint in endpoints_of(DEFAULT)]
 
 
-def fallback_names() -> list[str]:
-    return [fallback.name for fallback in settings.AI_FALLBACKS]
-
-
 def load_provider(name: str) -> Provider:
     """The module of a provider, imported on first use: only workers should pay for the memory of an HTTP client."""
     return cast(Provider, import_module(_MODULES[name]))

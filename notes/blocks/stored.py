@@ -1,15 +1,20 @@
-"""Blocks with their ids, and how a topic's row and its kept versions hold them.
+"""Blocks with their ids: how a topic's row and its kept versions hold them, and what a write does to them.
 
 Beside the text stand lines: a digest of the text, then for each block its id, a letter for its kind, and its
 length in characters. The blocks' texts are cut from the topic's own. What belongs to
 another text, as when a process of the release before has written the topic, counts as none.
+
+Every write to an explanation keeps its topic's blocks up to date, and tells the apps that registered for it what
+changed. An app registers its function in ``AppConfig.ready``. It is called inside the write's transaction, after the
+write, and takes at most two statements, however many blocks there are. What it raises undoes the write.
 """
 
 import secrets
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from notes.blocks.matching import match
 from notes.blocks.splitting import Kind, split
@@ -106,3 +111,112 @@ def ids_of(stored: str | None) -> list[str]:
 
 def _digest(text: str) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+BlocksChanged = Callable[[Sequence[int], Mapping[str, Block], Sequence[str]], None]
+"""Called with the ids of the topics written to, the blocks whose text changed or that came back, by id, and the ids of
+those that are gone."""
+
+_told: list[BlocksChanged] = []
+
+
+def on_blocks_changed(function: BlocksChanged) -> BlocksChanged:
+    """Register a function that is told of every write that changes or removes blocks. Usable as a decorator."""
+    if function not in _told:
+        _told.append(function)
+    return function
+
+
+def off_blocks_changed(function: BlocksChanged) -> None:
+    """Undo :func:`on_blocks_changed`."""
+    _told.remove(function)
+
+
+@dataclass(slots=True)
+class BlockChanges:
+    """What one write did to the blocks of its topics."""
+
+    topic_ids: list[int] = field(default_factory=list)
+    changed: dict[str, Block] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+
+    def add(self, topic_id: int, before: Sequence[Block], after: Sequence[Block], *, are_new: bool = True) -> None:
+        """Compare a topic's blocks. ``are_new``: ids that were not there before are new, so nobody can know them."""
+        old = {block.id: block for block in before}
+        changed = {
+            block.id: block
+            for block in after
+            if (not block.says_the_same(old[block.id]) if block.id in old else not are_new)
+        }
+        removed = old.keys() - {block.id for block in after}
+        self.changed |= changed
+        if changed or removed:
+            self.topic_ids.append(topic_id)
+            self.removed += [block.id for block in before if block.id in removed]
+
+    def join(self, other: "BlockChanges") -> None:
+        """Add what the same write did to another topic."""
+        self.topic_ids += other.topic_ids
+        self.changed |= other.changed
+        self.removed += other.removed
+
+    def remove(self, topic_id: int, block_ids: Sequence[str]) -> None:
+        """A topic is deleted with its blocks."""
+        if block_ids:
+            self.topic_ids.append(topic_id)
+            self.removed += block_ids
+
+    def tell(self) -> None:
+        """Tell all who registered, if anything changed."""
+        if self.topic_ids:
+            for function in _told:
+                function(self.topic_ids, self.changed, self.removed)
+
+
+def blocks_for_new(explanation: str) -> str:
+    """What ``Topic.blocks`` is for a new topic."""
+    return encode(new_blocks(explanation))
+
+
+def blocks_for_edit(topic_id: int, *, before: str, stored: str | None, after: str) -> tuple[str, BlockChanges]:
+    """What ``Topic.blocks`` is after an edit of the explanation, and what to tell once it is written.
+
+    A topic that has no blocks yet gets new ones.
+    """
+    old = decode(stored, before)
+    if stored is not None and old is not None and before == after:
+        return stored, BlockChanges()
+    new = new_blocks(after) if old is None else edited_blocks(old, after)
+    changes = BlockChanges()
+    changes.add(topic_id, old or [], new)
+    return encode(new), changes
+
+
+def blocks_for_restored(
+    topic_id: int, *, now: Mapping[str, Any], kept: Mapping[str, Any], may_wait: bool
+) -> tuple[str | None, BlockChanges]:
+    """What ``Topic.blocks`` is after a topic is restored, and what to tell once it is written.
+
+    ``now`` and ``kept`` have the topic's ``explanation`` and ``blocks``; ``now`` is empty for one that was deleted.
+    With ``may_wait``, blocks that nobody knows yet are left to the worker.
+    """
+    text, stored = kept["explanation"], kept.get("blocks")
+    changes = BlockChanges()
+    is_same_text = now.get("explanation") == text
+    if is_same_text and stored in (None, now["blocks"]) and now["blocks"] is not None:
+        return now["blocks"], changes
+    old = decode(now["blocks"], now["explanation"]) if now else None
+    new = decode(stored, text)
+    if new is None and (old or not may_wait):
+        new = edited_blocks(old or [], text)
+        stored = encode(new)
+    changes.add(topic_id, old or [], new or [], are_new=False)
+    return None if new is None else stored, changes
+
+
+def removed_blocks(topics: Mapping[int, str | None]) -> BlockChanges:
+    """What to tell once topics are deleted, given their ``blocks``."""
+    changes = BlockChanges()
+    for topic_id, stored in topics.items():
+        changes.remove(topic_id, ids_of(stored))
+    return changes

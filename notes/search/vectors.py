@@ -1,4 +1,4 @@
-"""What a row is found by: a search vector made of its texts when they are written.
+"""What a note, a chapter or a topic is found by: a search vector made of its texts when they are written.
 
 Each lexeme begins with its user, so that a search reads the index entries of that user's words and nobody else's.
 Positions keep the order of the words, for phrases. PostgreSQL allows 16,383 of them in a vector, 255 of one lexeme, and
@@ -7,9 +7,9 @@ Positions keep the order of the words, for phrases. PostgreSQL allows 16,383 of 
 
 import unicodedata
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from notes.search.words import chunks_in, lexemes_of, stems
+from notes.search.words import lexemes_in
 
 POSITION_MAX = 16_383
 PLACES_MAX = 255
@@ -18,6 +18,10 @@ TOO_LONG = "~"
 """The lexeme of vectors that do not have every position of every word."""
 GAP = 20
 """Between texts, so that no phrase begins in one and ends in the next."""
+
+_EXPLANATION_FIRST = 200
+_CODE_FIRST = 12_000
+"""Positions of a topic's texts: a phrase is found as far as they reach."""
 
 _ENTRY_BYTES = 8
 """Of each lexeme besides its characters: the position, how many there are, and alignment."""
@@ -36,6 +40,23 @@ def lexeme_prefix(user_id: int) -> str:
     return f"{user_id:x}:"
 
 
+def words_of_note(user_id: int, *, title: str, tags: Iterable[str], **_: Any) -> str:
+    return vector_of(user_id, [Part(title, "A"), *(Part(tag, "A") for tag in tags)])
+
+
+def words_of_chapter(user_id: int, *, title: str, **_: Any) -> str:
+    return vector_of(user_id, [Part(title, "B")])
+
+
+def words_of_topic(user_id: int, *, title: str, explanation: str, code: str, **_: Any) -> str:
+    parts = [
+        Part(title, "B"),
+        Part(explanation, "C", first=_EXPLANATION_FIRST),
+        Part(code, "D", first=_CODE_FIRST),
+    ]
+    return vector_of(user_id, parts)
+
+
 def vector_of(user_id: int, parts: Iterable[Part]) -> str:
     """The search vector of a user's texts, as PostgreSQL reads it: ``'2a:loop':1A,5C '2a:python':2A``.
 
@@ -48,8 +69,7 @@ def vector_of(user_id: int, parts: Iterable[Part]) -> str:
     own_bytes = len(lexeme_prefix(user_id)) + _ENTRY_BYTES
     for text, weight, first in parts:
         position = max(position + GAP, first)
-        found, position = _placed(unicodedata.normalize("NFC", text), position)
-        _add_stems(found)
+        found, position = lexemes_in(unicodedata.normalize("NFC", text), position, last=POSITION_MAX)
         is_too_long = is_too_long or position > POSITION_MAX
         separator = f"{weight},"
         for lexeme, numbers in found.items():
@@ -67,29 +87,3 @@ def vector_of(user_id: int, parts: Iterable[Part]) -> str:
         places[TOO_LONG] = str(POSITION_MAX)
     prefix = lexeme_prefix(user_id)
     return " ".join([f"'{prefix}{lexeme}':{numbered}" for lexeme, numbered in places.items()])
-
-
-def _placed(text: str, position: int) -> tuple[dict[str, list[int]], int]:
-    """Each lexeme's positions, and the position after the last."""
-    found: dict[str, list[int]] = {}
-    places_of: dict[str, list[int]] = {}  # of chunks that are one lexeme, as most are
-    for chunk in chunks_in(text):
-        places = places_of.get(chunk)
-        if places is None:
-            placed, width = lexemes_of(chunk)
-            if len(placed) != 1:
-                for offset, lexeme in placed:
-                    found.setdefault(lexeme, []).append(min(position + offset, POSITION_MAX))
-                position += width
-                continue
-            places = places_of[chunk] = found.setdefault(placed[0][1], [])
-        places.append(position if position < POSITION_MAX else POSITION_MAX)
-        position += 1
-    return found, position
-
-
-def _add_stems(found: dict[str, list[int]]) -> None:
-    words = list(found)
-    for word, stem in zip(words, stems(words), strict=True):
-        if stem != word and stem not in found:
-            found[stem] = found[word]

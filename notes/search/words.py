@@ -155,6 +155,33 @@ def _lexemes(chunk: str) -> Lexemes:
 _known_lexemes = lru_cache(maxsize=20_000)(_lexemes)
 
 
+def lexemes_in(text: str, first: int, *, last: int) -> tuple[dict[str, list[int]], int]:
+    """The positions of each lexeme of a composed (NFC) text, and of its stem; and the position after the text.
+
+    The text begins at position ``first``; what comes after ``last`` is counted as standing there.
+    """
+    found: dict[str, list[int]] = {}
+    places_of: dict[str, list[int]] = {}  # of chunks that are one lexeme, as most are
+    position = first
+    for chunk in chunks_in(text):
+        places = places_of.get(chunk)
+        if places is None:
+            placed, width = lexemes_of(chunk)
+            if len(placed) != 1:
+                for offset, lexeme in placed:
+                    found.setdefault(lexeme, []).append(min(position + offset, last))
+                position += width
+                continue
+            places = places_of[chunk] = found.setdefault(placed[0][1], [])
+        places.append(position if position < last else last)
+        position += 1
+    words = list(found)
+    for word, stem in zip(words, stems(words), strict=True):
+        if stem != word and stem not in found:
+            found[stem] = found[word]
+    return found, position
+
+
 def forms_of(chunk: str) -> tuple[Sequence[str], int]:
     """What a text with this chunk is found by: its lexemes and their stems. And how many positions it has."""
     return _known_forms(chunk) if len(chunk) <= _CHUNK_KNOWN_LENGTH else _forms(chunk)

@@ -23,7 +23,7 @@ from notes.services.blocks import BLOCKS_MAX, TopicBlocks, get_blocks
 from notes.services.budgets import AccountFull, NoteTooLarge, OverBudget, require_room
 from notes.services.bulk import BULK_MAX, change_notes
 from notes.services.chapters import create_chapter, delete_chapter, move_chapter, update_chapter
-from notes.services.editing import MovedMeanwhile, NoteChanged, NoteState
+from notes.services.editing import MovedMeanwhile, NoteChanged, NoteState, on_notes_changed
 from notes.services.notes import NoteData, create_note, delete_note, import_notes, restore_note, update_note
 from notes.services.orphans import purge_orphans, register_texts
 from notes.services.positions import CHAPTERS_MAX, TOPICS_MAX, OrderOutOfRange, TooManyChildren
@@ -85,6 +85,7 @@ __all__ = [
     "may_see",
     "move_chapter",
     "move_topic",
+    "on_notes_changed",
     "open_attachment",
     "purge_orphans",
     "purge_trash",

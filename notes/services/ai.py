@@ -6,10 +6,8 @@ from typing import NamedTuple
 
 from django.db import transaction
 
-from notes.blocks.changes import BlockChanges
-from notes.blocks.stored import Block, decode, encode, new_blocks
+from notes.blocks.stored import Block, BlockChanges, blocks_for_edit, decode, encode, new_blocks
 from notes.models import Note, NoteVersion, Topic
-from notes.services.blocks import blocks_for_edit
 from notes.services.budgets import charge_notes
 from notes.services.editing import begin_edit
 from notes.services.indexing import words_of_edit
@@ -113,7 +111,7 @@ def write_code(*, user_id: int, topic: TopicTexts, code: str, code_language: str
 def _write_explanation(user_id: int, topic: TopicTexts, explanation: str, blocks: str, changes: BlockChanges) -> None:
     begin_edit(user_id=user_id, note_id=topic.note_id, reason=NoteVersion.Reason.AI)
     _update(user_id, topic, {"explanation": explanation}, blocks=blocks)
-    write_links(user_id=user_id, texts={topic.topic_id: explanation}, before=topic.explanation)
+    write_links(user_id=user_id, texts={topic.topic_id: explanation}, before={topic.topic_id: topic.explanation})
     changes.tell()
     grown = text_size(explanation) - text_size(topic.explanation)
     charge_notes(user_id=user_id, growth={topic.note_id: grown})

@@ -10,8 +10,9 @@ from typing import Any, Literal
 from django.db.models import Case, F, Func, TextField, Value, When
 from django.db.models.functions import Greatest, Now
 
-from notes.derived import WordsField, words_of_note
+from notes.derived import WordsField
 from notes.models import NOTE_MAX_BYTES, TAGS_MAX, Note
+from notes.search.vectors import words_of_note
 from notes.services.budgets import NoteTooLarge, charge_user
 from notes.sizes import stored_size, text_size
 from utils.http.errors import FieldError, InvalidRequest, NotFound

@@ -4,11 +4,11 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import JSONObject
 
-from notes.derived import words_of_chapter
+from notes.blocks.stored import removed_blocks
 from notes.models import Chapter, Note, Topic
-from notes.services.blocks import removed_blocks
+from notes.search.vectors import words_of_chapter
 from notes.services.budgets import charge_notes
-from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
+from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits
 from notes.services.indexing import words_went_along
 from notes.services.positions import CHAPTERS, check_order, close_gap, make_room, shift
 from notes.sizes import size_of_chapter, size_of_title, stored_chapter_size, text_size
@@ -23,7 +23,7 @@ def create_chapter(
     Raises ``Note.DoesNotExist``, ``NoteChanged``, ``OrderOutOfRange``, ``TooManyChildren`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
-        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
+        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         order = make_room(Chapter.objects.filter(note_id=note_id), order, CHAPTERS)
         chapter = Chapter.objects.create(note=Note(pk=note_id, user_id=user_id), title=title, order=order)
         charge_notes(user_id=user_id, growth={note_id: text_size(title)})
@@ -40,7 +40,7 @@ def update_chapter(*, user_id: int, chapter_id: int, title: str | None = None, i
         changes = {} if title is None else {"title": title}
         mine = Chapter.objects.filter(pk=chapter_id, note_id=note_id)
         is_so = Exists(mine.filter(**changes))
-        if begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match), unless=is_so):
+        if begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, unless=is_so):
             before = size_of_title(chapter_id)
             derived = {} if title is None else {"words": words_of_chapter(user_id, title=title)}
             if not mine.update(**changes, **derived):
@@ -54,7 +54,7 @@ def delete_chapter(*, user_id: int, chapter_id: int, if_match: NoteStates = None
     """Delete a chapter with its topics. Raises ``Chapter.DoesNotExist``, ``NoteChanged`` and ``MovedMeanwhile``."""
     with changing_pages_of(user_id):
         note_id = note_of_chapter(chapter_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
+        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         order = _current_order(chapter_id, note_id)
         topics = Topic.objects.filter(chapter=OuterRef("pk")).values_list(JSONObject(id="pk", blocks="blocks"))
         [(freed, gone)] = Chapter.objects.filter(pk=chapter_id).values_list(
@@ -84,15 +84,14 @@ def move_chapter(
     with changing_pages_of(user_id):
         source_id = note_of_chapter(chapter_id, user_id)
         target_id = source_id if note_id is None else note_id
-        expected = versions_of(source_id, if_match)
         siblings = Chapter.objects.filter(note_id=target_id)
         if target_id == source_id:
             is_there = Exists(siblings.filter(pk=chapter_id, order=order))
-            if begin_edit(user_id=user_id, note_id=source_id, if_match=expected, unless=is_there):
+            if begin_edit(user_id=user_id, note_id=source_id, if_match=if_match, unless=is_there):
                 old = _current_order(chapter_id, source_id)
                 shift(siblings, pk=chapter_id, old=old, new=check_order(order, last=siblings.count() - 1))
         else:
-            begin_edits(user_id=user_id, notes={target_id: None, source_id: expected})
+            begin_edits(user_id=user_id, notes={target_id: None, source_id: if_match})
             old = _current_order(chapter_id, source_id)
             order = make_room(siblings, order, CHAPTERS)
             Chapter.objects.filter(pk=chapter_id).update(note_id=target_id, order=order)

@@ -7,9 +7,14 @@ fields locks it first, and then writes all in one UPDATE.
 A version is always kept before an AI answer is applied or a version is restored; before an edit, if none was kept in
 the last ten minutes. A note from before there were budgets may be too large for a version: none is kept of it then.
 Edits may make it smaller, and nothing else may change it.
+
+Other apps are told which notes are being written to. An app registers its function in ``AppConfig.ready``. It is called
+inside the write's transaction, which holds the notes' locks, and takes at most one statement, however many notes there
+are. What it raises undoes the write. It is not told of what changes no text: tags and status of many notes at once, and
+moving into the trash and out of it.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -17,9 +22,8 @@ from django.db import connection
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from notes.changed import tell_of_notes
-from notes.derived import words_of_note
 from notes.models import NOTE_MAX_BYTES, Note, NoteVersion
+from notes.search.vectors import words_of_note
 from notes.services.budgets import NoteTooLarge, count_note
 from notes.services.keeping import keep_version
 from notes.sizes import text_size
@@ -43,7 +47,7 @@ class NoteState(NamedTuple):
 
 
 NoteStates = Collection[NoteState] | None
-"""The states of its note at which a write to a chapter or topic is allowed; None for any."""
+"""The states of its note at which a write is allowed; those of other notes allow nothing. None for any."""
 
 
 class LockedNote(NamedTuple):
@@ -72,6 +76,24 @@ WHERE id = %s
 """
 
 
+NotesChanged = Callable[[Sequence[int]], None]
+
+_told: list[NotesChanged] = []
+
+
+def on_notes_changed(function: NotesChanged) -> NotesChanged:
+    """Register a function that is told the ids of notes whose texts are being written. Usable as a decorator."""
+    if function not in _told:
+        _told.append(function)
+    return function
+
+
+def tell_of_notes(note_ids: Sequence[int]) -> None:
+    """Tell all who registered."""
+    for function in _told:
+        function(note_ids)
+
+
 class NoteChanged(PreconditionFailed):
     """The note's version is not among the expected ones. The response has ``current_version``."""
 
@@ -89,7 +111,7 @@ def begin_edit(
     *,
     user_id: int,
     note_id: int,
-    if_match: Versions = None,
+    if_match: NoteStates = None,
     reason: NoteVersion.Reason = NoteVersion.Reason.EDIT,
     unless: Q | Exists | None = None,
 ) -> Row | None:
@@ -102,7 +124,9 @@ def begin_edit(
     must be kept of a note that is too large for one.
     """
     mine = Note.objects.owned_by(user_id).live().filter(pk=note_id)
-    expected = mine if if_match is None else mine.filter(version__in=if_match)
+    expected = mine
+    if if_match is not None:
+        expected = mine.filter(version__in=[state.version for state in if_match if state.note_id == note_id])
     to_change = expected if unless is None else expected.filter(~unless)
     if not to_change.update(version=F("version") + 1, updated_at=Now()):
         if unless is not None and expected.filter(unless).exists():
@@ -169,12 +193,12 @@ def _claimed(note_id: int) -> QuerySet[Note, Any]:
     return Note.objects.filter(pk=note_id).values("version", "title", "tags", "size_bytes", is_kept=Exists(kept_lately))
 
 
-def versions_of(note_id: int, states: NoteStates) -> Versions:
-    """The versions of this note among the states; those of other notes are left out."""
-    return None if states is None else [state.version for state in states if state.note_id == note_id]
+def states_of(note_id: int, versions: Versions) -> NoteStates:
+    """The states that a note has at these versions."""
+    return None if versions is None else [NoteState(note_id, version) for version in versions]
 
 
-def begin_edits(*, user_id: int, notes: Mapping[int, Versions]) -> None:
+def begin_edits(*, user_id: int, notes: Mapping[int, NoteStates]) -> None:
     """Claim several of the user's notes, each with its ``if_match``, in an order that prevents deadlocks."""
     for note_id in sorted(notes):
         begin_edit(user_id=user_id, note_id=note_id, if_match=notes[note_id])

@@ -21,8 +21,8 @@ from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from notes.blocks.stored import encode, new_blocks
-from notes.derived import words_of_chapter, words_of_note, words_of_topic
 from notes.models import Chapter, Note, Topic
+from notes.search.vectors import words_of_chapter, words_of_note, words_of_topic
 from notes.sizes import text_size
 from utils.database.batching import batch_query
 from utils.page_cache.invalidation import forget_pages_of

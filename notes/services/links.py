@@ -10,7 +10,7 @@ import orjson
 from django.db import connection
 
 from notes.title_order import key_without_case
-from notes.wiki_links import WikiLink, has_links, links_in
+from notes.wiki_links import WikiLink, links_in
 
 # From one text: as parameters, or as objects, ten thousand links take ten times as long.
 _INSERT = """
@@ -27,13 +27,13 @@ UPDATE notes_notelink SET meant_id = %s WHERE user_id = %s AND key = %s AND mean
 """
 
 
-def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = None) -> None:
+def write_links(*, user_id: int, texts: Mapping[int, str], before: Mapping[int, str] | None = None) -> None:
     """Record the links of topics, by their ids, whose explanations are these now: at most two statements.
 
-    ``before`` is what a topic said before; None if that is unknown.
+    ``before`` is what the topics said before; None if that is unknown.
     """
-    found = [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
-    if before is None or has_links(before):
+    found = _links_of(texts)
+    if before is None or _links_of(before):
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM notes_notelink WHERE topic_id = ANY(%s::bigint[]) AND (topic_id, target) NOT IN "
@@ -45,7 +45,11 @@ def write_links(*, user_id: int, texts: Mapping[int, str], before: str | None = 
 
 def add_links(*, user_id: int, texts: Mapping[int, str]) -> None:
     """Record the links of new topics: at most one statement."""
-    _insert(user_id, [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)])
+    _insert(user_id, _links_of(texts))
+
+
+def _links_of(texts: Mapping[int, str]) -> list[tuple[int, WikiLink]]:
+    return [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
 
 
 def _insert(user_id: int, found: Sequence[tuple[int, WikiLink]]) -> None:

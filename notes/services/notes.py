@@ -10,12 +10,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from notes import reads
-from notes.changed import tell_of_notes
+from notes.blocks.stored import blocks_for_new
 from notes.contents import CHAPTER_SHOWN, NOTE_SHOWN, TOPIC_SHOWN, written_fields
 from notes.models import Chapter, Note, Topic
-from notes.services.blocks import blocks_for_new
 from notes.services.budgets import charge_user, check_new_note
-from notes.services.editing import NoteChanged, Versions, edit_note, lock_note
+from notes.services.editing import NoteChanged, Versions, edit_note, lock_note, tell_of_notes
 from notes.services.indexing import LARGE_BYTES, tell_worker
 from notes.services.links import add_links, keep_links
 from notes.sizes import note_size

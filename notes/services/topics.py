@@ -5,12 +5,12 @@ from typing import Any
 
 from django.db.models import Exists
 
+from notes.blocks.stored import blocks_for_edit, blocks_for_new, removed_blocks
 from notes.contents import TOPIC_WRITTEN
 from notes.models import Chapter, Note, Topic
-from notes.services.blocks import blocks_for_edit, blocks_for_new, removed_blocks
 from notes.services.budgets import charge_notes
 from notes.services.chapters import note_of_chapter
-from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits, versions_of
+from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits
 from notes.services.indexing import is_large, make_words_later, words_of_edit, words_went_along
 from notes.services.links import add_links, write_links
 from notes.services.notes import TopicData
@@ -29,7 +29,7 @@ def create_topic(
     """
     with changing_pages_of(user_id):
         note_id = note_of_chapter(chapter_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
+        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         _check_chapter(chapter_id, note_id)
         order = make_room(Topic.objects.filter(chapter_id=chapter_id), order, TOPICS)
         note = Note(pk=note_id, user_id=user_id)
@@ -52,21 +52,19 @@ def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_
         _, note_id = _parents_of(topic_id, user_id)
         mine = Topic.objects.filter(pk=topic_id, chapter__note_id=note_id)
         is_so = Exists(mine.filter(**changes))
-        is_changing = begin_edit(
-            user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match), unless=is_so
-        )
+        is_changing = begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, unless=is_so)
         if is_changing:
-            row = mine.annotate(size=stored_topic_size()).values("size", "blocks", *TOPIC_WRITTEN).first()
+            row = mine.values("blocks", *TOPIC_WRITTEN).first()
             if row is None:
                 raise MovedMeanwhile
-            size, stored = row.pop("size"), row.pop("blocks")
+            stored = row.pop("blocks")
             after = {**row, **changes}
             text = after["explanation"]
             blocks, told = blocks_for_edit(topic_id, before=row["explanation"], stored=stored, after=text)
             mine.update(**changes, blocks=blocks, words=words_of_edit(user_id, note_id=note_id, **after))
             told.tell()
-            write_links(user_id=user_id, texts={topic_id: text}, before=row["explanation"])
-            charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - size})
+            write_links(user_id=user_id, texts={topic_id: text}, before={topic_id: row["explanation"]})
+            charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - topic_size(**row)})
         return Topic.objects.for_api().get(pk=topic_id)
 
 
@@ -74,7 +72,7 @@ def delete_topic(*, user_id: int, topic_id: int, if_match: NoteStates = None) ->
     """Delete a topic. Raises ``Topic.DoesNotExist``, ``NoteChanged`` and ``MovedMeanwhile``."""
     with changing_pages_of(user_id):
         chapter_id, note_id = _parents_of(topic_id, user_id)
-        begin_edit(user_id=user_id, note_id=note_id, if_match=versions_of(note_id, if_match))
+        begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         order = _current_order(topic_id, chapter_id, note_id)
         [(freed, blocks)] = Topic.objects.filter(pk=topic_id).values_list(stored_topic_size(), "blocks")
         Topic.objects.filter(pk=topic_id).only("pk").delete()  # only(), as deleting loads the row
@@ -97,15 +95,14 @@ def move_topic(
         source_id, note_id = _parents_of(topic_id, user_id)
         target_id = source_id if chapter_id is None else chapter_id
         target_note_id = note_id if target_id == source_id else note_of_chapter(target_id, user_id)
-        expected = versions_of(note_id, if_match)
         siblings = Topic.objects.filter(chapter_id=target_id)
         if target_id == source_id:
             is_there = Exists(siblings.filter(pk=topic_id, chapter__note_id=note_id, order=order))
-            if begin_edit(user_id=user_id, note_id=note_id, if_match=expected, unless=is_there):
+            if begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, unless=is_there):
                 old = _current_order(topic_id, source_id, note_id)
                 shift(siblings, pk=topic_id, old=old, new=check_order(order, last=siblings.count() - 1))
         else:
-            begin_edits(user_id=user_id, notes={target_note_id: None, note_id: expected})
+            begin_edits(user_id=user_id, notes={target_note_id: None, note_id: if_match})
             old = _current_order(topic_id, source_id, note_id)
             _check_chapter(target_id, target_note_id)
             order = make_room(siblings, order, TOPICS)

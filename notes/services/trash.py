@@ -10,8 +10,8 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from notes.blocks.stored import removed_blocks
 from notes.models import Attachment, Note, Topic
-from notes.services.blocks import removed_blocks
 from notes.services.budgets import charge_user
 from notes.sizes import stored_size
 from utils.http.errors import Conflict

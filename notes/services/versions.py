@@ -8,15 +8,13 @@ from django.db.models import Manager, Model
 from django.utils import timezone
 
 from notes import reads
-from notes.blocks.changes import BlockChanges
-from notes.blocks.stored import ids_of
+from notes.blocks.stored import BlockChanges, blocks_for_new, blocks_for_restored, ids_of
 from notes.contents import CHAPTER_WRITTEN, NOTE_WRITTEN, TOPIC_KEPT, TOPIC_WRITTEN, fields_of_snapshot
-from notes.derived import words_of_note
 from notes.markdown.trees import NoteTree
 from notes.models import Chapter, Note, NoteVersion, Topic
-from notes.services.blocks import blocks_for_new, blocks_for_restored
+from notes.search.vectors import words_of_note
 from notes.services.budgets import charge_notes
-from notes.services.editing import Versions, begin_edit
+from notes.services.editing import Versions, begin_edit, states_of
 from notes.services.indexing import is_large, tell_worker
 from notes.services.links import keep_links, write_links
 from notes.sizes import stored_size
@@ -42,7 +40,9 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
         # Read before the edit begins: that adds a version, and may delete this one as the oldest.
         kept = NoteVersion.objects.owned_by(user_id).get(note=note_id, version=version)
         snapshot = whole_snapshot(kept)
-        claimed = begin_edit(user_id=user_id, note_id=note_id, if_match=if_match, reason=NoteVersion.Reason.RESTORE)
+        claimed = begin_edit(
+            user_id=user_id, note_id=note_id, if_match=states_of(note_id, if_match), reason=NoteVersion.Reason.RESTORE
+        )
         assert claimed is not None  # without ``unless`` there is always something to write
         fields = fields_of_snapshot(snapshot, NOTE_WRITTEN)
         # Tags of an old version may read alike.
@@ -64,7 +64,7 @@ def replace_note(*, user_id: int, note_id: int, tree: NoteTree, if_match: Versio
     ``Note.DoesNotExist``, ``NoteChanged`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
-        claimed = begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
+        claimed = begin_edit(user_id=user_id, note_id=note_id, if_match=states_of(note_id, if_match))
         assert claimed is not None  # without ``unless`` there is always something to write
         data = tree.as_data()
         fields = fields_of_snapshot(data, NOTE_WRITTEN)

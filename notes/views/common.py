@@ -1,7 +1,6 @@
 """Helpers of the views of notes."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from notes.models import NoteLink
-from notes.services import AccountFull, NoteState, NoteTooLarge
+from notes.services import AccountFull, NoteTooLarge
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, opaque_etags
 
 ID_PATTERN = "[0-9]{1,19}"
@@ -25,13 +24,6 @@ IF_MATCH = OpenApiParameter(
     description='The `ETag` of what you have, which is the note\'s version, quoted: `"3"`. If the note has changed '
     "since, nothing is written and the answer is a 412 with `current_version`.",
 )
-IF_MATCH_IN_NOTE = OpenApiParameter(
-    "If-Match",
-    str,
-    OpenApiParameter.HEADER,
-    description='The `ETag` of what you have: the id and the version of the note that it is in, quoted: `"12-3"`. If '
-    "the note has changed since, nothing is written and the answer is a 412 with `current_version`.",
-)
 ETAG = OpenApiParameter(
     "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The tag of what is shown, for `If-Match`."
 )
@@ -43,7 +35,6 @@ OVER_BUDGET = (NoteTooLarge, AccountFull)
 """How a write that makes a note larger may fail."""
 
 _VERSION = re.compile("[0-9]{1,10}")
-_STATE = re.compile("([0-9]{1,19})-([0-9]{1,10})")
 
 
 class NotePages(FastReadMixin):
@@ -70,34 +61,15 @@ def link_page(
 
 def expected_versions(request: Request) -> list[int] | None:
     """The versions in ``If-Match``; None if any is accepted. An ETag that is no version matches none."""
-    etags = _expected_etags(request)
-    return None if etags is None else [int(etag) for etag in etags if _VERSION.fullmatch(etag)]
-
-
-def expected_states(request: Request) -> list[NoteState] | None:
-    """The note states in ``If-Match``, for a part of a note; None if any is accepted."""
-    etags = _expected_etags(request)
-    if etags is None:
-        return None
-    return [NoteState(int(found[1]), int(found[2])) for etag in etags if (found := _STATE.fullmatch(etag))]
-
-
-def _expected_etags(request: Request) -> Sequence[str] | None:
     header = request.headers.get("If-Match")
-    if header is None:
+    if header is None or "*" in (etags := opaque_etags(header)):
         return None
-    etags = opaque_etags(header)
-    return None if "*" in etags else etags
+    return [int(etag) for etag in etags if _VERSION.fullmatch(etag)]
 
 
 def versioned(data: dict[str, Any]) -> Response:
     """A response that shows a note: its ETag is the note's version."""
     return Response(data, headers={"ETag": f'"{data["version"]}"'})
-
-
-def versioned_in_note(data: dict[str, Any], note_id: int) -> Response:
-    """A response that shows a part of a note: its ETag has the note's id, too, as parts can move between notes."""
-    return Response(data, headers={"ETag": f'"{note_id}-{data["version"]}"'})
 
 
 def created(response: Response, *, path: str) -> Response:

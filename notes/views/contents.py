@@ -1,15 +1,17 @@
 """Chapters and topics of the signed-in user's notes.
 
-``If-Match`` and ETags are about the note that they are in, and its version.
+``If-Match`` and ETags are about the note that they are in, and its version. They name the note, too, as its parts may
+move to another one.
 """
 
+import re
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -34,14 +36,11 @@ from notes.serializers import (
 from notes.views.common import (
     ETAG,
     ID_PATTERN,
-    IF_MATCH_IN_NOTE,
     LOCATION,
     OVER_BUDGET,
     NotePages,
     created,
-    expected_states,
     paginated,
-    versioned_in_note,
 )
 from utils.http.errors import NotFound
 from utils.http.idempotency import IDEMPOTENCY_KEY, idempotent
@@ -49,8 +48,17 @@ from utils.http.pagination import InvalidCursor
 from utils.http.query import names_of
 from utils.http.rendering import Rendered, render
 from utils.http.requests import read_body, read_query, user_id_of
-from utils.page_cache.fast_reads import ReadSpec, cached_page
+from utils.page_cache.fast_reads import ReadSpec, cached_page, opaque_etags
 from utils.query_optimization import QueryOptimizer
+
+IF_MATCH_IN_NOTE = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description='The `ETag` of what you have: the id and the version of the note that it is in, quoted: `"12-3"`. If '
+    "the note has changed since, nothing is written and the answer is a 412 with `current_version`.",
+)
+_STATE = re.compile("([0-9]{1,19})-([0-9]{1,10})")
 
 ERRORS = {
     "list": (NotFound,),
@@ -110,7 +118,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         """
         body = read_body(ChapterCreateSerializer, request)
         chapter = services.create_chapter(
-            user_id=user_id_of(request), note_id=body.pop("note"), if_match=expected_states(request), **body
+            user_id=user_id_of(request), note_id=body.pop("note"), if_match=_expected_states(request), **body
         )
         return created(_chapter(chapter), path=f"/api/chapters/{chapter.pk}/")
 
@@ -122,7 +130,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
         """
         body = read_body(ChapterWriteSerializer, request, partial=partial)
         chapter = services.update_chapter(
-            user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_states(request), **body
+            user_id=user_id_of(request), chapter_id=int(pk), if_match=_expected_states(request), **body
         )
         return _chapter(chapter)
 
@@ -144,7 +152,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
 
         With its topics. The note's other chapters close the gap; the note before is kept as a version.
         """
-        services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=expected_states(request))
+        services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=_expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(operation_id="moveChapter", request=ChapterMoveSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
@@ -161,7 +169,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
             chapter_id=int(pk),
             order=body["order"],
             note_id=body.get("note"),
-            if_match=expected_states(request),
+            if_match=_expected_states(request),
         )
         return _chapter(chapter)
 
@@ -258,7 +266,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
             chapter_id=body.pop("chapter"),
             order=body.pop("order", None),
             data=body,
-            if_match=expected_states(request),
+            if_match=_expected_states(request),
         )
         return created(_topic(topic), path=f"/api/topics/{topic.pk}/")
 
@@ -272,7 +280,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
             user_id=user_id_of(request),
             topic_id=int(pk),
             changes=read_body(TopicWriteSerializer, request, partial=partial),
-            if_match=expected_states(request),
+            if_match=_expected_states(request),
         )
         return _topic(topic)
 
@@ -294,7 +302,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
 
         The chapter's other topics close the gap; the note before is kept as a version.
         """
-        services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=expected_states(request))
+        services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=_expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(operation_id="moveTopic", request=TopicMoveSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
@@ -311,14 +319,26 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
             topic_id=int(pk),
             order=body["order"],
             chapter_id=body.get("chapter"),
-            if_match=expected_states(request),
+            if_match=_expected_states(request),
         )
         return _topic(topic)
 
 
+def _expected_states(request: Request) -> list[services.NoteState] | None:
+    """The note states in ``If-Match``; None if any is accepted. An ETag that is no state matches none."""
+    header = request.headers.get("If-Match")
+    if header is None or "*" in (etags := opaque_etags(header)):
+        return None
+    return [services.NoteState(int(found[1]), int(found[2])) for etag in etags if (found := _STATE.fullmatch(etag))]
+
+
 def _chapter(chapter: Chapter) -> Response:
-    return versioned_in_note(ChapterSerializer(chapter).data, chapter.note_id)
+    return _in_note(ChapterSerializer(chapter).data, chapter.note_id)
 
 
 def _topic(topic: Topic) -> Response:
-    return versioned_in_note(TopicSerializer(topic).data, topic.note_id)  # type: ignore[attr-defined]  # for_api
+    return _in_note(TopicSerializer(topic).data, topic.note_id)  # type: ignore[attr-defined]  # for_api
+
+
+def _in_note(data: dict[str, Any], note_id: int) -> Response:
+    return Response(data, headers={"ETag": f'"{note_id}-{data["version"]}"'})

@@ -9,7 +9,7 @@ from utils.http.errors import Unavailable
 from utils.http.requests import user_id_of
 from utils.redis.client import RedisUnavailable
 from utils.streaming.sse import EventStream, InvalidLastEventId, read_last_id, requested_last_event_id, stream_response
-from utils.streaming.user_events import user_channel, user_events_key
+from utils.streaming.user_events import user_stream
 
 
 class NotificationStreamView(StreamView):
@@ -34,7 +34,7 @@ class NotificationStreamView(StreamView):
         pending. A 503 means that nothing can be streamed right now: poll.
         """
         user_id = user_id_of(request)
-        key = user_events_key(user_id)
+        key, channel = user_stream(user_id)
         after = requested_last_event_id(request)
         if after.endswith("-end"):
             raise InvalidLastEventId  # the id of the last event of a task's stream, which is not in this stream
@@ -42,4 +42,4 @@ class NotificationStreamView(StreamView):
             after = after or read_last_id(key)
         except RedisUnavailable as error:
             raise Unavailable("Nothing can be streamed right now. Poll instead.", retry_after=30) from error
-        return stream_response(EventStream(client_of(request), key=key, channel=user_channel(user_id), after=after))
+        return stream_response(EventStream(client_of(request), key=key, channel=channel, after=after))

@@ -8,6 +8,7 @@ from ai_tasks.handlers.ask import NOT_IN_NOTES, OFFLINE
 from ai_tasks.handlers.base import InvalidRequestData
 from ai_tasks.models import AITask
 from notes import services
+from notes.blocks.stored import blocks_for_new
 from notes.management.commands.seed_demo import read_demo_notes
 from notes.models import Note, Topic
 from tests.ai_tasks.asking import LIGHT, TASKS, ask, blocks_of, body_of, topic_of
@@ -165,9 +166,7 @@ def test_finding_is_two_queries_and_bounded(alice, count, django_assert_num_quer
     text = "\n\n".join(f"Loop {n} " + "repeats again " * 40 for n in range(3))
     services.get_blocks(user_id=alice.pk, topic_id=TopicFactory(chapter=chapter, explanation="x").pk)
     for order in range(1, count + 1):
-        TopicFactory(
-            chapter=chapter, title="T", explanation=text, order=order, blocks=services.blocks.blocks_for_new(text)
-        )
+        TopicFactory(chapter=chapter, title="T", explanation=text, order=order, blocks=blocks_for_new(text))
 
     with django_assert_num_queries(2):  # what the index names, and the best of these
         passages = find_passages("What is a loop?", Scope(alice.pk)).passages

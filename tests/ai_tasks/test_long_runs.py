@@ -7,7 +7,7 @@ import pytest
 
 from ai_tasks.handlers.generate_code import code_blocks
 from ai_tasks.providers.base import MAX_ANSWER_BYTES
-from ai_tasks.providers.offline.edit import Editor
+from ai_tasks.providers.offline.edit import edited
 from ai_tasks.providers.offline.extract import summary_of
 
 KILLED_AFTER_SECONDS = 30
@@ -31,7 +31,7 @@ def is_done_in_time(read: Callable[[], object]) -> bool:
 def test_a_long_run_of_one_character_holds_no_worker_up(run, end):
     text = "a" + run * (RUN // len(run.encode())) + end
 
-    assert is_done_in_time(lambda: (Editor().edit(text), summary_of(text, share=0.5, at_most=20)))
+    assert is_done_in_time(lambda: (edited(text), summary_of(text, share=0.5, at_most=20)))
 
 
 @pytest.mark.parametrize(("fence", "run"), [("```", " "), ("~~~", " "), ("```", "\t"), ("```", "`"), ("~~~", "~")])

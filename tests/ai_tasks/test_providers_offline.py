@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ai_tasks.providers.offline import edit
 from ai_tasks.providers.offline.compose import code_block, same_language
-from ai_tasks.providers.offline.edit import Editor
 from ai_tasks.providers.offline.extract import summary_of
 from ai_tasks.providers.offline.markdown import blocks_of, rendered, sentences_of
 from ai_tasks.providers.offline.words import search_terms
@@ -30,7 +30,8 @@ Without light the light reactions stop, e.g. at night. The Calvin cycle needs no
 
 
 def edited(text: str) -> str:
-    return Editor().edit(text)
+    text, _ = edit.edited(text)
+    return text
 
 
 # --- Reading Markdown -------------------------------------------------------------------------------------------------
@@ -168,10 +169,9 @@ def test_terms_that_the_text_defines_are_listed_in_its_own_words():
 
 
 def test_changes_are_counted_by_kind():
-    editor = Editor()
-    editor.edit("##One\n\nthe the  end")
+    _, changes = edit.edited("##One\n\nthe the  end")
 
-    assert editor.changes == {"headings": 1, "repeated words": 1, "spacing": 1, "capitals": 1}
+    assert changes == {"headings": 1, "repeated words": 1, "spacing": 1, "capitals": 1}
 
 
 VERBATIM = [

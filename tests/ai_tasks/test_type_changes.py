@@ -19,7 +19,7 @@ from ai_tasks.ledger.applying import Application
 from ai_tasks.models import AITask
 from ai_tasks.providers.errors import ProviderRefused, ProviderUnavailable
 from ai_tasks.worker import Worker
-from NoteAssist_AI.postgresql.connections import is_outdated_plan
+from NoteAssist_AI.postgresql.base import is_outdated_plan
 from notes.models import Note, Topic
 from notifications.models import Notification
 from tests.ai_tasks.ledger_helpers import ANSWER

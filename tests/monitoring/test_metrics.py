@@ -9,11 +9,12 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ai_tasks import site_metrics
+from ai_tasks.progress import announce_end
 from NoteAssist_AI.monitoring import boot, exporter
 from tests.factories import AITaskFactory
 from tests.processes import RUN_SECONDS, free_port, running, wait_until
@@ -62,7 +63,7 @@ def test_web_tells_what_postgresql_and_redis_know(client, settings, alice, djang
     for status in ("queued", "queued", "running", "succeeded"):
         AITaskFactory(user=alice, status=status)
     for _ in range(3):
-        site_metrics.count_end("succeeded")
+        announce_end(uuid4(), user_id=alice.pk, attempt=1, status="succeeded", message="Done")
     record_worker_heartbeat("worker@one")
     record_beat_run()
 

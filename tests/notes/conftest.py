@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from notes import services
-from notes.blocks.changes import off_blocks_changed, on_blocks_changed
+from notes.blocks.stored import off_blocks_changed, on_blocks_changed
 from notes.models import Note
 
 

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notes.blocks.changes import BlockChanges
 from notes.blocks.matching import match
 from notes.blocks.splitting import Piece, split
-from notes.blocks.stored import Block, decode, edited_blocks, encode, new_blocks
+from notes.blocks.stored import Block, BlockChanges, decode, edited_blocks, encode, new_blocks
 from notes.blocks.words import is_cosmetic, words_of
 
 

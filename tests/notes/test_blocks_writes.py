@@ -3,7 +3,7 @@
 import pytest
 
 from notes import services
-from notes.blocks.changes import off_blocks_changed, on_blocks_changed
+from notes.blocks.stored import off_blocks_changed, on_blocks_changed
 from notes.models import NoteVersion, Topic
 from notes.services import text_hash
 from notes.snapshots import whole_snapshot

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from notes import services
-from notes.blocks.changes import off_blocks_changed, on_blocks_changed
+from notes.blocks.stored import off_blocks_changed, on_blocks_changed
 from notes.management.commands.count_bytes import Command as CountBytes
 from notes.models import Chapter, KeptTopic, Note, NoteVersion, StorageUse, Topic
 from notes.services import purge_trash, trash

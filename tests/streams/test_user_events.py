@@ -8,7 +8,7 @@ from django.db import connection
 
 from ai_tasks import progress
 from ai_tasks.progress import Delta, announce_end, report_deltas, report_progress
-from notifications import services
+from notifications import inbox, services
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
 from tests.processes import wait_until
@@ -211,7 +211,7 @@ def test_streams_closed_by_many_threads_leave_nothing_behind(alice):
 
 
 def test_both_writers_of_a_users_stream_mean_the_same_one(alice):
-    assert user_events_key(alice.pk) == progress.user_events_key(alice.pk)
+    assert progress.user_stream(alice.pk) == inbox.user_stream(alice.pk)
 
 
 def test_a_task_whose_events_are_kept_a_minute_leaves_its_users_stream_an_hour(alice, empty_redis, monkeypatch):

@@ -125,7 +125,7 @@ def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch, admin)
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()[0]
         settings.QUERY_TIMEOUT = 100
-        patch.setattr("NoteAssist_AI.postgresql.connections.MARGIN_SECONDS", 0.1)
+        patch.setattr("NoteAssist_AI.postgresql.base.MARGIN_SECONDS", 0.1)
         with pytest.raises(OperationalError, match="stopped responding"):
             cursor.execute("SELECT pg_sleep(20)")
         settings.QUERY_TIMEOUT = 30_000

@@ -6,13 +6,12 @@ A window begins with a user's first request in it and lasts the limit's whole pe
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import ceil
 from typing import Any, NamedTuple, cast
 
-from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
@@ -147,21 +146,6 @@ class AdmissionThrottle(BaseThrottle):
             raise too_many_requests(admission.denied)
         refuse_unknown_parameters(request, view)
         return True
-
-
-class RateLimitHeadersMiddleware:
-    """Adds ``RateLimit-*`` headers to the responses of throttled routes."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.get_response(request)
-        admission = getattr(request, "admission", None)
-        if admission is not None:
-            for name, value in rate_limit_headers(admission.usage).items():
-                response[name] = value
-        return response
 
 
 def rate_limit_headers(usages: Sequence[LimitUsage]) -> dict[str, str]:

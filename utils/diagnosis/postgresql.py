@@ -9,7 +9,7 @@ from django.db import connection
 from psycopg import Connection
 from psycopg import Error as PsycopgError
 
-from NoteAssist_AI.postgresql.connections import BoundedConnection
+from NoteAssist_AI.postgresql.base import BoundedConnection
 from utils.database.migrations import read_pending
 from utils.diagnosis import Options, Result, check
 from utils.redis.client import RedisUnavailable

@@ -22,6 +22,6 @@ def user_events_key(user_id: int) -> str:
     return f"events:user:{user_id}"
 
 
-def user_channel(user_id: int) -> str:
-    """The pub/sub channel on which new events are announced."""
-    return channel(f"user:{user_id}")
+def user_stream(user_id: int) -> tuple[str, str]:
+    """The key of the Redis stream, and the pub/sub channel on which new events are announced."""
+    return user_events_key(user_id), channel(f"user:{user_id}")

@@ -55,14 +55,22 @@ _DEFINED = re.compile(
 )
 
 
-class Editor:
+def edited(text: str) -> tuple[str, Counter[str]]:
+    """The improved text, and how often something was changed, by kind.
+
+    Code, tables, quotations, formulas and links come out as they went in.
+    """
+    editor = _Editor()
+    return editor.edit(text), editor.changes
+
+
+class _Editor:
     """Edits one text and counts what it changed, by kind."""
 
     def __init__(self) -> None:
         self.changes: Counter[str] = Counter()
 
     def edit(self, text: str) -> str:
-        """The improved text. Code, tables, quotations, formulas and links come out as they went in."""
         blocks = blocks_of(text)
         if blocks and (mark := _unclosed_fence(blocks[-1])):
             blocks[-1] = Block(Kind.VERBATIM, [*blocks[-1].text.rstrip("\n").split("\n"), mark], blocks[-1].tight)
@@ -107,9 +115,7 @@ class Editor:
     def _edit_paragraph(self, block: Block) -> list[Block]:
         lines = [_without_trailing(line, keep_break=True) for line in block.lines[:-1]]
         lines.append(_without_trailing(block.lines[-1]))
-        text = self._capitalised(self._edit_prose("\n".join(lines)))
-        text = self._split_sentences(text)
-        paragraphs = self._split_paragraph(text)
+        paragraphs = self._split_paragraph(self._edit_sentences(self._edit_prose("\n".join(lines))))
         return [
             Block(Kind.PARAGRAPH, paragraph.split("\n"), tight=block.tight and index == 0)
             for index, paragraph in enumerate(paragraphs)
@@ -127,8 +133,8 @@ class Editor:
             parts.append(part)
         return "".join(parts)
 
-    def _capitalised(self, text: str) -> str:
-        """Common words that open a sentence get their capital."""
+    def _edit_sentences(self, text: str) -> str:
+        """Common words that open a sentence get their capital; a long one that goes on after "; however," is two."""
         parts, start = [], 0
         for end in sentence_ends(text):
             sentence = text[start:end]
@@ -136,15 +142,6 @@ class Editor:
             if _OPENER.match(bare):
                 sentence = sentence[: len(sentence) - len(bare)] + bare[0].upper() + bare[1:]
                 self.changes["capitals"] += 1
-            parts.append(sentence)
-            start = end
-        return "".join(parts) + text[start:]
-
-    def _split_sentences(self, text: str) -> str:
-        """A long sentence that goes on after "; however," becomes two."""
-        parts, start = [], 0
-        for end in sentence_ends(text):
-            sentence = text[start:end]
             if len(sentence.split()) > LONG_SENTENCE_WORDS:
                 sentence, times = _LINKED.subn(lambda match: f". {match[1].capitalize()},", sentence)
                 self._add("long sentences", times)

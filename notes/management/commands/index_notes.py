@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.db.models import F
 
-from notes.derived import words_of_chapter, words_of_note, words_of_topic
 from notes.models import Chapter, Note, Topic
+from notes.search.vectors import words_of_chapter, words_of_note, words_of_topic
 from notes.services.budgets import charge_user
 from notes.services.links import write_links
 from notes.sizes import text_size

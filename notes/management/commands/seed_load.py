@@ -18,8 +18,8 @@ from psycopg.types.json import Jsonb
 
 from accounts.models import Session, User
 from accounts.tokens import REFRESH_LIFETIME, issue_access
-from notes.derived import words_of_chapter, words_of_note, words_of_topic
 from notes.models import Chapter, Note, Topic
+from notes.search.vectors import words_of_chapter, words_of_note, words_of_topic
 from notes.title_order import title_key
 
 LOAD_PASSWORD = "load-password"
