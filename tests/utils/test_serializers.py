@@ -63,6 +63,5 @@ def test_half_of_a_surrogate_pair_is_refused_as_rest_framework_does(field):
     with pytest.raises(serializers.ValidationError) as refused:
         field.run_validation("a\ud800@example.com")
 
-    [error] = refused.value.detail[-1:]
-    assert error.code == "surrogate_characters_not_allowed"
+    assert "surrogate_characters_not_allowed" in [error.code for error in refused.value.detail]
     assert field.run_validation("a@example.com") == "a@example.com"
