@@ -1,4 +1,4 @@
-"""Kinds of files, told by their content: a name and a declared type say nothing."""
+"""Kinds of files, detected from their content: names and declared types are not trusted."""
 
 import struct
 from collections.abc import Iterator
