@@ -88,8 +88,8 @@ class RegisterView(PublicView):
     def post(self, request: Request) -> Response:
         """Create an account.
 
-        Signs in at once: the answer holds the tokens of a first session. An address that has an account already is
-        told so, here and nowhere else.
+        Signs in at once: the answer holds the tokens of a first session. An address that already has an account is
+        refused with `email_taken`; no other answer tells whether an address has one.
         """
         data = self.read_body(request)
         with audited(request, "register", email=data["email"]) as subject:
@@ -273,7 +273,7 @@ class MeViewSet(FastReadMixin, viewsets.GenericViewSet):
     def retrieve(self, request: Request) -> Response:
         """Show your profile.
 
-        The signed-in user: address, name, and when the account was made.
+        The signed-in user: address, name, and when the account was created.
         """
         return Response(self._profile(request))
 

@@ -71,7 +71,7 @@ class ShareViewSet(viewsets.GenericViewSet):
     def destroy(self, request: Request, note_pk: int, pk: UUID) -> Response:
         """Take a link back.
 
-        At once: its page is not there any more.
+        Takes effect at once: its page is a 404 from then on.
         """
         services.delete_share(user_id=user_id_of(request), note_id=note_pk, share_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
