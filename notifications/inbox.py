@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from notifications.entries import InvalidEntry, NotificationEntry
+from notifications.entries import Entry, InvalidEntry
 from utils.admission.gate import Subject, state_key, version_key
 from utils.page_cache.invalidation import epoch_bump
 from utils.page_cache.keys import new_token
@@ -218,10 +218,10 @@ class OutboxItem:
     id: bytes
     fields: dict[bytes, bytes]
 
-    def entry(self) -> NotificationEntry:
+    def entry(self) -> Entry:
         """Parse the item. Raises ``InvalidEntry``."""
         try:
-            return NotificationEntry.from_body(int(self.fields[b"user_id"]), self.fields[b"body"])
+            return Entry.from_body(int(self.fields[b"user_id"]), self.fields[b"body"])
         except (KeyError, ValueError) as error:
             raise InvalidEntry(f"{type(error).__name__}: {error}") from error
 
@@ -238,7 +238,7 @@ def readers_key(user_id: int) -> str:
     return f"inbox:{user_id}:readers"
 
 
-def put(entry: NotificationEntry, *, has_row: bool) -> bool:
+def put(entry: Entry, *, has_row: bool) -> bool:
     """Put an entry into its user's inbox and publish it to the user's event stream, unless it is there already.
 
     An entry without a row is also added to the outbox. Returns False, and does nothing, if the outbox is full.
@@ -285,7 +285,7 @@ def read(user_id: int) -> Snapshot:
     return snapshot(_READ.run(keys=[*_read_keys(user_id), "", ""], args=[new_token(), INBOX_SECONDS, 0]))
 
 
-def as_inbox_entries(entries: Iterable[NotificationEntry]) -> InboxEntries:
+def as_inbox_entries(entries: Iterable[Entry]) -> InboxEntries:
     return {str(entry.id): entry.stored() for entry in entries}
 
 
@@ -314,7 +314,7 @@ def merge(user_id: int, seen: Snapshot, *, unread: InboxEntries, read_ids: Colle
 class Marking:
     """The entries of the inbox that are being marked as read, and whether the inbox knows of it."""
 
-    entries: list[NotificationEntry]
+    entries: list[Entry]
     is_announced: bool
 
 
@@ -337,7 +337,7 @@ def marking_as_read(user_id: int, ids: Collection[UUID] | None) -> Iterator[Mark
         is_announced = True
     except RedisUnavailable:
         pass  # the caller is told
-    entries = [NotificationEntry.from_body(user_id, body) for body in bodies if body is not None]
+    entries = [Entry.from_body(user_id, body) for body in bodies if body is not None]
     try:
         yield Marking(entries, is_announced)
     except BaseException:

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from notifications import inbox, quarantine
-from notifications.entries import InvalidEntry, NotificationEntry
+from notifications.entries import Entry, InvalidEntry
 from notifications.inbox import CAPACITY, OutboxItem
 from notifications.models import ACTION_ID_MAX_LENGTH, MESSAGE_MAX_LENGTH, TITLE_MAX_LENGTH, Notification
 from utils.database.compiled_queries import read_rows
@@ -63,7 +63,7 @@ def create(
     action_id = str(action_id)
     if len(action_id) > ACTION_ID_MAX_LENGTH:
         raise ValueError(f"An action id has at most {ACTION_ID_MAX_LENGTH} characters.")
-    entry = NotificationEntry(
+    entry = Entry(
         id=uuid4(),
         user_id=user_id,
         type=Notification.Type(notification_type).value,
@@ -118,7 +118,7 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
         with transaction.atomic(durable=True):
             claimed = list(unpushed.select_for_update(no_key=True, skip_locked=True)[:limit])
             for row in claimed:
-                inbox.put(NotificationEntry.from_row(row), has_row=True)
+                inbox.put(Entry.from_row(row), has_row=True)
             Notification.objects.filter(pk__in=[row.pk for row in claimed]).update(notified_at=Now())
     except RedisUnavailable:
         return 0
@@ -156,13 +156,13 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     return [body for _, _, body in newest[:CAPACITY]]
 
 
-def _unread_entries(user_id: int) -> list[NotificationEntry]:
-    return [NotificationEntry.from_values(**row) for row in read_rows(_unread, user_id=user_id)]
+def _unread_entries(user_id: int) -> list[Entry]:
+    return [Entry.from_values(**row) for row in read_rows(_unread, user_id=user_id)]
 
 
 def _unread(user_id: int) -> QuerySet[Notification, Any]:
     unread = Notification.objects.filter(user_id=user_id, read_at=None).order_by("-created_at", "-id")
-    return unread[:CAPACITY].values(*NotificationEntry.__slots__)
+    return unread[:CAPACITY].values(*Entry.__slots__)
 
 
 def _read_among(user_id: int, ids: Collection[str]) -> list[UUID]:
@@ -214,7 +214,7 @@ def drain(limit: int = DRAIN_LIMIT) -> int:
         return 0
 
 
-def _store(waiting: Sequence[tuple[OutboxItem, NotificationEntry]]) -> int:
+def _store(waiting: Sequence[tuple[OutboxItem, Entry]]) -> int:
     if not waiting:
         return 0
     with transaction.atomic(durable=True), connection.cursor() as cursor:
@@ -223,7 +223,7 @@ def _store(waiting: Sequence[tuple[OutboxItem, NotificationEntry]]) -> int:
     return inbox.settle([item for item, _ in waiting], new_rows)
 
 
-def _store_or_quarantine(item: OutboxItem, entry: NotificationEntry) -> int:
+def _store_or_quarantine(item: OutboxItem, entry: Entry) -> int:
     try:
         return _store([(item, entry)])
     except DataError as error:
@@ -237,7 +237,7 @@ def _quarantine(item: OutboxItem, error: Exception) -> int:
     return 1
 
 
-def _columns(entries: Sequence[NotificationEntry]) -> list[list[Any]]:
+def _columns(entries: Sequence[Entry]) -> list[list[Any]]:
     return [
         [getattr(entry, name) for entry in entries]
         for name in ("id", "user_id", "type", "title", "message", "action_id", "created_at")
