@@ -50,7 +50,7 @@ coverage: $(INSTALLED) ## the fast tests, and which lines they leave out; fails 
 chaos: $(INSTALLED) ## kill everything at random for ten minutes, and check that nothing is lost (ARGS="--seed 1")
 	$(BIN)/python -m tests.faults $(ARGS)
 
-bench: $(BENCH_INSTALLED) ## what it costs, beside other ways to write the same: see docs/performance.md (some minutes)
+bench: $(BENCH_INSTALLED) ## what it costs, compared with other implementations: see docs/performance.md (some minutes)
 	$(BIN)/python -m benchmarks quick
 
 contributing-check: $(INSTALLED) ## carry out CONTRIBUTING.md in a clean clone of HEAD, and test what comes of it

@@ -24,9 +24,9 @@ graceful_timeout = 25
 max_requests = 0
 preload_app = False
 reload = env.text("ENVIRONMENT", "development") == "development"  # on changes of code
-reload_engine = "poll"  # inotify takes any file in a module's folder for a change, and looks at all each second as well
+reload_engine = "poll"  # inotify reports any file beside a module as a change, and polls all files as well
 control_socket_disable = True
-accesslog = None
+logger_class = "NoteAssist_AI.gunicorn_logger.Logger"  # without an access log
 errorlog = "-"
 loglevel = env.log_level("LOG_LEVEL").lower()
 logconfig_dict = logs.gunicorn_lines(loglevel.upper(), as_json=os.environ.get("ENVIRONMENT") == "production")

@@ -30,7 +30,7 @@ timeout = 30
 graceful_timeout = 25  # longer than a stream takes to notice that it should end, and its connection after it
 preload_app = False
 control_socket_disable = True
-accesslog = None
+logger_class = "NoteAssist_AI.gunicorn_logger.Logger"  # without an access log
 errorlog = "-"
 loglevel = env.log_level("LOG_LEVEL").lower()
 logconfig_dict = logs.gunicorn_lines(loglevel.upper(), as_json=os.environ.get("ENVIRONMENT") == "production")

@@ -10,7 +10,7 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """As ``settings.MAX_BODY_BYTES``: the application refuses what is longer without reading it."""
 MAX_FRAMING_BYTES = 256 * 1024
-"""What a chunked body may take beside its content."""
+"""How many bytes a chunked body may have besides its content."""
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,10}) ([^ ?]{1,100})(?:\?[^ ]*)? HTTP/1\.[01]\r\n")
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked")

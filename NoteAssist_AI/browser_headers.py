@@ -1,4 +1,4 @@
-"""What browsers are told about the API and its pages; the same in every environment."""
+"""Security headers for browsers, of the API and its pages; the same in every environment."""
 
 from urllib.parse import urlsplit
 

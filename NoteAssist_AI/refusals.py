@@ -25,7 +25,7 @@ CODES = {
         "internal_error",
         "Something went wrong on our side. Quote the request id when you report it.",
     ),
-    HTTPStatus.NOT_IMPLEMENTED: ("unknown_transfer_coding", "The body's transfer coding is not known here."),
+    HTTPStatus.NOT_IMPLEMENTED: ("unknown_transfer_coding", "The body's transfer coding is not supported."),
     HTTPStatus.SERVICE_UNAVAILABLE: ("unavailable", "The service cannot answer right now."),
 }
 """Of each status that a server answers by itself: its code and what it means."""

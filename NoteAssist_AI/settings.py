@@ -50,7 +50,7 @@ TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if IS_PRODUCTION else 0, maxi
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
 WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1, maximum=1000)
 
-# Read where they count, by gunicorn's files and Procfile: a bad one is told of here together with all others.
+# Used by gunicorn's files and the Procfile, and read here so that a bad one is reported with all others.
 env.port("PORT", 8000)
 env.port("EVENTS_PORT", 8001)
 EVENTS_CONCURRENCY = env.integer("EVENTS_CONCURRENCY", 1, minimum=1, maximum=1000)

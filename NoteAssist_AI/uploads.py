@@ -11,7 +11,7 @@ import time
 from NoteAssist_AI import env
 
 FORM_BYTES = 64 * 1024
-"""What a form takes beside its file."""
+"""How many bytes a form may have besides its file."""
 GRACE_SECONDS = env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)
 """How long a body may come at any rate, and the longest pause at any time."""
 BYTES_PER_SECOND = 20_000

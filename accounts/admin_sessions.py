@@ -1,6 +1,6 @@
 """How long a sign-in to the admin lasts: kept in its session, whose cookie lives longer.
 
-Whoever signed in 12 hours ago, or has looked at no page for 2 hours, signs in again. In production a session opens the
+Whoever signed in 12 hours ago, or has requested no page for 2 hours, signs in again. In production a session opens the
 admin only after the second factor, too.
 """
 

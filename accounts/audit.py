@@ -19,7 +19,7 @@ WAS_THROTTLED = "noteassist.login-throttled"
 """A key of ``request.META``: the backend of the admin tells by it why nobody was found."""
 
 
-class Attempt:
+class Audited:
     """What is found out on the way."""
 
     def __init__(self, user_id: int | None) -> None:
@@ -29,22 +29,22 @@ class Attempt:
 @contextmanager
 def audited(
     request: Request, what: str, *, email: str = "", user_id: int | None = None, failures_only: bool = False
-) -> Iterator[Attempt]:
+) -> Iterator[Audited]:
     """Log what is tried inside and its outcome, also that of an error, which passes on."""
-    attempt = Attempt(user_id)
+    subject = Audited(user_id)
     try:
-        yield attempt
+        yield subject
     except ApplicationError as error:
         outcome = THROTTLED if isinstance(error, TooManyRequests) else error.code
-        _record(request, what, outcome, attempt, email)
+        _record(request, what, outcome, subject, email)
         raise
     if not failures_only:
-        _record(request, what, "ok", attempt, email)
+        _record(request, what, "ok", subject, email)
 
 
-def _record(request: Request, what: str, outcome: str, attempt: Attempt, email: str) -> None:
-    known = attempt.user_id is not None
-    audit.record(what, outcome, user_id=attempt.user_id, email="" if known else email, address=client_address(request))
+def _record(request: Request, what: str, outcome: str, subject: Audited, email: str) -> None:
+    known = subject.user_id is not None
+    audit.record(what, outcome, user_id=subject.user_id, email="" if known else email, address=client_address(request))
 
 
 @receiver(user_logged_in)

@@ -38,7 +38,7 @@ class OwnPasswordForm(EndsSessions, DjangoOwnPasswordForm):
 
 
 class OperatorLoginForm(AdminAuthenticationForm):
-    """The admin's login. A student's right password is refused, and told to the audit log."""
+    """The admin's login. A student's correct password is refused, and recorded in the audit log."""
 
     def confirm_login_allowed(self, user: Any) -> None:
         try:

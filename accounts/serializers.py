@@ -1,4 +1,4 @@
-"""Shapes of requests and answers about accounts."""
+"""Serializers of requests and answers about accounts."""
 
 import unicodedata
 from typing import Any

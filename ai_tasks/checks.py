@@ -12,7 +12,7 @@ from ai_tasks.embeddings import extension
 
 @checks.register(checks.Tags.database)
 def vectors_can_be_searched(databases: Sequence[str] | None = None, **_kwargs: Any) -> list[checks.CheckMessage]:
-    """Looked at by ``manage.py check --database default`` and by ``migrate``."""
+    """Run by ``manage.py check --database default`` and by ``migrate``."""
     if not settings.EMBEDDINGS_ARE_ON or DEFAULT_DB_ALIAS not in (databases or ()) or extension.is_installed():
         return []
     return [

@@ -1,1 +1,1 @@
-"""What the service costs, and beside what: see docs/performance.md."""
+"""What the service costs, compared with other implementations: see docs/performance.md."""

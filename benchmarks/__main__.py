@@ -131,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the service costs.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    one = commands.add_parser("cpu", help="CPU per request in the process, beside other ways to write the same")
+    one = commands.add_parser("cpu", help="CPU per request in the process, compared with other implementations")
     one.add_argument("--rows", type=names(list(ROWS)), default=list(ROWS), help="comma-separated (default: all)")
     one.add_argument("--columns", type=names(list(COLUMNS)), default=installed_columns(), help="comma-separated")
     one.add_argument("--rounds", type=int, default=cpu.MINIMUM_ROUNDS)

@@ -1,4 +1,4 @@
-"""Part A: CPU time per request inside the process, without any server, beside other ways to write the same.
+"""Part A: CPU time per request inside the process, without any server, compared with other implementations.
 
 Every column is a process of its own, pinned to one core. Each round sends each row's batch to each column, rows and
 columns shuffled, so whatever else the machine does hits all alike; only CPU time counts. The floor is measured in the

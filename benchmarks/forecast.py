@@ -1,4 +1,4 @@
-"""``python -m benchmarks.forecast``: forecasts of exams beside what simulated students then know.
+"""``python -m benchmarks.forecast``: forecasts of exams compared with what simulated students then know.
 
 For each student the forecast is made from the log alone; then the days until the exam are lived, by the truth that only
 the simulation knows. See :mod:`benchmarks.students`.
@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
 
 
 def outcomes_of(seed: int) -> tuple[list[Outcome], float]:
-    """The forecasts of one student beside the truth, and how many seconds of CPU the forecast took."""
+    """The forecasts of one student and the truth, and how many seconds of CPU the forecast took."""
     student = Student(seed)
     plan = student.rules
     due_first = plan.due_first(new_per_day=NEW_PER_DAY, reviews_per_day=REVIEWS_PER_DAY)

@@ -8,7 +8,7 @@ Each student has a connection and a schedule: the times between one's requests a
 regard to the answers. A request that is due while the one before it is unanswered waits, and its latency counts from
 when it was due. What is unanswered at the end has failed. So a slow server is not spared the load it was to get.
 
-A server may close an idle connection in the very moment in which its client sends: like browsers and proxies the
+A server may close an idle connection just as its client sends: like browsers and proxies the
 generator then sends a GET once more on a new connection. A POST has failed.
 """
 
@@ -217,7 +217,7 @@ class Generator:
     # --- A run ---
 
     def drive(self, schedule: "Schedule", *, until: float, grace: float) -> None:
-        """Send what becomes due until a moment, then wait for answers, but no longer than ``grace`` seconds."""
+        """Send what becomes due until a time, then wait for answers, but no longer than ``grace`` seconds."""
         while True:
             now = time.perf_counter()
             while (due := schedule.next_due()) <= now and due < until:

@@ -1,4 +1,4 @@
-"""Put the newest results into ``docs/performance.md``: its prose stays, what stands between two marks is replaced."""
+"""Put the newest results into ``docs/performance.md``: the prose stays, what is between two comments is replaced."""
 
 import json
 import re

@@ -17,11 +17,11 @@ WORDS_MAX_CHARACTERS = 400_000
 _DEPTH_MAX = 12
 _TOKEN = re.compile(r"\w+|\s+|[^\w\s]")
 
-Entry = dict[str, Any]
+Fields = dict[str, Any]
 Words = list[list[str]]
 
 
-def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, note_id: int) -> list[Entry]:
+def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, note_id: int) -> list[Fields]:
     """What must be done to the first snapshot to make the second one of it, in the order of the second."""
     return _Comparison().compare(before, after, note_id)
 
@@ -30,8 +30,8 @@ class _Comparison:
     def __init__(self) -> None:
         self.characters_left = WORDS_MAX_CHARACTERS
 
-    def compare(self, before: Mapping[str, Any], after: Mapping[str, Any], note_id: int) -> list[Entry]:
-        found: list[Entry] = []
+    def compare(self, before: Mapping[str, Any], after: Mapping[str, Any], note_id: int) -> list[Fields]:
+        found: list[Fields] = []
         for name in ("title", "status", "tags"):
             if before.get(name) != after.get(name):
                 found.append(self._replaced(name, note_id, before.get(name), after.get(name)))
@@ -45,13 +45,13 @@ class _Comparison:
     def _compare_rows(
         self,
         name: str,
-        old: Mapping[Any, Entry],
-        new: Mapping[Any, Entry],
+        old: Mapping[Any, Fields],
+        new: Mapping[Any, Fields],
         *,
-        shown: Callable[[Entry], str],
-        inside: Callable[[Entry | None, Entry | None], Iterator[Entry]] | None,
+        shown: Callable[[Fields], str],
+        inside: Callable[[Fields | None, Fields | None], Iterator[Fields]] | None,
         **more: Any,
-    ) -> Iterator[Entry]:
+    ) -> Iterator[Fields]:
         moved = _moved(old, new)
         for key, row in new.items():
             before = old.get(key)
@@ -70,7 +70,7 @@ class _Comparison:
                 if inside:
                     yield from inside(row, None)
 
-    def _inside_topic(self, old: Entry | None, new: Entry | None) -> Iterator[Entry]:
+    def _inside_topic(self, old: Fields | None, new: Fields | None) -> Iterator[Fields]:
         topic_id = (new or old or {})["id"]
         before, after = old or {}, new or {}
         sources = before.get("sources") or [], after.get("sources") or []
@@ -84,7 +84,7 @@ class _Comparison:
             yield self._with_words(entry) if op == "replace" else entry
         yield from self._compare_blocks(topic_id, before, after)
 
-    def _compare_blocks(self, topic_id: int, before: Entry, after: Entry) -> Iterator[Entry]:
+    def _compare_blocks(self, topic_id: int, before: Fields, after: Fields) -> Iterator[Fields]:
         texts = _pair("explanation", before, after)
         if texts[0] == texts[1]:
             return
@@ -97,33 +97,33 @@ class _Comparison:
         rows = [{block.id: {"text": block.text, "place": place} for place, block in enumerate(of)} for of in (old, new)]
         yield from self._compare_rows("block", *rows, shown=lambda row: row["text"], inside=None, topic_id=topic_id)
 
-    def _replaced(self, name: str, key: Any, before: Any, after: Any, **more: Any) -> Entry:
+    def _replaced(self, name: str, key: Any, before: Any, after: Any, **more: Any) -> Fields:
         entry = _entry(name, key, "replace", before, after, **more)
         return self._with_words(entry) if isinstance(before, str) and name != "status" else entry
 
-    def _with_words(self, entry: Entry) -> Entry:
+    def _with_words(self, entry: Fields) -> Fields:
         before, after = entry["before"], entry["after"]
         self.characters_left -= len(before) + len(after)
         return entry if self.characters_left < 0 else {**entry, "words": words_between(before, after)}
 
 
-def _entry(name: str, key: Any, op: str, before: Any, after: Any, **more: Any) -> Entry:
+def _entry(name: str, key: Any, op: str, before: Any, after: Any, **more: Any) -> Fields:
     return {"field": name, "id": key, "op": op, "before": before, "after": after, **more}
 
 
-def _title(row: Entry) -> str:
+def _title(row: Fields) -> str:
     return row["title"]
 
 
-def _pair(name: str, before: Entry, after: Entry) -> tuple[str, str]:
+def _pair(name: str, before: Fields, after: Fields) -> tuple[str, str]:
     return before.get(name) or "", after.get(name) or ""
 
 
-def _by_id(rows: Sequence[Entry]) -> dict[int, Entry]:
+def _by_id(rows: Sequence[Fields]) -> dict[int, Fields]:
     return {row["id"]: {**row, "place": place} for place, row in enumerate(rows)}
 
 
-def _topics(snapshot: Mapping[str, Any]) -> dict[int, Entry]:
+def _topics(snapshot: Mapping[str, Any]) -> dict[int, Fields]:
     return {
         topic["id"]: {**topic, "place": {"chapter": chapter["id"], "order": order}}
         for chapter in snapshot["chapters"]
@@ -131,7 +131,7 @@ def _topics(snapshot: Mapping[str, Any]) -> dict[int, Entry]:
     }
 
 
-def _moved(old: Mapping[Any, Entry], new: Mapping[Any, Entry]) -> set[Any]:
+def _moved(old: Mapping[Any, Fields], new: Mapping[Any, Fields]) -> set[Any]:
     """What must move, the fewest: all others stand in the same order, and in the same parent, as before."""
     places = {key: place for place, key in enumerate(old)}
     keys = list(new)
@@ -139,7 +139,7 @@ def _moved(old: Mapping[Any, Entry], new: Mapping[Any, Entry]) -> set[Any]:
     return {key for key in keys if key in old and (key not in in_order or _parent(old[key]) != _parent(new[key]))}
 
 
-def _parent(row: Entry) -> Any:
+def _parent(row: Fields) -> Any:
     return row["place"]["chapter"] if isinstance(row["place"], dict) else None
 
 

@@ -117,7 +117,7 @@ class NoteCreateSerializer(NoteWriteSerializer):
     chapters = BoundedListSerializer(child=NewChapterSerializer(), max_length=CHAPTERS_MAX, default=list)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Chapters and topics are counted before any of them is looked at, as each takes its time."""
+        """Chapters and topics are counted before any is validated, as validating takes time for each."""
         chapters = data.get("chapters") if isinstance(data, Mapping) else None
         if isinstance(chapters, list):
             topics = (chapter.get("topics") for chapter in chapters if isinstance(chapter, Mapping))

@@ -47,7 +47,7 @@ class NoteImport(Job):
 
     name = models.CharField(max_length=FILE_NAME_MAX_LENGTH)
     dry_run = models.BooleanField(default=False)
-    total = models.PositiveIntegerField(null=True)  # files in it; None: not looked at yet
+    total = models.PositiveIntegerField(null=True)  # files in it; None: not counted yet
 
     class Meta:
         indexes = [

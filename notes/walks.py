@@ -83,7 +83,7 @@ def _markdown(line: Line) -> bytes:
 
 
 def attached_files(attachments: QuerySet[Attachment]) -> Iterator[File]:
-    """Each by its id, as texts name it. One that the storage lacks is left out, and told of in the log."""
+    """Each by its id, as texts name it. One that the storage lacks is left out, and logged."""
     for batch in batch_query(attachments.only("pk", "name", "file"), batch_size=_BATCH_SIZE):
         for attachment in batch:
             try:

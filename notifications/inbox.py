@@ -261,7 +261,7 @@ def put(entry: Entry, *, has_row: bool) -> bool:
 
 
 def read_call(subject: Subject) -> ScriptCall:
-    """The script that reads a user's inbox beside their admission; :func:`snapshot` parses its reply."""
+    """The extra script that reads a user's inbox in the admission's round trip; :func:`snapshot` parses its reply."""
     user_id = subject.user_id
     return _READ.call(
         keys=[*_read_keys(user_id), state_key(subject.session_id), version_key(user_id)],

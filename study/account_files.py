@@ -1,6 +1,6 @@
 """The files of an account's export that tell of study, as imports read them: see ``notes.importers``.
 
-Anybody may have written them: each row is checked as a request is, and one that is wrong is left out and told of.
+Anybody may have written them: each row is validated like a request, and an invalid one is left out and reported.
 """
 
 import re

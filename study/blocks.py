@@ -26,7 +26,7 @@ class NotTiedToBlock(Conflict):
 
 class PassageGone(Conflict):
     code = "passage_gone"
-    detail = "The passage that this card was made from is gone."
+    detail = "The passage that this card was made from no longer exists."
 
 
 def passages(user_id: int, places: Collection[Place]) -> dict[Place, str]:

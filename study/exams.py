@@ -51,7 +51,7 @@ ORDER BY e.reviewed_at DESC, e.event_id LIMIT %(most)s
 
 class ExamIsOver(Conflict):
     code = "exam_over"
-    detail = "This exam is over, so there is nothing left to plan."
+    detail = "This exam is over and can no longer be planned."
 
 
 class Outside(InvalidRequest):

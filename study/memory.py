@@ -26,7 +26,7 @@ RATINGS = {"again": fsrs.Rating.Again, "hard": fsrs.Rating.Hard, "good": fsrs.Ra
 _STATES = {"learning": fsrs.State.Learning, "review": fsrs.State.Review, "relearning": fsrs.State.Relearning}
 _NAMES = {state: name for name, state in _STATES.items()}
 _LAST = datetime(2000, 1, 1, tzinfo=UTC)
-"""When the library is told that the last review was: it only looks at how many days ago that is."""
+"""The time of the last review as passed to the library, which uses only the number of days since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class IncomingPictures:
         with ExitStack() as files:
             for attachment_id, name in wanted.items():
                 content = self._source.media(name, ATTACHMENT_MAX_BYTES)
-                assert content is not None  # it was looked at
+                assert content is not None  # checked when its card was read
                 with _on_disk(content) as file:
                     self._stored[attachment_id] = files.enter_context(stored_file(name=name, content=file))
             yield

@@ -19,6 +19,7 @@ WRITTEN_BY_SERVICES = [model for model in MODELS if model is not User]
 
 
 def page_of(model: type[Model], rest: str = "") -> str:
+    assert admin.site.is_registered(model), f"Register a ReadOnlyAdmin of {model.__name__} in its app's admin.py."
     return f"/admin/{model._meta.app_label}/{model._meta.model_name}/{rest}"
 
 
@@ -75,6 +76,7 @@ def test_a_list_loads_no_long_column_and_walks_through_no_table_for_its_filters(
 def test_what_services_write_can_be_seen_and_nothing_else(operator, model):
     fill(UserFactory())
     row = model._default_manager.order_by("pk").first()
+    assert row is not None, f"Let fill() of tests/accounts/test_deletion.py make a {model.__name__}."
     before = model._default_manager.values().get(pk=row.pk)
 
     assert operator.get(page_of(model, f"{row.pk}/change/")).status_code == 200

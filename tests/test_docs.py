@@ -22,6 +22,7 @@ _NAMED = re.compile(r"`([\w.-]+(?:/[\w.-]+)*/?)`(?!, new:)")  # CONTRIBUTING sho
 
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+_LINKED_TEST = re.compile(r"\[`(test_\w+)`\]\((tests/[\w/]+\.py)\)")
 
 
 def name_of(path: Path) -> str:
@@ -50,6 +51,7 @@ def looks_like_a_path_of_ours(name: str) -> bool:
 
 def test_every_test_that_a_document_names_is_there():
     named = {found for document in DOCUMENTS for found in _TEST.findall(text_of(document))}
+    named |= {(file, name) for name, file in _LINKED_TEST.findall(text_of(BASE / "README.md"))}
 
     assert len(named) > 50
     missing = [name for file, name in named if f"\ndef {name}(" not in (BASE / file).read_text()]
@@ -80,6 +82,13 @@ def test_every_path_that_is_named_is_there(document):
 
 def test_the_readme_is_short():
     assert len((BASE / "README.md").read_text().splitlines()) <= README_LINES_MAX
+
+
+def test_every_promise_of_the_readme_is_linked_to_a_test():
+    promises = re.findall(r"^\| \d+ \| .+ \| (.+) \|$", text_of(BASE / "README.md"), flags=re.MULTILINE)
+
+    assert len(promises) == 7
+    assert [promise for promise in promises if not _LINKED_TEST.match(promise)] == []
 
 
 def test_the_readme_leads_to_every_document():

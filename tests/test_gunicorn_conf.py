@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from gunicorn.util import load_class
 
 from tests.processes import BIN, RUN_SECONDS, free_port, running
 
@@ -86,3 +87,11 @@ def test_a_header_that_names_a_script_is_no_part_of_the_path(tmp_path, file):
         answer = connection.getresponse()
 
         assert (answer.status, answer.read()) == (200, b'{"status": "ok"}')
+
+
+@pytest.mark.parametrize("file", [WEB, EVENTS])
+def test_no_line_of_an_access_log_is_made(file):
+    conf = read(Path(settings.BASE_DIR, file), 1024, 4096)
+    logger = load_class(conf["logger_class"])
+
+    logger.access(object.__new__(logger), *[None] * 4)  # gunicorn's own would look for its settings at once

@@ -90,7 +90,7 @@ def tell_readiness(sender: Any, **_kwargs: object) -> None:
 @beat_init.connect
 @beat_embedded_init.connect
 def tell_of_each_run(**_kwargs: object) -> None:
-    """Beat leaves a sign with each task that it sends, so that its end is told from that of the workers."""
+    """Beat records each task that it sends, so that its own failure can be told from that of the workers."""
     after_task_publish.connect(_beat_sent)
 
 

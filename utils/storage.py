@@ -98,7 +98,7 @@ def read(name: str) -> IO[bytes]:
 
 
 def discard(name: str) -> None:
-    """Delete a file that got no row. What cannot be deleted now is a stray that an operator is told of."""
+    """Delete a file that got no row. What cannot be deleted now is a stray file, which is reported to operators."""
     try:
         with _failures(name):
             default_storage.delete(name)
@@ -109,7 +109,7 @@ def discard(name: str) -> None:
 def delete_marked() -> int:
     """Delete the files whose rows were deleted; return how many. What fails is tried again at the next call.
 
-    Of a file that another row still names, only the mark goes: that row's deletion will mark it again.
+    If another row still names the file, only its mark is deleted: that row's deletion will mark it again.
     """
     deleted = 0
     while settings.FILES_ARE_KEPT and (marked := list(FileToDelete.objects.order_by("pk")[:_BATCH])):

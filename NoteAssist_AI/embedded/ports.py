@@ -26,7 +26,7 @@ def advice(variable: str, port: int, error: Exception) -> str:
 
 
 def given(variable: str, default: int) -> int:
-    """The variable's number from the environment, else from ``.env``. What is no number is told by the launcher."""
+    """The variable's number from the environment, else from ``.env``. The launcher reports what is not a number."""
     lines = ""
     with suppress(OSError):
         lines = (BASE_DIR / ".env").read_text(encoding="utf-8")

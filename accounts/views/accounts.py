@@ -88,14 +88,14 @@ class RegisterView(PublicView):
     def post(self, request: Request) -> Response:
         """Create an account.
 
-        Signs in at once: the answer holds the tokens of a first session. An address that has an account already is
-        told so, here and nowhere else.
+        Signs in at once: the answer holds the tokens of a first session. An address that already has an account is
+        refused with `email_taken`; no other answer tells whether an address has one.
         """
         data = self.read_body(request)
-        with audited(request, "register", email=data["email"]) as attempt:
+        with audited(request, "register", email=data["email"]) as subject:
             count_login_attempt(request, kind="email", name=data["email"])
             signed_in = sign_in.register(**data, device=device_of(request))
-            attempt.user_id = signed_in.user.pk
+            subject.user_id = signed_in.user.pk
         remember_address(request, email=data["email"])
         return Response(SignedInSerializer(signed_in).data, status=status.HTTP_201_CREATED, headers=_NOT_STORED)
 
@@ -113,10 +113,10 @@ class LoginView(PublicView):
         `refresh` for the next pair. An unknown address and a wrong password get the same answer.
         """
         data = self.read_body(request)
-        with audited(request, "sign_in", email=data["email"]) as attempt:
+        with audited(request, "sign_in", email=data["email"]) as subject:
             count_login_attempt(request, kind="email", name=data["email"])
             signed_in = sign_in.log_in(**data, device=device_of(request))
-            attempt.user_id = signed_in.user.pk
+            subject.user_id = signed_in.user.pk
         remember_address(request, email=data["email"])
         return Response(SignedInSerializer(signed_in).data, headers=_NOT_STORED)
 
@@ -255,9 +255,9 @@ class PasswordResetConfirmView(PublicView):
         A code works once. Every session of the user ends.
         """
         data = self.read_body(request)
-        with audited(request, "password_reset") as attempt:
+        with audited(request, "password_reset") as subject:
             count_login_attempt(request, kind="token", name=data["token"])
-            attempt.user_id = password_resets.confirm_reset(token=data["token"], new_password=data["new_password"])
+            subject.user_id = password_resets.confirm_reset(token=data["token"], new_password=data["new_password"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -273,7 +273,7 @@ class MeViewSet(FastReadMixin, viewsets.GenericViewSet):
     def retrieve(self, request: Request) -> Response:
         """Show your profile.
 
-        The signed-in user: address, name, and when the account was made.
+        The signed-in user: address, name, and when the account was created.
         """
         return Response(self._profile(request))
 

@@ -21,7 +21,7 @@ SPAN_MAX = 5_000
 EXACT_KINDS = frozenset({Kind.CODE, Kind.MATH, Kind.HTML})
 
 _PLACES_TRIED = 100
-"""How many places are looked at that begin or end within a letter: ``ß`` is compared as two."""
+"""How many matches are tried that begin or end within a letter: ``ß`` is compared as two."""
 
 
 class Span(NamedTuple):

@@ -62,7 +62,7 @@ class PassageVector(models.Model):
 
 
 class NoteIndexing(models.Model):
-    """How far the indexing of a note is. A note without a row has not been looked at yet.
+    """How far the indexing of a note is. A note without a row has not been processed yet.
 
     ``due_at``: when it is to be indexed; None: it is, or it has failed with ``error_code``. One that is due and has a
     code waits for that: for the budgets of another day. Whoever changes the note

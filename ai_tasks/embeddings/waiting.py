@@ -18,7 +18,7 @@ from utils.redis.client import RedisUnavailable, redis_guard
 SETTLE = timedelta(seconds=30)
 """How long a note must be left alone: who writes changes the same passage every few seconds."""
 WALK_MAX = 2_000
-"""How many notes are looked at in one go."""
+"""How many notes are processed in one batch."""
 WALK_KEY = "embeddings:walk"
 """Where the walk is: a note's id. Without it the walk begins again."""
 WALK_SECONDS = 7 * 86_400

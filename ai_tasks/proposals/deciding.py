@@ -24,7 +24,7 @@ class ProposalDrifted(PreconditionFailed):
     """Nothing was applied. The response has the ``hunks`` as they are now: deciding again accepts them so."""
 
     code = "proposal_drifted"
-    detail = "What you accept would change blocks that say something else by now. Look at the hunks again."
+    detail = "Blocks that you accepted changes to have changed since. Review the hunks again."
 
 
 class ProposalChanged(PreconditionFailed):

@@ -109,7 +109,7 @@ class TaskEventsView(StreamView):
 
         Its progress and text from the beginning, or after the last event id, then live; at last its end, with all that
         `getTask` shows, and the stream closes. A client that comes back with the id of the last event gets a 204, which
-        tells an `EventSource` to stay away.
+        tells an `EventSource` not to reconnect.
         """
         task = QueryOptimizer.get_task_detail(pk, request.user)
         after = requested_last_event_id(request)

@@ -74,7 +74,7 @@ class ProposalViewSet(FastReadMixin, viewsets.GenericViewSet[Proposal]):
     def retrieve(self, request: Request, pk: UUID) -> Rendered:
         """Show a proposal.
 
-        An open hunk whose block says something else by now is `drifted`, and shows what the block says.
+        An open hunk whose block has changed since is `drifted`, and shows what the block says now.
         """
         return render(proposals.shown(QueryOptimizer.get_proposal_detail(pk, request.user)))
 
@@ -89,7 +89,7 @@ class ProposalViewSet(FastReadMixin, viewsets.GenericViewSet[Proposal]):
         """Decide about hunks.
 
         What you accept is written at once, as one version of the note that can be restored; what others changed in
-        other blocks stays. All or nothing: if a block that you would change says something else by now, the answer is
+        other blocks stays. All or nothing: if a block that you would change has changed since, the answer is
         a 412 `proposal_drifted` with the `hunks` as they are now. Sent again, the decision is carried out on those.
         """
         body = read_body(HunkDecisionSerializer, request)

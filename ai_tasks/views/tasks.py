@@ -127,8 +127,8 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
     def retry(self, request: Request, pk: UUID) -> Response:
         """Ask AI again.
 
-        Makes a new task of one that has ended, which it names in `retry_of`. The model is asked again, past stored
-        answers.
+        Makes a new task of one that has ended, which it names in `retry_of`. The model is asked again: stored
+        answers are not used.
         """
         return _accepted(ledger.retry(task_id=pk, user_id=user_id_of(request)), is_new=True)
 

@@ -1,4 +1,4 @@
-"""Kinds of files, told by their content: a name and a declared type say nothing."""
+"""Kinds of files, detected from their content: names and declared types are not trusted."""
 
 import struct
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class UnreadableFile(ApplicationError):
 
 class ImageTooLarge(ApplicationError):
     code = "image_too_large"
-    detail = f"This image has too many pixels: {PIXELS_MAX // 1_000_000} million are the most."
+    detail = f"This image has too many pixels: at most {PIXELS_MAX // 1_000_000} million are allowed."
 
 
 def kind_of(head: bytes) -> Kind:

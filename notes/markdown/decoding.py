@@ -24,7 +24,7 @@ class NotText(ValueError):
 
 
 def decode(content: bytes) -> tuple[str, list[str]]:
-    """The text, and what its reader must be told: that its encoding was guessed. Raises :class:`NotText`."""
+    """The text and its warnings: that its encoding was guessed. Raises :class:`NotText`."""
     text, warnings = _decode(content)
     if "\0" in text:
         raise NotText("This is no text file.")

@@ -1,4 +1,4 @@
-"""A tree made to fit the limits of notes, without losing text: what does not fit is cut up or moved, and told."""
+"""A tree made to fit the limits of notes, without losing text: what does not fit is split or moved, and reported."""
 
 import re
 from collections.abc import Iterator

@@ -103,14 +103,14 @@ def _status(values: Mapping[str, Any]) -> str:
 
 
 def _first_moment(values: Mapping[str, Any], keys: Sequence[str]) -> datetime | None:
-    return next((found for key in keys if (found := front_matter.moment(values.get(key)))), None)
+    return next((found for key in keys if (found := front_matter.timestamp_of(values.get(key)))), None)
 
 
 def _keep_unknown(note: NoteTree, front: FrontMatter) -> None:
     """Front matter with more than a note has is kept in the text, as it is."""
     left = [key for key, value in front.values.items() if not _is_taken(key, value)]
     for keys in (_MADE_KEYS, _CHANGED_KEYS):
-        left += [key for key in keys if front_matter.moment(front.values.get(key))][1:]  # a note has one of each
+        left += [key for key in keys if front_matter.timestamp_of(front.values.get(key))][1:]  # a note has one of each
     if left or _COMMENT.search(front.source):
         unusable = [key for key in left if key in _KEYS]
         leftovers.keep(note, front.source, unknown=[key for key in left if key not in _KEYS], unusable=unusable)
@@ -120,5 +120,5 @@ def _is_taken(key: str, value: Any) -> bool:
     if key in _TAG_KEYS:
         return isinstance(value, str) or (isinstance(value, list) and all(isinstance(tag, str) for tag in value))
     if key in (*_MADE_KEYS, *_CHANGED_KEYS):
-        return front_matter.moment(value) is not None
+        return front_matter.timestamp_of(value) is not None
     return isinstance(value, str) and (key in _TITLE_KEYS or (key == "status" and value in _STATUSES))

@@ -48,8 +48,8 @@ class FrontMatter:
     """The YAML itself."""
 
 
-def moment(value: Any) -> datetime | None:
-    """The time that a value says, UTC unless it says otherwise; None if it says none, or one that cannot be."""
+def timestamp_of(value: Any) -> datetime | None:
+    """Parse a timestamp, UTC unless it names another zone; None if the value is no valid one."""
     if not isinstance(value, str):
         return None
     try:

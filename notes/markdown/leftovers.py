@@ -1,4 +1,4 @@
-"""Front matter that a note has no place for: kept at the end of its text, and told."""
+"""Front matter that a note has no field for: kept at the end of its text, and reported."""
 
 from collections.abc import Iterable
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from notes.markdown import front_matter, leftovers
 from notes.markdown.escaping import escape_title, unescape
-from notes.markdown.front_matter import FrontMatter, moment
+from notes.markdown.front_matter import FrontMatter, timestamp_of
 from notes.markdown.trees import ChapterTree, NoteTree, TopicTree
 from notes.markdown.writing import FORMAT
 
@@ -56,8 +56,8 @@ def read(front: FrontMatter, body: str) -> NoteTree:
         id=_number(values.get("id")),
         version=_number(values.get("version")),
         created_at=_as_text(values.get("created_at")),
-        made_at=moment(values.get("created_at")),
-        changed_at=moment(values.get("updated_at")),
+        made_at=timestamp_of(values.get("created_at")),
+        changed_at=timestamp_of(values.get("updated_at")),
     )
     if title and heading.strip() not in ("", title):
         note.warnings.append("The heading is not the title of the front matter: it stands in the text.")
@@ -91,7 +91,7 @@ def _is_usable(key: str, value: Any) -> bool:
     if key == "tags" and isinstance(value, list):
         return all(isinstance(tag, str) for tag in value)
     if key in ("created_at", "updated_at"):
-        return moment(value) is not None
+        return timestamp_of(value) is not None
     if key in ("id", "version"):
         return _number(value) is not None
     return isinstance(value, str)

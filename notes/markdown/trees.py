@@ -40,7 +40,7 @@ class NoteTree:
     def times(self) -> dict[str, datetime]:
         """What ``notes.services.create_note`` takes besides the data."""
         times = {"created_at": self.made_at, "updated_at": self.changed_at}
-        return {name: moment for name, moment in times.items() if moment is not None}
+        return {name: time for name, time in times.items() if time is not None}
 
     def as_data(self) -> dict[str, Any]:
         """What ``notes.services.create_note`` takes."""

@@ -71,11 +71,11 @@ def note_text(note: Mapping[str, Any]) -> str:
     return "".join(_note(note))
 
 
-def timestamp(moment: datetime | str) -> str:
+def timestamp(time: datetime | str) -> str:
     """As the API shows it; a text is one already."""
-    if isinstance(moment, str):
-        return moment
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    if isinstance(time, str):
+        return time
+    return time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def fence_for(code: str) -> str:

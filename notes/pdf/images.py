@@ -55,7 +55,7 @@ class Images:
                 if self._pixels > PIXELS_MAX:
                     return None
                 return _written(image, f"picture-{len(self._made)}")
-        except Exception:  # noqa: BLE001  # what decoders of others say of a broken file; it is told as not shown
+        except Exception:  # noqa: BLE001  # decoders raise anything for a broken file; it is reported as not shown
             return None
 
 

@@ -35,7 +35,7 @@ class NoteTooLarge(OverBudget):
 
 class AccountFull(OverBudget):
     code = "account_full"
-    detail = "Your account has no room for this. Delete something first."
+    detail = "Your account's storage is full. Delete something first."
 
 
 def count_note(note_id: int) -> None:

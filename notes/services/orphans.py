@@ -1,7 +1,7 @@
 """Attachments that nothing names any more: they are deleted after a week.
 
 An attachment is named by its path, in any text of its owner: a topic's of a live or trashed note, or a kept version's.
-Most are named in their own note, so that is looked at first; only for the others all texts of the owner are. Other apps
+Most are named in their own note, which is searched first; only for the others all texts of the owner are. Other apps
 register texts of theirs by ``register_texts``.
 """
 
@@ -37,7 +37,7 @@ def register_texts(texts: Callable[[int], Iterable[str]]) -> None:
 
 
 def purge_orphans() -> int:
-    """Look at attachments that were not looked at for a day, and delete the orphans; return how many were deleted."""
+    """Check the attachments that were last checked over a day ago, and delete the orphans; return their number."""
     deleted = 0
     for _ in range(BATCHES):
         due = Attachment.objects.filter(checked_at__lt=Now() - CHECKED_EVERY).order_by("checked_at")
@@ -46,9 +46,9 @@ def purge_orphans() -> int:
             break
         named = _named_among(batch)
         ids = [attachment.pk for attachment in batch]
-        looked_at = Attachment.objects.filter(pk__in=ids)
-        looked_at.filter(pk__in=named).update(unnamed_since=None, checked_at=Now())
-        looked_at.exclude(pk__in=named).update(unnamed_since=Coalesce("unnamed_since", Now()), checked_at=Now())
+        checked = Attachment.objects.filter(pk__in=ids)
+        checked.filter(pk__in=named).update(unnamed_since=None, checked_at=Now())
+        checked.exclude(pk__in=named).update(unnamed_since=Coalesce("unnamed_since", Now()), checked_at=Now())
         for user_id in sorted({attachment.user_id for attachment in batch}):
             deleted += _delete(user_id, ids)
     return deleted

@@ -26,7 +26,7 @@ class TrashChanged(Conflict):
     """The trash does not have as many notes as the client expects. The response has ``count``."""
 
     code = "trash_changed"
-    detail = "The trash has changed since you looked at it."
+    detail = "The trash has changed since you read it."
 
 
 def empty_trash(*, user_id: int, count: int) -> None:

@@ -98,8 +98,8 @@ class NoteAttachmentViewSet(viewsets.GenericViewSet):
         """Attach a file to a note.
 
         A form with one file of at most 10 MB (10 · 2²⁰ bytes), which counts towards the account's room. Its kind is
-        told by its content. Place, camera and all other metadata of photos are taken out, but for which side is up.
-        Put `markdown` into a text: what no text names for a week is deleted.
+        detected from its content. Location, camera and all other metadata of photos are removed, but for the
+        orientation. Put `markdown` into a text: what no text names for a week is deleted.
         """
         user_id = user_id_of(request)
         require_storage()

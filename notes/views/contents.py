@@ -114,7 +114,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Add a chapter to a note.
 
-        At the end, or at `order`, where the later ones make room.
+        At the end, or at `order`; those from there on move down by one.
         """
         body = read_body(ChapterCreateSerializer, request)
         chapter = services.create_chapter(
@@ -126,7 +126,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Replace a chapter.
 
-        Its title is all that it has of its own. A title that it has already leaves the note at its version.
+        Its only field is its title. An unchanged title keeps the note's version.
         """
         body = read_body(ChapterWriteSerializer, request, partial=partial)
         chapter = services.update_chapter(
@@ -138,7 +138,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Rename a chapter.
 
-        A title that it has already, or none, leaves the note at its version.
+        An unchanged title, or none, keeps the note's version.
         """
         return self.update(request, pk, partial=True)
 
@@ -160,8 +160,8 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def move(self, request: Request, pk: str) -> Response:
         """Move a chapter.
 
-        To another place in its note, or in another of your notes. Those between make room. The place that it
-        has already leaves the note at its version.
+        To another position in its note, or in another of your notes. Those between shift by one. Moving it to
+        where it is keeps the note's version.
         """
         body = read_body(ChapterMoveSerializer, request)
         chapter = services.move_chapter(
@@ -258,7 +258,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Add a topic to a chapter.
 
-        At the end, or at `order`, where the later ones make room.
+        At the end, or at `order`; those from there on move down by one.
         """
         body = read_body(TopicCreateSerializer, request)
         topic = services.create_topic(
@@ -274,7 +274,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Replace what a topic says.
 
-        A field that is left out becomes empty. Values that it has already leave the note at its version.
+        A field that is left out becomes empty. Unchanged values keep the note's version.
         """
         topic = services.update_topic(
             user_id=user_id_of(request),
@@ -288,7 +288,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change some of what a topic says.
 
-        What is left out stays as it is. Values that it has already leave the note at its version.
+        What is left out stays as it is. Unchanged values keep the version of the topic's note.
         """
         return self.update(request, pk, partial=True)
 
@@ -310,8 +310,8 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def move(self, request: Request, pk: str) -> Response:
         """Move a topic.
 
-        To another place in its chapter, or in a chapter of any of your notes. Those between make room. The
-        place that it has already leaves the note at its version.
+        To another position in its chapter, or in a chapter of any of your notes. Those between shift by one.
+        Moving it to where it is keeps the note's version.
         """
         body = read_body(TopicMoveSerializer, request)
         topic = services.move_topic(

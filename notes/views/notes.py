@@ -128,8 +128,8 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Replace a note's own fields.
 
-        A field that is left out gets its default. Chapters have addresses of their own and stay as they are. Values
-        that the note has already leave it at its version.
+        A field that is left out gets its default. Chapters have addresses of their own and stay as they are.
+        Unchanged values keep the note's version.
         """
         note = services.update_note(
             user_id=user_id_of(request),
@@ -148,7 +148,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change some of a note's own fields.
 
-        What is left out stays as it is. Values that the note has already leave it at its version.
+        What is left out stays as it is. Unchanged values keep the note's version.
         """
         return self.update(request, pk, partial=True)
 

@@ -19,7 +19,7 @@ from notes.views.common import ETAG, LOCATION, OVER_BUDGET, created, paginated, 
 from utils.http.errors import TooManyRequests
 from utils.http.idempotency import IDEMPOTENCY_KEY, idempotent
 from utils.http.pagination import PAGE_PARAMETERS
-from utils.http.requests import user_id_of
+from utils.http.requests import read_body, user_id_of
 from utils.query_optimization import QueryOptimizer
 
 
@@ -62,9 +62,8 @@ class ShareViewSet(viewsets.GenericViewSet):
 
         Whoever has `url` reads the note as a page, until you delete the link, it expires, or the note is in the trash.
         """
-        body = ShareCreateSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        share = services.create_share(user_id=user_id_of(request), note_id=note_pk, **body.validated_data)
+        body = read_body(ShareCreateSerializer, request, optional=True)
+        share = services.create_share(user_id=user_id_of(request), note_id=note_pk, **body)
         shown = self.get_serializer(share).data
         return created(Response(shown), path=f"/api/notes/{note_pk}/shares/{share.pk}/")
 
@@ -72,7 +71,7 @@ class ShareViewSet(viewsets.GenericViewSet):
     def destroy(self, request: Request, note_pk: int, pk: UUID) -> Response:
         """Take a link back.
 
-        At once: its page is not there any more.
+        Takes effect at once: its page is a 404 from then on.
         """
         services.delete_share(user_id=user_id_of(request), note_id=note_pk, share_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -94,10 +93,9 @@ class ShareCopyView(APIView):
 
         It becomes a draft of yours, with the attachments that it shows, which count towards your room.
         """
-        body = SharePasswordSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
+        body = read_body(SharePasswordSerializer, request, optional=True)
         share = QueryOptimizer.get_open_share(slug)
-        password = body.validated_data.get("password", "")
+        password = body.get("password", "")
         if share.password:
             count_login_attempt(request, kind="share", name=share.pk)
         if not services.may_see(share, password):

@@ -21,7 +21,7 @@ from notifications.serializers import (
 from utils.admission.gate import Admission
 from utils.http.pagination import PAGE_PARAMETERS
 from utils.http.rendering import Rendered, body_etag
-from utils.http.requests import user_id_of
+from utils.http.requests import read_body, user_id_of
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, cached_page
 from utils.query_optimization import QueryOptimizer
 
@@ -73,9 +73,8 @@ class ReadView(APIView):
 
         Those with the given `ids`, or `all` of them. Ids that are unknown, or another user's, are ignored.
         """
-        body = ReadSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        count = services.mark_read(user_id=user_id_of(request), ids=body.validated_data.get("ids"))
+        body = read_body(ReadSerializer, request)
+        count = services.mark_read(user_id=user_id_of(request), ids=body.get("ids"))
         return Response({"count": count})
 
 

@@ -77,7 +77,7 @@ MODELS = {
 class ExportTooLarge(ApplicationError):
     code = "export_too_large"
     status_code = 413
-    detail = "These are too many cards for one package. Choose a note or a tag."
+    detail = "There are too many cards for one package. Choose a note or a tag."
 
 
 def cards_to_export(user_id: int, filters: dict[str, Any]) -> list[UUID]:

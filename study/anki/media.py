@@ -46,7 +46,7 @@ class OutgoingMedia:
         return {str(number): name for number, name in enumerate(self._names.values())}
 
     def files(self) -> Iterator[File]:
-        """One that the storage lacks is left out, and told of in the log."""
+        """One that the storage lacks is left out, and logged."""
         for number, name in enumerate(self._stored):
             try:
                 file = storage.read(name)

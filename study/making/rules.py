@@ -18,7 +18,7 @@ from study.making.reading import MadeCard, can_be_asked
 BASIC, REVERSED, CLOZE = "basic", "reversed", "cloze"
 TERM_WORDS_MAX = 6
 CLOZE_WORDS_MIN = 4
-"""Words that a sentence has beside its deletions."""
+"""How many words a sentence has besides its deletions."""
 LIST_ITEMS = range(2, 8)
 INTRODUCTION_MAX = 200
 CODE_MAX = 2_000

@@ -34,7 +34,7 @@ FACTS_MAX = 400
 STEPS_MAX = 50
 TRUE_ANSWERS_MAX = 10
 _LOOKED_AT = 60
-"""Answers that are looked at as distractors of one question."""
+"""How many answers are considered as distractors of one question."""
 ORDER_PROMPT = "Put these in order."
 MATCH_PROMPT = "Match what belongs together."
 

@@ -30,7 +30,7 @@ ITEMS_MIN, ITEMS_MAX = 3, 8
 BLOCK_MAX = 10_000
 """Longer blocks are not read: what is asked about is a sentence or a list."""
 STATEMENTS_MAX = 1_200
-"""How many sentences and items are looked at for one quiz."""
+"""How many sentences and items are considered for one quiz."""
 
 
 class Passage(NamedTuple):

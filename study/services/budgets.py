@@ -47,7 +47,7 @@ class TooManyCards(OverBudget):
 
 class CardsFull(OverBudget):
     code = "cards_full"
-    detail = "Your cards have no room for this. Delete some first."
+    detail = "The storage for your cards is full. Delete some first."
 
 
 class Size(NamedTuple):

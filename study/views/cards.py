@@ -128,7 +128,7 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change some of what a card says.
 
-        Its schedules stay. Values that it has already leave its version as it is.
+        Its schedules stay. Unchanged values keep its version.
         """
         return self.update(request, pk, partial=True)
 

@@ -69,7 +69,7 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show an exam.
 
-        What was written of it. What will be known on its day is at `forecast/`.
+        Its own fields. What will be known on its day is at `forecast/`.
         """
         return _shown(QueryOptimizer.get_exam_detail(pk, request.user))
 
@@ -118,7 +118,7 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change some of an exam.
 
-        Values that it has already leave its version as it is. Another time zone alone leaves the instant of the exam.
+        Unchanged values keep its version. A new time zone alone does not move the exam.
         """
         return self.update(request, pk, partial=True)
 

@@ -46,7 +46,7 @@ class SettingsView(FastReadMixin, APIView):
     def patch(self, request: Request) -> Response:
         """Change your study settings.
 
-        They act from the next review on: what was reviewed before stays as it is.
+        They take effect from the next review on: what was reviewed before stays as it is.
         """
         body = read_body(SettingsWriteSerializer, request, partial=True)
         return _shown(
@@ -75,7 +75,7 @@ class StatsView(FastReadMixin, APIView):
     def get(self, request: Request) -> Rendered:
         """Show how study goes.
 
-        Reviews on each of the last days, how much was remembered beside what was expected, and what comes up on each of
-        as many days ahead.
+        Reviews on each of the last days, how much was remembered compared with what was expected, and what comes up
+        on each of as many days ahead.
         """
         return render_statistics(request._request, user_id_of(request))

@@ -185,7 +185,7 @@ def test_everything_that_is_not_there_is_one_and_the_same_page(alice, alice_clie
 
     assert {page.status_code for page in pages} == {404}
     assert len({page.content for page in pages}) == 1
-    assert "Nothing is here" in pages[0].content.decode()
+    assert "Not found" in pages[0].content.decode()
     for page in pages:
         assert page["Content-Security-Policy"] == CSP
         assert page["Cache-Control"] == "no-store"

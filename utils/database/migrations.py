@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 BELIEVED_SECONDS = 10.0
-"""How long an answer is told again: readiness is asked every few seconds."""
+"""How long an answer is reused: readiness is requested every few seconds."""
 
 
 def read_pending() -> list[str]:

@@ -107,11 +107,11 @@ def _check(value: Any, path: list[str | int], *, has_null: bool) -> int:
     if len(path) >= MAX_DEPTH:
         raise InvalidJSON(f"The request body nests deeper than {MAX_DEPTH} levels.")
     keys = len(value) if isinstance(value, dict) else 0
-    looked_at = str | dict | list if has_null else dict | list
+    checked = str | dict | list if has_null else dict | list
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if has_null and isinstance(key, str) and "\x00" in key:
             raise _null_character(path)
-        if isinstance(item, looked_at):
+        if isinstance(item, checked):
             path.append(key)
             keys += _check(item, path, has_null=has_null)
             path.pop()

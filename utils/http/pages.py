@@ -24,10 +24,10 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 _TEXTS = {
-    404: ("Nothing is here", "The link may have expired, or its owner has taken it back."),
+    404: ("Not found", "The link may have expired, or its owner has taken it back."),
     413: ("Too long", "What was sent is too long."),
-    429: ("A little slower, please", "There were too many requests. Try again in a moment."),
-    503: ("Not now", "This page cannot be shown at the moment. Try again soon."),
+    429: ("Too many requests", "There were too many requests. Try again in a moment."),
+    503: ("Temporarily unavailable", "This page cannot be shown at the moment. Try again soon."),
 }
 
 

@@ -22,11 +22,12 @@ def read_body(
     request: Request,
     *,
     partial: bool = False,
+    optional: bool = False,
     context: dict[str, Any] | None = None,
 ) -> Any:
-    """Return the validated body. Raises ``ValidationError``, or ``ParseError`` if it is empty."""
+    """Return the validated body. Raises ``ValidationError``, or ``ParseError`` if it is empty and not ``optional``."""
     data = request.data
-    if request.META.get("CONTENT_LENGTH", "0") in ("", "0"):
+    if not optional and request.META.get("CONTENT_LENGTH", "0") in ("", "0"):
         raise ParseError("The request body is empty.")
     if context is not None:
         return serializer_class(partial=partial, context=context).run_validation(data)

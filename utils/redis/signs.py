@@ -1,4 +1,4 @@
-"""Signs of life in Redis: of workers, and of beat."""
+"""Heartbeats in Redis, of workers and of beat."""
 
 import time
 from contextlib import suppress
@@ -7,15 +7,15 @@ from utils.redis.client import RedisUnavailable, redis_guard
 
 WORKERS_KEY = "workers:alive"
 WORKER_SILENCE_SECONDS = 30
-"""Workers tell of themselves every two seconds; after this long one is taken for gone."""
+"""Workers send a heartbeat every two seconds; after this long without one a worker counts as gone."""
 BEAT_KEY = "beat:last-run"
 BEAT_SILENCE_SECONDS = 60
-"""Beat sends something every three seconds."""
+"""Beat sends a task every three seconds."""
 _BEAT_KEPT_SECONDS = 30 * 24 * 3600
 
 
 def record_worker_heartbeat(name: str) -> None:
-    """Note that a worker process is there. Without Redis nobody can be told, and readiness says so."""
+    """Note that a worker process is there. Without Redis it is not recorded, and readiness reports that."""
     with suppress(RedisUnavailable), redis_guard() as client:
         pipeline = client.pipeline(transaction=False)
         pipeline.zadd(WORKERS_KEY, {name: time.time()})
@@ -25,7 +25,7 @@ def record_worker_heartbeat(name: str) -> None:
 
 
 def forget_worker(name: str) -> None:
-    """Note that a worker takes no more. Without Redis its silence will tell."""
+    """Note that a worker takes no more tasks. Without Redis it counts as gone after its silence."""
     with suppress(RedisUnavailable), redis_guard() as client:
         client.zrem(WORKERS_KEY, name)
 
@@ -42,7 +42,7 @@ def record_beat_run() -> None:
 
 
 def beat_last_run() -> float | None:
-    """When beat last sent a task, in seconds since 1970; None if nobody knows. Raises ``RedisUnavailable``."""
+    """When beat last sent a task, in seconds since 1970; None if that is unknown. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
         found = client.get(BEAT_KEY)
     return None if found is None else float(found)

@@ -43,7 +43,7 @@ limiter = ConcurrencyLimiter(TooManyDownloads, per_user=FILES_OF_A_READER)
 
 
 class StoredFile(NamedTuple):
-    """What is told of a file before it is opened. ``etag`` names its content for ever."""
+    """What is known of a file before it is opened. ``etag`` names its content for ever."""
 
     file: str
     name: str

@@ -1,4 +1,4 @@
-"""One chat completion: asked for, read as it comes, and told to whoever watches."""
+"""One chat completion: requested, read as it arrives, and reported to its observer."""
 
 import codecs
 import logging
@@ -34,7 +34,7 @@ _OPEN_TO_OTHER_PARAMETERS = frozenset(
 
 
 class _Reported(Exception):
-    """The server told a failure. ``failure`` is what it comes to."""
+    """The server reported a failure, classified as ``failure``."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -193,7 +193,7 @@ class Call:
 
 
 class _VisibleText:
-    """The answer so far, told as it grows: clean, without thinking, of at most ``MAX_ANSWER_BYTES``."""
+    """The answer so far, reported as it grows: clean, without thinking, of at most ``MAX_ANSWER_BYTES``."""
 
     def __init__(self, audience: Audience | None) -> None:
         self._audience = audience

@@ -39,7 +39,7 @@ _LIMIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One way to fail and how it is told: by vendors' codes, else by words of theirs, else by a status."""
+    """One way to fail and how it is recognised: by vendors' codes, else by their words, else by a status."""
 
     failure: Callable[[Report], ProviderError]
     codes: frozenset[str]

@@ -34,7 +34,7 @@ EMPTY = "The AI model's answer is empty."
 
 @dataclass(slots=True)
 class Ending:
-    """What an answer says about itself beside its text."""
+    """An answer's metadata."""
 
     finish_reason: str | None = None
     is_done: bool = False
@@ -95,7 +95,7 @@ def read_answer(document: object, ending: Ending, *, is_whole: bool) -> str:
 
 
 def is_error(document: object) -> bool:
-    """Whether a document tells an error in place of an answer."""
+    """Whether a document is an error instead of an answer."""
     match document:
         case [dict() as only]:
             return is_error(only)

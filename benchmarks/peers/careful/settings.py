@@ -23,7 +23,7 @@ REST_FRAMEWORK = {
         "benchmarks.peers.careful.throttles.Burst",
         "benchmarks.peers.careful.throttles.Sustained",
     ],
-    # As many as the service's, but for the benchmark: DRF keeps the moment of every request of the period.
+    # As many as the service's, but for the benchmark: DRF keeps the timestamp of every request of the period.
     "DEFAULT_THROTTLE_RATES": {"burst": "1000000/min", "sustained": "1000000/day"},
     "PAGE_SIZE": 20,
 }

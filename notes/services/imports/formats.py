@@ -18,7 +18,7 @@ _DOCX_PROCESS = Path(front_matter.__file__).with_name("docx_process.py")
 
 
 def read_text(file: SourceFile) -> tuple[str, list[str]]:
-    """The file's text, and what its reader must be told. Raises :class:`CannotImport`."""
+    """The file's text and its warnings. Raises :class:`CannotImport`."""
     content = file.read(NOTE_MAX_BYTES + 1)
     if len(content) > NOTE_MAX_BYTES:
         raise CannotImport(f"The file is larger than a note may be ({NOTE_MAX_BYTES} bytes).")

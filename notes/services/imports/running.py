@@ -131,7 +131,7 @@ class _Files:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Called when all entries were looked at. Files that notes may show come after the notes."""
+        """Called after all entries have been read. Files that notes may show come after the notes."""
         self.entries.sort(key=lambda entry: (entry.name in self.others, turn(entry.name)))
 
     def begun(self, context: ImportContext, entry: Entry) -> AbstractContextManager[Callable[[], FileReport]]:
@@ -158,7 +158,7 @@ class _PlainFiles(_Files):
             try:
                 text, _ = read_text(_source(entry))
             except (CannotImport, UnreadableEntry):
-                return  # told when its turn comes
+                return  # reported when its turn comes
             self.index.add_note(entry.name, title_in(text, path=entry.name))
 
     def begun(self, context: ImportContext, entry: Entry) -> AbstractContextManager[Callable[[], FileReport]]:
@@ -233,8 +233,8 @@ def _import_files(job: NoteImport, files: _Files) -> None:
             raise _Stopped
         try:
             files.look_at(entry)
-        except Exception:  # what becomes of the file is told when its turn comes
-            logger.exception("Import %s: %s cannot be looked at", job.pk, entry.name)
+        except Exception:  # the file's outcome is reported when its turn comes
+            logger.exception("Import %s: %s cannot be read", job.pk, entry.name)
     files.start()
     done = dict(job.files.values_list("position", "note_id"))
     NoteImport.objects.filter(pk=job.pk, attempt=job.attempt).update(total=len(files.entries))

@@ -27,7 +27,7 @@ def test_a_full_account_is_told_file_by_file(alice_client, settings):
     job = report_of(alice_client, "x.zip", zipped({"a.md": "# A\n" + "x" * 90, "b.md": "# B\n" + "x" * 400}))
 
     assert outcomes(job) == [("a.md", "created"), ("b.md", "failed")]
-    assert job["report"]["files"][1]["warnings"] == ["Your account has no room for this. Delete something first."]
+    assert job["report"]["files"][1]["warnings"] == ["Your account's storage is full. Delete something first."]
 
 
 def test_without_a_storage_nothing_is_imported(alice_client, no_storage):
