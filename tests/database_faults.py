@@ -1,0 +1,145 @@
+"""Faults that PostgreSQL itself makes: what it refuses, and what waits in it until a test lets it go on.
+
+They act on every connection to the test's database, so tests that use them need ``django_db(transaction=True)``.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import psycopg
+from django.db import connection
+
+from tests.processes import environment_of_this_test, wait_until
+
+T = TypeVar("T")
+
+LOCK_NOT_AVAILABLE = "55P03"
+NAMESPACE = 20_261
+"""Of the tests' advisory locks."""
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def own_connection() -> Iterator[psycopg.Connection]:
+    """A connection beside the pool, in autocommit."""
+    with psycopg.connect(environment_of_this_test()["DATABASE_URL"], autocommit=True) as own:
+        yield own
+
+
+@contextmanager
+def in_background(call: Callable[[], T]) -> Iterator[Future[T]]:
+    """Call it in another thread, with a connection of its own, while the block runs; the block's end waits for it."""
+
+    def connected() -> T:
+        try:
+            return call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        yield threads.submit(connected)
+
+
+@contextmanager
+def _trigger(own: psycopg.Connection, name: str, event: str, table: str, when: str, action: str) -> Iterator[None]:
+    own.execute(
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$body$ BEGIN {action} RETURN coalesce(NEW, OLD); END $body$"
+    )
+    own.execute(f"CREATE TRIGGER {name} {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()")
+    try:
+        yield
+    finally:
+        own.execute(f"DROP FUNCTION {name} CASCADE")
+
+
+@contextmanager
+def refusing(
+    event: str, table: str, *, sqlstate: str = LOCK_NOT_AVAILABLE, when: str = "true", times: int | None = None
+) -> Iterator[None]:
+    """PostgreSQL refuses an event, as ``"AFTER UPDATE"``, of rows of a table for which ``when`` holds.
+
+    ``times``: only so often. With ``sqlstate="ended"`` it ends the connection instead.
+    """
+    name = f"tests_refuse_{next(_numbers)}"
+    if sqlstate == "ended":
+        refuse = "PERFORM pg_terminate_backend(pg_backend_pid());"
+    else:
+        refuse = f"RAISE EXCEPTION 'refused by a test' USING ERRCODE = '{sqlstate}';"
+    if times is not None:
+        refuse = f"IF nextval('{name}') <= {times} THEN {refuse} END IF;"  # which no ROLLBACK takes back
+    with own_connection() as own:
+        own.execute(f"CREATE SEQUENCE {name}")
+        try:
+            with _trigger(own, name, event, table, when, refuse):
+                yield
+        finally:
+            own.execute(f"DROP SEQUENCE {name}")
+
+
+class Barrier:
+    """What statements wait at until it is opened."""
+
+    def __init__(self, own: psycopg.Connection, number: int) -> None:
+        self._own, self._number = own, number
+
+    def wait_for_one(self) -> None:
+        """Return as soon as a statement waits."""
+        wait_until(lambda: self._waiting() == 1, describe=lambda: "a statement that comes to the barrier")
+
+    def open(self) -> None:
+        self._own.execute("SELECT pg_advisory_unlock_all()")
+
+    def _waiting(self) -> int:
+        waiting = "SELECT count(*) FROM pg_locks WHERE classid = %s AND objid = %s AND NOT granted"
+        return self._own.execute(waiting, [NAMESPACE, self._number]).fetchone()[0]
+
+
+@contextmanager
+def barrier(event: str, table: str, *, when: str = "true") -> Iterator[Barrier]:
+    """Each event, as ``"BEFORE UPDATE"``, of rows for which ``when`` holds waits until the barrier is opened."""
+    number = next(_numbers)
+    with own_connection() as own:
+        own.execute("SELECT pg_advisory_lock(%s, %s)", [NAMESPACE, number])
+        wait = f"PERFORM pg_advisory_xact_lock_shared({NAMESPACE}, {number});"
+        it = Barrier(own, number)
+        with _trigger(own, f"tests_barrier_{number}", event, table, when, wait):
+            try:
+                yield it
+            finally:
+                it.open()
+
+
+@contextmanager
+def locked(*tables: str) -> Iterator[None]:
+    """Nobody can read these tables, as while they are rebuilt; who tries is given up after 0.1 s instead of 30 s."""
+    name = connection.settings_dict["NAME"]
+    with own_connection() as own:
+        try:
+            own.execute(f'ALTER DATABASE "{name}" SET lock_timeout = 100')
+            _connect_anew()
+            with own.transaction():
+                own.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
+                yield
+        finally:
+            own.execute(f'ALTER DATABASE "{name}" RESET lock_timeout')
+            _connect_anew()
+
+
+def _connect_anew() -> None:
+    connection.close()
+    connection.close_pool()
+
+
+@contextmanager
+def without_column(table: str, column: str) -> Iterator[None]:
+    """The table lacks a column, as if its migration had not been run: what reads it is a bug."""
+    with own_connection() as own:
+        own.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO tests_hidden")
+        try:
+            yield
+        finally:
+            own.execute(f"ALTER TABLE {table} RENAME COLUMN tests_hidden TO {column}")
