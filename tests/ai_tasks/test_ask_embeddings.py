@@ -20,11 +20,6 @@ QUESTION = "Which feline is there?"
 """It shares no telling word with ``CAT``."""
 
 
-@pytest.fixture(autouse=True)
-def nobody_else_works(monkeypatch):
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", lambda *args: True)
-
-
 def topic_of(user, text, *, tags=()) -> Topic:
     chapter = ChapterFactory(title="Chapter", note=NoteFactory(user=user, title="Note", tags=list(tags)))
     return TopicFactory(chapter=chapter, title="Topic", explanation=text)
