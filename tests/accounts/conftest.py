@@ -8,6 +8,7 @@ from django.test.client import ClientHandler
 
 from accounts.models import PasswordReset, User
 from accounts.services import password_resets
+from tests.ai_tasks.conftest import openai_server  # noqa: F401  # a fixture
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory, UserFactory
 from tests.service_client import ServiceClient
 
