@@ -81,21 +81,20 @@ def refusing(
 
 
 class Barrier:
-    """What statements wait at until it is opened."""
+    """What statements wait at until it is opened. ``lock``: a condition for the lock that they wait for."""
 
-    def __init__(self, own: psycopg.Connection, number: int) -> None:
-        self._own, self._number = own, number
+    def __init__(self, own: psycopg.Connection, lock: str, unlock: str) -> None:
+        self._own, self._lock, self._unlock = own, lock, unlock
 
     def wait_for_one(self) -> None:
         """Return as soon as a statement waits."""
         wait_until(lambda: self._waiting() == 1, describe=lambda: "a statement that comes to the barrier")
 
     def open(self) -> None:
-        self._own.execute("SELECT pg_advisory_unlock_all()")
+        self._own.execute(self._unlock)
 
     def _waiting(self) -> int:
-        waiting = "SELECT count(*) FROM pg_locks WHERE classid = %s AND objid = %s AND NOT granted"
-        return self._own.execute(waiting, [NAMESPACE, self._number]).fetchone()[0]
+        return self._own.execute(f"SELECT count(*) FROM pg_locks WHERE {self._lock} AND NOT granted").fetchone()[0]
 
 
 @contextmanager
@@ -105,12 +104,25 @@ def barrier(event: str, table: str, *, when: str = "true") -> Iterator[Barrier]:
     with own_connection() as own:
         own.execute("SELECT pg_advisory_lock(%s, %s)", [NAMESPACE, number])
         wait = f"PERFORM pg_advisory_xact_lock_shared({NAMESPACE}, {number});"
-        it = Barrier(own, number)
+        it = Barrier(own, f"classid = {NAMESPACE} AND objid = {number}", "SELECT pg_advisory_unlock_all()")
         with _trigger(own, f"tests_barrier_{number}", event, table, when, wait):
             try:
                 yield it
             finally:
                 it.open()
+
+
+@contextmanager
+def barrier_to_reads(table: str) -> Iterator[Barrier]:
+    """Each statement that reads or writes a table waits until the barrier is opened."""
+    with own_connection() as own:
+        it = Barrier(own, f"locktype = 'relation' AND relation = '{table}'::regclass", "COMMIT")
+        own.execute("BEGIN")
+        own.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        try:
+            yield it
+        finally:
+            it.open()
 
 
 @contextmanager

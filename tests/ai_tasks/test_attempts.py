@@ -30,8 +30,6 @@ from tests.factories import AITaskFactory, TopicFactory
 from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, USAGE, envelope
 from tests.openai_server import ANSWER as MODELS_ANSWER
 from tests.processes import wait_until
-from tests.redis_proxy import RedisProxy, running_proxy
-from utils.redis.client import reset_client
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -341,15 +339,6 @@ def test_a_text_that_cannot_be_published_is_not_the_last(task, piecemeal, empty_
 def published_deltas(redis_connection, task) -> list[dict]:
     events = redis_connection.xrange(events_key(task.pk))
     return [orjson.loads(fields[b"data"]) for _, fields in events if fields[b"event"] == b"task.delta"]
-
-
-@pytest.fixture
-def redis_proxy(settings) -> Iterator[RedisProxy]:
-    with running_proxy(settings.REDIS_URL) as proxy:
-        settings.REDIS_URL = proxy.url
-        reset_client()
-        yield proxy
-        reset_client()
 
 
 def test_text_is_published_whole_and_in_order_although_two_threads_publish_it(

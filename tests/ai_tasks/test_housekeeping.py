@@ -1,9 +1,6 @@
 """What keeps AI tasks going without anybody asking: sweeps, purges, and coming back from an outage."""
 
 import itertools
-import os
-import signal
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -21,7 +18,7 @@ from NoteAssist_AI.celery import app
 from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads, refusing_pushes
 from tests.broker import messages
-from tests.conftest import client_of
+from tests.conftest import Interrupted, client_of
 from tests.factories import AITaskFactory, NotificationFactory
 from utils import async_optimization
 from utils.models import IdempotencyRecord
@@ -97,34 +94,18 @@ def test_what_a_sweep_could_not_publish_the_next_one_does(alice, empty_redis, br
     assert sorted(messages(empty_redis)) == messages_of(tasks)
 
 
-class TimeLimitExceeded(Exception):
-    """As Celery raises it where a task happens to be."""
-
-
-@pytest.fixture
-def time_limit() -> Iterator[signal.Signals]:
-    """A signal at which this thread raises ``TimeLimitExceeded``."""
-
-    def end(*_: object) -> None:
-        raise TimeLimitExceeded
-
-    before = signal.signal(signal.SIGUSR1, end)
-    yield signal.SIGUSR1
-    signal.signal(signal.SIGUSR1, before)
-
-
-def test_what_an_interrupted_sweep_did_not_publish_the_next_one_does(alice, empty_redis, broker_proxy, time_limit):
+def test_what_an_interrupted_sweep_did_not_publish_the_next_one_does(alice, empty_redis, broker_proxy, interrupt):
     tasks = AITaskFactory.create_batch(5, user=alice, published_at=None)
     pushes = itertools.count(1)
 
     def interrupt_the_third(data: bytes) -> bytes:
         if b"LPUSH" in data and next(pushes) == 3:
-            os.kill(os.getpid(), time_limit)
+            interrupt()
             return b""
         return data
 
     broker_proxy.send = interrupt_the_third
-    with pytest.raises(TimeLimitExceeded):
+    with pytest.raises(Interrupted):
         ledger.sweep()
 
     assert ledger.sweep() == 3
