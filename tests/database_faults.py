@@ -81,20 +81,21 @@ def refusing(
 
 
 class Barrier:
-    """What statements wait at until it is opened. ``lock``: a condition for the lock that they wait for."""
+    """What statements wait at until it is opened: a lock of this connection's, and what unlocks it."""
 
-    def __init__(self, own: psycopg.Connection, lock: str, unlock: str) -> None:
-        self._own, self._lock, self._unlock = own, lock, unlock
+    def __init__(self, own: psycopg.Connection, unlock: str) -> None:
+        self._own, self._unlock = own, unlock
 
     def wait_for_one(self) -> None:
         """Return as soon as a statement waits."""
-        wait_until(lambda: self._waiting() == 1, describe=lambda: "a statement that comes to the barrier")
+        wait_until(lambda: self._waiting() > 0, describe=lambda: "a statement that comes to the barrier")
 
     def open(self) -> None:
         self._own.execute(self._unlock)
 
     def _waiting(self) -> int:
-        return self._own.execute(f"SELECT count(*) FROM pg_locks WHERE {self._lock} AND NOT granted").fetchone()[0]
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        return self._own.execute(waiting).fetchone()[0]
 
 
 @contextmanager
@@ -104,7 +105,7 @@ def barrier(event: str, table: str, *, when: str = "true") -> Iterator[Barrier]:
     with own_connection() as own:
         own.execute("SELECT pg_advisory_lock(%s, %s)", [NAMESPACE, number])
         wait = f"PERFORM pg_advisory_xact_lock_shared({NAMESPACE}, {number});"
-        it = Barrier(own, f"classid = {NAMESPACE} AND objid = {number}", "SELECT pg_advisory_unlock_all()")
+        it = Barrier(own, "SELECT pg_advisory_unlock_all()")
         with _trigger(own, f"tests_barrier_{number}", event, table, when, wait):
             try:
                 yield it
@@ -113,12 +114,15 @@ def barrier(event: str, table: str, *, when: str = "true") -> Iterator[Barrier]:
 
 
 @contextmanager
-def barrier_to_reads(table: str) -> Iterator[Barrier]:
-    """Each statement that reads or writes a table waits until the barrier is opened."""
+def uncommitted(statement: str, *parameters: object) -> Iterator[Barrier]:
+    """Another transaction has run a statement, and commits when it is opened. Who wants what it has locked waits.
+
+    With ``LOCK TABLE`` it stands between a read and its table.
+    """
     with own_connection() as own:
-        it = Barrier(own, f"locktype = 'relation' AND relation = '{table}'::regclass", "COMMIT")
+        it = Barrier(own, "COMMIT")
         own.execute("BEGIN")
-        own.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        own.execute(statement, parameters)
         try:
             yield it
         finally:
