@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection
@@ -44,12 +44,17 @@ def in_background(call: Callable[[], T]) -> Iterator[Future[T]]:
 
 
 @contextmanager
-def _trigger(own: psycopg.Connection, name: str, event: str, table: str, when: str, action: str) -> Iterator[None]:
+def _trigger(
+    own: psycopg.Connection, name: str, event: str, table: str, when: str, action: str, *, at_commit: bool = False
+) -> Iterator[None]:
+    kind, deferred = ("CONSTRAINT TRIGGER", "DEFERRABLE INITIALLY DEFERRED") if at_commit else ("TRIGGER", "")
     own.execute(
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
         f"$body$ BEGIN {action} RETURN coalesce(NEW, OLD); END $body$"
     )
-    own.execute(f"CREATE TRIGGER {name} {event} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()")
+    own.execute(
+        f"CREATE {kind} {name} {event} ON {table} {deferred} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()"
+    )
     try:
         yield
     finally:
@@ -58,11 +63,17 @@ def _trigger(own: psycopg.Connection, name: str, event: str, table: str, when: s
 
 @contextmanager
 def refusing(
-    event: str, table: str, *, sqlstate: str = LOCK_NOT_AVAILABLE, when: str = "true", times: int | None = None
+    event: str,
+    table: str,
+    *,
+    sqlstate: str = LOCK_NOT_AVAILABLE,
+    when: str = "true",
+    times: int | None = None,
+    at_commit: bool = False,
 ) -> Iterator[None]:
     """PostgreSQL refuses an event, as ``"AFTER UPDATE"``, of rows of a table for which ``when`` holds.
 
-    ``times``: only so often. With ``sqlstate="ended"`` it ends the connection instead.
+    ``times``: only so often. ``at_commit``: only then. With ``sqlstate="ended"`` it ends the connection instead.
     """
     name = f"tests_refuse_{next(_numbers)}"
     if sqlstate == "ended":
@@ -74,7 +85,7 @@ def refusing(
     with own_connection() as own:
         own.execute(f"CREATE SEQUENCE {name}")
         try:
-            with _trigger(own, name, event, table, when, refuse):
+            with _trigger(own, name, event, table, when, refuse, at_commit=at_commit):
                 yield
         finally:
             own.execute(f"DROP SEQUENCE {name}")
@@ -88,7 +99,11 @@ class Barrier:
 
     def wait_for_one(self) -> None:
         """Return as soon as a statement waits."""
-        wait_until(lambda: self._waiting() > 0, describe=lambda: "a statement that comes to the barrier")
+        self.wait_for(1)
+
+    def wait_for(self, count: int) -> None:
+        """Return as soon as so many statements wait."""
+        wait_until(lambda: self._waiting() >= count, describe=lambda: f"{count} statements that come to the barrier")
 
     def open(self) -> None:
         self._own.execute(self._unlock)
@@ -148,6 +163,24 @@ def locked(*tables: str) -> Iterator[None]:
 def _connect_anew() -> None:
     connection.close()
     connection.close_pool()
+
+
+@contextmanager
+def after_queries(are_meant: Callable[[str], bool], act: Callable[[], object]) -> Iterator[None]:
+    """After each query of this thread whose SQL is meant, something else happens in the database."""
+    is_acting = False
+
+    def run(execute: Callable[..., T], sql: str, *rest: Any) -> T:
+        nonlocal is_acting
+        result = execute(sql, *rest)
+        if not is_acting and are_meant(sql):
+            is_acting = True
+            act()
+            is_acting = False
+        return result
+
+    with connection.execute_wrapper(run):
+        yield
 
 
 @contextmanager

@@ -1,8 +1,6 @@
 """The fast reads show what the serializers show, for every field and every shape."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from types import FunctionType
@@ -21,6 +19,7 @@ from notes.models import Chapter, Note
 from notes.querysets import NOTE_ORDERINGS
 from notes.search.query import SearchTerms
 from notes.serializers import NoteDetailSerializer, NoteListSerializer
+from tests.database_faults import after_queries
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from utils.database import compiled_queries
 from utils.database.compiled_queries import read_rows
@@ -142,22 +141,8 @@ def test_the_detail_is_the_serializers_for_every_field(alice, notes, django_asse
         assert orjson.loads(dumps(fast)) == orjson.loads(dumps(careful))
 
 
-@contextmanager
-def after_each_read_of_the_note(write: Callable[[], object]) -> Iterator[None]:
-    """Another writes after each query that reads the note alone, before the one that reads what is in it."""
-    is_writing = False
-
-    def run(execute, sql, *rest):
-        nonlocal is_writing
-        result = execute(sql, *rest)
-        if not is_writing and "notes_chapter" not in sql:
-            is_writing = True
-            write()
-            is_writing = False
-        return result
-
-    with connection.execute_wrapper(run):
-        yield
+def is_read_of_the_note_alone(sql: str) -> bool:
+    return "notes_chapter" not in sql
 
 
 def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_version(alice, notes):
@@ -169,7 +154,7 @@ def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_ve
             ChapterFactory(note=note, title=title)
             Note.objects.filter(pk=note.pk).update(version=F("version") + 1)
 
-    with after_each_read_of_the_note(write):
+    with after_queries(is_read_of_the_note_alone, write):
         shown = reads.detail(note.pk, user_id=alice.pk)
 
     assert (shown["version"], [chapter["title"] for chapter in shown["chapters"]]) == (3, ["first", "second"])
@@ -178,14 +163,17 @@ def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_ve
 def test_a_note_that_is_written_to_without_end_is_not_shown_half_and_half(alice, notes):
     mine = Note.objects.filter(pk=notes[0].pk)
 
-    with after_each_read_of_the_note(lambda: mine.update(version=F("version") + 1)), pytest.raises(Unavailable):
+    with (
+        after_queries(is_read_of_the_note_alone, lambda: mine.update(version=F("version") + 1)),
+        pytest.raises(Unavailable),
+    ):
         reads.detail(notes[0].pk, user_id=alice.pk)
 
 
 def test_a_note_that_goes_while_it_is_read_does_not_exist(alice, notes):
     mine = Note.objects.filter(pk=notes[0].pk)
 
-    with after_each_read_of_the_note(mine.delete), pytest.raises(Note.DoesNotExist):
+    with after_queries(is_read_of_the_note_alone, mine.delete), pytest.raises(Note.DoesNotExist):
         reads.detail(notes[0].pk, user_id=alice.pk)
 
 
