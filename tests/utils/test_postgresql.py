@@ -27,6 +27,12 @@ from tests.factories import UserFactory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.fixture(autouse=True)
+def _all_are_in_the_pool(transactional_db: None) -> None:
+    """Whatever ran before, this thread has none of its connections."""
+    connection.close()
+
+
 def backend() -> int:
     """The server process behind this thread's connection, which then goes back to its pool."""
     with connection.cursor() as cursor:
