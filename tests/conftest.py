@@ -1,6 +1,8 @@
 """What every test has: Alice, who owns things, Charlie, who is a stranger, and a Redis database of the test's own."""
 
+import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from accounts.tokens import issue_access
 from NoteAssist_AI.embedded.servers import Redis
 from NoteAssist_AI.postgresql.base import DatabaseWrapper
 from tests.factories import SessionFactory, UserFactory
+from tests.redis_proxy import RedisProxy, running_proxy
 from tests.service_client import ServiceClient
 from utils.admission import throttling
 from utils.page_cache import invalidation
@@ -162,6 +165,32 @@ def own_redis(settings) -> Iterator[Redis]:
     reset_client()
     server.stop()
     shutil.rmtree(root)
+
+
+@pytest.fixture
+def redis_proxy(settings) -> Iterator[RedisProxy]:
+    """What requests pass on their way to Redis."""
+    with running_proxy(settings.REDIS_URL) as proxy:
+        settings.REDIS_URL = proxy.url
+        reset_client()
+        yield proxy
+        reset_client()
+
+
+class Interrupted(BaseException):
+    """What a process that is ended raises wherever it happens to be."""
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Call it in another thread to end what the test's own thread is about, as a signal ends a worker."""
+
+    def raise_here(*_: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, raise_here)
+    yield lambda: os.kill(os.getpid(), signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 import pytest
 from django.contrib.auth.hashers import make_password
-from django.test.client import ClientHandler
 
 from accounts.models import PasswordReset, User
-from accounts.services import password_resets
+from accounts.services.constant_time_login import checking_outdated_hashes
+from tests.ai_tasks.conftest import openai_server  # noqa: F401  # a fixture
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory, UserFactory
 from tests.service_client import ServiceClient
 
@@ -54,18 +54,20 @@ def targets(alice) -> dict[str, str]:
 
 @pytest.fixture
 def without_django(monkeypatch) -> None:
-    def refuse_to_handle(self, environ):
-        raise AssertionError("Django was asked.")
-
-    monkeypatch.setattr(ClientHandler, "__call__", refuse_to_handle)
+    monkeypatch.setattr(ServiceClient, "has_django", False)
 
 
 @pytest.fixture
-def published(monkeypatch) -> list[tuple]:
-    """The messages to workers about password resets; nobody carries them out."""
-    messages: list[tuple] = []
-    monkeypatch.setattr(password_resets, "publish", lambda *message: messages.append(message) or True)
-    return messages
+def no_slot_is_free(settings) -> ExitStack:
+    """While it is entered, as many outdated hashes are checked as may be at once: one for four threads."""
+
+    class Slots(ExitStack):
+        def __enter__(self) -> "Slots":
+            for _ in range(settings.WEB_THREADS // 4):
+                self.enter_context(checking_outdated_hashes())
+            return self
+
+    return Slots()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What tests of sessions do with tokens, and what tests of fast reads have in common."""
 
-from django.db import OperationalError
 from rest_framework.test import APIClient
 
 from accounts.models import Session
@@ -25,7 +24,3 @@ def is_signed_in(client: APIClient) -> bool:
     response = client.get("/api/users/me/")
     assert response.status_code in (200, 401)
     return response.status_code == 200
-
-
-def refuse_to_read(*args, **kwargs):
-    raise OperationalError

@@ -1,13 +1,12 @@
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, make_password
 from django.test import Client
 
 from accounts.models import Session, User
-from accounts.services import passwords, users
-from accounts.services.constant_time_login import TooManyChecks
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
+from tests.database_faults import in_background, uncommitted
 from tests.factories import NoteFactory, SessionFactory, UserFactory
 
 NEW = "another rather long secret"
@@ -249,24 +248,18 @@ def test_an_operator_signs_in(client, operator):
     assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 
-def test_a_failed_login_to_the_admin_is_the_apis(client, operator, monkeypatch):
-    checked = []
-    monkeypatch.setattr(passwords, "authenticate", lambda **login: checked.append(login))
+def test_a_password_is_checked_as_by_the_api_and_who_is_turned_away_sees_the_form_again(
+    client, operator, no_slot_is_free
+):
+    User.objects.filter(pk=operator.pk).update(password=PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000))
+    right = {"username": operator.email, "password": PASSWORD}
 
-    assert client.post("/admin/login/", {"username": operator.email, "password": PASSWORD}).status_code == 200
-    assert checked == [{"email": operator.email, "password": PASSWORD}]
-
-
-def test_who_is_turned_away_sees_the_form_again(client, operator, monkeypatch):
-    def turn_away(**login):
-        raise TooManyChecks
-
-    monkeypatch.setattr(passwords, "authenticate", turn_away)
-
-    response = client.post("/admin/login/", {"username": operator.email, "password": PASSWORD})
+    with no_slot_is_free:
+        response = client.post("/admin/login/", right)
 
     assert response.status_code == 200
     assert "Please enter the correct email and password" in response.text
+    assert client.post("/admin/login/", right).status_code == 302
 
 
 def test_an_operator_with_an_outdated_hash_signs_in_and_stays(client, operator):
@@ -279,17 +272,18 @@ def test_an_operator_with_an_outdated_hash_signs_in_and_stays(client, operator):
     assert client.get("/admin/").status_code == 200
 
 
-def test_a_login_to_the_admin_never_overwrites_a_new_password(client, operator, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_a_login_to_the_admin_never_overwrites_a_new_password(client, operator):
     User.objects.filter(pk=operator.pk).update(password=PBKDF2PasswordHasher().encode(PASSWORD, "salt", 1000))
-    verify = PBKDF2PasswordHasher.verify
+    change = "UPDATE accounts_user SET password = %s, token_version = token_version + 1 WHERE id = %s"
+    form = {"username": operator.email, "password": PASSWORD}
 
-    def change_meanwhile(*args):
-        users.set_password(user_id=operator.pk, password=NEW)
-        return verify(*args)
-
-    monkeypatch.setattr(PBKDF2PasswordHasher, "verify", change_meanwhile)
-
-    client.post("/admin/login/", {"username": operator.email, "password": PASSWORD})
+    with (
+        uncommitted(change, make_password(NEW), operator.pk) as changed,
+        in_background(lambda: client.post("/admin/login/", form)),
+    ):
+        changed.wait_for_one()  # the old password was right
+        changed.open()
 
     operator.refresh_from_db()
     assert [operator.check_password(password) for password in (PASSWORD, NEW)] == [False, True]

@@ -10,6 +10,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.slept: list[float] = []
 
     def monotonic(self) -> float:
         return self.now
@@ -17,6 +18,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         assert seconds >= 0
         self.now += seconds
+        self.slept.append(seconds)
 
 
 @pytest.mark.parametrize(("work", "waited"), [(0.001, 0.05), (0.02, 0.05), (0.049, 0.05), (0.051, 0.1)])

@@ -5,6 +5,7 @@ from django.apps import apps
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session as AdminSession
+from django.db import OperationalError, connection
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
@@ -14,7 +15,6 @@ from accounts.services import deletion
 from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, ProviderState, SpendingDay
 from ai_tasks.progress import report_progress
-from ai_tasks.runner import Answer
 from ai_tasks.worker import Worker
 from notes.models import Chapter, KeptTopic, Note, NoteLink, NoteVersion, Share, StorageUse, Topic
 from notes.transfers import NoteExport, NoteImport, NoteSource
@@ -24,6 +24,7 @@ from notifications.quarantine import QUARANTINE_KEY
 from study.services import Review, create_quiz, create_recall, record_reviews
 from tests.accounts.conftest import PASSWORD
 from tests.conftest import client_of
+from tests.database_faults import refusing
 from tests.factories import (
     AITaskFactory,
     AttachmentFactory,
@@ -37,12 +38,12 @@ from tests.factories import (
     TopicFactory,
     UserFactory,
 )
+from tests.openai_behaviours import BEHAVIOURS
 from utils import personal_data
 from utils.database.batching import deleted_batches
 from utils.models import FileToDelete, IdempotencyRecord, PendingEpochBump
 
 DELETE = "/api/users/me/delete/"
-RESULT = {"content": "Alice's answer", "code": None, "code_language": None, "sources": [], "notice": None}
 
 
 def fill(user: User) -> None:
@@ -203,16 +204,14 @@ def test_no_text_is_loaded_to_be_deleted(alice, django_assert_num_queries):
     assert not [query for query in queries.captured_queries if "explanation" in query["sql"]]
 
 
-def test_cut_off_half_way_the_user_can_finish_it(client, alice, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_cut_off_half_way_the_user_can_finish_it(client, alice):
     fill(alice)
 
-    def cut(*args):
-        raise ConnectionResetError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(deletion, "_unlink", cut)
-        with pytest.raises(ConnectionResetError):
-            deletion.delete_account(user_id=alice.pk)
+    with refusing("BEFORE DELETE", "notes_note", sqlstate="ended"), pytest.raises(OperationalError):
+        deletion.delete_account(user_id=alice.pk)
+    connection.close()
+    assert (AITask.objects.exists(), Note.objects.exists()) == (False, True)
 
     login = {"email": alice.email, "password": PASSWORD}
     access = client.post("/api/auth/login/", login, format="json").json()["access"]
@@ -330,17 +329,21 @@ def test_the_quarantine_of_notifications_forgets_the_user(alice, charlie, empty_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_running_ai_task_ends_without_effect_and_without_an_error(alice, empty_redis, monkeypatch, caplog):
+def test_a_running_ai_task_ends_without_effect_and_without_an_error(
+    alice, empty_redis, openai_server, monkeypatch, caplog
+):
     task = AITaskFactory(user=alice)
 
-    def run(job, observer):
-        deletion.delete_account(user_id=job.user_id)
-        observer.progress(50, "Half of Alice's answer")
-        observer.delta("Alice's answer")
-        return Answer(RESULT, provider="offline", model=None, input_tokens=1, output_tokens=1, usage_estimated=True)
+    def answer_a_deleted_user(handler, body) -> None:
+        deletion.delete_account(user_id=alice.pk)
+        connection.close()  # of the server's thread
+        BEHAVIOURS["stream"](handler, body)
 
-    monkeypatch.setattr("ai_tasks.worker.run", run)
+    monkeypatch.setitem(BEHAVIOURS, "late", answer_a_deleted_user)
+    openai_server.state.default = "late"
     Worker().execute(task.pk)
+
+    assert len(openai_server.state.requests) == 1
 
     assert not any(model.objects.exists() for model in (User, AITask, Notification))
     assert empty_redis.keys("ai:events:*") == empty_redis.keys("events:*") == []

@@ -4,11 +4,10 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError
 
 from accounts.models import User
-from accounts.services import demo_accounts
 from accounts.services.demo_accounts import DEMO_ADMIN_EMAIL, DEMO_EMAIL, DEMO_PASSWORD, stop_with_demo_accounts
+from tests.database_faults import locked
 from tests.factories import NoteFactory, UserFactory
 
 
@@ -17,13 +16,8 @@ def demo(db) -> list[User]:
     return [UserFactory(email=DEMO_ADMIN_EMAIL, is_staff=True), UserFactory(email=DEMO_EMAIL)]
 
 
-@pytest.fixture
-def open_connections(monkeypatch):
-    """The test's own transaction stays open."""
-    monkeypatch.setattr(demo_accounts.connections, "close_all", lambda: None)
-
-
-def test_production_does_not_start_with_demo_accounts(demo, open_connections, capsys):
+@pytest.mark.django_db(transaction=True)
+def test_production_does_not_start_with_demo_accounts(demo, capsys):
     with pytest.raises(SystemExit) as stop:
         stop_with_demo_accounts()
 
@@ -34,14 +28,13 @@ def test_production_does_not_start_with_demo_accounts(demo, open_connections, ca
     )
 
 
-def test_it_starts_without_them_and_while_the_database_is_away(alice, open_connections, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_it_starts_without_them_and_while_the_database_is_away(alice):
     stop_with_demo_accounts()
 
-    def away() -> list[str]:
-        raise OperationalError("the server is gone")
-
-    monkeypatch.setattr(demo_accounts, "existing_demo_accounts", away)
-    stop_with_demo_accounts()
+    UserFactory(email=DEMO_EMAIL)
+    with locked("accounts_user"):
+        stop_with_demo_accounts()
 
 
 def test_the_doctor_names_them_in_production_alone(demo, settings):

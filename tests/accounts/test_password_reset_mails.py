@@ -1,7 +1,6 @@
 """The mail of a password reset: sent once, found again where it was not, given up where it never will be."""
 
 import re
-import smtplib
 import socketserver
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,9 @@ from accounts.services import password_resets
 from accounts.services.password_resets import publish_due, send_mail, token_of
 from accounts.services.sessions import purge_expired
 from tests.accounts.password_resets import NEW, confirm, make_older
+from tests.broker import messages
+from tests.conftest import Interrupted
 from tests.factories import UserFactory
-
-pytestmark = pytest.mark.usefixtures("published")
 
 
 def test_the_mail_holds_a_token_that_works_in_text_and_html(client, alice, reset):
@@ -73,26 +72,12 @@ def test_a_user_gets_no_second_mail_within_a_minute(alice, reset):
     assert len(mail.outbox) == 2
 
 
-def test_a_mail_that_its_server_did_not_take_is_tried_again_after_a_minute(reset, monkeypatch, published):
-    class Down:
-        def send_messages(self, messages):
-            raise smtplib.SMTPServerDisconnected("down")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mail.EmailMultiAlternatives, "get_connection", lambda *args: Down())
-        assert not send_mail(reset.pk)
-    assert publish_due() == 0
-    make_older(reset, seconds=61)
-
-    assert publish_due() == 1
-    assert published == [(password_resets.SEND_TASK, reset.pk)]
-    assert send_mail(reset.pk)
-
-
 class MailServer(socketserver.StreamRequestHandler):
-    """Says yes to everything, as a mail server does that takes a mail."""
+    """Says yes to everything, as a mail server does that takes a mail, after what a test has it do ``first``."""
 
     def handle(self) -> None:
+        if self.server.first and self.server.first() == "hang up":
+            return
         self.wfile.write(b"220 ready\r\n")
         for line in self.rfile:
             if line.upper().startswith(b"DATA"):
@@ -104,7 +89,7 @@ class MailServer(socketserver.StreamRequestHandler):
 @pytest.fixture
 def mail_server(settings):
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), MailServer) as server:
-        server.mails = []
+        server.mails, server.first = [], None
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -114,8 +99,21 @@ def mail_server(settings):
         server.shutdown()
 
 
+def test_a_mail_that_its_server_did_not_take_is_tried_again_after_a_minute(reset, mail_server, empty_redis):
+    mail_server.first = lambda: "hang up"
+    assert not send_mail(reset.pk)
+    assert publish_due() == 0
+    make_older(reset, seconds=61)
+
+    assert publish_due() == 1
+    assert messages(empty_redis) == [(password_resets.SEND_TASK, reset.pk)]
+    mail_server.first = None
+    assert send_mail(reset.pk)
+    assert len(mail_server.mails) == 1
+
+
 @pytest.mark.parametrize("sender", ["NoteAssist, Inc <a@b.co>", "a@b.co\nBcc: c@d.co"])
-def test_a_mail_that_cannot_be_made_is_an_error_and_stays_due(reset, settings, caplog, published, mail_server, sender):
+def test_a_mail_that_cannot_be_made_is_an_error_and_stays_due(reset, settings, caplog, mail_server, sender):
     settings.DEFAULT_FROM_EMAIL = sender
 
     assert not send_mail(reset.pk)
@@ -147,17 +145,11 @@ def test_a_mail_that_was_never_sent_ends_with_an_error(alice, charlie, reset, ca
 
 
 @pytest.mark.parametrize(("minutes", "is_sent"), [(4, False), (5, True)])
-def test_while_a_mail_may_be_under_way_no_other_is_sent(alice, reset, monkeypatch, minutes, is_sent):
-    class Killed(BaseException):
-        pass
-
-    def kill(*args):
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mail.EmailMultiAlternatives, "send", kill)
-        with pytest.raises(Killed):
-            send_mail(reset.pk)
+def test_while_a_mail_may_be_under_way_no_other_is_sent(alice, reset, mail_server, interrupt, minutes, is_sent):
+    mail_server.first = interrupt
+    with pytest.raises(Interrupted):
+        send_mail(reset.pk)
+    mail_server.first = None
     make_older(reset, minutes=minutes)
     newer = PasswordReset.objects.create(user=alice)
 
@@ -180,9 +172,9 @@ def test_a_mail_that_no_server_could_take_is_given_up(reset, email):
     assert mail.outbox == []
 
 
-def test_tasks_that_the_broker_did_not_accept_are_published_again(reset, published):
+def test_tasks_that_the_broker_did_not_accept_are_published_again(reset, empty_redis):
     assert publish_due() == 1
-    assert published == [(password_resets.SEND_TASK, reset.pk)]
+    assert messages(empty_redis) == [(password_resets.SEND_TASK, reset.pk)]
     send_mail(reset.pk)
 
     assert publish_due() == 0

@@ -4,32 +4,33 @@ import pytest
 from django.db import connection
 
 from accounts.models import PasswordReset, User
-from accounts.services import password_resets, passwords, users
+from accounts.services import constant_time_response, password_resets, passwords, users
 from accounts.services.password_resets import token_of
 from accounts.services.sessions import Device, purge_expired
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.password_resets import NEW, REQUEST, ask, confirm, make_older
+from tests.accounts.test_constant_time_response import Clock
+from tests.broker import messages
 from tests.conftest import client_of
 from tests.factories import UserFactory
-
-pytestmark = pytest.mark.usefixtures("published")
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
 
 
-def test_whether_anybody_has_the_address_the_answer_is_the_same(client, alice, committing, monkeypatch, published):
+def test_whether_anybody_has_the_address_the_answer_is_the_same(client, alice, committing, monkeypatch, empty_redis):
     UserFactory(email="disabled@example.com", is_active=False)
-    waits = []
-    monkeypatch.setattr(password_resets, "pad_response_time", waits.append)
+    clock = Clock()
+    for module in (password_resets, constant_time_response):
+        monkeypatch.setattr(module, "time", clock)
 
     with committing():
         answers = [ask(client, f"{name}@example.com") for name in ("alice", "nobody", "disabled")]
 
     assert {(answer.status_code, answer.content) for answer in answers} == {(204, b"")}
-    assert len(waits) == 3
+    assert clock.slept == [constant_time_response.STEP_SECONDS] * 3
     reset = PasswordReset.objects.get()
     assert reset.user == alice
-    assert published == [
+    assert messages(empty_redis) == [
         (password_resets.SEND_TASK, reset.pk),
         (password_resets.SEND_TASK, 0),
         (password_resets.SEND_TASK, 0),

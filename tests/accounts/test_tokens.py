@@ -95,13 +95,21 @@ def test_an_altered_token_is_refused():
 def test_a_token_seen_before_is_not_verified_again_and_still_expires(monkeypatch):
     token = issue_access(user_id=1, token_version=1, session_id=1)
     claims = read_access(token)
-    monkeypatch.setattr(tokens, "_decode", lambda *args: pytest.fail("verified again"))
 
-    assert read_access(token) is claims
+    assert read_access(token) is claims  # another verification would make others that are equal
     monkeypatch.setattr(tokens.time, "time", lambda: claims.expires_at)
     with pytest.raises(InvalidToken):
         read_access(token)
 
 
 def test_what_is_remembered_is_bounded():
-    assert tokens._verify_access.cache_info().maxsize == 16_384
+    first, second, *others = (
+        issue_access(user_id=number, token_version=1, session_id=1) for number in range(1, 16_387)
+    )
+    claims = read_access(first), read_access(second)
+    for token in others[:-1]:
+        read_access(token)
+    assert read_access(second) is claims[1]  # 16,385 were seen
+
+    assert read_access(first) is not claims[0]
+    assert read_access(others[0]).user_id == 3

@@ -1,5 +1,6 @@
 """What tests of AI tasks share: a model server on loopback, and someone to watch a call."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,15 +9,18 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 import pytest
+from celery import Celery
 from django.db import connection
 
 from ai_tasks.embeddings import extension
 from ai_tasks.ledger.budgets import reservation_for
 from ai_tasks.providers.openai_compatible import parameters
+from NoteAssist_AI.celery import app
 from notes.models import Note
 from tests.ai_tasks.spending import PRICE, SHORT
 from tests.openai_behaviours import MODEL
 from tests.openai_server import OpenAIServer, running_server
+from tests.redis_proxy import RedisProxy, running_proxy
 
 T = TypeVar("T")
 EMBEDDING_MODEL = "test-embeddings"
@@ -127,17 +131,26 @@ def offline(settings) -> None:
 
 
 @pytest.fixture
-def published(monkeypatch) -> list[str]:
-    """The ids of the messages that the broker would have taken."""
-    taken: list[str] = []
+def broker_proxy(settings, monkeypatch) -> Iterator[RedisProxy]:
+    """What messages to workers pass on their way to the broker."""
+    with running_proxy(settings.REDIS_URL) as proxy:
+        through = Celery(broker=proxy.url)
+        through.conf.update(task_queues=app.conf.task_queues, task_routes=app.conf.task_routes)
+        monkeypatch.setattr("NoteAssist_AI.celery.app", through)
+        yield proxy
+        through.close()
 
-    def publish(task_name: str, *args: str) -> bool:
-        taken.append(args[0])
-        return True
 
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", publish)
-    monkeypatch.setattr("ai_tasks.ledger.sweeping.publish", publish)
-    return taken
+def refusing_pushes(*, after: int = 0) -> Callable[[bytes], bytes]:
+    """For a proxy of a broker: cut the connection over each message after so many."""
+    pushes = itertools.count(1)
+
+    def send(data: bytes) -> bytes:
+        if b"LPUSH" in data and next(pushes) > after:
+            raise ConnectionError
+        return data
+
+    return send
 
 
 @pytest.fixture

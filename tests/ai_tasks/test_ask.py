@@ -14,8 +14,6 @@ from notes.models import Note, Topic
 from tests.ai_tasks.asking import LIGHT, TASKS, ask, blocks_of, body_of, topic_of
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
-
 
 @pytest.fixture
 def topic(transactional_db, alice) -> Topic:

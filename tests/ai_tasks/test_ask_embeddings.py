@@ -11,6 +11,7 @@ from ai_tasks.embeddings.searching import NEAREST_MAX
 from ai_tasks.handlers.ask import NOT_IN_NOTES
 from notes.models import Note, Topic
 from tests.ai_tasks.asking import answer_of, ask, blocks_of
+from tests.ai_tasks.test_embeddings_set_up import drop_extension
 from tests.embedding_behaviours import TOKENS_EACH
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 
@@ -18,11 +19,6 @@ CAT = "The kitten likes to purr."
 WAR = "A treaty ended the fighting between soldiers."
 QUESTION = "Which feline is there?"
 """It shares no telling word with ``CAT``."""
-
-
-@pytest.fixture(autouse=True)
-def nobody_else_works(monkeypatch):
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", lambda *args: True)
 
 
 def topic_of(user, text, *, tags=()) -> Topic:
@@ -189,10 +185,10 @@ def test_a_server_that_is_gone_fails_no_question(alice, embeddings, settings):
     assert found_in(alice, "kitten") == [CAT]
 
 
-def test_a_database_that_knows_no_vectors_fails_no_question(alice, embeddings, monkeypatch, caplog):
+def test_a_database_that_knows_no_vectors_fails_no_question(alice, embeddings, caplog):
     topic_of(alice, CAT)
     index_due_notes()
-    monkeypatch.setattr("ai_tasks.embeddings.searching._Vector.template", "(%(expressions)s)::vector_of_nobody")
+    drop_extension()
 
     assert found_in(alice, "kitten") == [CAT]
     assert "vectors cannot be searched" in caplog.text

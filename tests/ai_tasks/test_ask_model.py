@@ -15,7 +15,6 @@ from tests.ai_tasks.asking import LIGHT, TASKS, answer_of, ask, blocks_of, body_
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 
 CODE = "Photosynthesis as code:\n\n```python\ndef Photosynthesis(light):\n    return light + 1\n```\n"
-pytestmark = pytest.mark.usefixtures("published")  # nobody works on these tasks but the test
 
 
 @pytest.fixture

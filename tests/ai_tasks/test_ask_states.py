@@ -26,11 +26,6 @@ QUESTION = "What does the first paragraph say?"
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def nobody_else_works(monkeypatch):
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", lambda *args: True)
-
-
 @pytest.fixture
 def topic(alice) -> Topic:
     note = services.create_note(

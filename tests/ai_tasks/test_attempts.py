@@ -5,42 +5,36 @@ import random
 import threading
 import time
 import uuid
-from importlib import import_module
+from collections.abc import Iterator
+from queue import Queue
 
 import orjson
 import pytest
-from django.db import DataError, InterfaceError, OperationalError, connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
-import ai_tasks.worker
 from ai_tasks import ledger
 from ai_tasks.ledger.postponing import MAX_PROVIDER_FAILURES
 from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
 from ai_tasks.progress import Delta, events_key, report_deltas
 from ai_tasks.providers.base import MAX_ANSWER_BYTES
 from ai_tasks.providers.openai_compatible.transport import POLL_SECONDS
-from ai_tasks.runner import Answer
 from ai_tasks.worker import HEARTBEAT_SECONDS, PROGRESS_SECONDS, Worker
 from notes.models import TITLE_MAX_LENGTH, NoteVersion, Topic
 from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
+from tests.ai_tasks.ledger_helpers import ANSWER
 from tests.conftest import client_of
+from tests.database_faults import barrier, in_background, locked, refusing
 from tests.factories import AITaskFactory, TopicFactory
 from tests.openai_behaviours import BEHAVIOURS, COMPLETION_TOKENS, MODEL, PROMPT_TOKENS, USAGE, envelope
-from tests.openai_server import ANSWER
+from tests.openai_server import ANSWER as MODELS_ANSWER
 from tests.processes import wait_until
-from utils.redis import scripts as redis_scripts
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ANSWERED = Answer(
-    result={"content": "A loop repeats.", "code": None, "code_language": None, "sources": [], "notice": None},
-    provider="offline",
-    model=None,
-    input_tokens=3,
-    output_tokens=5,
-    usage_estimated=False,
-)
+UNSTORABLE = "22021"
+"""What PostgreSQL says to a character that it cannot store."""
 
 
 @pytest.fixture
@@ -53,7 +47,7 @@ def task(alice) -> AITask:
 
 @pytest.mark.parametrize(
     ("behaviour", "input_tokens", "output_tokens", "estimated"),
-    [("stream", PROMPT_TOKENS, COMPLETION_TOKENS, False), ("no_usage", None, -(-len(ANSWER) // 4), True)],
+    [("stream", PROMPT_TOKENS, COMPLETION_TOKENS, False), ("no_usage", None, -(-len(MODELS_ANSWER) // 4), True)],
 )
 def test_usage_is_the_providers_own_or_a_guess_marked_as_one(
     alice, task, openai_server, behaviour, input_tokens, output_tokens, estimated
@@ -154,17 +148,14 @@ def test_a_temporary_failure_waits_in_the_row_without_a_notification(task, opena
     assert not Notification.objects.exists()
 
 
-def test_an_answer_that_cannot_be_stored_is_not_paid_for_again(task, monkeypatch):
-    calls = []
-    unstorable = {**ANSWERED.result, "content": "\x00"}
-    answer = Answer(unstorable, "offline", model=None, input_tokens=3, output_tokens=5, usage_estimated=False)
-    monkeypatch.setattr("ai_tasks.worker.run", lambda job, observer: calls.append(job) or answer)
-
-    Worker().execute(task.pk)
+def test_an_answer_that_cannot_be_stored_is_not_paid_for_again(task, openai_server):
+    with refusing("BEFORE UPDATE", "ai_tasks_aitask", sqlstate=UNSTORABLE, when="NEW.result IS NOT NULL"):
+        Worker().execute(task.pk)
 
     task.refresh_from_db()
-    assert (task.status, task.error_code, task.result, len(calls)) == ("failed", "internal_error", None, 1)
-    assert (task.input_tokens, task.output_tokens) == (3, 5)
+    assert (task.status, task.error_code, task.result) == ("failed", "internal_error", None)
+    assert (task.input_tokens, task.output_tokens) == (PROMPT_TOKENS, COMPLETION_TOKENS)
+    assert len(openai_server.state.requests) == 1
     assert [note.type for note in Notification.objects.all()] == ["error"]
 
 
@@ -181,18 +172,27 @@ def test_a_model_with_an_unstorable_name_is_no_reason_to_fail(task, openai_serve
     assert (task.status, task.model) == ("succeeded", "gpt?" + "x" * 96)
 
 
-@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_while_the_database_is_away_a_task_only_loses_its_lease(task, monkeypatch, error):
-    def lose_the_database(job, observer):
-        raise error("the connection is lost")
-
-    monkeypatch.setattr("ai_tasks.worker.run", lose_the_database)
-
-    with pytest.raises(error):
+def test_a_task_whose_states_cannot_be_read_only_loses_its_lease(task, openai_server):
+    with locked("ai_tasks_providerstate"), pytest.raises(OperationalError, match="lock timeout"):
         Worker().execute(task.pk)
 
     task.refresh_from_db()
-    assert (task.status, task.attempt) == ("running", 1)
+    assert (task.status, task.attempt, openai_server.state.requests) == ("running", 1, [])
+    assert not Notification.objects.exists()
+
+
+def test_a_task_whose_answer_the_database_takes_never_only_loses_its_lease(task, openai_server, settings, monkeypatch):
+    settings.AI_LEASE_SECONDS = 0.1
+    monkeypatch.setattr("ai_tasks.worker.RECORD_RETRY_SECONDS", 0.01)
+
+    with (
+        refusing("BEFORE UPDATE", "ai_tasks_aitask", sqlstate="ended", when="NEW.status <> 'running'"),
+        pytest.raises(OperationalError, match="terminating connection"),
+    ):
+        Worker().execute(task.pk)
+
+    task.refresh_from_db()
+    assert (task.status, task.attempt, len(openai_server.state.requests)) == ("running", 1, 1)
     assert not Notification.objects.exists()
 
 
@@ -216,54 +216,26 @@ def test_a_running_task_is_cancelled_between_two_chunks_and_the_model_is_left(al
     assert not Notification.objects.exists()
 
 
-def test_a_cancel_is_heard_at_the_next_heartbeat_and_ends_the_call_at_the_next_chunk(alice, task, monkeypatch):
-    cancelled, heard = threading.Event(), []
-    heartbeat = ledger.heartbeat
-
-    def beat(held):
-        is_after = cancelled.is_set()
-        statuses = heartbeat(held)
-        if is_after:
-            heard.append(list(statuses.values()))
-        return statuses
-
-    def write_for_ever(job, observer) -> Answer:
-        ledger.cancel(task_id=task.pk, user_id=alice.pk)
-        cancelled.set()
-        while True:
-            observer.check()
-            time.sleep(0.01)
-
-    monkeypatch.setattr("ai_tasks.ledger.heartbeat", beat)
-    monkeypatch.setattr("ai_tasks.worker.run", write_for_ever)
-
-    Worker().execute(task.pk)
-
-    assert heard[0] == ["cancelling"]
-    assert AITask.objects.get().status == "cancelled"
-
-
 def test_a_cancel_is_confirmed_within_2_s_of_the_next_chunk():
     """A beat is due after its interval, and looked at once in each of the others; a silent model is left as soon."""
     assert HEARTBEAT_SECONDS + PROGRESS_SECONDS + POLL_SECONDS <= 2
 
 
-def test_a_cancel_that_comes_while_the_text_is_written_takes_it_back(alice, monkeypatch):
+def test_a_cancel_that_comes_while_the_text_is_written_takes_it_back(alice):
     topic = TopicFactory(chapter__note__user=alice, explanation="Mine.")
     body = {"request_type": "generate_explanation", "request_data": {}}
     task = ledger.submit(user_id=alice.pk, topic_id=topic.pk, apply=True, **body).task
-    apply_answer = ledger.attempts.apply_answer
+    attempt = ledger.claim(task.pk)
 
-    def apply_and_be_cancelled(*args, **options):
-        applied = apply_answer(*args, **options)
-        in_threads(1, lambda _: ledger.cancel(task_id=task.pk, user_id=alice.pk))
-        return applied
+    with (
+        barrier("AFTER UPDATE", "notes_topic") as written,
+        in_background(lambda: ledger.succeed(attempt, ANSWER)) as ended,
+    ):
+        written.wait_for_one()
+        ledger.cancel(task_id=task.pk, user_id=alice.pk)
+        written.open()
 
-    monkeypatch.setattr("ai_tasks.ledger.attempts.apply_answer", apply_and_be_cancelled)
-
-    ended = ledger.succeed(ledger.claim(task.pk), ANSWERED)
-
-    assert ended.status == AITask.objects.get().status == "cancelled"
+    assert ended.result().status == AITask.objects.get().status == "cancelled"
     assert Topic.objects.get().explanation == "Mine."
     assert not NoteVersion.objects.exists()
     assert not Notification.objects.exists()
@@ -282,114 +254,136 @@ def test_a_duplicate_message_or_one_without_a_task_does_nothing(task, openai_ser
     assert Notification.objects.count() == 1
 
 
-def test_while_a_model_is_asked_no_connection_is_held(task, monkeypatch):
-    held = []
-    monkeypatch.setattr("ai_tasks.worker.run", lambda job, observer: held.append(connection.connection) or ANSWERED)
+def test_while_a_model_is_asked_no_connection_is_held(task, openai_server, monkeypatch):
+    pool = connection.pool
+
+    def answer_once_all_are_back(handler, body) -> None:
+        wait_until(lambda: pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"])
+        BEHAVIOURS["stream"](handler, body)
+
+    monkeypatch.setitem(BEHAVIOURS, "waits", answer_once_all_are_back)
+    openai_server.state.default = "waits"
 
     Worker().execute(task.pk)
 
-    assert held == [None]
     assert AITask.objects.get().status == "succeeded"
 
 
 # --- The threads of a worker ------------------------------------------------------------------------------------------
 
 
-def test_a_message_that_quotes_the_longest_title_is_cut_to_its_column(alice, offline, monkeypatch):
+def test_a_message_that_quotes_the_longest_title_is_cut_to_its_column(alice, offline):
     title = "Loops " + "x" * (TITLE_MAX_LENGTH - 6)
     TopicFactory(chapter__note__user=alice, title=title, explanation="A loop repeats.")
-    task = AITaskFactory(user=alice, request_data={"topic": "Loops", "level": "beginner"})
-    told = []
-    answer = ai_tasks.worker.run
+    topic = TopicFactory(chapter__note__user=alice, title="Loops")
+    body = {"request_type": "generate_explanation", "request_data": {}}
+    task = ledger.submit(user_id=alice.pk, topic_id=topic.pk, apply=True, **body).task
 
-    def tell(job, observer) -> Answer:
-        answered = answer(job, observer)
-        told.append(observer.step.message)
-        ledger.heartbeat({observer.key: observer.step})
-        return answered
+    with barrier("BEFORE UPDATE", "notes_topic") as written, in_background(lambda: Worker().execute(task.pk)):
+        written.wait_for_one()  # the attempt goes on, and its progress is recorded
+        cut = f"Quoting “{title}”"[:MESSAGE_MAX_LENGTH]
+        wait_until(lambda: AITask.objects.get().message == cut, describe=lambda: AITask.objects.get().message)
+        written.open()
 
-    monkeypatch.setattr("ai_tasks.worker.run", tell)
-
-    Worker().execute(task.pk)
-
-    task.refresh_from_db()
-    assert told == [f"Quoting “{title}”"[:MESSAGE_MAX_LENGTH]]
-    assert task.status == "succeeded"
+    assert AITask.objects.get().status == "succeeded"
 
 
-@pytest.mark.parametrize("turn", ["heartbeat", "report_deltas"])
-def test_a_turn_that_fails_ends_no_thread_of_a_worker(task, monkeypatch, turn):
-    module = {"heartbeat": "ai_tasks.ledger", "report_deltas": "ai_tasks.worker"}[turn]
-    was_called, failed, goes_on = getattr(import_module(module), turn), threading.Event(), threading.Event()
+@pytest.fixture
+def piecemeal(openai_server, monkeypatch) -> Iterator[Queue[str | None]]:
+    """The model writes what is put into the queue, and ends its answer at None."""
+    pieces: Queue[str | None] = Queue()
+    monkeypatch.setitem(BEHAVIOURS, "piecemeal", lambda handler, body: handler.stream(body, iter(pieces.get, None)))
+    openai_server.state.default = "piecemeal"
+    yield pieces
+    pieces.put(None)
 
-    def fail_once(*args):
-        if not failed.is_set():
-            failed.set()
-            raise DataError("value too long")
-        goes_on.set()
-        return was_called(*args)
 
-    def write(job, observer) -> Answer:
-        observer.delta("A loop ")
-        assert failed.wait(60)
-        observer.delta("repeats.")
-        assert goes_on.wait(60)
-        return ANSWERED
+def test_a_heartbeat_that_fails_is_not_the_last(task, piecemeal, caplog):
+    beats = {"when": "OLD.status = 'running' AND NEW.status = 'running'", "times": 1}
+    with (
+        refusing("BEFORE UPDATE", "ai_tasks_aitask", sqlstate=UNSTORABLE, **beats),
+        in_background(lambda: Worker().execute(task.pk)),
+    ):
+        wait_until(lambda: "A step of the thread lease-heartbeat failed" in caplog.messages)
+        wait_until(lambda: AITask.objects.get().progress > 0)
+        piecemeal.put("A loop repeats.")
+        piecemeal.put(None)
 
-    monkeypatch.setattr(f"{module}.{turn}", fail_once)
-    monkeypatch.setattr("ai_tasks.worker.run", write)
+    assert AITask.objects.get().status == "succeeded"
 
-    Worker().execute(task.pk)
 
-    task.refresh_from_db()
-    assert task.status == "succeeded"
+def test_a_text_that_cannot_be_published_is_not_the_last(task, piecemeal, empty_redis, caplog):
+    key = events_key(task.pk)
+
+    def texts() -> list[str]:
+        return [piece["text"] for piece in published_deltas(empty_redis, task)]
+
+    with in_background(lambda: Worker().execute(task.pk)):
+        piecemeal.put("A loop " * 100)
+        wait_until(lambda: texts() == ["A loop " * 100])
+        empty_redis.rename(key, "kept")
+        empty_redis.set(key, "no stream")
+        piecemeal.put("A")  # too little for progress, which the attempt's own thread publishes
+        wait_until(lambda: "A step of the thread text-publisher failed" in caplog.messages)
+        empty_redis.rename("kept", key)
+        piecemeal.put("B")
+        wait_until(lambda: texts()[1:] == ["B"])
+        piecemeal.put(None)
+
+    assert AITask.objects.get().status == "succeeded"
 
 
 # --- What watchers are told -------------------------------------------------------------------------------------------
 
 
-def test_text_is_published_whole_and_in_order_although_two_threads_publish_it(alice, monkeypatch, empty_redis):
+def published_deltas(redis_connection, task) -> list[dict]:
+    events = redis_connection.xrange(events_key(task.pk))
+    return [orjson.loads(fields[b"data"]) for _, fields in events if fields[b"event"] == b"task.delta"]
+
+
+def test_text_is_published_whole_and_in_order_although_two_threads_publish_it(
+    alice, openai_server, monkeypatch, empty_redis, redis_proxy
+):
     """One thread tells what all attempts write, and each attempt tells what is left before its progress and its end."""
     tasks = AITaskFactory.create_batch(3, user=alice, request_data={"topic": "Python loops"})
     monkeypatch.setattr("ai_tasks.worker.DELTA_SECONDS", 0.001)
     dice = random.Random(1)
 
-    def report_late(deltas) -> None:
-        time.sleep(dice.uniform(0, 0.003))
-        report_deltas(deltas)
+    def send_late(data: bytes) -> bytes:
+        time.sleep(dice.uniform(0, 0.01))
+        return data
 
-    monkeypatch.setattr("ai_tasks.worker.report_deltas", report_late)
+    redis_proxy.send = send_late
+    numbers = [f"{number} " for number in range(300)]
 
-    def write(job, observer) -> Answer:
-        for number in range(300):
-            observer.delta(f"{number} ")
-            if number % 10 == 0:
-                time.sleep(0.001)
-                observer.progress(20, "Writing the answer")
-        return ANSWERED
+    def count(handler, body) -> None:
+        handler.stream(body, (time.sleep(0.005) or number for number in numbers))
 
-    monkeypatch.setattr("ai_tasks.worker.run", write)
+    monkeypatch.setitem(BEHAVIOURS, "counts", count)
+    openai_server.state.default = "counts"
     worker = Worker()
 
     in_threads(len(tasks), lambda number: worker.execute(tasks[number].pk))
 
     for task in tasks:
-        events = empty_redis.xrange(events_key(task.pk))
-        told = [orjson.loads(fields[b"data"]) for _, fields in events if fields[b"event"] == b"task.delta"]
-        assert "".join(piece["text"] for piece in told) == "".join(f"{number} " for number in range(300))
+        told = published_deltas(empty_redis, task)
+        assert "".join(piece["text"] for piece in told) == "".join(numbers)
         lengths = [0, *itertools.accumulate(len(piece["text"]) for piece in told)]
         assert [piece["offset"] for piece in told] == lengths[:-1]
 
 
-def test_texts_of_many_answers_are_published_in_one_round_trip(alice, empty_redis, monkeypatch):
+def test_texts_of_many_answers_are_published_in_one_round_trip(alice, empty_redis, redis_proxy):
     deltas = [Delta(uuid.uuid4(), alice.pk, 1, 0, f"text {n}") for n in range(50)]
     report_deltas(deltas[:1])  # now the server knows the script
-    send, sent = redis_scripts._send, []
-    monkeypatch.setattr(
-        redis_scripts, "_send", lambda pool, commands, **how: sent.append(len(commands)) or send(pool, commands, **how)
-    )
+    sent = bytearray()
+
+    def send_all_at_once(data: bytes) -> bytes:
+        """Nothing is answered before all has come."""
+        sent.extend(data)
+        return bytes(sent) if sent.count(b"EVALSHA") == 49 else b""
+
+    redis_proxy.send = send_all_at_once
 
     report_deltas(deltas[1:])
 
-    assert sent == [49]
     assert all(empty_redis.xlen(events_key(delta.task_id)) == 1 for delta in deltas)

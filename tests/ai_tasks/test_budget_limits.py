@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.mark.parametrize(("setting", "scope"), [("AI_BUDGET_PER_USER_DAY", "user"), ("AI_BUDGET_DAY", "site")])
-def test_beyond_a_budget_a_request_is_refused_until_midnight(alice, published, most, settings, setting, scope):
+def test_beyond_a_budget_a_request_is_refused_until_midnight(alice, most, settings, setting, scope):
     setattr(settings, setting, 2 * most)
     client = client_of(alice)
     for number in range(2):
@@ -49,7 +49,7 @@ def test_beyond_a_budget_a_request_is_refused_until_midnight(alice, published, m
     assert client.post(TASKS, different(0), format="json").status_code == 200
 
 
-def test_a_users_budget_is_nobody_elses(alice, charlie, published, most, settings):
+def test_a_users_budget_is_nobody_elses(alice, charlie, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = most
     submit(alice)
 
@@ -58,7 +58,7 @@ def test_a_users_budget_is_nobody_elses(alice, charlie, published, most, setting
         submit(alice, 1)
 
 
-def test_a_settled_task_makes_room(alice, published, most, settings):
+def test_a_settled_task_makes_room(alice, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = settings.AI_BUDGET_DAY = most + COST
     run(submit(alice))
 
@@ -67,7 +67,7 @@ def test_a_settled_task_makes_room(alice, published, most, settings):
         submit(alice, 2)
 
 
-def test_a_new_day_has_a_budget_of_its_own(alice, published, most, settings):
+def test_a_new_day_has_a_budget_of_its_own(alice, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = settings.AI_BUDGET_DAY = most
     AITaskFactory(user=alice, reserved=most, created_at=timezone.now() - timedelta(days=1))
 
@@ -75,7 +75,7 @@ def test_a_new_day_has_a_budget_of_its_own(alice, published, most, settings):
     assert sorted(SpendingDay.objects.values_list("amount", flat=True)) == [most, most]
 
 
-def test_retries_and_the_guides_delay_keep_to_the_budget(alice, published, most, settings):
+def test_retries_and_the_guides_delay_keep_to_the_budget(alice, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = most
     cancelled = submit(alice)
     ledger.cancel(task_id=cancelled.pk, user_id=alice.pk)
@@ -88,7 +88,7 @@ def test_retries_and_the_guides_delay_keep_to_the_budget(alice, published, most,
     assert AITask.objects.count() == 2
 
 
-def test_a_recorded_request_is_accepted_again_whatever_the_budget(alice, published, most, settings):
+def test_a_recorded_request_is_accepted_again_whatever_the_budget(alice, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = most
     request = {"task_id": uuid.uuid4(), "user_id": alice.pk, **SHORT}
 
@@ -97,7 +97,7 @@ def test_a_recorded_request_is_accepted_again_whatever_the_budget(alice, publish
 
 @pytest.mark.parametrize("way", ["submit", "delay"])
 @pytest.mark.parametrize("setting", ["AI_BUDGET_PER_USER_DAY", "AI_BUDGET_DAY"])
-def test_no_budget_is_exceeded_by_submissions_at_once(alice, published, most, settings, patient_pool, setting, way):
+def test_no_budget_is_exceeded_by_submissions_at_once(alice, most, settings, patient_pool, setting, way):
     setattr(settings, setting, 10 * most + most / 2)
     users = [alice] * 12 if setting == "AI_BUDGET_PER_USER_DAY" else UserFactory.create_batch(12)
 
@@ -120,7 +120,7 @@ def test_no_budget_is_exceeded_by_submissions_at_once(alice, published, most, se
     assert site_today() == sum_of_tasks() == 10 * most
 
 
-def test_the_sites_day_is_the_sum_of_its_tasks_however_many_end_at_once(alice, published, most, openai_server):
+def test_the_sites_day_is_the_sum_of_its_tasks_however_many_end_at_once(alice, most, openai_server):
     openai_server.state.script.extend(["stream", "no_usage", "400", "cut", "503", "stream", "empty", "refusal"])
     tasks = [submit(alice, number) for number in range(8)]
 
@@ -130,7 +130,7 @@ def test_the_sites_day_is_the_sum_of_its_tasks_however_many_end_at_once(alice, p
 
 
 @pytest.mark.parametrize("budgets", [False, True])
-def test_budgets_cost_a_submission_one_statement_each(alice, published, most, settings, budgets):
+def test_budgets_cost_a_submission_one_statement_each(alice, most, settings, budgets):
     submit(alice)
     if budgets:
         settings.AI_BUDGET_PER_USER_DAY = settings.AI_BUDGET_DAY = 100 * most
@@ -153,7 +153,7 @@ def money(amount: Decimal) -> dict[str, str]:
     return {"amount": f"{amount:.6f}", "currency": "USD"}
 
 
-def test_usage_shows_money_by_feature_and_what_is_left(alice, charlie, published, most, settings):
+def test_usage_shows_money_by_feature_and_what_is_left(alice, charlie, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = Decimal(5)
     run(submit(alice))
     run(submit(alice, 1))
@@ -175,7 +175,7 @@ def test_usage_shows_money_by_feature_and_what_is_left(alice, charlie, published
     }
 
 
-def test_request_types_name_their_models_and_these_are_asked(alice, published, openai_server, settings):
+def test_request_types_name_their_models_and_these_are_asked(alice, openai_server, settings):
     settings.AI_MODELS = {"default": "m1", "generate_code": "m2"}
 
     shown = client_of(alice).get("/api/ai/request-types/").json()
@@ -188,7 +188,7 @@ def test_request_types_name_their_models_and_these_are_asked(alice, published, o
     assert openai_server.state.requests[0]["body"]["model"] == task.model == "m1"
 
 
-def test_another_model_for_a_type_is_another_request(alice, published, settings):
+def test_another_model_for_a_type_is_another_request(alice, settings):
     run(ledger.submit(user_id=alice.pk, **SHORT).task)
     settings.AI_MODELS = {"generate_code": "m2"}
     assert ledger.submit(user_id=alice.pk, **SHORT).outcome == "cached"
@@ -197,7 +197,7 @@ def test_another_model_for_a_type_is_another_request(alice, published, settings)
     assert ledger.submit(user_id=alice.pk, **SHORT).outcome == "created"
 
 
-def test_the_day_ends_at_midnight_utc(alice, published, most, settings):
+def test_the_day_ends_at_midnight_utc(alice, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = most
     with time_machine.travel(datetime(2026, 11, 23, 23, 59, 30, tzinfo=UTC), tick=False):
         submit(alice)
@@ -208,7 +208,7 @@ def test_the_day_ends_at_midnight_utc(alice, published, most, settings):
         assert submit(alice, 1).status == "queued"
 
 
-def test_no_more_than_one_provider_is_paid_for_an_attempt(alice, published, openai_server, most, settings):
+def test_no_more_than_one_provider_is_paid_for_an_attempt(alice, openai_server, most, settings):
     """Where the first one's call may have cost something, the next attempt asks again, and the next provider waits."""
     openai_server.state.default = "cut"
     with running_server() as second:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 # --- Reserving and settling -------------------------------------------------------------------------------------------
 
 
-def test_a_submission_reserves_the_most_that_an_answer_and_its_continuation_can_cost(alice, published, most, settings):
+def test_a_submission_reserves_the_most_that_an_answer_and_its_continuation_can_cost(alice, most, settings):
     task = submit(alice)
 
     # the input twice, in bytes, and the first answer sent again; two answers of the longest
@@ -34,7 +34,7 @@ def test_a_submission_reserves_the_most_that_an_answer_and_its_continuation_can_
     assert len(GO_ON) <= GO_ON_BYTES
 
 
-def test_the_end_settles_what_the_provider_counted(alice, most, published):
+def test_the_end_settles_what_the_provider_counted(alice, most):
     task = run(submit(alice))
 
     assert (task.status, task.cost, task.reserved) == ("succeeded", COST, 0)
@@ -47,7 +47,7 @@ def test_the_end_settles_what_the_provider_counted(alice, most, published):
     }
 
 
-def test_a_model_with_a_price_is_told_how_much_it_may_write(alice, published, openai_server, settings):
+def test_a_model_with_a_price_is_told_how_much_it_may_write(alice, openai_server, settings):
     run(submit(alice))
     settings.AI_PRICES = {}
     run(submit(alice, 1))
@@ -57,7 +57,7 @@ def test_a_model_with_a_price_is_told_how_much_it_may_write(alice, published, op
 
 
 @pytest.mark.parametrize("behaviour", ["no_usage", "garbage"])
-def test_a_call_whose_usage_never_came_counts_as_the_most(alice, published, openai_server, most, behaviour):
+def test_a_call_whose_usage_never_came_counts_as_the_most(alice, openai_server, most, behaviour):
     openai_server.state.default = behaviour
 
     task = run(submit(alice))
@@ -67,7 +67,7 @@ def test_a_call_whose_usage_never_came_counts_as_the_most(alice, published, open
 
 
 @pytest.mark.parametrize(("behaviour", "status"), [("400", "failed"), ("404", "failed"), ("503", "waiting_provider")])
-def test_what_the_provider_turned_away_cost_nothing(alice, published, openai_server, most, behaviour, status):
+def test_what_the_provider_turned_away_cost_nothing(alice, openai_server, most, behaviour, status):
     openai_server.state.default = behaviour
 
     task = run(submit(alice))
@@ -77,7 +77,7 @@ def test_what_the_provider_turned_away_cost_nothing(alice, published, openai_ser
     assert site_today() == reserved
 
 
-def test_each_attempt_that_was_paid_for_counts_and_the_next_reserves_anew(alice, published, openai_server, most):
+def test_each_attempt_that_was_paid_for_counts_and_the_next_reserves_anew(alice, openai_server, most):
     openai_server.state.script.extend(["cut", "stream"])
     task = run(submit(alice))
     assert (task.status, task.cost, task.reserved) == ("waiting_provider", most, 0)
@@ -92,7 +92,7 @@ def test_each_attempt_that_was_paid_for_counts_and_the_next_reserves_anew(alice,
     assert (task.status, task.cost, task.reserved, site_today()) == ("succeeded", most + COST, 0, most + COST)
 
 
-def test_an_attempt_for_which_there_is_no_money_left_is_not_made(alice, published, openai_server, most, settings):
+def test_an_attempt_for_which_there_is_no_money_left_is_not_made(alice, openai_server, most, settings):
     settings.AI_BUDGET_PER_USER_DAY = most + most / 2
     openai_server.state.script.append("cut")
     task = run(submit(alice))
@@ -104,7 +104,7 @@ def test_an_attempt_for_which_there_is_no_money_left_is_not_made(alice, publishe
     assert len(openai_server.state.requests) == 1
 
 
-def test_a_continuation_counts_both_calls_and_stays_within_the_reservation(alice, published, openai_server, most):
+def test_a_continuation_counts_both_calls_and_stays_within_the_reservation(alice, openai_server, most):
     calls = []
 
     def length_then_stop(handler, body) -> None:
@@ -122,9 +122,7 @@ def test_a_continuation_counts_both_calls_and_stays_within_the_reservation(alice
 
 
 @pytest.mark.parametrize("verb", ["cancel", "release", "lost", "deadline", "purge of a queued one"])
-def test_what_nobody_knows_counts_as_the_most_and_what_never_ran_as_nothing(
-    alice, published, openai_server, most, settings, verb
-):
+def test_what_nobody_knows_counts_as_the_most_and_what_never_ran_as_nothing(alice, openai_server, most, settings, verb):
     task = submit(alice)
     if verb != "purge of a queued one":
         attempt = ledger.claim(task.pk)
@@ -148,7 +146,7 @@ def test_what_nobody_knows_counts_as_the_most_and_what_never_ran_as_nothing(
     assert site_today() == sum_of_tasks()
 
 
-def test_cached_and_joined_answers_cost_nothing(alice, published, most):
+def test_cached_and_joined_answers_cost_nothing(alice, most):
     first = ledger.submit(user_id=alice.pk, **SHORT).task
     assert ledger.submit(user_id=alice.pk, **SHORT).task == first
     assert site_today() == most
@@ -160,14 +158,14 @@ def test_cached_and_joined_answers_cost_nothing(alice, published, most):
     assert site_today() == COST
 
 
-def test_the_most_expensive_model_that_may_be_asked_is_reserved(alice, published, most, settings):
+def test_the_most_expensive_model_that_may_be_asked_is_reserved(alice, most, settings):
     settings.AI_FALLBACKS = [Fallback("b", "http://127.0.0.1:9/v1", "", "dear")]
     settings.AI_PRICES = {MODEL: PRICE, "dear": Price(PRICE.input * 2, PRICE.output * 2)}
 
     assert submit(alice).reserved == 2 * most
 
 
-def test_a_model_without_a_price_counts_nothing(alice, published, settings):
+def test_a_model_without_a_price_counts_nothing(alice, settings):
     settings.AI_PRICES, settings.AI_BUDGET_DAY = {"another": PRICE}, Decimal(0)
 
     task = run(submit(alice))

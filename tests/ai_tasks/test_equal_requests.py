@@ -20,12 +20,6 @@ TASKS = "/api/ai/tasks/"
 EXPLAIN = {"request_type": "generate_explanation", "request_data": {"topic": "Python loops"}}
 
 
-@pytest.fixture(autouse=True)
-def no_broker(monkeypatch):
-    """Nobody works on these tasks but the test."""
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", lambda *args: True)
-
-
 @pytest.fixture
 def topic(alice):
     return TopicFactory(

@@ -1,8 +1,6 @@
 """What keeps AI tasks going without anybody asking: sweeps, purges, and coming back from an outage."""
 
-import json
-from base64 import b64decode
-from contextlib import suppress
+import itertools
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,16 +11,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ai_tasks import ledger, progress
+from ai_tasks.ledger.announcing import PROCESS_TASK
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
 from NoteAssist_AI.celery import app
 from notifications.models import Notification
-from tests.ai_tasks.conftest import in_threads
-from tests.conftest import client_of
+from tests.ai_tasks.conftest import in_threads, refusing_pushes
+from tests.broker import messages
+from tests.conftest import Interrupted, client_of
 from tests.factories import AITaskFactory, NotificationFactory
 from utils import async_optimization
 from utils.models import IdempotencyRecord
-from utils.redis.broker import broker_breaker, publish
+from utils.redis.broker import broker_breaker
 from utils.redis.client import reset_client
 from utils.streaming.user_events import user_events_key
 
@@ -30,10 +30,8 @@ EXPLAIN = {"request_type": "generate_explanation", "request_data": {"topic": "Py
 A_MINUTE_AGO = timedelta(minutes=3)  # and more: by the database, its transaction's moment is now
 
 
-def messages(redis_connection) -> list[UUID]:
-    """The tasks that the messages in the workers' queue name."""
-    envelopes = map(json.loads, redis_connection.lrange("ai", 0, -1))
-    return [UUID(json.loads(b64decode(envelope["body"]))[0][0]) for envelope in envelopes]
+def messages_of(tasks) -> list[tuple[str, str]]:
+    return [(PROCESS_TASK, str(task.pk)) for task in sorted(tasks, key=lambda task: task.pk)]
 
 
 def ids_of(tasks) -> list[UUID]:
@@ -50,7 +48,7 @@ def test_any_number_of_sweeps_at_once_publishes_each_task_once(alice, empty_redi
     counts = in_threads(4, lambda _: ledger.sweep())
 
     assert sum(counts) == 120
-    assert sorted(messages(empty_redis)) == ids_of(tasks)
+    assert sorted(messages(empty_redis)) == messages_of(tasks)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -79,30 +77,39 @@ def test_an_outage_with_a_thousand_queued_tasks_multiplies_no_messages(alice, em
     published = [ledger.sweep() for _ in range(5)]
 
     assert published == [500, 500, 0, 0, 0]
-    assert sorted(messages(empty_redis)) == ids_of(tasks)
+    assert sorted(messages(empty_redis)) == messages_of(tasks)
     AITask.objects.update(published_at=timezone.now() - A_MINUTE_AGO)
     assert ledger.sweep() == 0  # a long queue is no lost one
     assert len(messages(empty_redis)) == 1000
 
 
-@pytest.mark.parametrize("refuse", [lambda: False, lambda: 1 / 0], ids=["not taken", "an error"])
-def test_what_a_sweep_could_not_publish_the_next_one_does(alice, empty_redis, monkeypatch, refuse):
+def test_what_a_sweep_could_not_publish_the_next_one_does(alice, empty_redis, broker_proxy):
     tasks = AITaskFactory.create_batch(5, user=alice, published_at=None)
-    taken = []
-
-    def take_two(task_name, *args):
-        if len(taken) == 2:
-            return refuse()
-        taken.append(UUID(args[0]))
-        return publish(task_name, *args)
-
-    monkeypatch.setattr("ai_tasks.ledger.sweeping.publish", take_two)
-    with suppress(ZeroDivisionError):
-        assert ledger.sweep() == 2
-    monkeypatch.undo()
+    broker_proxy.send = refusing_pushes(after=2)
+    assert ledger.sweep() == 2
+    del broker_proxy.send
+    broker_breaker.close()
 
     assert ledger.sweep() == 3
-    assert sorted(messages(empty_redis)) == ids_of(tasks)
+    assert sorted(messages(empty_redis)) == messages_of(tasks)
+
+
+def test_what_an_interrupted_sweep_did_not_publish_the_next_one_does(alice, empty_redis, broker_proxy, interrupt):
+    tasks = AITaskFactory.create_batch(5, user=alice, published_at=None)
+    pushes = itertools.count(1)
+
+    def interrupt_the_third(data: bytes) -> bytes:
+        if b"LPUSH" in data and next(pushes) == 3:
+            interrupt()
+            return b""
+        return data
+
+    broker_proxy.send = interrupt_the_third
+    with pytest.raises(Interrupted):
+        ledger.sweep()
+
+    assert ledger.sweep() == 3
+    assert sorted(messages(empty_redis)) == messages_of(tasks)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,8 +128,8 @@ def test_a_request_accepted_without_redis_runs_when_it_is_back(
     assert messages(empty_redis) == []
 
     assert ledger.sweep() == 1  # the next one: there is no message that it might have to wait for
-    (task_id,) = messages(empty_redis)
-    Worker().execute(task_id)
+    ((_, task_id),) = messages(empty_redis)
+    Worker().execute(UUID(task_id))
 
     assert client.get(response["Location"]).json()["status"] == "succeeded"
     assert client.get("/api/notifications/pending/").json()["count"] == 1
@@ -147,7 +154,7 @@ def test_two_beats_harm_nothing(alice, settings, empty_redis):
     for name in schedule * 2:
         in_threads(2, lambda _, name=name: app.tasks[name]())
 
-    assert sorted(messages(empty_redis)) == ids_of(queued)
+    assert sorted(messages(empty_redis)) == messages_of(queued)
     assert ids_of(AITask.objects.all()) == ids_of(queued)
     assert Notification.objects.count() == 6
     assert client_of(alice).get("/api/notifications/pending/").json()["count"] == 6

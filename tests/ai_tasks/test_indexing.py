@@ -1,6 +1,7 @@
 """Indexing notes: which passages are asked about, how often, and what becomes of it when something breaks."""
 
 import signal
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,7 +18,9 @@ from NoteAssist_AI.ai_settings import Price
 from notes import services
 from notes.models import Note, Topic
 from tests.ai_tasks.conftest import EMBEDDING_MODEL
-from tests.embedding_behaviours import DIMENSION, REFUSED, TOKENS_EACH, meaning
+from tests.ai_tasks.test_embeddings_set_up import drop_extension
+from tests.database_faults import refusing, without_column
+from tests.embedding_behaviours import DIMENSION, EMBEDDINGS, REFUSED, TOKENS_EACH, meaning
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from tests.processes import running_worker, wait_until
 from utils.redis.broker import publish
@@ -271,17 +274,28 @@ def test_a_server_that_refuses_everything_is_not_taken_for_one_that_refuses_a_te
     assert (state_of(note)["state"], state_of(note)["error"]["code"]) == ("waiting", "provider_rejected")
 
 
-def test_an_edit_during_the_call_is_not_taken_for_indexed(alice, embeddings, monkeypatch, state_of):
+@pytest.fixture
+def meanwhile(transactional_db, embeddings, monkeypatch) -> Callable[[Callable[[], object]], None]:
+    """Have something done, once, between the question and the answer of the server."""
+
+    def do(action: Callable[[], object]) -> None:
+        def answer(handler, body) -> None:
+            try:
+                action()
+            finally:
+                connection.close()  # of the server's thread
+            EMBEDDINGS["ok"](handler, body)
+
+        monkeypatch.setitem(EMBEDDINGS, "meanwhile", answer)
+        embeddings.state.embedding_script.append("meanwhile")
+
+    return do
+
+
+def test_an_edit_during_the_call_is_not_taken_for_indexed(alice, meanwhile, state_of):
     note = note_of(alice, CAR)
-    real = calls.embed
-
-    def embed(*args, **options):
-        write(alice, topic_of(note), CAT)
-        return real(*args, **options)
-
-    monkeypatch.setattr(calls, "embed", embed)
+    meanwhile(lambda: write(alice, topic_of(note), CAT))
     index_due_notes()
-    monkeypatch.undo()
 
     assert state_of(note)["state"] == "waiting"
     make_due()
@@ -308,26 +322,23 @@ def test_a_note_that_ends_its_workers_is_given_up(alice, embeddings, state_of):
     assert state_of(note)["state"] == "current"
 
 
-def test_what_is_wrong_on_our_side_is_tried_again_and_then_told(alice, embeddings, state_of, monkeypatch):
+def test_what_is_wrong_on_our_side_is_tried_again_and_then_told(transactional_db, alice, embeddings, state_of):
     note = note_of(alice, CAR)
-    monkeypatch.setattr("ai_tasks.embeddings.indexing.embedded_text", lambda block: 1 / 0)
-    for _ in range(FAILURES_MAX):
-        assert index_due_notes() == 0
-        make_due()
+    with without_column("ai_tasks_passagevector", "hash"):
+        for _ in range(FAILURES_MAX):
+            assert index_due_notes() == 0
+            make_due()
 
     assert (state_of(note)["state"], state_of(note)["error"]["code"]) == ("failed", "internal_error")
     assert asked(embeddings) == []
 
 
-def test_a_worker_that_lost_its_note_changes_nothing(alice, embeddings, monkeypatch):
+def test_a_worker_that_lost_its_note_changes_nothing(alice, meanwhile):
     note_of(alice, CAR)
+    meanwhile(lambda: NoteIndexing.objects.update(attempt=7))
 
-    def lose(texts, **_options):
-        NoteIndexing.objects.update(attempt=7)
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(calls, "embed", lose)
-    index_due_notes()
+    with refusing("BEFORE INSERT", "ai_tasks_passagevector", sqlstate="P0001"):
+        index_due_notes()
 
     row = NoteIndexing.objects.get()
     assert (row.attempt, row.failures) == (7, 0)
@@ -412,9 +423,9 @@ def test_without_redis_what_is_due_is_indexed_all_the_same(alice, embeddings, de
     assert asked(embeddings) == [CAR]
 
 
-def test_without_the_extension_nothing_is_asked(alice, embeddings, monkeypatch, caplog):
+def test_without_the_extension_nothing_is_asked(alice, embeddings, caplog):
     note_of(alice, CAR)
-    monkeypatch.setattr("ai_tasks.embeddings.extension.is_installed", lambda: False)
+    drop_extension()
 
     assert index_due_notes() == 0
 

@@ -211,7 +211,7 @@ def test_a_success_is_recorded_with_usage_and_one_notification(alice):
     assert (notification.user, notification.type, notification.action_id) == (alice, "success", str(task.pk))
 
 
-def test_an_applied_answer_replaces_the_topics_text_and_leaves_a_version(alice, published):
+def test_an_applied_answer_replaces_the_topics_text_and_leaves_a_version(alice):
     topic = TopicFactory(chapter=ChapterFactory(note=NoteFactory(user=alice)), explanation="Old.")
     task = ledger.submit(user_id=alice.pk, topic_id=topic.pk, apply=True, **EXPLAIN).task
 
@@ -225,7 +225,7 @@ def test_an_applied_answer_replaces_the_topics_text_and_leaves_a_version(alice, 
     assert topic.chapter.note.__class__.objects.get(pk=topic.chapter.note_id).version == 2
 
 
-def test_an_answer_is_not_applied_over_a_text_that_changed_meanwhile(alice, published):
+def test_an_answer_is_not_applied_over_a_text_that_changed_meanwhile(alice):
     topic = TopicFactory(chapter=ChapterFactory(note=NoteFactory(user=alice)), explanation="Old.")
     task = ledger.submit(user_id=alice.pk, topic_id=topic.pk, apply=True, **EXPLAIN).task
     attempt = ledger.claim(task.pk)

@@ -6,9 +6,12 @@ import pytest
 from django.utils import timezone
 
 from ai_tasks import ledger
+from ai_tasks.ledger.announcing import PROCESS_TASK
 from ai_tasks.ledger.attempts import MAX_LOST_LEASES
 from ai_tasks.models import AITask
+from tests.ai_tasks.conftest import refusing_pushes
 from tests.ai_tasks.ledger_helpers import ANSWER, EXPLAIN, expire_lease
+from tests.broker import messages
 from tests.factories import AITaskFactory
 from utils.redis.broker import broker_breaker
 
@@ -42,7 +45,7 @@ def test_a_terminal_task_cannot_be_cancelled(alice, status):
         ledger.cancel(task_id=task.pk, user_id=alice.pk)
 
 
-def test_retry_asks_the_same_as_a_new_task_past_the_cached_result(alice, published):
+def test_retry_asks_the_same_as_a_new_task_past_the_cached_result(alice):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     ledger.succeed(ledger.claim(first.pk), ANSWER)
 
@@ -63,7 +66,7 @@ def test_an_unfinished_task_cannot_be_retried(alice, status):
 # --- sweep ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_sweep_publishes_tasks_without_a_message(alice, published):
+def test_the_sweep_publishes_tasks_without_a_message(alice, empty_redis):
     long_ago = timezone.now() - timedelta(minutes=2)
     just_now = timezone.now()
     lost = AITaskFactory(user=alice, published_at=long_ago)
@@ -82,16 +85,17 @@ def test_the_sweep_publishes_tasks_without_a_message(alice, published):
 
     assert ledger.sweep() == 4
 
-    assert sorted(published) == sorted(str(task.pk) for task in (lost, released, due, dead))
+    assert sorted(messages(empty_redis)) == sorted((PROCESS_TASK, str(task.pk)) for task in (lost, released, due, dead))
     assert ledger.sweep() == 0
 
 
-def test_an_unavailable_broker_gets_no_duplicate_messages(alice, monkeypatch, empty_redis):
+def test_an_unavailable_broker_gets_no_duplicate_messages(alice, broker_proxy, empty_redis):
     AITaskFactory.create_batch(3, user=alice, published_at=None)
-    with monkeypatch.context() as patch:
-        patch.setattr("ai_tasks.ledger.sweeping.publish", lambda *args: False)
-        assert ledger.sweep() == 0
+    broker_proxy.send = refusing_pushes()
+    assert ledger.sweep() == 0
     assert AITask.objects.filter(published_at=None).count() == 3
+    del broker_proxy.send
+    broker_breaker.close()
 
     assert ledger.sweep() == 3
     assert ledger.sweep() == 0
@@ -99,7 +103,7 @@ def test_an_unavailable_broker_gets_no_duplicate_messages(alice, monkeypatch, em
 
 
 @pytest.mark.parametrize(("waiting", "sent_again"), [(0, 3), (2, 1), (3, 0), (9, 0)])
-def test_the_sweep_sends_again_only_what_the_queue_is_short_of(alice, published, empty_redis, waiting, sent_again):
+def test_the_sweep_sends_again_only_what_the_queue_is_short_of(alice, empty_redis, waiting, sent_again):
     long_ago = timezone.now() - timedelta(minutes=2)
     tasks = [AITaskFactory(user=alice, published_at=long_ago + timedelta(seconds=second)) for second in range(3)]
     if waiting:
@@ -107,14 +111,15 @@ def test_the_sweep_sends_again_only_what_the_queue_is_short_of(alice, published,
 
     assert ledger.sweep() == sent_again
 
-    assert published == [str(task.pk) for task in tasks[:sent_again]]
+    empty_redis.lrem("ai", 0, "a message")
+    assert messages(empty_redis) == [(PROCESS_TASK, str(task.pk)) for task in tasks[:sent_again]]
 
 
-def test_a_sweep_without_a_broker_changes_nothing(alice, published, breakers_stay_open):
+def test_a_sweep_without_a_broker_changes_nothing(alice, empty_redis, breakers_stay_open):
     AITaskFactory(user=alice, published_at=None)
     broker_breaker.open()  # as after a failure of the broker
 
-    assert (ledger.sweep(), published) == (0, [])
+    assert (ledger.sweep(), messages(empty_redis)) == (0, [])
 
 
 def test_the_sweep_confirms_a_cancel_whose_worker_is_gone(alice):

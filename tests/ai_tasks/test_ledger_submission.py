@@ -9,30 +9,30 @@ import pytest
 from django.utils import timezone
 
 from ai_tasks import ledger
+from ai_tasks.ledger.announcing import PROCESS_TASK
 from ai_tasks.models import AITask
 from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
 from tests.ai_tasks.ledger_helpers import ANSWER, EXPLAIN
+from tests.broker import messages
 from tests.factories import AITaskFactory, TopicFactory
 
 
 def test_a_submitted_request_is_queued_and_published_after_the_commit(
-    alice, published, django_capture_on_commit_callbacks
+    alice, empty_redis, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
         submission = ledger.submit(user_id=alice.pk, **EXPLAIN)
-        assert published == []
+        assert messages(empty_redis) == []
 
     assert submission.outcome == "created"
     task = AITask.objects.get()
     assert (task.status, task.progress, task.attempt) == ("queued", 0, 0)
     assert task.request_data["topic"] == "Python loops"
-    assert published == [str(task.pk)]
+    assert messages(empty_redis) == [(PROCESS_TASK, str(task.pk))]
 
 
-def test_each_state_is_logged_with_the_attempt_that_reached_it(
-    alice, published, caplog, django_capture_on_commit_callbacks
-):
+def test_each_state_is_logged_with_the_attempt_that_reached_it(alice, caplog, django_capture_on_commit_callbacks):
     with caplog.at_level(logging.INFO), django_capture_on_commit_callbacks(execute=True):
         task = ledger.submit(user_id=alice.pk, **EXPLAIN).task
         ledger.succeed(ledger.claim(task.pk), ANSWER)
@@ -42,7 +42,7 @@ def test_each_state_is_logged_with_the_attempt_that_reached_it(
     assert {(line["task_id"], line["user_id"]) for line in lines} == {(str(task.pk), alice.pk)}
 
 
-def test_an_equal_request_joins_the_unfinished_one(alice, published):
+def test_an_equal_request_joins_the_unfinished_one(alice):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN)
     second = ledger.submit(user_id=alice.pk, **EXPLAIN)
 
@@ -50,21 +50,21 @@ def test_an_equal_request_joins_the_unfinished_one(alice, published):
     assert AITask.objects.count() == 1
 
 
-def test_requests_that_may_not_coalesce_are_tasks_of_their_own(alice, published):
+def test_requests_that_may_not_coalesce_are_tasks_of_their_own(alice):
     for _ in range(2):
         assert ledger.submit(user_id=alice.pk, may_coalesce=False, **EXPLAIN).outcome == "created"
 
     assert AITask.objects.filter(fingerprint=None).count() == 2
 
 
-def test_a_strangers_equal_request_is_his_own(alice, charlie, published):
+def test_a_strangers_equal_request_is_his_own(alice, charlie):
     ledger.submit(user_id=alice.pk, **EXPLAIN)
 
     assert ledger.submit(user_id=charlie.pk, **EXPLAIN).outcome == "created"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_hundred_parallel_equal_requests_are_one_task(alice, published):
+def test_a_hundred_parallel_equal_requests_are_one_task(alice):
     outcomes = in_threads(12, lambda _: [ledger.submit(user_id=alice.pk, **EXPLAIN).outcome for _ in range(9)])
 
     assert AITask.objects.count() == 1
@@ -72,7 +72,7 @@ def test_a_hundred_parallel_equal_requests_are_one_task(alice, published):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_hourly_limit_is_exact_under_concurrency(alice, published):
+def test_the_hourly_limit_is_exact_under_concurrency(alice):
     def submit(index):
         try:
             ledger.submit(user_id=alice.pk, request_type="summarize", request_data={"content": f"Text {index}. " * 30})
@@ -86,7 +86,7 @@ def test_the_hourly_limit_is_exact_under_concurrency(alice, published):
     assert AITask.objects.count() == 20
 
 
-def test_the_limit_says_when_the_next_request_is_free(alice, published, settings):
+def test_the_limit_says_when_the_next_request_is_free(alice, settings):
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "2/hour"}}
     for minutes in (20, 50):
         AITaskFactory(user=alice, created_at=timezone.now() - timedelta(minutes=minutes))
@@ -97,7 +97,7 @@ def test_the_limit_says_when_the_next_request_is_free(alice, published, settings
     assert 9 * 60 < int(refusal.value.headers["Retry-After"]) <= 10 * 60 + 1
 
 
-def test_old_requests_and_those_that_cost_nothing_do_not_count(alice, published, settings):
+def test_old_requests_and_those_that_cost_nothing_do_not_count(alice, settings):
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
     AITaskFactory(user=alice, created_at=timezone.now() - timedelta(minutes=61))
     AITaskFactory(user=alice, billed=False)
@@ -105,7 +105,7 @@ def test_old_requests_and_those_that_cost_nothing_do_not_count(alice, published,
     assert ledger.submit(user_id=alice.pk, **EXPLAIN).outcome == "created"
 
 
-def test_a_retry_is_held_to_the_limit_too(alice, published, settings):
+def test_a_retry_is_held_to_the_limit_too(alice, settings):
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
     failed = AITaskFactory(user=alice, status="failed", **EXPLAIN)
 
@@ -115,7 +115,7 @@ def test_a_retry_is_held_to_the_limit_too(alice, published, settings):
     assert list(AITask.objects.all()) == [failed]
 
 
-def test_an_equal_request_within_the_hour_is_answered_from_the_result(alice, published):
+def test_an_equal_request_within_the_hour_is_answered_from_the_result(alice):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     ledger.succeed(ledger.claim(first.pk), ANSWER)
 
@@ -128,7 +128,7 @@ def test_an_equal_request_within_the_hour_is_answered_from_the_result(alice, pub
     assert Notification.objects.count() == 1  # the first task's: who has the answer already needs no news of it
 
 
-def test_the_latest_result_is_given(alice, published):
+def test_the_latest_result_is_given(alice):
     request_hash = ledger.submit(user_id=alice.pk, **EXPLAIN).task.request_hash
     AITask.objects.all().delete()
     for minutes in (50, 10, 30):
@@ -144,7 +144,7 @@ def test_the_latest_result_is_given(alice, published):
     assert ledger.submit(user_id=alice.pk, **EXPLAIN).task.result == {"content": "10 minutes ago"}
 
 
-def test_an_equal_unfinished_request_is_joined_although_there_is_an_older_result(alice, published):
+def test_an_equal_unfinished_request_is_joined_although_there_is_an_older_result(alice):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     fingerprint = first.fingerprint
     ledger.succeed(ledger.claim(first.pk), ANSWER)
@@ -155,7 +155,7 @@ def test_an_equal_unfinished_request_is_joined_although_there_is_an_older_result
     assert (again.outcome, again.task) == ("coalesced", second)
 
 
-def test_a_result_older_than_an_hour_is_not_reused(alice, published):
+def test_a_result_older_than_an_hour_is_not_reused(alice):
     first = ledger.submit(user_id=alice.pk, **EXPLAIN).task
     ledger.succeed(ledger.claim(first.pk), ANSWER)
     AITask.objects.filter(pk=first.pk).update(finished_at=timezone.now() - timedelta(minutes=61))
@@ -164,7 +164,7 @@ def test_a_result_older_than_an_hour_is_not_reused(alice, published):
 
 
 @pytest.mark.parametrize("topic_of", ["charlie", "nobody"])
-def test_a_topic_that_is_not_ones_own_is_not_found(alice, charlie, published, topic_of):
+def test_a_topic_that_is_not_ones_own_is_not_found(alice, charlie, topic_of):
     foreign = TopicFactory(chapter__note__user=charlie).pk if topic_of == "charlie" else 2**62
 
     with pytest.raises(ledger.submission.NotFound):
@@ -173,7 +173,7 @@ def test_a_topic_that_is_not_ones_own_is_not_found(alice, charlie, published, to
     assert not AITask.objects.exists()
 
 
-def test_delay_records_a_request_once_and_never_for_another_user(alice, charlie, published):
+def test_delay_records_a_request_once_and_never_for_another_user(alice, charlie):
     task_id = uuid.uuid4()
     for _ in range(2):
         ledger.accept(task_id=task_id, user_id=alice.pk, **EXPLAIN)

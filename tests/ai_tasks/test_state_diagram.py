@@ -61,7 +61,7 @@ CIRCUMSTANCES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("state", AITask.Status)
-def test_the_ledger_leads_from_each_state_to_those_of_its_table_and_no_others(alice, no_limits, published, state):
+def test_the_ledger_leads_from_each_state_to_those_of_its_table_and_no_others(alice, no_limits, state):
     reached = set()
     for verb in VERBS.values():
         for circumstances in CIRCUMSTANCES:

@@ -4,27 +4,20 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from django.db import (
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    ProgrammingError,
-    connection,
-    transaction,
-)
+from django.db import OperationalError, connection, transaction
 
 from ai_tasks import ledger
 from ai_tasks.ledger.applying import Application
 from ai_tasks.models import AITask
-from ai_tasks.providers.errors import ProviderRefused, ProviderUnavailable
 from ai_tasks.worker import Worker
 from NoteAssist_AI.postgresql.base import is_outdated_plan
 from notes.models import Note, Topic
 from notifications.models import Notification
-from tests.ai_tasks.ledger_helpers import ANSWER
 from tests.conftest import client_of
+from tests.database_faults import refusing
 from tests.factories import AITaskFactory, NoteFactory, TopicFactory
+from tests.openai_behaviours import PROMPT_TOKENS
+from tests.openai_server import ANSWER as MODELS_ANSWER
 from tests.openai_server import running_server
 from tests.processes import environment_of_this_test, running_worker, wait_until
 
@@ -167,72 +160,49 @@ def task(alice) -> AITask:
 
 
 @pytest.fixture
-def answered(monkeypatch) -> None:
-    monkeypatch.setattr("ai_tasks.worker.run", lambda job, observer: ANSWER)
+def soon(monkeypatch) -> None:
+    """What could not be recorded is tried again at once."""
     monkeypatch.setattr("ai_tasks.worker.RECORD_RETRY_SECONDS", 0.01)
 
 
-@pytest.mark.parametrize("error", [OperationalError, InterfaceError, ProgrammingError])
-def test_an_answer_is_recorded_as_soon_as_the_database_takes_it(task, answered, monkeypatch, error):
-    succeed, failures = ledger.succeed, [error("at work"), error("at work")]
+ANSWER = MODELS_ANSWER.strip()
 
-    def take_the_third(*args, **options):
-        if failures:
-            raise failures.pop()
-        return succeed(*args, **options)
 
-    monkeypatch.setattr(ledger, "succeed", take_the_third)
-
-    Worker().execute(task.pk)
+@pytest.mark.parametrize("sqlstate", ["57P03", "ended", "42P01"])
+def test_an_answer_is_recorded_as_soon_as_the_database_takes_it(task, openai_server, soon, sqlstate):
+    end = "NEW.status = 'succeeded'"
+    with refusing("BEFORE UPDATE", "ai_tasks_aitask", sqlstate=sqlstate, when=end, times=2):
+        Worker().execute(task.pk)
 
     task.refresh_from_db()
     assert (task.status, task.attempt, task.applied_at is not None) == ("succeeded", 1, True)
-    assert Topic.objects.get().explanation == ANSWER.result["content"]
+    assert Topic.objects.get().explanation == ANSWER
+    assert len(openai_server.state.requests) == 1
 
 
-@pytest.mark.parametrize("error", [DataError, IntegrityError, ValueError, OperationalError])
-def test_an_answer_that_cannot_be_applied_is_kept(task, answered, monkeypatch, settings, error):
+@pytest.mark.parametrize("sqlstate", ["22001", "23514", "P0001", "57P03"])
+def test_an_answer_that_cannot_be_applied_is_kept(task, openai_server, soon, settings, sqlstate):
     settings.AI_LEASE_SECONDS = 0.1
 
-    def refuse(*_args, **_options):
-        Topic.objects.update(explanation="Half written.")
-        raise error("not into this topic")
-
-    monkeypatch.setattr("ai_tasks.ledger.applying.apply_ai_answer", refuse)
-
-    Worker().execute(task.pk)
+    with refusing("AFTER UPDATE", "notes_topic", sqlstate=sqlstate):
+        Worker().execute(task.pk)
 
     task.refresh_from_db()
-    assert (task.status, task.result, task.applied_at) == ("succeeded", dict(ANSWER.result), None)
-    assert (task.message, task.input_tokens) == (Application.NOT_WRITABLE, ANSWER.input_tokens)
+    assert (task.status, task.result["content"], task.applied_at) == ("succeeded", ANSWER, None)
+    assert (task.message, task.input_tokens) == (Application.NOT_WRITABLE, PROMPT_TOKENS)
     assert Topic.objects.get().explanation == "Mine."
     assert [(row.type, row.message) for row in Notification.objects.all()] == [("success", Application.NOT_WRITABLE)]
 
 
-@pytest.mark.parametrize(
-    ("verb", "error", "status"),
-    [
-        ("fail", ProviderRefused("refused", "No."), "failed"),
-        ("wait_for_provider", ProviderUnavailable("busy", "Later."), "waiting_provider"),
-    ],
-)
+@pytest.mark.parametrize(("behaviour", "status"), [("400", "failed"), ("429", "waiting_provider")])
 def test_what_the_provider_says_is_recorded_as_soon_as_the_database_takes_it(
-    task, answered, monkeypatch, verb, error, status
+    task, openai_server, soon, behaviour, status
 ):
-    record, failures = getattr(ledger, verb), [OperationalError("at work")]
+    openai_server.state.default = behaviour
 
-    def ask(job, observer):
-        raise error
-
-    def take_the_second(*args, **options):
-        if failures:
-            raise failures.pop()
-        return record(*args, **options)
-
-    monkeypatch.setattr("ai_tasks.worker.run", ask)
-    monkeypatch.setattr(ledger, verb, take_the_second)
-
-    Worker().execute(task.pk)
+    with refusing("BEFORE UPDATE", "ai_tasks_aitask", when=f"NEW.status = '{status}'", times=1):
+        Worker().execute(task.pk)
 
     task.refresh_from_db()
     assert (task.status, task.attempt) == (status, 1)
+    assert len(openai_server.state.requests) == 1

@@ -1,17 +1,16 @@
 """Uploads of attachments: room in the account, keys, forms that are wrong, bodies that are too long."""
 
-import threading
-
 import pytest
+from django.http import HttpResponse
 
 from notes import services
 from notes.models import Attachment, StorageUse
 from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
+from tests.database_faults import barrier, in_background
 from tests.factories import NoteFactory
 from tests.files.images import PDF, saved
 from tests.files.uploading import PNG, upload
-from utils import storage
 from utils.models import FileToDelete
 from utils.streaming import uploads
 
@@ -43,23 +42,23 @@ def test_a_new_count_of_the_account_finds_the_same(files, alice, alice_client, n
     assert services.budgets.count_user(alice.pk) == known
 
 
-def test_a_full_account_is_told_before_the_file_is_read(files, alice_client, note, settings, monkeypatch):
+def test_a_full_account_is_told_before_the_file_is_read(files, alice_client, note, settings):
     settings.NOTES_BYTES_PER_USER = 100
-    monkeypatch.setattr(uploads.UploadParser, "parse", None)
 
-    response = upload(alice_client, note)
+    response = alice_client.post(
+        f"/api/notes/{note.pk}/attachments/", b"no form" * 100, content_type="multipart/form-data; boundary=x"
+    )
 
     assert (response.status_code, response.json()["code"]) == (413, "account_full")
     assert {name: response.json()[name] for name in ("limit", "used", "left")} == {"limit": 100, "used": 0, "left": 100}
 
 
-def test_a_file_that_does_not_fit_is_not_kept(files, alice, alice_client, note, settings, monkeypatch):
+def test_a_file_that_does_not_fit_is_not_kept(files, alice, alice_client, note, settings):
     alice_client.patch(f"/api/notes/{note.pk}/", {"title": "x"}, format="json")
     used = StorageUse.objects.get(pk=alice.pk).size_bytes
     settings.NOTES_BYTES_PER_USER = used + len(PNG) - 1
-    monkeypatch.setattr(services, "require_room", lambda **_: None)  # as if its length were not known
 
-    response = upload(alice_client, note)
+    response = upload(alice_client, note, **{"Transfer-Encoding": "chunked"})  # which tells no length
 
     assert (response.status_code, response.json()["code"]) == (413, "account_full")
     assert not Attachment.objects.exists()
@@ -77,7 +76,7 @@ def test_a_note_has_a_bounded_number_of_them(files, alice_client, note, monkeypa
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_counted", [True, False], ids=["counted", "not counted yet"])
-def test_of_two_uploads_at_once_that_do_not_fit_together_one_is_taken(files, alice, settings, monkeypatch, is_counted):
+def test_of_two_uploads_at_once_that_do_not_fit_together_one_is_taken(files, alice, settings, is_counted):
     """Both are told at first that there is room: neither has a row before both files are stored."""
     content = PDF + bytes(10_000)  # so that the form around it, which counts at first, is small beside it
     notes = NoteFactory.create_batch(2, user=alice, title="12345")
@@ -85,15 +84,15 @@ def test_of_two_uploads_at_once_that_do_not_fit_together_one_is_taken(files, ali
         StorageUse.objects.create(user=alice, size_bytes=10)
     settings.NOTES_BYTES_PER_USER = 10 + 2 * len(content) - 1
     settings.UPLOADS_AT_ONCE = 4  # so two of one user
-    both_stored, store = threading.Barrier(2), storage.store
 
-    def store_and_wait(*arguments):
-        store(*arguments)
-        both_stored.wait(60)
+    def send_both() -> list[HttpResponse]:
+        return in_threads(2, lambda index: upload(client_of(alice), notes[index], content, "a.pdf"))
 
-    monkeypatch.setattr(storage, "store", store_and_wait)
+    with barrier("BEFORE INSERT", "notes_attachment") as both_are_stored, in_background(send_both) as sent:
+        both_are_stored.wait_for(2)
+        both_are_stored.open()
 
-    responses = in_threads(2, lambda index: upload(client_of(alice), notes[index], content, "a.pdf"))
+    responses = sent.result()
 
     assert sorted(response.status_code for response in responses) == [201, 413]
     (refused,) = [response.json() for response in responses if response.status_code == 413]
@@ -107,15 +106,15 @@ def test_of_two_uploads_at_once_the_last_place_of_a_note_is_taken_once(files, al
     note = NoteFactory(user=alice)
     settings.UPLOADS_AT_ONCE = 4  # so two of one user
     monkeypatch.setattr(services.attachments, "ATTACHMENTS_MAX", 1)
-    both_recorded, charge_user = threading.Barrier(2), services.attachments.charge_user
 
-    def wait_and_charge(**arguments):
-        both_recorded.wait(60)
-        charge_user(**arguments)
+    def send_both() -> list[HttpResponse]:
+        return in_threads(2, lambda _: upload(client_of(alice), note))
 
-    monkeypatch.setattr(services.attachments, "charge_user", wait_and_charge)
+    with barrier("AFTER INSERT", "notes_attachment") as both_are_recorded, in_background(send_both) as sent:
+        both_are_recorded.wait_for(2)
+        both_are_recorded.open()
 
-    responses = in_threads(2, lambda _: upload(client_of(alice), note))
+    responses = sent.result()
 
     assert sorted(response.status_code for response in responses) == [201, 409]
     assert Attachment.objects.count() == len([path for path in files.rglob("*") if path.is_file()]) == 1

@@ -7,14 +7,13 @@ import sys
 from contextlib import ExitStack
 
 import pytest
-from django.db import OperationalError
 
 from ai_tasks.models import AITask
 from NoteAssist_AI.monitoring import logs
 from NoteAssist_AI.monitoring.audit import keyed_hash, network_of
 from NoteAssist_AI.monitoring.context import log_fields
 from NoteAssist_AI.monitoring.requests import readable_route
-from tests.conftest import client_of
+from tests.database_faults import locked
 from tests.processes import (
     POLITE_SECONDS,
     environment_of_this_test,
@@ -25,7 +24,6 @@ from tests.processes import (
 )
 from tests.test_deployment import PROCFILE, PRODUCTION, outcome
 from tests.wire_client import WireClient
-from utils.query_optimization import QueryOptimizer
 
 EMAIL, PASSWORD, NAME = "marker-address@example.com", "marker password of mine", "marker-name"
 TEXT, ADDRESS = "marker-text", "198.51.100.77"
@@ -100,13 +98,11 @@ def test_an_address_is_named_by_a_keyed_hash(settings):
     assert keyed_hash("alice@example.com") != first
 
 
-def test_a_503_by_design_is_no_error(alice, caplog):
-    def refuse(*args):
-        raise OperationalError("gone")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QueryOptimizer, "get_sessions_for_list", staticmethod(refuse))
-        assert client_of(alice).get("/api/auth/sessions/").status_code == 503
+@pytest.mark.django_db(transaction=True)
+def test_a_503_by_design_is_no_error(alice_client, warm, caplog):
+    warm(alice_client)
+    with locked("accounts_session"):
+        assert alice_client.get("/api/auth/sessions/").status_code == 503
 
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 

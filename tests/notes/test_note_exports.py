@@ -10,10 +10,11 @@ from django.utils import timezone
 from notes.models import Note
 from notes.services import attachments, note_exports
 from notes.transfers import NoteExport
+from tests.database_faults import in_background
 from tests.files.images import saved
 from tests.notes.test_pdf_pages import pages
+from tests.processes import wait_until
 from utils import storage
-from utils.bounded_process import run_bounded
 
 EXPORTS = "/api/notes/exports/"
 
@@ -104,7 +105,7 @@ def test_more_bytes_than_a_pdf_may_have_are_left_out(alice, alice_client, make_n
     assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["warnings"] == ["Attached pictures that are not shown: 1."]
 
 
-def test_a_storage_that_fails_while_pictures_are_read_is_tried_again(alice, alice_client, make_note, monkeypatch):
+def test_a_storage_that_fails_while_pictures_are_read_is_tried_again(alice, alice_client, make_note, files):
     note = make_note(alice, 1)
     one = attachments.add_attachment(user_id=alice.pk, note_id=note.pk, name="a.png", content=saved("PNG"))
     topic = note.chapters.get().topics.get()
@@ -112,14 +113,14 @@ def test_a_storage_that_fails_while_pictures_are_read_is_tried_again(alice, alic
     topic.save(update_fields=["explanation"])
     job = ask(alice_client, note).json()
 
-    def fail(_name: str) -> None:
-        raise storage.StorageUnavailable
-
-    with monkeypatch.context() as patch:
-        patch.setattr(storage, "read", fail)
-        note_exports.carry_out_export(job["id"])
+    stored, elsewhere = files / one.file, files / "elsewhere"
+    stored.rename(elsewhere)
+    stored.mkdir()  # which nobody can read
+    note_exports.carry_out_export(job["id"])
     assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["status"] == "running"
 
+    stored.rmdir()
+    elsewhere.rename(stored)
     note_exports.carry_out_export(job["id"])
 
     assert alice_client.get(f"{EXPORTS}{job['id']}/").json()["status"] == "succeeded"
@@ -196,16 +197,24 @@ def test_an_export_is_deleted_with_its_file(alice, alice_client, make_note, file
     assert [path for path in files.rglob("*") if path.is_file()] == []
 
 
-def test_an_export_that_is_deleted_while_it_is_made_leaves_no_file(alice, alice_client, make_note, files, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_an_export_that_is_deleted_while_it_is_made_leaves_no_file(
+    alice, alice_client, make_note, files, monkeypatch, tmp_path
+):
+    begun, goes_on, script = tmp_path / "begun", tmp_path / "goes on", tmp_path / "late.py"
+    script.write_text(f"""
+import pathlib, runpy, time
+pathlib.Path({str(begun)!r}).touch()
+while not pathlib.Path({str(goes_on)!r}).exists(): time.sleep(0.01)
+runpy.run_path({str(note_exports._PROCESS)!r}, run_name="__main__")
+""")
+    monkeypatch.setattr(note_exports, "_PROCESS", script)
     job = ask(alice_client, make_note(alice)).json()
-    real = run_bounded
 
-    def delete_meanwhile(*args, **options):
+    with in_background(lambda: note_exports.carry_out_export(job["id"])):
+        wait_until(begun.exists)
         assert alice_client.delete(f"{EXPORTS}{job['id']}/").status_code == 204
-        return real(*args, **options)
-
-    monkeypatch.setattr(note_exports, "run_bounded", delete_meanwhile)
-    note_exports.carry_out_export(job["id"])
+        goes_on.touch()
 
     assert [path for path in files.rglob("*") if path.is_file()] == []
 

@@ -19,6 +19,7 @@ from notes.models import Chapter, Note
 from notes.querysets import NOTE_ORDERINGS
 from notes.search.query import SearchTerms
 from notes.serializers import NoteDetailSerializer, NoteListSerializer
+from tests.database_faults import after_queries
 from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from utils.database import compiled_queries
 from utils.database.compiled_queries import read_rows
@@ -140,47 +141,39 @@ def test_the_detail_is_the_serializers_for_every_field(alice, notes, django_asse
         assert orjson.loads(dumps(fast)) == orjson.loads(dumps(careful))
 
 
-def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_version(alice, notes, monkeypatch):
+def is_read_of_the_note_alone(sql: str) -> bool:
+    return "notes_chapter" not in sql
+
+
+def test_a_note_that_is_written_to_while_it_is_read_is_shown_as_it_was_at_one_version(alice, notes):
     note, writes = notes[0], iter(["first", "second"])
     note.chapters.all().delete()
-    read = reads.read_rows
 
-    def read_and_be_overtaken(build, **values):
-        rows = read(build, **values)
-        if build is reads._note and (title := next(writes, None)):
+    def write() -> None:
+        if title := next(writes, None):
             ChapterFactory(note=note, title=title)
             Note.objects.filter(pk=note.pk).update(version=F("version") + 1)
-        return rows
 
-    monkeypatch.setattr(reads, "read_rows", read_and_be_overtaken)
-    shown = reads.detail(note.pk, user_id=alice.pk)
+    with after_queries(is_read_of_the_note_alone, write):
+        shown = reads.detail(note.pk, user_id=alice.pk)
 
     assert (shown["version"], [chapter["title"] for chapter in shown["chapters"]]) == (3, ["first", "second"])
 
 
-def test_a_note_that_is_written_to_without_end_is_not_shown_half_and_half(alice, notes, monkeypatch):
-    read = reads.read_rows
+def test_a_note_that_is_written_to_without_end_is_not_shown_half_and_half(alice, notes):
+    mine = Note.objects.filter(pk=notes[0].pk)
 
-    def read_and_be_overtaken(build, **values):
-        rows = read(build, **values)
-        Note.objects.filter(pk=notes[0].pk).update(version=F("version") + 1)
-        return rows
-
-    monkeypatch.setattr(reads, "read_rows", read_and_be_overtaken)
-    with pytest.raises(Unavailable):
+    with (
+        after_queries(is_read_of_the_note_alone, lambda: mine.update(version=F("version") + 1)),
+        pytest.raises(Unavailable),
+    ):
         reads.detail(notes[0].pk, user_id=alice.pk)
 
 
-def test_a_note_that_goes_while_it_is_read_does_not_exist(alice, notes, monkeypatch):
-    read = reads.read_rows
+def test_a_note_that_goes_while_it_is_read_does_not_exist(alice, notes):
+    mine = Note.objects.filter(pk=notes[0].pk)
 
-    def read_and_delete(build, **values):
-        rows = read(build, **values)
-        Note.objects.filter(pk=notes[0].pk).delete()
-        return rows
-
-    monkeypatch.setattr(reads, "read_rows", read_and_delete)
-    with pytest.raises(Note.DoesNotExist):
+    with after_queries(is_read_of_the_note_alone, mine.delete), pytest.raises(Note.DoesNotExist):
         reads.detail(notes[0].pk, user_id=alice.pk)
 
 

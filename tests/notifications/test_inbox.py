@@ -1,5 +1,7 @@
 """The protocol that keeps the live inbox and the table telling the same."""
 
+import itertools
+
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -7,6 +9,7 @@ from django.utils import timezone
 from notifications import inbox, services
 from notifications.entries import Entry
 from notifications.models import Notification
+from tests.conftest import Interrupted
 from tests.factories import NotificationFactory
 from tests.notifications.helpers import PENDING, create, mark_read, pending_ids, redis_away
 from utils.redis.client import EPOCH_KEY
@@ -124,14 +127,23 @@ def test_an_inbox_of_which_half_was_evicted_begins_anew(alice, alice_client, emp
     assert pending_ids(alice_client) == ids
 
 
-def test_a_death_after_commit_hides_no_read(alice, alice_client, monkeypatch):
+def test_a_death_after_commit_hides_no_read(alice, alice_client, redis_proxy, interrupt):
     """The process ends between COMMIT and telling the inbox."""
-    kept, read = create(alice), create(alice)
+    kept, read, known = create(alice), create(alice), create(alice)
+    mark_read(alice, known)  # so that Redis knows the scripts
     assert pending_ids(alice_client) == [read, kept]
-    with monkeypatch.context() as death:
-        death.setattr(inbox._END_READING, "call", lambda *args, **kwargs: (_ for _ in ()).throw(SystemExit))
-        with pytest.raises(SystemExit):
-            mark_read(alice, read)
+    commands = itertools.count()
+
+    def end_at_the_second(data: bytes) -> bytes:
+        if next(commands):
+            interrupt()
+            return b""
+        return data
+
+    redis_proxy.send = end_at_the_second
+    with pytest.raises(Interrupted):
+        mark_read(alice, read)
+    del redis_proxy.send
 
     assert pending_ids(alice_client) == [kept]
 
@@ -202,11 +214,19 @@ def test_completing_a_crowded_inbox_keeps_the_newest_100(alice, alice_client):
         assert set(ids[20:]) < {str(row.pk) for row in rows}
 
 
-def test_redis_failing_before_an_inbox_is_completed_changes_no_response(alice, dead_redis):
+def test_redis_failing_before_an_inbox_is_completed_changes_no_response(alice, redis_proxy):
     row = NotificationFactory(user=alice)
-    incomplete = [0, b"token", b"", [], [], []]
+    assert inbox.read(alice.pk).complete is False
+    commands = itertools.count()
 
-    assert services.pending(user_id=alice.pk, read=incomplete) == [Entry.from_row(row).body()]
+    def cut_the_second(data: bytes) -> bytes:
+        if next(commands):
+            raise ConnectionError
+        return data
+
+    redis_proxy.send = cut_the_second
+
+    assert services.pending(user_id=alice.pk) == [Entry.from_row(row).body()]
 
 
 def test_after_redis_is_wiped_notifications_with_rows_are_listed_again(alice, alice_client, empty_redis):

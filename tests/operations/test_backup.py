@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def nobody_gets_an_id_that_was_given_before(port: int, url: str, eve: dict[str, 
 
 def test_nothing_is_done_unless_the_operator_says_yes(monkeypatch, empty_redis):
     empty_redis.set("known", "1")
-    monkeypatch.setattr("builtins.input", lambda prompt: "no")
+    monkeypatch.setattr("sys.stdin", StringIO("no\n"))
 
     with pytest.raises(CommandError, match="Nothing was done"):
         call_command("after_restore")

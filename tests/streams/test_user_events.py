@@ -129,7 +129,7 @@ def test_a_stream_holds_no_database_connection(alice_client, warm):
 
 
 def test_a_stream_wakes_for_an_event_between_reading_and_waiting(alice, alice_client, monkeypatch):
-    """The gap is real: something is published whenever the reader has just read."""
+    """The gap is real: something is published whenever the reader has just read, which is wrapped to know when."""
     read, published = sse.read_entries, iter("abc")
 
     def read_and_be_overtaken(key, after):

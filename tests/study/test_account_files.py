@@ -9,17 +9,19 @@ from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
 from notes.models import Attachment, Note, Topic
 from notes.services import add_attachment, create_note, get_blocks, imports, purge_orphans, update_topic
-from notes.services.imports import running
+from notes.transfers import NoteImport
 from study import services
 from study.account_files import NOT_MOVED
 from study.models import MEMORY, Card, Exam, Face, StudyEvent
 from study.services import Review
-from tests.conftest import client_of
+from tests.conftest import Interrupted, client_of
+from tests.database_faults import barrier, in_background
 from tests.factories import UserFactory
 from tests.files.images import saved
 
@@ -204,23 +206,22 @@ def test_a_card_that_was_deleted_comes_back_with_its_schedule(full):
     assert schedules(full) == before
 
 
-def test_cards_find_their_topics_after_a_worker_was_lost(full, charlie, monkeypatch):
-    real = running._import_file
-
-    def fail_at_cards(job, context, files, position, entry):
-        if entry.name == "study_cards.json":
-            raise ConnectionError("The worker was lost.")
-        real(job, context, files, position, entry)
-
+@pytest.mark.django_db(transaction=True)
+def test_cards_find_their_topics_after_a_worker_was_lost(full, charlie, interrupt):
     client, archive = client_of(charlie), export_of(full)
     job = client.post(IMPORTS, {"file": SimpleUploadedFile("a.zip", archive)}, format="multipart").json()
-    monkeypatch.setattr(running, "_import_file", fail_at_cards)
-    monkeypatch.setattr(running, "end", lambda *_, **__: None)
-    with pytest.raises(ConnectionError):
-        imports.carry_out_import(job["id"])
-    monkeypatch.undo()
-    monkeypatch.setattr("notes.services.background_jobs.LEASE", timedelta(0))
-    type(charlie)._meta.apps.get_model("notes", "NoteImport").objects.update(lease_expires_at=timezone.now())
+
+    with barrier("BEFORE INSERT", "study_card") as cards:
+
+        def end_there() -> None:
+            cards.wait_for_one()
+            interrupt()
+
+        with in_background(end_there), pytest.raises(Interrupted):
+            imports.carry_out_import(job["id"])
+    connection.close()
+    assert Topic.objects.filter(chapter__note__user=charlie).count() == 1
+    NoteImport.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     imports.carry_out_import(job["id"])
 
     topic = Topic.objects.get(chapter__note__user=charlie)

@@ -1,15 +1,17 @@
 """A student studies while a deck is imported: reviews do not wait for it, and both come together in the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import genanki
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -17,6 +19,7 @@ from notes.importers import FileReport, ImportContext, SourceFile
 from study.anki import importing
 from study.models import Card, Face, StudyEvent, StudySettings
 from study.services import Review, create_card, delete_card, record_reviews, suspend_card
+from tests.database_faults import own_connection
 from tests.study.anki_decks import BASIC, package
 from tests.study.conftest import columns_of, folded_anew
 
@@ -55,22 +58,28 @@ def review(card: Card) -> str:
     return outcome.outcome
 
 
+def is_the_lock(sql: str) -> bool:
+    """Whether a query waits for the user's cards."""
+    return "study_studysettings" in sql and " FOR " in sql
+
+
 @pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+def meanwhile() -> Iterator[Callable[..., list[Any]]]:
     """Do something when only what needs the lock is left to be written, so often at most; what came of it."""
+    with ExitStack() as watching:
 
-    def set_up(do: Callable[[], Any], times: int = 1) -> list[Any]:
-        real, results = importing.studying, []
+        def set_up(do: Callable[[], Any], times: int = 1) -> list[Any]:
+            results: list[Any] = []
 
-        def studying(user_id: int) -> Any:
-            if len(results) < times:
-                results.append(elsewhere(do))
-            return real(user_id)
+            def run(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+                if is_the_lock(sql) and len(results) < times:
+                    results.append(elsewhere(do))
+                return execute(sql, *rest)
 
-        monkeypatch.setattr(importing, "studying", studying)
-        return results
+            watching.enter_context(connection.execute_wrapper(run))
+            return results
 
-    return set_up
+        yield set_up
 
 
 LATER = "ivl=20, due=20000, factor=2500, reps=4"
@@ -173,12 +182,17 @@ def test_an_import_that_is_ended_half_way_goes_on_where_it_was(alice, tmp_path, 
     fronts = [f"q{n}" for n in range(5)]
     import_deck(alice, deck(tmp_path, *fronts))
     later = deck(tmp_path, *fronts, learned=ONCE)
-    real, times = importing.studying, iter([1, 0])
+    locks = count(1)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(importing, "studying", lambda user_id: 1 / next(times) and real(user_id))
-        with pytest.raises(ZeroDivisionError):
-            import_deck(alice, later)
+    def end_before_the_second_part(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if is_the_lock(sql) and next(locks) == 2:
+            with own_connection() as operator:
+                operator.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end_before_the_second_part), pytest.raises(OperationalError):
+        import_deck(alice, later)
+    connection.close()
     assert (reps(), StudyEvent.objects.count()) == ([4, 4, 0, 0, 0], 2)
 
     report = import_deck(alice, later)

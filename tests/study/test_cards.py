@@ -7,9 +7,9 @@ import pytest
 from notes.models import Topic
 from study.models import Card, Face, StudyEvent
 from study.services import propose_cards, update_card
+from tests.database_faults import after_queries
 from tests.factories import CardFactory, ChapterFactory, NoteFactory, TopicFactory
 from tests.study.conftest import CARDS
-from utils.query_optimization import QueryOptimizer
 
 CLOZE = "{{c1::Paris::a city}} is the capital of {{c2::France}}, {{c1::Lyon}} is not."
 
@@ -165,19 +165,16 @@ def test_a_patch_is_checked_with_what_is_there(alice_client, send, card):
         ({"kind": "basic", "back": "Paris"}, {"back": ""}, {"kind": "reversed"}),
     ],
 )
-def test_a_change_that_another_one_has_made_wrong_is_refused(
-    alice, alice_client, send, monkeypatch, before, meanwhile, changes
-):
+def test_a_change_that_another_one_has_made_wrong_is_refused(alice, alice_client, send, before, meanwhile, changes):
     card = CardFactory(user=alice, **before)
-    read = QueryOptimizer.get_card_detail
+    others = iter([meanwhile])
 
-    def overtaken(*args):
-        found = read(*args)
-        update_card(user_id=alice.pk, card_id=card.pk, changes=meanwhile)
-        return found
+    def overtake() -> None:
+        for change in others:  # once
+            update_card(user_id=alice.pk, card_id=card.pk, changes=change)
 
-    monkeypatch.setattr(QueryOptimizer, "get_card_detail", overtaken)
-    response = send(alice_client, "patch", f"{CARDS}{card.pk}/", changes)
+    with after_queries(lambda sql: 'FROM "study_card"' in sql, overtake):
+        response = send(alice_client, "patch", f"{CARDS}{card.pk}/", changes)
 
     assert (response.status_code, response.json().get("current_version")) == (412, 2)
     assert Card.objects.get().kind == "basic"

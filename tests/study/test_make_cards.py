@@ -10,7 +10,6 @@ import pytest
 from django.utils import timezone
 
 from ai_tasks import ledger
-from ai_tasks.ledger.applying import apply_answer
 from ai_tasks.ledger.attempts import FenceLost, claim, succeed
 from ai_tasks.models import AITask
 from ai_tasks.runner import Job, run
@@ -19,17 +18,13 @@ from notes import services as notes
 from study.making.handler import NO_PASSAGES, NOT_KEPT, NOTHING_LEFT, OFFLINE, TOPIC_GONE
 from study.making.passages import PASSAGES_MAX_BYTES, find_passages
 from study.models import Card, Face
-from tests.ai_tasks.conftest import Recorder, in_threads
+from tests.ai_tasks.conftest import Recorder
+from tests.database_faults import barrier, in_background, refusing
 from tests.processes import RUN_SECONDS, environment_of_this_test
 from tests.study.conftest import CARDS, DUE
 from tests.study.making import TASKS, answer_of, blocks_of, edit, make_cards, submitted, topic_with
 
 TEXT = "# Stacks\n\nA stack is a list with one end.\n\nA queue is a list with two ends.\n"
-
-
-@pytest.fixture(autouse=True)
-def nobody_else_works(monkeypatch):
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", lambda *args: True)
 
 
 @pytest.fixture
@@ -343,30 +338,22 @@ def test_a_cancelled_task_makes_no_cards(alice, alice_client, topic_id, offline)
     assert (task.status, Card.objects.count()) == ("cancelled", 0)
 
 
-def test_a_cancel_that_comes_while_cards_are_recorded_leaves_none(alice, alice_client, topic_id, offline, monkeypatch):
+def test_a_cancel_that_comes_while_cards_are_recorded_leaves_none(alice, alice_client, topic_id, offline):
     task_id = uuid.UUID(submitted(alice_client, topic_id).json()["task_id"])
     attempt = claim(task_id)
     answer = run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
 
-    def cancelled_meanwhile(task, **options):
-        result = apply_answer(task, **options)
-        in_threads(1, lambda _: AITask.objects.filter(pk=task_id).update(status="cancelling"))
-        return result
+    with barrier("AFTER INSERT", "study_card") as made, in_background(lambda: succeed(attempt, answer)) as ended:
+        made.wait_for_one()
+        alice_client.post(f"{TASKS}{task_id}/cancel/")
+        made.open()
 
-    monkeypatch.setattr("ai_tasks.ledger.attempts.apply_answer", cancelled_meanwhile)
-
-    task = succeed(attempt, answer)
-
-    assert (task.status, Card.objects.count()) == ("cancelled", 0)
+    assert (ended.result().status, Card.objects.count()) == ("cancelled", 0)
 
 
-def test_if_cards_cannot_be_written_the_answer_is_kept_and_says_so(alice_client, topic_id, offline, monkeypatch):
-    def fail(**values):
-        raise RuntimeError("no room")
-
-    monkeypatch.setattr("study.making.handler.propose_made", fail)
-
-    task = make_cards(alice_client, topic_id)
+def test_if_cards_cannot_be_written_the_answer_is_kept_and_says_so(alice_client, topic_id, offline):
+    with refusing("AFTER INSERT", "study_card", sqlstate="P0001"):
+        task = make_cards(alice_client, topic_id)
 
     assert (task["status"], task["result"]["notice"], task["result"]["cards"]) == ("succeeded", NOT_KEPT, [])
     assert not Card.objects.exists()

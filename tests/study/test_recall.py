@@ -177,6 +177,7 @@ def test_the_comparisons_are_bounded_whatever_the_texts(monkeypatch):
     ]
     compared_with = 0
 
+    # Wrapped to be counted: else only time would tell.
     def counted(self, other, contradicts=recalling._Statement.contradicts):
         nonlocal compared_with
         compared_with += 1

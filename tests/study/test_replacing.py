@@ -15,11 +15,6 @@ EDITED = TEXT.replace("one end", "one open end")
 DECIDE = f"{CARDS}decide/"
 
 
-@pytest.fixture(autouse=True)
-def nobody_else_works(monkeypatch):
-    monkeypatch.setattr("ai_tasks.ledger.announcing.publish", lambda *args: True)
-
-
 @pytest.fixture
 def topic_id(transactional_db, alice) -> int:
     return topic_with(alice, TEXT)

@@ -4,7 +4,6 @@ import json
 import tracemalloc
 
 import hypothesis.strategies as st
-import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -124,11 +123,9 @@ def test_a_key_that_is_in_several_objects_and_colons_in_texts_are_no_duplicates(
     ],
     ids=["numbers", "lists", "texts", "keys", "nested lists", "nested objects", "broken"],
 )
-def test_the_number_of_values_is_bounded_before_they_are_made(body, monkeypatch):
-    monkeypatch.setattr(orjson, "loads", lambda _: pytest.fail("it was parsed"))
-
+def test_the_number_of_values_is_bounded_before_they_are_made(body):
     with pytest.raises(TooManyValues):
-        loads_strictly(body, max_values=10)
+        loads_strictly(body + b" what no parser takes", max_values=10)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 import logging
 
 import pytest
-from django.db import OperationalError
 
 from NoteAssist_AI.postgresql.base import statement_count
 from tests.conftest import client_of
+from tests.database_faults import locked, without_column
 from tests.log_lines import RequestIdFilter
-from utils.query_optimization import QueryOptimizer
 
 
 @pytest.mark.parametrize("offered", ["abc-123", "a" * 64])
@@ -24,53 +23,54 @@ def test_an_unsuitable_request_id_is_replaced(client, offered):
     assert len(made) == 24
 
 
-def test_log_lines_name_their_request(alice, monkeypatch, caplog):
-    monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(OperationalError("gone")))
+SESSIONS = "/api/auth/sessions/"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_log_lines_name_their_request(alice_client, warm, caplog):
+    warm(alice_client)
     caplog.handler.addFilter(RequestIdFilter())
 
-    client_of(alice).get("/api/auth/sessions/", headers={"X-Request-ID": "find-me"})
+    with locked("accounts_session"):
+        alice_client.get(SESSIONS, headers={"X-Request-ID": "find-me"})
 
     (record,) = caplog.records
     assert (record.name, record.request_id) == ("utils.http.errors", "find-me")
 
 
-def refuse(error: Exception):
-    def get_notes_for_list(*args, **kwargs):
-        raise error
-
-    return staticmethod(get_notes_for_list)
-
-
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("debug", [True, False])
-def test_an_unexpected_error_is_a_500_that_tells_nothing_but_its_id(alice, settings, monkeypatch, caplog, debug):
+def test_an_unexpected_error_is_a_500_that_tells_nothing_but_its_id(alice_client, warm, settings, caplog, debug):
+    warm(alice_client)
     settings.DEBUG = debug
-    monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(KeyError("a secret")))
+    alice_client.raise_request_exception = False  # a server has nobody to raise it to
 
-    client = client_of(alice)
-    client.raise_request_exception = False  # a server has nobody to raise it to
-
-    response = client.get("/api/auth/sessions/", headers={"X-Request-ID": "broken"})
+    with without_column("accounts_session", "user_agent"):
+        response = alice_client.get(SESSIONS, headers={"X-Request-ID": "broken"})
 
     assert (response.status_code, response["Content-Type"]) == (500, "application/problem+json")
     assert (response.json()["code"], response.json()["request_id"]) == ("internal_error", "broken")
-    assert b"secret" not in response.content
-    assert any(record.exc_info and "a secret" in str(record.exc_info[1]) for record in caplog.records)
+    assert b"user_agent" not in response.content
+    assert any(record.exc_info and "user_agent" in str(record.exc_info[1]) for record in caplog.records)
 
 
-def test_the_line_of_an_unexpected_error_names_the_route_and_nothing_that_opens_a_page(client, db, monkeypatch, caplog):
-    monkeypatch.setattr(QueryOptimizer, "get_exam_by_calendar", refuse(KeyError("a bug")))
+@pytest.mark.django_db(transaction=True)
+def test_the_line_of_an_unexpected_error_names_the_route_and_nothing_that_opens_a_page(client, caplog):
     client.raise_request_exception = False
 
-    assert client.get("/api/study/calendars/a-token-of-somebody.ics").status_code == 500
+    with without_column("study_exam", "title"):
+        assert client.get(f"/api/study/calendars/{'a' * 43}.ics").status_code == 500
 
     (line,) = [record.getMessage() for record in caplog.records if record.name == "utils.http.errors"]
     assert line == "Unexpected error at GET /api/study/calendars/{token}.ics"
 
 
-def test_an_unavailable_database_is_a_503_with_retry_after(alice, monkeypatch):
-    monkeypatch.setattr(QueryOptimizer, "get_sessions_for_list", refuse(OperationalError("gone")))
+@pytest.mark.django_db(transaction=True)
+def test_an_unavailable_database_is_a_503_with_retry_after(alice_client, warm):
+    warm(alice_client)
 
-    response = client_of(alice).get("/api/auth/sessions/")
+    with locked("accounts_session"):
+        response = alice_client.get(SESSIONS)
 
     assert (response.status_code, response.json()["code"]) == (503, "unavailable")
     assert response["Retry-After"] == "5"

@@ -104,6 +104,8 @@ class TwoProcesses(RuleBasedStateMachine):
                 raise RedisUnavailable("no connection")
             return run_surely(*calls)
 
+        # Our own code is replaced: two processes, which differ by their memory and connection, take turns in this one,
+        # thousands of steps of them.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(invalidation, "run_surely", surely)
             patch.setattr(invalidation, "epoch_bump", process.bump)

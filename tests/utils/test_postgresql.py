@@ -1,7 +1,6 @@
 """Pooled connections are looked at, not asked, and one that the server has closed is replaced unnoticed."""
 
 import logging
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -19,13 +18,19 @@ from django.db import (
     transaction,
 )
 from django.db.transaction import TransactionManagementError
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from accounts.models import User
 from NoteAssist_AI.postgresql.base import SHORT_TIMEOUT_SECONDS
+from tests.database_faults import in_background, uncommitted
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _all_are_in_the_pool(transactional_db: None) -> None:
+    """Whatever ran before, this thread has none of its connections."""
+    connection.close()
 
 
 def backend() -> int:
@@ -112,11 +117,16 @@ def test_readable_connections_are_checked_by_a_query_and_kept(admin):
     assert all_backends() == pids
 
 
-def test_connections_are_not_checked_by_a_query_before_each_use(monkeypatch):
-    all_backends()
-    monkeypatch.setattr("psycopg_pool.ConnectionPool.check_connection", None)
+def test_connections_are_not_checked_by_a_query_before_each_use(admin):
+    pids = list(all_backends())
+    last_queries = "SELECT pid, query_start FROM pg_stat_activity WHERE pid = ANY(%s) ORDER BY pid"
+    before = admin.execute(last_queries, [pids]).fetchall()
 
-    assert backend() > 0
+    for _ in range(2 * connection.pool.max_size):
+        connection.ensure_connection()
+        connection.close()
+
+    assert admin.execute(last_queries, [pids]).fetchall() == before
 
 
 def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch, admin):
@@ -135,21 +145,18 @@ def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch, admin)
     assert backend() != pid
 
 
-def test_after_a_timeout_the_next_are_short_until_a_connection_can_be_taken(db, monkeypatch):
-    asked = []
-
-    def refuse(pool, timeout=None):
-        asked.append(pool.timeout)
-        raise PoolTimeout
-
-    wrapper = connection.copy()
-    patience = wrapper.pool.timeout
-    with monkeypatch.context() as away:
-        away.setattr(ConnectionPool, "getconn", refuse)
-        for _ in range(3):
-            with pytest.raises(OperationalError):
-                wrapper.ensure_connection()
-    assert asked == [patience, SHORT_TIMEOUT_SECONDS, SHORT_TIMEOUT_SECONDS]
+def test_after_a_timeout_the_next_are_short_until_a_connection_can_be_taken(monkeypatch):
+    wrapper, patience = connection.copy(), 0.5
+    others = [connection.copy() for _ in range(connection.pool.max_size)]
+    for other in others:
+        other.ensure_connection()
+    monkeypatch.setattr(connection.pool, "timeout", patience)
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            wrapper.ensure_connection()
+        assert wrapper.pool.timeout == SHORT_TIMEOUT_SECONDS
+    for other in others:
+        other.close()
 
     wrapper.ensure_connection()
 
@@ -176,17 +183,17 @@ def test_a_single_query_of_who_has_a_connection_needs_no_other():
 def test_a_single_query_whose_pool_was_replaced_has_its_result():
     backend()
     pool = connection.pool
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    with pool.connection() as other, ThreadPoolExecutor(1) as thread:
-        other.execute("SELECT pg_advisory_lock(20)")
-        answer = thread.submit(lambda: connection.fetch("SELECT 'answer' FROM pg_advisory_lock(20)", []))
-        until = time.monotonic() + 30
-        while other.execute(waiting).fetchone() == (0,):
-            assert time.monotonic() < until
-        connection.close_pool()
-        other.execute("SELECT pg_advisory_unlock(20)")
+    query = "SELECT 'answer' FROM pg_advisory_xact_lock(1, 1)"
 
-        assert answer.result(30) == [("answer",)]
+    with (
+        uncommitted("SELECT pg_advisory_xact_lock(1, 1)") as lock,
+        in_background(lambda: connections["default"].fetch(query, [])) as answer,
+    ):
+        lock.wait_for_one()
+        connection.close_pool()
+        lock.open()
+
+    assert answer.result() == [("answer",)]
     assert connection.pool is not pool
 
 

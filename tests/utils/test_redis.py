@@ -1,10 +1,11 @@
 """Scripts go to Redis together, and each answer finds its way back."""
 
 import os
+import threading
 
 import pytest
-import redis
 
+from tests.conftest import Interrupted
 from utils.redis.client import RedisUnavailable, breaker, redis_guard
 from utils.redis.scripts import Script, ScriptCall, run_together
 
@@ -108,37 +109,39 @@ def test_a_failed_connection_is_given_back(own_redis):
         assert "No connection available" not in str(failure.value)
 
 
-@pytest.mark.parametrize("where", ["can_read", "send_packed_command", "read_response"])
-def test_a_caller_that_is_killed_during_a_command_leaks_no_connection(empty_redis, monkeypatch, where):
+def test_a_caller_that_is_killed_during_a_command_leaks_no_connection(redis_proxy, interrupt):
+    def swallow(data: bytes) -> bytes:
+        interrupt()
+        return b""
+
     with redis_guard() as client:
         pool = client.connection_pool
         for _ in range(2 * pool.max_connections):
             ECHO.run(args=["a"])
-            with monkeypatch.context() as patch:
-                patch.setattr(redis.connection.AbstractConnection, where, _end)
-                with pytest.raises(SystemExit):
-                    ECHO.run(args=["theirs"])
+            redis_proxy.send = swallow
+            with pytest.raises(Interrupted):
+                ECHO.run(args=["theirs"])
+            del redis_proxy.send
 
         assert ECHO.run(args=["mine"]) == b"mine"
 
 
-def test_a_reply_that_comes_after_its_caller_was_killed_is_read_by_no_other(empty_redis, monkeypatch):
-    slow = Script(
-        "local began = redis.call('TIME')"
-        " repeat local now = redis.call('TIME')"
-        " until (now[1] - began[1]) * 1000000 + now[2] - began[2] > 100000 return ARGV[1]"
-    )
-    slow.run(args=["known"])
-    with monkeypatch.context() as patch:
-        patch.setattr(redis.connection.AbstractConnection, "read_response", _end)
-        with pytest.raises(SystemExit):
-            slow.run(args=["theirs"])
+def test_a_reply_that_comes_after_its_caller_was_killed_is_read_by_no_other(redis_proxy, interrupt):
+    ECHO.run(args=["known"])
+    is_killed = threading.Event()
+
+    def be_late(data: bytes) -> bytes:
+        interrupt()
+        is_killed.wait(60)
+        return data
+
+    redis_proxy.send = be_late
+    with pytest.raises(Interrupted):
+        ECHO.run(args=["theirs"])
+    del redis_proxy.send
+    is_killed.set()
 
     assert ECHO.run(args=["mine"]) == b"mine"
-
-
-def _end(*args, **kwargs) -> None:
-    raise SystemExit
 
 
 def test_a_forked_process_uses_no_connection_of_its_parent(empty_redis):

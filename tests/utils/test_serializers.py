@@ -16,7 +16,6 @@ from utils.http.serializers import (
     BoundedListField,
     BoundedListSerializer,
     StrictCharField,
-    StrictIntegerField,
     StrictSerializer,
 )
 
@@ -49,13 +48,11 @@ def test_every_list_in_a_body_is_counted_before_its_items_are_looked_at():
 
 
 @pytest.mark.parametrize("count", [501, 9_900])
-def test_of_a_list_that_is_too_long_no_item_is_looked_at(monkeypatch, count):
-    looked_at = []
-    monkeypatch.setattr(StrictIntegerField, "to_internal_value", lambda self, data: looked_at.append(data))
-    body = BulkSerializer(data={"ids": ["1"] * count, "action": "trash"})
+def test_of_a_list_that_is_too_long_no_item_is_looked_at(count):
+    body = BulkSerializer(data={"ids": ["no number"] * count, "action": "trash"})
 
     assert not body.is_valid()
-    assert (body.errors["ids"][0].code, looked_at) == ("max_length", [])
+    assert [error.code for error in body.errors["ids"]] == ["max_length"]
 
 
 @pytest.mark.parametrize("field", [StrictCharField(), EmailField()], ids=["text", "address"])

@@ -8,11 +8,6 @@ from notes.models import Topic
 from tests.ai_tasks.proposals.helpers import NEW, TEXT, make_topic, propose
 
 
-@pytest.fixture(autouse=True)
-def _no_worker(published: list[str]) -> None:
-    """Nobody works on these tasks but the test."""
-
-
 @pytest.fixture
 def topic(alice: User) -> Topic:
     return make_topic(alice, TEXT)

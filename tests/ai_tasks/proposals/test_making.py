@@ -21,6 +21,7 @@ from tests.ai_tasks.proposals.helpers import (
     propose,
     text_of,
 )
+from tests.database_faults import barrier, in_background, refusing
 
 TASKS = "/api/ai/tasks/"
 TEXT = "# Loops\n\nA loop repeats.\n\nIt ends at some point."
@@ -310,35 +311,32 @@ def test_an_attempt_that_was_overtaken_or_sent_twice_proposes_nothing_more(alice
     assert [hunk["after"] for hunk in Proposal.objects.get().hunks if hunk["after"]] == ["Right."]
 
 
-def test_a_task_that_is_cancelled_while_it_finishes_proposes_nothing(alice, topic, monkeypatch):
-    task = ask(topic, alice)
+@pytest.mark.django_db(transaction=True)
+def test_a_task_that_is_cancelled_while_it_finishes_proposes_nothing(alice):
+    task = ask(make_topic(alice, TEXT), alice)
     attempt = ledger.claim(task.pk)
-    make = ledger.attempts.apply_answer
 
-    def cancelled_meanwhile(*arguments, **options):
-        made = make(*arguments, **options)
-        AITask.objects.filter(pk=task.pk).update(status="cancelling")
-        return made
+    with (
+        barrier("AFTER INSERT", "ai_tasks_proposal") as proposed,
+        in_background(lambda: ledger.succeed(attempt, answer("Late."))) as ended,
+    ):
+        proposed.wait_for_one()
+        ledger.cancel(task_id=task.pk, user_id=alice.pk)
+        proposed.open()
 
-    monkeypatch.setattr("ai_tasks.ledger.attempts.apply_answer", cancelled_meanwhile)
-    with pytest.raises(ledger.FenceLost):
-        ledger.succeed(attempt, answer("Late."))
-
+    assert ended.result().status == "cancelled"
     assert not Proposal.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_dies_before_its_commit_leaves_nothing_and_the_next_try_makes_one(alice, monkeypatch):
+def test_what_dies_before_its_commit_leaves_nothing_and_the_next_try_makes_one(alice):
     attempt = ledger.claim(ask(make_topic(alice, TEXT), alice).pk)
 
-    def die(task):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("ai_tasks.ledger.attempts.announce_end", die)
-        with pytest.raises(OperationalError):
-            ledger.succeed(attempt, answer("Other."))
+    with (
+        refusing("AFTER UPDATE", "ai_tasks_aitask", sqlstate="ended", when="NEW.status = 'succeeded'"),
+        pytest.raises(OperationalError),
+    ):
+        ledger.succeed(attempt, answer("Other."))
     connection.close()
     assert (Proposal.objects.count(), AITask.objects.get().status) == (0, "running")
 

@@ -1,33 +1,26 @@
 """Faults during an import: one file fails alone, and an outage fails none."""
 
-from typing import Any
-
 import pytest
-from django.db import DataError, InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
 
-from notes.models import Chapter, Note
+from notes.models import Note
 from notes.services import imports
-from notes.services.imports import running, saving
 from notes.transfers import NoteImport
+from tests.database_faults import refusing
+from tests.files.images import saved
 from tests.notes.imports.helpers import IMPORTS, outcomes, report_of, zipped
-from utils import storage
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OF_THE_SECOND = {"event": "AFTER INSERT", "table": "notes_note", "when": "NEW.title = 'Second'"}
+PICTURE = saved("PNG")
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("ours"), DataError("of the database"), MemoryError()])
-def test_a_fault_of_ours_in_one_file_fails_that_file_only(alice_client, monkeypatch, caplog, error):
-    real = saving.create_note
-
-    def create_or_fail(*, user_id: int, data: Any) -> Any:
-        made = real(user_id=user_id, data=data)
-        if data["title"] == "Second":
-            raise error
-        return made
-
-    monkeypatch.setattr(saving, "create_note", create_or_fail)
+@pytest.mark.parametrize("sqlstate", ["P0001", "22001", "23514"])
+def test_a_fault_of_ours_in_one_file_fails_that_file_only(alice_client, caplog, sqlstate):
     archive = zipped({"a.md": "# First", "b.md": "# Second", "c.md": "# Third"})
 
-    job = report_of(alice_client, "a.zip", archive)
+    with refusing(**OF_THE_SECOND, sqlstate=sqlstate):
+        job = report_of(alice_client, "a.zip", archive)
 
     assert (job["status"], outcomes(job)) == (
         "succeeded",
@@ -38,52 +31,20 @@ def test_a_fault_of_ours_in_one_file_fails_that_file_only(alice_client, monkeypa
     ]
     assert set(Note.objects.values_list("title", flat=True)) == {"First", "Third"}
     (record,) = [record for record in caplog.records if record.exc_info]
-    assert record.exc_info[1] is error
+    assert "refused by a test" in str(record.exc_info[1])
     assert "b.md" in record.getMessage()
 
 
-def test_a_fault_that_shows_at_commit_fails_that_file_only(transactional_db, alice_client, monkeypatch):
-    real = saving.create_note
-
-    def create_or_fail(*, user_id: int, data: Any) -> Any:
-        made = real(user_id=user_id, data=data)
-        if data["title"] == "Second":
-            Chapter.objects.bulk_create(Chapter(note_id=made["id"], title="twice", order=7) for _ in range(2))
-        return made
-
-    monkeypatch.setattr(saving, "create_note", create_or_fail)
-
-    job = report_of(alice_client, "a.zip", zipped({"a.md": "# First", "b.md": "# Second"}))
+def test_a_fault_that_shows_at_commit_fails_that_file_only(alice_client):
+    with refusing(**OF_THE_SECOND, sqlstate="23505", at_commit=True):
+        job = report_of(alice_client, "a.zip", zipped({"a.md": "# First", "b.md": "# Second"}))
 
     assert (job["status"], outcomes(job)) == ("succeeded", [("a.md", "created"), ("b.md", "failed")])
     assert Note.objects.get().title == "First"
 
 
-def test_a_file_that_cannot_be_looked_at_is_told_when_its_turn_comes(alice_client, monkeypatch):
-    def fail(_text: str, *, path: str) -> str:
-        raise RecursionError(path)
-
-    monkeypatch.setattr(running, "title_in", fail)
-
-    job = report_of(alice_client, "a.zip", zipped({"a.md": "# First"}))
-
-    assert (job["status"], outcomes(job)) == ("succeeded", [("a.md", "created")])
-
-
-@pytest.mark.parametrize(
-    ("error", "attempts"), [(OperationalError("gone"), 2), (InterfaceError("closed"), 1), (PoolTimeout("full"), 1),
-                            (storage.StorageUnavailable(), 1)],
-)  # fmt: skip
-def test_an_outage_in_the_midst_is_no_failure_of_the_file(alice_client, monkeypatch, error, attempts):
-    real = saving.create_note
-
-    def create_or_fail(*, user_id: int, data: Any) -> Any:
-        if data["title"] == "Second":
-            raise error
-        return real(user_id=user_id, data=data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(saving, "create_note", create_or_fail)
+def test_an_outage_of_the_database_in_the_midst_is_no_failure_of_the_file(alice_client):
+    with refusing(**OF_THE_SECOND, sqlstate="57P03"):
         job = report_of(alice_client, "a.zip", zipped({"a.md": "# First", "b.md": "# Second"}))
     assert (job["status"], outcomes(job)) == ("running", [("a.md", "created")])
 
@@ -91,4 +52,21 @@ def test_an_outage_in_the_midst_is_no_failure_of_the_file(alice_client, monkeypa
 
     done = alice_client.get(f"{IMPORTS}{job['id']}/").json()
     assert (done["status"], outcomes(done)) == ("succeeded", [("a.md", "created"), ("b.md", "created")])
-    assert NoteImport.objects.get().attempt == attempts
+    assert NoteImport.objects.get().attempt == 2  # a statement may have failed by what it said
+
+
+def test_an_outage_of_the_storage_in_the_midst_is_none_of_the_attempts(alice_client, files):
+    archive = zipped({"a.md": "# First", "b.md": "# Second\n\n![A picture](p.png)", "p.png": PICTURE})
+    attachments = files / "attachments"
+    attachments.parent.mkdir(parents=True, exist_ok=True)
+    attachments.write_text("where the folder should be")
+    job = report_of(alice_client, "a.zip", archive)
+    assert (job["status"], outcomes(job)) == ("running", [("a.md", "created")])
+
+    attachments.unlink()
+    imports.carry_out_import(job["id"])
+
+    done = alice_client.get(f"{IMPORTS}{job['id']}/").json()
+    assert done["status"] == "succeeded"
+    assert outcomes(done)[:2] == [("a.md", "created"), ("b.md", "created")]
+    assert NoteImport.objects.get().attempt == 1

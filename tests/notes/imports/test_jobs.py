@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.utils import timezone
 
 from notes.models import Note
 from notes.services import background_jobs, imports
-from notes.services.imports import running
 from notes.transfers import NoteImport
+from tests.broker import messages
+from tests.conftest import Interrupted
+from tests.database_faults import barrier, in_background
 from tests.notes.imports.helpers import IMPORTS, contents, outcomes, report_of, upload, zipped
 from utils import storage
 from utils.models import FileToDelete
@@ -86,17 +89,17 @@ def test_an_upload_without_a_file_or_with_unknown_fields_is_refused(alice_client
     assert (missing.status_code, unknown.status_code) == (400, 400)
 
 
-def test_a_cancelled_import_keeps_what_it_has_made(alice_client, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_a_cancelled_import_keeps_what_it_has_made(alice_client):
     job = upload(alice_client, "x.zip", zipped({f"{n}.md": f"# {n}" for n in range(5)})).json()
-    real = running._import_file
 
-    def cancel_after_two(job_row, context, files, position, entry):
-        if position == 2:
-            assert alice_client.post(f"{IMPORTS}{job['id']}/cancel/").status_code == 202
-        real(job_row, context, files, position, entry)
-
-    monkeypatch.setattr(running, "_import_file", cancel_after_two)
-    imports.carry_out_import(job["id"])
+    with (
+        barrier("BEFORE INSERT", "notes_note", when="NEW.title = '2'") as third,
+        in_background(lambda: imports.carry_out_import(job["id"])),
+    ):
+        third.wait_for_one()
+        assert alice_client.post(f"{IMPORTS}{job['id']}/cancel/").status_code == 202
+        third.open()
 
     after = alice_client.get(f"{IMPORTS}{job['id']}/").json()
     assert (after["status"], after["progress"]) == ("cancelled", 40)
@@ -113,19 +116,19 @@ def test_an_import_that_has_ended_cannot_be_cancelled(alice_client):
     assert (response.status_code, response.json()["code"]) == (409, "import_finished")
 
 
-def test_an_import_goes_on_where_its_worker_was_lost(alice_client, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_an_import_goes_on_where_its_worker_was_lost(alice_client, interrupt):
     job = upload(alice_client, "x.zip", zipped({f"{n}.md": f"# {n}" for n in range(4)})).json()
-    real = running._import_file
 
-    def die_at_the_third(job_row, context, files, position, entry):
-        if position == 2:
-            raise KeyboardInterrupt
-        real(job_row, context, files, position, entry)
+    with barrier("BEFORE INSERT", "notes_note", when="NEW.title = '2'") as third:
 
-    monkeypatch.setattr(running, "_import_file", die_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        imports.carry_out_import(job["id"])
-    monkeypatch.setattr(running, "_import_file", real)
+        def end_there() -> None:
+            third.wait_for_one()
+            interrupt()
+
+        with in_background(end_there), pytest.raises(Interrupted):
+            imports.carry_out_import(job["id"])
+    connection.close()
     imports.carry_out_import(job["id"])  # its lease stands
     assert Note.objects.count() == 2
 
@@ -149,11 +152,9 @@ def test_an_import_that_always_ends_its_worker_fails(alice_client):
     assert not Note.objects.exists()
 
 
-def test_jobs_whose_message_was_lost_are_sent_again(alice_client, monkeypatch):
-    sent = []
-    monkeypatch.setattr(background_jobs, "publish", lambda task, job_id: sent.append((task, job_id)) or True)
+def test_jobs_whose_message_was_lost_are_sent_again(alice_client, empty_redis):
     job = upload(alice_client, "a.md", b"# A").json()
-    sent.clear()
+    empty_redis.delete("celery")
 
     NoteImport.objects.update(published_at=timezone.now())
     assert background_jobs.publish_unfinished() == 0
@@ -164,4 +165,4 @@ def test_jobs_whose_message_was_lost_are_sent_again(alice_client, monkeypatch):
     )
     assert background_jobs.publish_unfinished() == 0
 
-    assert sent == [("notes.carry_out_import", job["id"])]
+    assert messages(empty_redis) == [("notes.carry_out_import", job["id"])]
