@@ -37,14 +37,14 @@ from NoteAssist_AI.monitoring.context import current_request_id
 from NoteAssist_AI.monitoring.requests import observer, route_of
 from NoteAssist_AI.postgresql.base import statement_count
 from utils.admission.gate import Admission
-from utils.admission.throttling import limits_of, rate_limit_headers, scopes_of, too_many_requests
+from utils.admission.throttling import limits_for, rate_limit_headers, too_many_requests
 from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
-from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, page_outcome, request_id_of
+from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
 from utils.page_cache.fast_reads import (
     FastReadMixin,
-    ReadResponse,
     ReadSpec,
+    ResponseParts,
     conditional,
     read_spec_of,
     respond,
@@ -74,8 +74,6 @@ _FAST_REQUEST = "noteassist.fast-request"
 _PER_RESPONSE_HEADERS = ("Content-Type", "Content-Length", "X-Request-ID")
 
 Header = tuple[str, str]
-ResponseParts = tuple[HTTPStatus, dict[str, str], bytes | None]
-"""Status, headers that depend on the response, and body."""
 
 
 class FastReadMiddleware:
@@ -106,8 +104,8 @@ class FastReadMiddleware:
             current_request_id.reset(token)
         if queries is not None:
             parts[1]["X-Query-Count"] = str(queries.report(request.as_django))
-            if (outcome := page_outcome(request.as_django)) != "none":
-                parts[1]["X-Page-Cache"] = outcome
+            if request.cache_outcome:
+                parts[1]["X-Page-Cache"] = request.cache_outcome
         status, headers, body = request.finish(parts)
         start_response(f"{status:d} {status.phrase}", headers)
         return [] if body is None else [body]
@@ -251,6 +249,12 @@ class FastRequest:
         """How many statements PostgreSQL has run for it."""
         return statement_count.value - self._queries_before
 
+    @property
+    def cache_outcome(self) -> str:
+        """What the page cache had; empty where it was not looked up."""
+        outcome = "none" if self.admission is None else self.admission.page.outcome
+        return "" if outcome == "none" else outcome
+
     def respond(self) -> ResponseParts | None:
         """The response; None if Django must handle the request."""
         spec, request = self._read.spec, self.as_django
@@ -260,14 +264,14 @@ class FastRequest:
         try:
             claims = self._claims()
             if self.admission is None:
-                self.admission = admit_request(claims, request, spec, limits_of(scopes_of(None, spec)))
+                self.admission = admit_request(claims, request, spec, limits_for(None, spec))
             if self.admission.denied is not None:
                 raise too_many_requests(self.admission.denied)
             response = response_of(self.admission.page)
             if response is None and spec.renderer is not None:
                 make = partial(spec.renderer, request, claims.user_id, **self._read.kwargs)
                 response = respond(request, spec, self.admission.page, make, self.send)
-            return _parts_of(response)
+            return None if response is None else response.parts()
         except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
             return self._problem(error)
 
@@ -278,7 +282,7 @@ class FastRequest:
             return None
         try:
             claims = self._claims()
-            limits = limits_of(scopes_of(None, spec))
+            limits = limits_for(None, spec)
             self.admission = await admit_in_event_loop(claims, request, spec, limits, batches)
             if self.admission is None:
                 return None
@@ -286,8 +290,9 @@ class FastRequest:
                 raise too_many_requests(self.admission.denied)
             if spec.from_extra_reply is not None:
                 rendered = spec.from_extra_reply(self.admission.extra_reply)
-                return None if rendered is None else _parts_of(conditional(request, rendered))
-            return _parts_of(response_of(self.admission.page))
+                return None if rendered is None else conditional(request, rendered).parts()
+            response = response_of(self.admission.page)
+            return None if response is None else response.parts()
         except Exception as error:  # noqa: BLE001  # as above
             return self._problem(error)
 
@@ -302,14 +307,13 @@ class FastRequest:
         if self.admission is not None:
             headers |= rate_limit_headers(self.admission.usage)
         if observer.is_on:
-            outcome = page_outcome(self.as_django)
             observer.observe(
                 method=self.method,
                 route=self.route,
                 status=status.value,
                 seconds=time.perf_counter() - self.started_at,
                 queries=self.query_count,
-                cache_outcome="" if outcome == "none" else outcome,
+                cache_outcome=self.cache_outcome,
                 user_id=self.user_id,
                 request_id=self.request_id,
             )
@@ -332,10 +336,6 @@ class FastRequest:
         problem = problem_exception_handler(error, {"request": self.as_django})
         headers = {**dict(problem.items()), "Content-Length": str(len(problem.content))}
         return HTTPStatus(problem.status_code), headers, problem.content
-
-
-def _parts_of(response: ReadResponse | None) -> ResponseParts | None:
-    return None if response is None else (response.status, response.headers(), response.body)
 
 
 def _not_authenticated() -> NotAuthenticated:

@@ -10,7 +10,7 @@ from accounts import session_state
 from accounts.models import User
 from accounts.tokens import AccessClaims, InvalidToken, read_access
 from utils.admission.gate import Admission, AdmissionCall, Subject, admit
-from utils.admission.throttling import Limit, limits_of, local_counters, scopes_of
+from utils.admission.throttling import Limit, limits_for, local_counters
 from utils.http.query import unknown_parameters
 from utils.page_cache.fast_reads import ReadSpec, admission_arguments, read_spec_of
 from utils.redis.batches import Batches
@@ -43,7 +43,7 @@ class SessionJWTAuthentication(BaseAuthentication):
             # A HEAD counts against the same limits as its GET, but no page is looked up for it.
             # Nor for parameters that the view does not read and will refuse: they would name pages without end.
             looked_up = spec if request.method == "GET" and not unknown_parameters(request, view) else None
-            admission = admit_request(claims, plain_request, looked_up, limits_of(scopes_of(view, spec)))
+            admission = admit_request(claims, plain_request, looked_up, limits_for(view, spec))
         plain_request.admission = admission  # type: ignore[attr-defined]
         user = User.from_db("default", _LOADED_FIELDS, [claims.user_id, True, admission.is_staff, claims.token_version])
         return user, claims

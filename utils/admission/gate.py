@@ -11,7 +11,7 @@ from django.conf import settings
 
 from utils.admission.throttling import Limit, LimitUsage
 from utils.page_cache.invalidation import epoch_bump
-from utils.page_cache.keys import FILL_LOCK_MILLISECONDS, TOKEN_SECONDS, new_token, token_key, writers_key
+from utils.page_cache.keys import FILL_LOCK_MILLISECONDS, TOKEN_SECONDS, change_keys, new_token
 from utils.page_cache.lookup import LOOK_UP, NO_PAGE, CachedPage, read_page
 from utils.redis.client import EPOCH_KEY, redis_guard
 from utils.redis.scripts import Script, ScriptCall, run_together
@@ -59,7 +59,7 @@ end
 if denied > 0 or page == '' then return {'admitted', state, denied, usage, {'none'}} end
 
 local answer = look_up_page(
-  KEYS[4], KEYS[5], KEYS[6], user, page, tags, token, token_seconds, lock_ms, now
+  KEYS[4], KEYS[6], KEYS[5], user, page, tags, token, token_seconds, lock_ms, now
 )
 return {'admitted', state, denied, usage, answer}
 """
@@ -155,8 +155,7 @@ class AdmissionCall(NamedTuple):
                 revoked_key(subject.session_id),
                 version_key(user_id),
                 EPOCH_KEY,
-                token_key(user_id),
-                writers_key(user_id),
+                *change_keys(user_id),
                 *(limit.key(user_id) for limit in limits),
             ],
             args=[

@@ -70,6 +70,12 @@ def limits_of(scopes: Iterable[str]) -> list[Limit]:
     return [limit for scope in scopes if (limit := parse_rate(scope, rates[scope])) is not None]
 
 
+def limits_for(view: Any, spec: ReadSpec | None = None) -> list[Limit]:
+    """The limits that a request counts against: of its fast read's scopes, else of its view's ``throttle_scopes``."""
+    scopes = getattr(view, "throttle_scopes", DEFAULT_SCOPES) if spec is None else spec.scopes or DEFAULT_SCOPES
+    return limits_of(scopes)
+
+
 @cache
 def parse_rate(scope: str, rate: str | None) -> Limit | None:
     """Parse a rate in DRF's format, as ``60/min``."""
@@ -171,10 +177,3 @@ def rate_limit_headers(usages: Sequence[LimitUsage]) -> dict[str, str]:
         "RateLimit-Remaining": str(least),
         "RateLimit-Reset": str(soonest),
     }
-
-
-def scopes_of(view: Any, spec: ReadSpec | None = None) -> Sequence[str]:
-    """The scopes of the limits that a request counts against: its fast read's, else its view's ``throttle_scopes``."""
-    if spec is not None:
-        return spec.scopes or DEFAULT_SCOPES
-    return getattr(view, "throttle_scopes", DEFAULT_SCOPES)

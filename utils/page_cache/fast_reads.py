@@ -120,6 +120,10 @@ def _known_etags(request: HttpRequest) -> list[str]:
     return opaque_etags(header)[:_MAX_ETAGS] if header else []
 
 
+ResponseParts = tuple[HTTPStatus, dict[str, str], bytes | None]
+"""Status, headers that depend on the response, and body."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadResponse:
     """The response to a fast read. ``body`` is None for a 304."""
@@ -137,6 +141,9 @@ class ReadResponse:
         if self.body is not None:
             headers |= {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(self.body))}
         return headers
+
+    def parts(self) -> ResponseParts:
+        return self.status, self.headers(), self.body
 
     def as_django_response(self) -> HttpResponse:
         if self.body is None:

@@ -12,7 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from NoteAssist_AI.monitoring import metrics
 from utils.models import PendingEpochBump
-from utils.page_cache.keys import TOKEN_SECONDS, new_token, token_key, writers_key
+from utils.page_cache.keys import TOKEN_SECONDS, change_keys, new_token
 from utils.redis.client import EPOCH_KEY, RedisUnavailable
 from utils.redis.scripts import Script, run_surely
 
@@ -166,7 +166,7 @@ def add_markers(markers: Mapping[int, str]) -> bool:
         run_surely(
             *(
                 _ADD_MARKER.call(
-                    keys=[writers_key(user_id), token_key(user_id)],
+                    keys=change_keys(user_id),
                     args=[marker, deadline_ms, new_token(), MARKER_SECONDS, TOKEN_SECONDS],
                 )
                 for user_id, marker in markers.items()
@@ -184,9 +184,7 @@ def remove_markers(markers: Mapping[int, str]) -> None:
     try:
         run_surely(
             *(
-                _REMOVE_MARKER.call(
-                    keys=[writers_key(user_id), token_key(user_id)], args=[marker, new_token(), TOKEN_SECONDS]
-                )
+                _REMOVE_MARKER.call(keys=change_keys(user_id), args=[marker, new_token(), TOKEN_SECONDS])
                 for user_id, marker in markers.items()
             )
         )

@@ -41,13 +41,19 @@ def writers_key(user_id: int) -> str:
     return f"pages:dirty:{user_id}"
 
 
+def change_keys(user_id: int) -> tuple[str, str]:
+    """What a change of the user's pages writes to: the writer markers, and the token."""
+    return writers_key(user_id), token_key(user_id)
+
+
 def pages_key(user_id: int) -> str:
     """The keys of the user's stored pages: a sorted set by when each was stored."""
     return f"pages:of:{user_id}"
 
 
-def user_of_page(page_key: str) -> int:
-    return int(page_key.split(":", 3)[2])
+def pages_key_of(page_key: str) -> str:
+    """As :func:`pages_key`, of the user whose page has this key."""
+    return pages_key(int(page_key.split(":", 3)[2]))
 
 
 def fill_lock_key(page_key: str) -> str:

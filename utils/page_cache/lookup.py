@@ -16,7 +16,7 @@ from utils.page_cache.keys import (
     TOTAL_KEY,
     fill_lock_key,
     pages_key,
-    user_of_page,
+    pages_key_of,
 )
 from utils.redis.client import RedisUnavailable, redis_guard
 from utils.redis.scripts import Script, ScriptCall, run_guarded
@@ -159,7 +159,7 @@ def store_page(key: str, *, etag: str, body: bytes, ttl: int, send: Callable[[Sc
     """
     send(
         _STORE.call(
-            keys=[key, STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key(user_of_page(key))],
+            keys=[key, STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key_of(key)],
             args=[
                 etag,
                 body,
