@@ -11,8 +11,8 @@ from rest_framework.views import APIView
 
 
 @cache
-def _committed() -> bytes:
-    return Path(settings.BASE_DIR, "docs", "openapi.yaml").read_bytes()
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
 
 
 class SchemaView(APIView):
@@ -24,7 +24,7 @@ class SchemaView(APIView):
 
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(
-            _committed(),
+            _read(Path(settings.BASE_DIR, "docs", "openapi.yaml")),
             content_type="application/vnd.oai.openapi; charset=utf-8",
             headers={"Content-Disposition": 'inline; filename="NoteAssist AI.yaml"'},
         )

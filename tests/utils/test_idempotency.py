@@ -218,6 +218,6 @@ def test_a_key_costs_the_same_statements_for_any_number_of_keys(
     )
     warm(alice_client)
 
-    # A savepoint's two, lock and look-up; the note's eight; the record, looked for and made in savepoints; old answers.
-    with django_assert_num_queries(17):
+    # A savepoint's two, lock and look-up; the note's six; the record, looked for and made in savepoints; old answers.
+    with django_assert_num_queries(15):
         assert post(alice_client).status_code == 201
