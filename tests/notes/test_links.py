@@ -123,6 +123,18 @@ def test_an_edit_beside_a_link_leaves_it_its_note(alice_client, write, send):
     assert broken(alice_client) == ["Sets"]
 
 
+def test_an_edit_removes_a_link_that_an_earlier_release_read_where_there_is_code_today(
+    alice, alice_client, write, send
+):
+    target, _ = write("Loops")
+    _, topic = write("Python", "`[[Loops]]`")
+    NoteLink.objects.create(user=alice, topic_id=topic, target="Loops", key=key_without_case("Loops"))
+
+    send(alice_client, "patch", f"/api/topics/{topic}/", {"explanation": "Nothing"})
+
+    assert backlinks(alice_client, target) == []
+
+
 def test_of_two_notes_of_one_title_the_one_changed_last_is_meant(alice_client, write, send):
     first, _ = write("Loops")
     second, _ = write("Loops")

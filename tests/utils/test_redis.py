@@ -2,6 +2,9 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from queue import LifoQueue
+from typing import Any
 
 import pytest
 
@@ -76,14 +79,25 @@ def test_a_connection_with_an_answer_that_nobody_read_is_not_used_again(empty_re
         assert ECHO.run(args=["a"]) == b"a"
 
 
-def test_who_waits_for_a_connection_has_the_next_that_is_given_back(empty_redis):
+def test_all_who_wait_have_a_connection_if_several_are_given_back_at_once(empty_redis):
+    class Waits(LifoQueue):
+        def get(self, *args: Any, **options: Any) -> Any:
+            waits.release()
+            return super().get(*args, **options)
+
     with redis_guard() as client:
         pool = client.connection_pool
-    taken = [pool.get_connection() for _ in range(pool.max_connections)]
+    first, second, *_ = [pool.get_connection() for _ in range(pool.max_connections)]
+    waits, pool.pool = threading.Semaphore(0), Waits(pool.max_connections)  # an empty queue, as the one before
 
-    pool.release(taken[0])
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(pool.get_connection) for _ in range(2)]
+        for _ in waiting:
+            waits.acquire()
+        pool.release(first)
+        pool.release(second)
 
-    assert pool.pool.get_nowait() is taken[0]  # where others wait
+        assert {thread.result() for thread in waiting} == {first, second}
 
 
 def test_a_pool_has_no_more_connections_than_it_may(empty_redis):
@@ -94,6 +108,17 @@ def test_a_pool_has_no_more_connections_than_it_may(empty_redis):
         pool.release(connection)
 
     assert {pool.get_connection() for _ in taken} == taken
+
+
+def test_a_connection_that_is_marked_to_be_replaced_is_closed_as_it_is_given_back(empty_redis):
+    with redis_guard() as client:
+        pool = client.connection_pool
+    connection = pool.get_connection()
+    connection.mark_for_reconnect()  # as redis-py does where Redis announces that it moves
+
+    pool.release(connection)
+
+    assert not connection.is_connected
 
 
 def test_a_failed_connection_is_given_back(own_redis):
