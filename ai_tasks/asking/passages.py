@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 from django.contrib.postgres.search import SearchRank
 from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce
 
 from ai_tasks.embeddings.searching import Near, nearest_passages
 from ai_tasks.embeddings.texts import embedded_hash
 from ai_tasks.providers.offline.words import ASKING, STOPWORDS
 from notes.blocks.splitting import Kind
 from notes.blocks.stored import Block, decode
+from notes.derived import WordsField
 from notes.models import Chapter, Note, Topic
 from notes.querysets import Concatenation
 from notes.search.conditions import AnyOf, InIndex, Query
@@ -45,6 +47,9 @@ CONTEXT_WEIGHT = 0.5
 """What a word counts that stands in the titles above a block only."""
 FUSION_CONSTANT = 60
 """The usual one: how little the first place of a ranking counts more than the next."""
+
+_WORDS_AROUND = ("words", "chapter__words", "chapter__note__words")
+_NO_WORDS = Value("", output_field=WordsField())
 
 
 class Term(NamedTuple):
@@ -182,7 +187,8 @@ def _best_topics(terms: Sequence[Term], scope: Scope) -> QuerySet[Topic, Any]:
     PostgreSQL may then rank the topics of all users first.
     """
     queries = [term.tsquery for term in terms]
-    context = Concatenation(F("words"), F("chapter__words"), F("chapter__note__words"))
+    # A note of which a large topic was just written has no words itself; its other topics have theirs.
+    context = Concatenation(*(Coalesce(F(words), _NO_WORDS) for words in _WORDS_AROUND))
     words_found = reduce(add, (Case(When(Q(InIndex(context, Query(query))), then=1), default=0) for query in queries))
     return (
         Topic.objects.owned_by(scope.user_id)

@@ -16,7 +16,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import DataError, transaction
+from django.db import transaction
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
@@ -77,29 +77,37 @@ def tell_worker() -> None:
 def make_due_words(should_stop: Callable[[], bool] = lambda: False) -> int:
     """Make the words of all notes that are due, one of each user in turn; return how many notes got theirs.
 
-    Does nothing while another thread of this process is at it.
+    Does nothing while another thread of this process is at it. A note that fails or was written to meanwhile is left
+    to the next run, so that it holds up no other.
     """
     if not _one_at_a_time.acquire(blocking=False):
         return 0
     try:
         count = 0
-        refused: list[int] = []
-        while due := _oldest_of_each_user(refused):
+        left: list[int] = []
+        while due := _oldest_of_each_user(left):
             for note_id in due:
                 if should_stop():
                     return count
-                try:
-                    count += make_words(note_id)
-                except DataError:
-                    logger.exception("PostgreSQL refused the words of note %s. The next run tries again.", note_id)
-                    refused.append(note_id)
+                if _are_made(note_id):
+                    count += 1
+                else:
+                    left.append(note_id)
         return count
     finally:
         _one_at_a_time.release()
 
 
-def _oldest_of_each_user(refused: Sequence[int]) -> list[int]:
-    due = Note.objects.filter(words_due_at__isnull=False).exclude(pk__in=refused)
+def _are_made(note_id: int) -> bool:
+    try:
+        return make_words(note_id)
+    except Exception:  # PostgreSQL tells of a vector that is too long as it does of a lost connection
+        logger.exception("The words of note %s could not be made. The next run tries again.", note_id)
+        return False
+
+
+def _oldest_of_each_user(left: Sequence[int]) -> list[int]:
+    due = Note.objects.filter(words_due_at__isnull=False).exclude(pk__in=left)
     oldest = due.order_by("user_id", "words_due_at").distinct("user_id")
     return list(oldest.values_list("pk", flat=True)[:_USERS_TOGETHER])
 
@@ -116,12 +124,12 @@ def make_words(note_id: int) -> bool:
         return False
     read = due.filter(version=note.version)
     without = Topic.objects.filter(Q(words=None) | Q(blocks=None), chapter__note=note_id)
-    for topics in batch_query(without.only("title", "explanation", "code"), _TOPICS_TOGETHER):
+    for topics in batch_query(without.only("title", "explanation", "code", "blocks"), _TOPICS_TOGETHER):
         made = [
             (
                 topic.pk,
                 words_of_topic(note.user_id, title=topic.title, explanation=topic.explanation, code=topic.code),
-                encode(new_blocks(topic.explanation)),
+                encode(new_blocks(topic.explanation)) if topic.blocks is None else None,
             )
             for topic in topics
         ]
@@ -130,7 +138,8 @@ def make_words(note_id: int) -> bool:
                 return False
             for topic_id, words, blocks in made:
                 Topic.objects.filter(pk=topic_id, words=None).update(words=words)
-                Topic.objects.filter(pk=topic_id, blocks=None).update(blocks=blocks)
+                if blocks is not None:
+                    Topic.objects.filter(pk=topic_id, blocks=None).update(blocks=blocks)
     with transaction.atomic():
         if not _lock(read):
             return False

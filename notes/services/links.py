@@ -12,6 +12,13 @@ from django.db import connection
 from notes.title_order import key_without_case
 from notes.wiki_links import WikiLink, links_in
 
+# Not NOT IN: PostgreSQL compares each link with each other where they are more than fit into its ``work_mem``.
+_DELETE = """
+DELETE FROM notes_notelink AS link WHERE topic_id = ANY(%s::bigint[]) AND NOT EXISTS (
+    SELECT FROM unnest(%s::bigint[], %s::text[]) AS found (topic_id, target)
+    WHERE found.topic_id = link.topic_id AND found.target = link.target
+)
+"""
 # From one text: as parameters, or as objects, ten thousand links take ten times as long.
 _INSERT = """
 INSERT INTO notes_notelink (user_id, topic_id, target, key)
@@ -36,11 +43,8 @@ def write_links(*, user_id: int, texts: Mapping[int, str], before: Mapping[int, 
     # A release before may have read links where none is read today.
     if before is None or any("[[" in text for text in before.values()):
         with connection.cursor() as cursor:
-            cursor.execute(
-                "DELETE FROM notes_notelink WHERE topic_id = ANY(%s::bigint[]) AND (topic_id, target) NOT IN "
-                "(SELECT * FROM unnest(%s::bigint[], %s::text[]))",
-                [list(texts), [topic_id for topic_id, _ in found], [link.target for _, link in found]],
-            )
+            topics, targets = [topic_id for topic_id, _ in found], [link.target for _, link in found]
+            cursor.execute(_DELETE, [list(texts), topics, targets])
     _insert(user_id, found)
 
 

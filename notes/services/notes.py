@@ -1,9 +1,11 @@
 """Writes to whole notes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NotRequired, TypedDict
 
+import orjson
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
@@ -144,10 +146,19 @@ def _shown(note: Note, chapters: Sequence[Chapter], topics: Sequence[Topic]) -> 
         chapter.pk: {**written_fields(chapter, CHAPTER_SHOWN), "topics": []} for chapter in chapters
     }
     for topic in topics:
-        shown[topic.chapter_id]["topics"].append(written_fields(topic, TOPIC_SHOWN))
+        fields = written_fields(topic, TOPIC_SHOWN)
+        if topic.sources:
+            fields["sources"] = orjson.Fragment(_as_postgresql_renders(topic.sources))
+        shown[topic.chapter_id]["topics"].append(fields)
     return {
         **written_fields(note, NOTE_SHOWN),
         "chapter_count": len(chapters),
         "topic_count": len(topics),
         "chapters": list(shown.values()),
     }
+
+
+def _as_postgresql_renders(sources: Sequence[Mapping[str, str]]) -> str:
+    """The text of a ``jsonb``, byte for byte: shorter keys come first, and spaces after commas and colons."""
+    ordered = [dict(sorted(source.items(), key=lambda item: len(item[0]))) for source in sources]
+    return json.dumps(ordered, ensure_ascii=False)

@@ -135,6 +135,15 @@ def test_what_a_question_is_about_is_found(alice, question, text):
     assert found_in(alice, question) == [text]
 
 
+def test_a_large_topic_hides_no_other_of_its_note_until_its_words_are_made(alice):
+    topic = topic_of(alice, "Light", "Chlorophyll absorbs it.")
+    data = {"title": "Large", "explanation": "Carotene. " * 7_000}
+
+    services.create_topic(user_id=alice.pk, chapter_id=topic.chapter_id, data=data)
+
+    assert found_in(alice, "What does chlorophyll do?") == ["Chlorophyll absorbs it."]
+
+
 @pytest.mark.parametrize("question", ["???", "What is it?", "", "the of and", "Why do volcanoes erupt?", "🙂"])
 def test_what_the_notes_do_not_say_is_not_found(alice, question):
     topic_of(alice, "Light reactions", LIGHT)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from django.db import DataError, connection
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from NoteAssist_AI.celery import app
@@ -285,25 +285,56 @@ def test_users_take_turns(alice, charlie, monkeypatch):
     assert seen == [made[0], made[2], made[1], made[3]]
 
 
-def test_a_note_that_postgresql_refuses_holds_up_no_other(alice, alice_client, monkeypatch):
+def test_a_note_that_postgresql_refuses_holds_up_no_other(alice, charlie, alice_client, charlie_client, monkeypatch):
+    texts = {alice: "refused", charlie: FOUND_LATER}
     refused, other = (
-        services.create_note(user_id=alice.pk, data=content(f"{FOUND_LATER} {WORDS}", title=title))["id"]
-        for title in ("Refused", "Other")
+        services.create_note(user_id=user.pk, data=content(f"{text} {WORDS}"))["id"] for user, text in texts.items()
     )
-    make = indexing.make_words
+    make = indexing.words_of_topic
+    too_long = " ".join(f"'{number:0200}':1" for number in range(9_000))
 
-    def make_or_refuse(note_id):
-        if note_id == refused:
-            raise DataError("string is too long for tsvector")
-        return make(note_id)
+    def make_or_too_long(*args, explanation, **others):
+        return too_long if explanation.startswith("refused") else make(*args, explanation=explanation, **others)
 
-    monkeypatch.setattr(indexing, "make_words", make_or_refuse)
+    monkeypatch.setattr(indexing, "words_of_topic", make_or_too_long)
 
     assert indexing.make_due_words() == 1
 
-    assert listed(alice_client, "server") == ["Other"]
+    assert listed(charlie_client, "server") == ["A note"]
+    assert listed(alice_client, "refused") == ["A note"]  # as in the release before
     assert Note.objects.get(pk=refused).words_due_at is not None
     assert Note.objects.get(pk=other).words_due_at is None
+
+
+def test_a_note_that_is_written_to_all_the_time_is_left_to_the_next_run(alice, alice_client, large, monkeypatch):
+    services.create_note(user_id=alice.pk, data=content(f"{FOUND_LATER} {WORDS}", title="Other"))
+    make, tries = indexing.words_of_topic, []
+
+    def write_meanwhile(*args, **texts):
+        if texts["title"] == "topic 1":
+            tries.append(large.pk)
+            assert len(tries) < 3, "It is tried again and again."
+            services.update_note(user_id=alice.pk, note_id=large.pk, changes={"tags": [f"tag{len(tries)}"]})
+        return make(*args, **texts)
+
+    monkeypatch.setattr(indexing, "words_of_topic", write_meanwhile)
+
+    assert indexing.make_due_words() == 1
+
+    assert tries == [large.pk]
+    assert Note.objects.get(title="Other").words_due_at is None
+    monkeypatch.undo()
+    assert indexing.make_due_words() == 1
+    assert sorted(listed(alice_client, "server")) == ["A note", "Other"]
+
+
+def test_blocks_that_are_there_are_not_made_again(alice_client, send, indexed, monkeypatch):
+    write(alice_client, send, topic_of(indexed, 1), explanation=f"one/two {WORDS}")
+    monkeypatch.setattr(indexing, "new_blocks", lambda text: pytest.fail("Blocks were made."))
+
+    assert indexing.make_words(indexed.pk)
+
+    assert listed(alice_client, "two") == ["A note"]
 
 
 def test_a_worker_that_stops_leaves_the_rest(large):

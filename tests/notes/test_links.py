@@ -1,6 +1,8 @@
 """Links between notes find their note, keep it when it is renamed, and are listed from both ends."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from notes import services
 from notes.models import Note, NoteLink
@@ -156,6 +158,15 @@ def test_a_link_that_is_taken_out_is_gone(alice_client, write, send):
     assert not NoteLink.objects.exists()
 
 
+def test_a_link_that_an_earlier_release_read_in_code_is_gone_once_it_is_taken_out(alice, alice_client, write, send):
+    _, topic = write("Python", "`[[Loops]]`")
+    NoteLink.objects.create(user=alice, topic_id=topic, target="Loops", key=key_without_case("Loops"))
+
+    send(alice_client, "patch", f"/api/topics/{topic}/", {"explanation": "nothing"})
+
+    assert broken(alice_client) == []
+
+
 def test_links_to_and_from_the_trash_are_broken_and_unlisted(alice_client, write, send):
     target, _ = write("Loops")
     source, topic = write("Python", "[[Loops]]")
@@ -177,6 +188,21 @@ def test_a_restored_version_has_its_links(alice_client, write, send):
 
     assert backlinks(alice_client, target) == [("Python", topic)]
     assert broken(alice_client) == []
+
+
+def test_links_of_a_restored_version_are_compared_by_a_join(alice, write):
+    note, topic = write("Python", "[[Loops]]")
+    services.update_topic(user_id=alice.pk, topic_id=topic, changes={"explanation": "[[Sets]]"})
+
+    with CaptureQueriesContext(connection) as queries:
+        services.restore_version(user_id=alice.pk, note_id=note, version=1)
+
+    (delete,) = [each["sql"] for each in queries if "DELETE FROM notes_notelink" in each["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {delete}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Anti Join" in plan
+    assert "SubPlan" not in plan  # which would compare each link with each other, if there are too many to be hashed
 
 
 def test_a_link_never_leads_to_a_strangers_note(alice_client, charlie, charlie_client, write):

@@ -64,6 +64,20 @@ def test_a_note_is_created_with_its_chapters_and_topics_and_answered_whole(alice
     assert alice_client.get(response["Location"]).json() == response.json()
 
 
+def test_a_created_note_is_answered_byte_for_byte_as_it_is_read(alice_client, send):
+    sources = [
+        {"title": 'T "é" 😀 \\ \x7f', "url": "https://x.example/é?a=1&b=2"},
+        {"url": "https://y.example", "title": "z"},
+    ]
+    topic = {"title": "t", "explanation": "a\r\n\u2029\x01", "code": "a\tb", "code_language": "C++", "sources": sources}
+    body = {"title": " Ünï ", "tags": ["b c", 'a"b'], "chapters": [{"title": "c", "topics": [topic, {"title": "u"}]}]}
+
+    created = send(alice_client, "post", "/api/notes/", body)
+
+    assert created.status_code == 201
+    assert created.content == alice_client.get(created["Location"]).content
+
+
 @pytest.mark.parametrize("size", [1, 10, 31])
 def test_creating_takes_the_same_statements_for_any_number_of_chapters_and_topics(
     alice_client, send, size, django_assert_num_queries
