@@ -158,15 +158,6 @@ def test_a_link_that_is_taken_out_is_gone(alice_client, write, send):
     assert not NoteLink.objects.exists()
 
 
-def test_a_link_that_an_earlier_release_read_in_code_is_gone_once_it_is_taken_out(alice, alice_client, write, send):
-    _, topic = write("Python", "`[[Loops]]`")
-    NoteLink.objects.create(user=alice, topic_id=topic, target="Loops", key=key_without_case("Loops"))
-
-    send(alice_client, "patch", f"/api/topics/{topic}/", {"explanation": "nothing"})
-
-    assert broken(alice_client) == []
-
-
 def test_links_to_and_from_the_trash_are_broken_and_unlisted(alice_client, write, send):
     target, _ = write("Loops")
     source, topic = write("Python", "[[Loops]]")
