@@ -7,6 +7,8 @@ from notes.title_order import key_without_case
 
 LINKS_MAX = 500
 """Of one topic; more are text."""
+NOTE_LINKS_MAX = 5_000
+"""Of one note, in one write; more are text."""
 
 _CODE = re.compile(
     r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)|(?<!`)(`++)(?:[^`\n]++|(?!\2(?!`))`++){1,20}+\2(?!`)",

@@ -4,13 +4,14 @@ A link has no note of its own at first: it means the note of that title, of seve
 is renamed the link keeps it, and nothing is rewritten. Topics without links cost no statement.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 import orjson
 from django.db import connection
 
 from notes.title_order import key_without_case
-from notes.wiki_links import WikiLink, links_in
+from notes.wiki_links import NOTE_LINKS_MAX, WikiLink, links_in
 
 # Not NOT IN: PostgreSQL compares each link with each other where they are more than fit into its ``work_mem``.
 _DELETE = """
@@ -35,7 +36,7 @@ UPDATE notes_notelink SET meant_id = %s WHERE user_id = %s AND key = %s AND mean
 
 
 def write_links(*, user_id: int, texts: Mapping[int, str], before: Mapping[int, str] | None = None) -> None:
-    """Record the links of topics, by their ids, whose explanations are these now: at most two statements.
+    """Record the links of one note's topics, by their ids, whose explanations are these now: at most two statements.
 
     ``before`` is what the topics said before; None if that is unknown.
     """
@@ -48,13 +49,15 @@ def write_links(*, user_id: int, texts: Mapping[int, str], before: Mapping[int, 
     _insert(user_id, found)
 
 
-def add_links(*, user_id: int, texts: Mapping[int, str]) -> None:
-    """Record the links of new topics: at most one statement."""
-    _insert(user_id, _links_of(texts))
+def add_links(*, user_id: int, of_notes: Iterable[Mapping[int, str]]) -> None:
+    """Record the links of new topics, given each note's by their ids: at most one statement."""
+    _insert(user_id, [found for texts in of_notes for found in _links_of(texts)])
 
 
 def _links_of(texts: Mapping[int, str]) -> list[tuple[int, WikiLink]]:
-    return [(topic_id, link) for topic_id, text in texts.items() for link in links_in(text)]
+    """The links of one note's topics."""
+    found = ((topic_id, link) for topic_id, text in texts.items() for link in links_in(text))
+    return list(islice(found, NOTE_LINKS_MAX))
 
 
 def _insert(user_id: int, found: Sequence[tuple[int, WikiLink]]) -> None:

@@ -132,7 +132,10 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> tuple[list[Note], list[C
         for chapter, data in of_notes
         for order, topic in enumerate(data.get("topics", ()))
     )
-    add_links(user_id=user_id, texts={topic.pk: topic.explanation for topic in topics})
+    texts: dict[int, dict[int, str]] = {row.pk: {} for row in rows}
+    for topic in topics:
+        texts[topic.chapter.note_id][topic.pk] = topic.explanation
+    add_links(user_id=user_id, of_notes=texts.values())
     tell_of_notes([row.pk for row in rows])
     if any(row.words_due_at for row in rows):
         tell_worker()

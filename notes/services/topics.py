@@ -38,7 +38,7 @@ def create_topic(
             note.words_due_at = make_words_later(Note.objects.filter(pk=note_id))
         blocks = None if note.words_due_at else blocks_for_new(explanation)
         topic = Topic.objects.create(chapter=Chapter(pk=chapter_id, note=note), order=order, blocks=blocks, **data)
-        add_links(user_id=user_id, texts={topic.pk: topic.explanation})
+        add_links(user_id=user_id, of_notes=[{topic.pk: topic.explanation}])
         charge_notes(user_id=user_id, growth={note_id: topic_size(**data)})
         return Topic.objects.for_api().get(pk=topic.pk)
 

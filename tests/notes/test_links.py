@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from notes import services
 from notes.models import Note, NoteLink
 from notes.title_order import key_without_case, title_key
-from notes.wiki_links import LINKS_MAX, links_in
+from notes.wiki_links import LINKS_MAX, NOTE_LINKS_MAX, links_in
 from tests.factories import NoteFactory
 
 
@@ -75,6 +75,16 @@ def test_of_a_topics_links_no_more_are_read_than_are_kept():
     text = "".join(f"[[link {number}]] " for number in range(2 * LINKS_MAX))
 
     assert [link.target for link in links_in(text)] == [f"link {number}" for number in range(LINKS_MAX)]
+
+
+@pytest.mark.django_db
+def test_of_a_new_notes_links_no_more_are_kept_than_a_note_may_have(alice, alice_client):
+    text = "".join(f"[[link {number}]] " for number in range(LINKS_MAX))
+    topics = [{"title": "Links", "explanation": text} for _ in range(NOTE_LINKS_MAX // LINKS_MAX + 1)]
+
+    alice_client.post("/api/notes/", {"title": "Many", "chapters": [{"title": "All", "topics": topics}]}, format="json")
+
+    assert NoteLink.objects.filter(user=alice).count() == NOTE_LINKS_MAX
 
 
 def test_a_link_is_listed_from_both_ends(alice_client, write):
