@@ -1,6 +1,6 @@
 """Inserting tasks.
 
-A task has 36 columns. ``save()`` makes the text of the same INSERT again for each, which takes longer than to run it.
+A task has many columns. ``save()`` makes the text of the same INSERT again for each, which takes longer than to run it.
 """
 
 from django.db import DEFAULT_DB_ALIAS, connections
