@@ -48,8 +48,8 @@ def middleware_is_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessag
     return [
         checks.Error(
             f"Fast reads do not know the middleware {name}.",
-            hint="It runs once for each kind of client, not for each fast read (NoteAssist_AI/fast_reads.py). If that "
-            "is enough, add it to KNOWN_TO_FAST_READS; if not, implement it in NoteAssist_AI/fast_reads.py as well.",
+            hint="It runs once for each kind of client, not for each fast read (NoteAssist_AI/before_django.py). If "
+            "that is enough, add it to KNOWN_TO_FAST_READS; if not, implement it there as well.",
             id="noteassist.E002",
         )
         for name in settings.MIDDLEWARE
@@ -71,7 +71,7 @@ def defaults_are_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessage
     return [
         checks.Error(
             f"Fast reads do not make the checks of REST_FRAMEWORK[{name!r}].",
-            hint=f"They make those of {', '.join(known)}. Implement others in NoteAssist_AI/fast_reads.py, too, and "
+            hint=f"They make those of {', '.join(known)}. Implement others in NoteAssist_AI/before_django.py, too, and "
             "add them to DEFAULTS_OF_FAST_READS.",
             id="noteassist.E003",
         )

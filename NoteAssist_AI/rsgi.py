@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from NoteAssist_AI import env
+from NoteAssist_AI.loop_clients import LoopClients
 from NoteAssist_AI.monitoring import traces
 from NoteAssist_AI.refusals import Refusal
 from NoteAssist_AI.uploads import GRACE_SECONDS, Pace, max_upload_bytes
 from NoteAssist_AI.wsgi import application as wsgi_application
 from NoteAssist_AI.wsgi import fast_reads
-from utils.redis.batches import Batches
 
 if TYPE_CHECKING:
-    from NoteAssist_AI.fast_reads import FastReadMiddleware
+    from NoteAssist_AI.before_django import FastReadMiddleware
 
 BODY_SECONDS = env.seconds("BODY_SECONDS", 30, minimum=0.1)
 UNSENT_SECONDS = 30
@@ -111,7 +111,7 @@ class Application:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._threads = Threads(self._thread_count, loop)
-        self._batches = Batches()
+        self._clients = LoopClients(loop)
         self._parent = os.getppid()
         loop.call_later(1, self._follow_parent)
 
@@ -153,7 +153,7 @@ class Application:
                 return
         environ = environ_of(scope, BytesIO(body))
         if self._fast_reads is not None and not body and not is_cut:
-            response = await self._fast_reads.respond_in_event_loop(environ, self._batches)
+            response = await self._fast_reads.respond_in_event_loop(environ, self._clients)
             if response is not None:
                 status, headers, content = response
                 protocol.response_bytes(status, [(name.lower(), value) for name, value in headers], content or b"")

@@ -24,7 +24,7 @@ django_application = Handler()
 get_resolver().url_patterns  # noqa: B018  # imports all views now, so that the first request need not wait for that
 
 from accounts.services.demo_accounts import stop_with_demo_accounts  # noqa: E402  # models need a Django that is set up
-from NoteAssist_AI.fast_reads import FastReadMiddleware  # noqa: E402
+from NoteAssist_AI.before_django import FastReadMiddleware  # noqa: E402
 from NoteAssist_AI.monitoring import traces  # noqa: E402
 from NoteAssist_AI.monitoring.exporter import exporter  # noqa: E402
 

@@ -9,11 +9,10 @@ from rest_framework.request import Request
 from accounts import session_state
 from accounts.models import User
 from accounts.tokens import AccessClaims, InvalidToken, read_access
-from utils.admission.gate import Admission, AdmissionCall, Subject, admit
+from utils.admission.gate import Admission, Subject, admit
 from utils.admission.throttling import Limit, limits_for, local_counters
 from utils.http.query import unknown_parameters
 from utils.page_cache.fast_reads import ReadSpec, admission_arguments, read_spec_of
-from utils.redis.batches import Batches
 from utils.redis.client import RedisUnavailable
 
 ADMISSION = "noteassist.admission"
@@ -95,24 +94,6 @@ def admit_request(
         # Refused, or revoked between the two calls of admit().
         raise InvalidToken
     return admission
-
-
-async def admit_in_event_loop(
-    claims: AccessClaims, request: HttpRequest, spec: ReadSpec, limits: Sequence[Limit], batches: Batches
-) -> Admission | None:
-    """As :func:`admit_request`, if Redis alone can tell; else None, and nothing has been counted.
-
-    Raises ``InvalidToken``.
-    """
-    subject = Subject(claims.user_id, claims.session_id, claims.token_version)
-    call = AdmissionCall.of(subject, limits=limits, **admission_arguments(spec, request, subject))
-    try:
-        admission = call.read(await batches.run(call.scripts))
-    except RedisUnavailable:
-        return None
-    if admission.verdict == "refused":
-        raise InvalidToken
-    return admission if admission.verdict == "admitted" else None
 
 
 def _read_state(subject: Subject) -> bool:

@@ -125,12 +125,6 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
     return len(claimed)
 
 
-def pending_in(read: list[Any]) -> list[bytes] | None:
-    """As :func:`pending`, from the reply to ``inbox.read_call`` alone; None if the table must be read."""
-    seen = inbox.snapshot(read)
-    return seen.bodies if seen.complete else None
-
-
 def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     """The user's unread notifications as JSON objects, newest first, at most ``CAPACITY``.
 

@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIRequest
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.test.client import ClientHandler
 from rest_framework.test import APIClient
 
-from NoteAssist_AI.fast_reads import FastReadMiddleware
-from utils.redis.batches import Batches
+from NoteAssist_AI.before_django import FastReadMiddleware
+from NoteAssist_AI.loop_clients import LoopClients
+from utils.event_loop import NeedsThread
 
 
 class _Django:
@@ -50,8 +52,8 @@ class ServiceClient(APIClient):
         def handle(environ: dict[str, Any]) -> HttpResponseBase:
             if not self.in_event_loop:
                 return in_thread(environ)
-            with event_loop() as (loop, batches):
-                if found := loop.run_until_complete(service.respond_in_event_loop(environ, batches)):
+            with event_loop() as (loop, clients):
+                if found := loop.run_until_complete(service.respond_in_event_loop(environ, clients)):
                     status, headers, body = found
                     return as_response(environ, status, headers, body or b"")
                 return in_thread(environ)
@@ -67,14 +69,22 @@ class ServiceClient(APIClient):
         self.handler = handle
 
 
+class _InTransaction(LoopClients):
+    """Of a test whose data no other connection sees: its queries need the thread of the test."""
+
+    def fetch(self, sql: str, params: Any) -> Any:
+        raise NeedsThread
+
+
 @contextmanager
-def event_loop() -> Iterator[tuple[asyncio.AbstractEventLoop, Batches]]:
+def event_loop() -> Iterator[tuple[asyncio.AbstractEventLoop, LoopClients]]:
     """A loop that ends when all that it was given to do is done. It stands still while a "thread" answers."""
-    loop, batches = asyncio.new_event_loop(), Batches()
+    loop = asyncio.new_event_loop()
+    clients = _InTransaction(loop) if connection.in_atomic_block else LoopClients(loop)
     try:
-        yield loop, batches
+        yield loop, clients
     finally:
-        loop.run_until_complete(batches.close())
+        loop.run_until_complete(clients.close())
         loop.close()
 
 

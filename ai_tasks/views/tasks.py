@@ -59,7 +59,7 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
         "retry": (ledger.TaskUnfinished, ledger.AILimitReached, ledger.AIBudgetReached),
     }
     query_parameters = {"list": names_of(TaskFilterSerializer, paginated=True)}
-    read_specs = {"retrieve": ReadSpec(renderer=render_task, scopes=("poll",))}
+    read_specs = {"retrieve": ReadSpec(renderer=render_task, scopes=("poll",), is_light=True)}
 
     def get_queryset(self) -> QuerySet[AITask]:
         filters = read_query(TaskFilterSerializer, self.request.query_params)

@@ -42,6 +42,7 @@ from notes.views.common import (
     paginated,
     versioned,
 )
+from utils.event_loop import require_thread
 from utils.http.errors import NotFound
 from utils.http.idempotency import IDEMPOTENCY_KEY, idempotent
 from utils.http.pagination import PAGE_PARAMETERS, ForwardCursorPagination, LookAheadCursorPagination
@@ -54,6 +55,8 @@ from utils.query_optimization import QueryOptimizer
 
 def render_list(request: HttpRequest, user_id: int) -> Rendered:
     filters = read_query(NoteFilterSerializer, request.GET) if request.GET else {}
+    if filters.get("search"):
+        require_thread()  # a search may take longer than others should wait
     paginator = LookAheadCursorPagination()
     rows = reads.list_page(paginator, request.path, request.GET, user_id=user_id, filters=filters)
     return render(paginator.get_page(rows))
@@ -78,8 +81,8 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     }
     delete_bodies = {"trash": EmptyTrashSerializer}
     read_specs = {
-        "list": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_list),
-        "retrieve": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_detail),
+        "list": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_list, is_light=True),
+        "retrieve": ReadSpec(ttl=settings.CACHE_TTL_LIST, renderer=render_detail, is_light=True),
     }
 
     def get_queryset(self) -> QuerySet[Note]:

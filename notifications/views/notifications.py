@@ -28,15 +28,7 @@ from utils.query_optimization import QueryOptimizer
 
 def render_pending(request: HttpRequest, user_id: int) -> Rendered:
     admission: Admission = request.admission  # type: ignore[attr-defined]
-    return _rendered(services.pending(user_id=user_id, read=admission.extra_reply))
-
-
-def render_pending_in(read: list[Any]) -> Rendered | None:
-    entries = services.pending_in(read)
-    return None if entries is None else _rendered(entries)
-
-
-def _rendered(entries: list[bytes]) -> Rendered:
+    entries = services.pending(user_id=user_id, read=admission.extra_reply)
     body = b'{"count":%d,"results":[%s]}' % (len(entries), b",".join(entries))
     return Rendered(body, body_etag(body))
 
@@ -49,7 +41,7 @@ class PendingView(FastReadMixin, APIView):
             renderer=render_pending,
             scopes=("poll",),
             extra_script=inbox.read_call,
-            from_extra_reply=render_pending_in,
+            is_light=True,
         )
     }
 

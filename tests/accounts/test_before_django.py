@@ -23,8 +23,8 @@ from rest_framework.test import APIClient
 from rest_framework.views import APIView
 
 from accounts.models import User
+from NoteAssist_AI.before_django import _CLIENT, _EMPTY_URLCONF, FastReadMiddleware
 from NoteAssist_AI.checks import defaults_are_known_to_fast_reads, middleware_is_known_to_fast_reads
-from NoteAssist_AI.fast_reads import _CLIENT, _EMPTY_URLCONF, FastReadMiddleware
 from NoteAssist_AI.monitoring.context import current_request_id
 from NoteAssist_AI.postgresql.base import DatabaseWrapper
 from notes.models import Note

@@ -106,7 +106,7 @@ made = error_reports.options
 error_reports.options = lambda *arguments: {**made(*arguments), "transport": Printed}
 from NoteAssist_AI.wsgi import application
 from utils.page_cache import fast_reads
-import NoteAssist_AI.fast_reads as before_django
+import NoteAssist_AI.before_django as before_django
 
 def fail(*args, **kwargs):
     raise KeyError("broken")

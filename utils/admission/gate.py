@@ -117,77 +117,44 @@ def admit(
     marker shows that it is outdated. ``extra_script`` is run in the same round trip, whatever the verdict, so it must
     be harmless for a refused request. Raises ``RedisUnavailable``.
     """
-    call = AdmissionCall.of(
-        subject,
-        limits=limits,
-        page_name=page_name,
-        if_none_match=if_none_match,
-        staff_as_read=staff_as_read,
-        extra_script=extra_script,
+    user_id = subject.user_id
+    call = _ADMIT.call(
+        keys=[
+            state_key(subject.session_id),
+            revoked_key(subject.session_id),
+            version_key(user_id),
+            EPOCH_KEY,
+            *change_keys(user_id),
+            *(limit.key(user_id) for limit in limits),
+        ],
+        args=[
+            subject.token_version,
+            int(time.time() * 1000),
+            page_name if settings.PAGE_CACHE_ENABLED else "",
+            "\n" + "\n".join(if_none_match) + "\n",
+            new_token(),
+            TOKEN_SECONDS,
+            user_id,
+            FILL_LOCK_MILLISECONDS,
+            len(limits),
+            "" if staff_as_read is None else int(staff_as_read),
+            STATE_SECONDS,
+            *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
+        ],
     )
     with redis_guard() as client:
         epoch_bump.carry_out()
-        return call.read(run_together(client, *call.scripts))
-
-
-class AdmissionCall(NamedTuple):
-    """What an admission asks Redis: to be run in one round trip, by a thread or by an event loop."""
-
-    scripts: Sequence[ScriptCall]
-    limits: Sequence[Limit]
-
-    @classmethod
-    def of(
-        cls,
-        subject: Subject,
-        *,
-        limits: Sequence[Limit] = (),
-        page_name: str = "",
-        if_none_match: Sequence[str] = (),
-        staff_as_read: bool | None = None,
-        extra_script: ScriptCall | None = None,
-    ) -> "AdmissionCall":
-        """The arguments are those of :func:`admit`."""
-        user_id = subject.user_id
-        call = _ADMIT.call(
-            keys=[
-                state_key(subject.session_id),
-                revoked_key(subject.session_id),
-                version_key(user_id),
-                EPOCH_KEY,
-                *change_keys(user_id),
-                *(limit.key(user_id) for limit in limits),
-            ],
-            args=[
-                subject.token_version,
-                int(time.time() * 1000),
-                page_name if settings.PAGE_CACHE_ENABLED else "",
-                "\n" + "\n".join(if_none_match) + "\n",
-                new_token(),
-                TOKEN_SECONDS,
-                user_id,
-                FILL_LOCK_MILLISECONDS,
-                len(limits),
-                "" if staff_as_read is None else int(staff_as_read),
-                STATE_SECONDS,
-                *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
-            ],
-        )
-        return cls([call] if extra_script is None else [call, extra_script], limits)
-
-    def read(self, replies: Sequence[Any]) -> Admission:
-        """The admission that the scripts' replies mean."""
-        reply, *others = replies
-        verdict = reply[0].decode()
-        if verdict != "admitted":
-            return Admission(verdict)
-        _, state, denied, counts, page = reply
-        usage = [LimitUsage(limit, counts[2 * i], counts[2 * i + 1]) for i, limit in enumerate(self.limits)]
-        return Admission(
-            "admitted",
-            is_staff=state.endswith(b":1"),
-            denied=usage[denied - 1] if denied else None,
-            usage=usage,
-            page=read_page(page),
-            extra_reply=others[0] if others else None,
-        )
+        reply, *others = run_together(client, call, *([extra_script] if extra_script else ()))
+    verdict = reply[0].decode()
+    if verdict != "admitted":
+        return Admission(verdict)
+    _, state, denied, counts, page = reply
+    usage = [LimitUsage(limit, counts[2 * i], counts[2 * i + 1]) for i, limit in enumerate(limits)]
+    return Admission(
+        "admitted",
+        is_staff=state.endswith(b":1"),
+        denied=usage[denied - 1] if denied else None,
+        usage=usage,
+        page=read_page(page),
+        extra_reply=others[0] if others else None,
+    )

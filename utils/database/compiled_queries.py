@@ -21,6 +21,8 @@ import orjson
 from django.db import DataError, connection
 from django.db.models import DateTimeField, IntegerField, JSONField, QuerySet
 
+from utils.event_loop import loop_call
+
 MAX_TEMPLATES = 500
 """The cache is bounded, as clients determine the number of templates (filters, orderings, sizes)."""
 
@@ -74,13 +76,20 @@ def read_rows(build: Build, **values: Any) -> list[Row]:
     for position, name, index, subclass in template.slots:
         value = values[name] if index is None else values[name][index]
         params[position] = value if subclass is None else subclass(value)
-    found = connection.fetch(template.sql, params)  # type: ignore[attr-defined]  # our backend's
+    call = loop_call()
+    found = _fetch(template.sql, params) if call is None else call.fetch(template.sql, params)
     if not found:
         return []
     columns: list[Sequence[Any]] = list(zip(*found, strict=True))
     for position, convert in template.converters:
         columns[position] = convert(columns[position])
     return [dict(zip(template.names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    database: Any = connection  # of our backend
+    rows: list[tuple[Any, ...]] = database.fetch(sql, params)
+    return rows
 
 
 def _key_of(build: Build) -> Hashable:

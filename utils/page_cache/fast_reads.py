@@ -16,7 +16,7 @@ from utils.http.errors import NotFound
 from utils.http.json import MEDIA_TYPE
 from utils.http.rendering import Rendered, render
 from utils.page_cache.keys import page_name
-from utils.page_cache.lookup import NO_PAGE, CachedPage, abandon_page, await_page, send_now, store_page
+from utils.page_cache.lookup import NO_PAGE, CachedPage, abandon_page, await_page, store_page
 from utils.redis.scripts import ScriptCall
 
 MAX_PAGE_BYTES = 256 * 1024
@@ -40,8 +40,9 @@ class ReadSpec:
     """The scopes of the limits that a request counts against; None: the default ones."""
     extra_script: Callable[[Any], ScriptCall] | None = None
     """A script for the admission's subject, run in the admission's round trip: see ``Admission.extra_reply``."""
-    from_extra_reply: Callable[[Any], Rendered | None] | None = None
-    """Renders the response from the extra script's reply alone, as ``renderer`` would; None if it needs more."""
+    is_light: bool = False
+    """Whether an event loop may render it. Its renderer then runs compiled queries that each take at most a few
+    milliseconds; whatever else would block makes a thread render it, from the beginning."""
 
 
 class FastReadMixin:
@@ -151,17 +152,10 @@ class ReadResponse:
         return HttpResponse(self.body, headers=self.headers())
 
 
-def respond(
-    request: HttpRequest,
-    spec: ReadSpec,
-    page: CachedPage,
-    make: Callable[[], Rendered],
-    send: Callable[[ScriptCall], None] = send_now,
-) -> ReadResponse:
+def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callable[[], Rendered]) -> ReadResponse:
     """Respond from the page cache, or render with ``make`` and store the page if it may be cached.
 
-    Of concurrent requests that miss the same page, one renders it; the others wait for the stored page. ``send`` runs
-    the script that stores it.
+    Of concurrent requests that miss the same page, one renders it; the others wait for the stored page.
     """
     if found := response_of(page):
         return found
@@ -173,7 +167,7 @@ def respond(
         rendered = make()
     except ObjectDoesNotExist:
         if page.outcome == "miss" and spec.ttl is not None:
-            store_page(page.key, etag=_NOT_FOUND_ETAG, body=b"", ttl=spec.ttl, send=send)
+            store_page(page.key, etag=_NOT_FOUND_ETAG, body=b"", ttl=spec.ttl)
         raise
     except Exception:
         if page.outcome == "miss":
@@ -181,7 +175,7 @@ def respond(
         raise
     if page.outcome == "miss" and spec.ttl is not None:
         if len(rendered.body) <= MAX_PAGE_BYTES:
-            store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=spec.ttl, send=send)
+            store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=spec.ttl)
         else:
             abandon_page(page.key)
     return conditional(request, rendered)

@@ -1,12 +1,12 @@
 """Looking up pages, storing them, and waiting for a page that another request renders."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from django.conf import settings
 
+from utils.event_loop import pause
 from utils.http.rendering import Rendered
 from utils.page_cache.keys import (
     FILL_LOCK_SUFFIX,
@@ -18,8 +18,8 @@ from utils.page_cache.keys import (
     pages_key,
     pages_key_of,
 )
-from utils.redis.client import RedisUnavailable, redis_guard
-from utils.redis.scripts import Script, ScriptCall, run_guarded
+from utils.redis.client import RedisUnavailable
+from utils.redis.scripts import Script, run_without_reply
 
 _POLL_SECONDS = 0.01
 _WAIT_SECONDS = 0.3
@@ -105,6 +105,7 @@ for _, key in ipairs(redis.call('ZRANGE', of_user, 0, -1)) do forget(key) end
 redis.call('DEL', of_user)
 """
 )
+_ABANDON = Script("redis.call('DEL', KEYS[1])")
 _POLL = Script(
     f"""
 local page = redis.call('HMGET', KEYS[1], 'etag', 'body')
@@ -145,19 +146,13 @@ def read_page(reply: Sequence[bytes]) -> CachedPage:
     return NO_PAGE
 
 
-def send_now(script: ScriptCall) -> None:
-    """Run a script whose reply nobody needs. If Redis is unavailable, nothing is done."""
-    with suppress(RedisUnavailable):
-        run_guarded(script)
-
-
-def store_page(key: str, *, etag: str, body: bytes, ttl: int, send: Callable[[ScriptCall], None] = send_now) -> None:
+def store_page(key: str, *, etag: str, body: bytes, ttl: int) -> None:
     """Store a rendered page at the key of its lookup, and release the fill lock. ``ttl`` is in seconds.
 
     If a write happened meanwhile, that key is not looked up any more. The user's oldest pages give way beyond
     ``USER_PAGES_MAX``, and those of everybody that expire soonest beyond ``PAGE_CACHE_BYTES``.
     """
-    send(
+    run_without_reply(
         _STORE.call(
             keys=[key, STORED_KEY, SIZES_KEY, TOTAL_KEY, pages_key_of(key)],
             args=[
@@ -180,8 +175,7 @@ def drop_pages_of(user_id: int) -> None:
 
 def abandon_page(key: str) -> None:
     """Release the fill lock without storing a page, so that another request renders it."""
-    with suppress(RedisUnavailable), redis_guard() as client:  # otherwise the lock expires
-        client.delete(fill_lock_key(key))
+    run_without_reply(_ABANDON.call(keys=[fill_lock_key(key)]))  # otherwise the lock expires
 
 
 def await_page(key: str) -> Rendered | None:
@@ -189,7 +183,7 @@ def await_page(key: str) -> Rendered | None:
     until = time.monotonic() + _WAIT_SECONDS
     try:
         while time.monotonic() < until:
-            time.sleep(_POLL_SECONDS)
+            pause(_POLL_SECONDS)
             etag, body, is_locked = _POLL.run(keys=[key])
             if etag is not None:
                 return Rendered(body, etag.decode())

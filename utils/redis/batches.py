@@ -38,26 +38,20 @@ class Batches:
             settings.REDIS_URL, socket_timeout=None, redis_connect_func=_on_connect
         ).make_connection()
 
-    async def run(self, scripts: Sequence[ScriptCall]) -> list[Any]:
-        """Run the scripts of one request, each an atomic step of its own, and return their replies.
+    def run(self, scripts: Sequence[ScriptCall]) -> "asyncio.Future[list[Any]]":
+        """Run the scripts of one request, each an atomic step of its own; the result is their replies.
 
         Raises ``RedisUnavailable``.
         """
-        return await self._begin(scripts)
-
-    def run_from_thread(self, loop: asyncio.AbstractEventLoop, script: ScriptCall) -> None:
-        """Run a script whose reply nobody awaits. If Redis is unavailable it is not run."""
-        loop.call_soon_threadsafe(self._begin_unawaited, script)
-
-    def _begin(self, scripts: Sequence[ScriptCall]) -> "asyncio.Future[list[Any]]":
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((scripts, answered))
         if self._task is None:
             self._task = asyncio.create_task(self._run_waiting())
         return answered
 
-    def _begin_unawaited(self, script: ScriptCall) -> None:
-        self._begin([script]).add_done_callback(_log_bug)
+    def run_later(self, script: ScriptCall) -> None:
+        """Run a script whose reply is not needed. If Redis is unavailable it is not run."""
+        self.run([script]).add_done_callback(_log_bug)
 
     async def close(self) -> None:
         """Run what waits, and disconnect."""

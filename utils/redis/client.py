@@ -14,6 +14,7 @@ from redis.exceptions import ClusterDownError, MasterDownError, OutOfMemoryError
 from redis.retry import Retry
 
 from NoteAssist_AI.monitoring import metrics
+from utils.event_loop import require_thread
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class _Pool(redis.BlockingConnectionPool):
         super().reset()
 
     def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        require_thread()
         if self.pid != os.getpid():  # they are the parent's
             return super().get_connection()
         try:

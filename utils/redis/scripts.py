@@ -4,12 +4,14 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import hiredis
 import redis
 from redis.exceptions import NoScriptError
 
+from utils.event_loop import loop_call
 from utils.redis.client import SURE_SECONDS, RedisUnavailable, breaker, is_failure, redis_guard, sure_pool
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ def run_together(client: redis.Redis, *calls: ScriptCall) -> list[Any]:
     The order may change: a script that the server does not have yet is sent and run after the others. Uses a pooled
     connection directly, as the client's work around each command takes as long as the command.
     """
+    if call := loop_call():
+        replies: list[Any] = call.wait_for(call.clients.run_scripts(calls))
+        return replies
     return _run(client.connection_pool, calls)
 
 
@@ -52,6 +57,15 @@ def run_guarded(*calls: ScriptCall) -> list[Any]:
     """As :func:`run_together`, by the process's client. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
         return run_together(client, *calls)
+
+
+def run_without_reply(script: ScriptCall) -> None:
+    """Run a script whose reply is not needed. If Redis is unavailable, nothing is done. An event loop runs it later."""
+    if call := loop_call():
+        call.clients.run_script_later(script)
+        return
+    with suppress(RedisUnavailable):
+        run_guarded(script)
 
 
 def run_surely(*calls: ScriptCall) -> list[Any]:

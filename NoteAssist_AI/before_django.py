@@ -8,7 +8,6 @@ A view with fast reads must not override some attributes, which is checked when 
 (``utils.page_cache.fast_reads.FastReadMixin``). A system check refuses middleware that is not known to work here.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +27,6 @@ from rest_framework.exceptions import NotAuthenticated
 from accounts.authentication import (
     ADMISSION,
     SessionJWTAuthentication,
-    admit_in_event_loop,
     admit_request,
     read_bearer,
 )
@@ -38,6 +36,7 @@ from NoteAssist_AI.monitoring.requests import observer, route_of
 from NoteAssist_AI.postgresql.base import statement_count
 from utils.admission.gate import Admission
 from utils.admission.throttling import limits_for, rate_limit_headers, too_many_requests
+from utils.event_loop import Clients, LoopCall, NeedsThread, require_thread
 from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
 from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
@@ -45,16 +44,12 @@ from utils.page_cache.fast_reads import (
     FastReadMixin,
     ReadSpec,
     ResponseParts,
-    conditional,
     read_spec_of,
     respond,
     response_of,
 )
 from utils.page_cache.invalidation import epoch_bump
-from utils.page_cache.lookup import send_now
-from utils.redis.batches import Batches
 from utils.redis.client import breaker
-from utils.redis.scripts import ScriptCall
 
 logger = logging.getLogger(__name__)
 
@@ -111,9 +106,9 @@ class FastReadMiddleware:
         return [] if body is None else [body]
 
     async def respond_in_event_loop(
-        self, environ: dict[str, Any], batches: Batches
+        self, environ: dict[str, Any], clients: Clients
     ) -> tuple[HTTPStatus, list[Header], bytes | None] | None:
-        """Status, headers and body of a read that Redis alone can respond to.
+        """Status, headers and body of a light fast read.
 
         None: the request must be handled by a thread, which calls this application with the same environ. What has been
         counted already is not counted again.
@@ -124,12 +119,15 @@ class FastReadMiddleware:
         if request is None:
             return None
         token = current_request_id.set(request.request_id)
+        call = LoopCall(request.respond, clients)
         try:
-            parts = await request.respond_in_event_loop(batches)
+            parts = await call.result()
+        except NeedsThread:
+            parts = None
         finally:
             current_request_id.reset(token)
+            request.loop_query_count = call.statement_count
         if parts is None:
-            request.send = partial(batches.run_from_thread, asyncio.get_running_loop())
             environ[_FAST_REQUEST] = request
             return None
         return request.finish(parts)
@@ -176,7 +174,7 @@ _NO_QUERY = QueryDict("")
 _EMPTY_URLCONF = (re_path("", lambda request: HttpResponse(content_type="application/json")),)
 
 
-class FastRead(NamedTuple):
+class FastReadRoute(NamedTuple):
     """The fast read at a path: its spec, renderer arguments, known query parameters and route."""
 
     spec: ReadSpec
@@ -185,7 +183,7 @@ class FastRead(NamedTuple):
     route: str
 
 
-def _read_at(path: str) -> FastRead | None:
+def _read_at(path: str) -> FastReadRoute | None:
     """The fast read at the path; None if there is none."""
     match = resolve(path, settings.ROOT_URLCONF)
     view_class = getattr(match.func, "cls", None)
@@ -196,7 +194,7 @@ def _read_at(path: str) -> FastRead | None:
     spec = read_spec_of(view_class, getattr(match.func, "actions", {}).get("get"))
     if spec is None:
         return None
-    return FastRead(spec, match.kwargs, frozenset(parameters_of(match.func, "GET") or ()), route_of(match))
+    return FastReadRoute(spec, match.kwargs, frozenset(parameters_of(match.func, "GET") or ()), route_of(match))
 
 
 @lru_cache
@@ -215,7 +213,7 @@ class FastRequest:
 
     method = "GET"
 
-    def __init__(self, environ: dict[str, Any], read: FastRead, headers: Sequence[Header]) -> None:
+    def __init__(self, environ: dict[str, Any], read: FastReadRoute, headers: Sequence[Header]) -> None:
         self.started_at: float = environ.get(STARTED_AT) or time.perf_counter()
         self._queries_before = statement_count.value
         self._read, self._headers = read, headers
@@ -227,7 +225,8 @@ class FastRequest:
         self.request_id = environ["HTTP_X_REQUEST_ID"] = request_id_of(environ)
         self.user_id: int | None = None
         self.admission: Admission | None = None
-        self.send: Callable[[ScriptCall], None] = send_now
+        self.loop_query_count = 0
+        """How many statements PostgreSQL has run for it in the event loop."""
 
     @property
     def as_django(self) -> Any:
@@ -247,7 +246,7 @@ class FastRequest:
     @property
     def query_count(self) -> int:
         """How many statements PostgreSQL has run for it."""
-        return statement_count.value - self._queries_before
+        return self.loop_query_count + statement_count.value - self._queries_before
 
     @property
     def cache_outcome(self) -> str:
@@ -269,31 +268,12 @@ class FastRequest:
                 raise too_many_requests(self.admission.denied)
             response = response_of(self.admission.page)
             if response is None and spec.renderer is not None:
+                if not spec.is_light:
+                    require_thread()
                 make = partial(spec.renderer, request, claims.user_id, **self._read.kwargs)
-                response = respond(request, spec, self.admission.page, make, self.send)
+                response = respond(request, spec, self.admission.page, make)
             return None if response is None else response.parts()
         except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
-            return self._problem(error)
-
-    async def respond_in_event_loop(self, batches: Batches) -> ResponseParts | None:
-        """The response; None if it needs more than Redis."""
-        spec, request = self._read.spec, self.as_django
-        if not self._are_parameters_known():
-            return None
-        try:
-            claims = self._claims()
-            limits = limits_for(None, spec)
-            self.admission = await admit_in_event_loop(claims, request, spec, limits, batches)
-            if self.admission is None:
-                return None
-            if self.admission.denied is not None:
-                raise too_many_requests(self.admission.denied)
-            if spec.from_extra_reply is not None:
-                rendered = spec.from_extra_reply(self.admission.extra_reply)
-                return None if rendered is None else conditional(request, rendered).parts()
-            response = response_of(self.admission.page)
-            return None if response is None else response.parts()
-        except Exception as error:  # noqa: BLE001  # as above
             return self._problem(error)
 
     def leave_to_django(self) -> None:

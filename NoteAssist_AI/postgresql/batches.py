@@ -1,0 +1,78 @@
+"""Queries of many requests in one round trip, for an event loop, which must not wait for PostgreSQL."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from django.db import connection
+
+from NoteAssist_AI.postgresql.base import Params, QueryFailed, Row
+from utils.event_loop import NeedsThread
+
+_BATCH_MAX = 32
+"""Queries. A connection keeps the last results of so many."""
+
+_Waiting = tuple[str, Params, "asyncio.Future[list[Row]]"]
+
+
+class QueryBatches:
+    """Runs the queries of an event loop in a thread, on a connection of the pool. Queries that arrive during a round
+    trip wait for the next one.
+
+    If the server fails, so do the queries of the batch. If one query fails, a thread must run each by itself.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        threading.Thread(target=self._work, name="queries", daemon=True).start()
+
+    def fetch(self, sql: str, params: Params) -> "asyncio.Future[list[Row]]":
+        """The rows of a query, with timestamps as text. Raises the database's errors, and ``NeedsThread``."""
+        fetched: asyncio.Future[list[Row]] = self._loop.create_future()
+        self._waiting.put((sql, params, fetched))
+        return fetched
+
+    def close(self) -> None:
+        """End the thread, after the queries that wait."""
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            while len(batch) < _BATCH_MAX:
+                try:
+                    waiting = self._waiting.get_nowait()
+                except Empty:
+                    break
+                if waiting is None:
+                    self.close()
+                    break
+                batch.append(waiting)
+            results: Sequence[list[Row] | BaseException] = _run(batch)
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(_answer, batch, results)
+
+
+def _run(batch: Sequence[_Waiting]) -> Sequence[list[Row] | BaseException]:
+    """The rows of each query, or its error."""
+    database: Any = connection
+    queries = [(sql, params) for sql, params, _ in batch]
+    try:
+        return database.fetch_together(queries) if len(batch) > 1 else [database.fetch(*queries[0])]
+    except QueryFailed:
+        return [NeedsThread() for _ in batch]
+    except Exception as error:  # noqa: BLE001  # raised where the rows are awaited
+        return [error for _ in batch]
+
+
+def _answer(batch: Sequence[_Waiting], results: Sequence[list[Row] | BaseException]) -> None:
+    for (_, _, fetched), result in zip(batch, results, strict=True):
+        if fetched.done():  # its client has disconnected
+            continue
+        if isinstance(result, BaseException):
+            fetched.set_exception(result)
+        else:
+            fetched.set_result(result)
