@@ -263,6 +263,19 @@ def test_behind_a_session_pooler_statements_have_their_time_out(tmp_path, settin
             assert one.prepare_threshold == 2
 
 
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_queries_sent_together_each_get_their_rows_behind_a_pooler(tmp_path, settings, mode):
+    settings.DATABASE_POOLER = mode
+    queries = [("SELECT %s::int, '2026-11-23 10:00:00+00'::timestamptz", [number]) for number in range(32)]
+    rows = [[(number, "2026-11-23 10:00:00+00")] for number in range(32)]
+    threshold = None if mode == "transaction" else 2
+    with running_pgbouncer(tmp_path, mode) as pooler, ExitStack() as connections:
+        for _ in range(2 * SERVER_CONNECTIONS if mode == "transaction" else 1):
+            connection = connections.enter_context(BoundedConnection.connect(pooler.url, prepare_threshold=threshold))
+            for _ in range(4):
+                assert connection.rows_together(queries) == rows
+
+
 def doctor(**environment: str) -> str:
     return manage("doctor", **environment).stdout
 

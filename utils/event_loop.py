@@ -6,12 +6,16 @@ the difference: they ask :func:`loop_call`. (SQLAlchemy's asyncio extension work
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
+
+_IDLE_MAX = 64
+"""Greenlets of a thread that are kept for the next calls, as making one takes longer than switching to it."""
 
 
 class NeedsThread(BaseException):
@@ -34,27 +38,33 @@ class Clients(Protocol):
         """The rows of a query, with timestamps as text. Raises the database's errors, and ``NeedsThread``."""
 
 
-class LoopCall(greenlet):
+class LoopCall:
     """A call of a function in an event loop."""
 
     def __init__(self, function: Callable[[], Any], clients: Clients) -> None:
-        super().__init__(function)
-        self.gr_context = copy_context()
+        self.function = function
         self.clients = clients
         self.statement_count = 0
         """How many statements PostgreSQL has run for it."""
 
     async def result(self) -> Any:
         """Run the function. Raises what it raises, and ``NeedsThread`` if it cannot run in an event loop."""
-        awaited = self.switch()
-        while not self.dead:
+        runner = _idle.runners.pop() if _idle.runners else _Runner()
+        runner.gr_context = copy_context()
+        awaited = runner.switch(self)
+        while not runner.is_idle:
             try:
                 value = await awaited
-            except BaseException as error:  # noqa: BLE001  # raised again where the function waits
-                awaited = self.throw(error)
+            except BaseException as raised:  # noqa: BLE001  # raised again where the function waits
+                awaited = runner.throw(raised)
             else:
-                awaited = self.switch(value)
-        return awaited
+                awaited = runner.switch(value)
+        result, error = awaited
+        if len(_idle.runners) < _IDLE_MAX:
+            _idle.runners.append(runner)
+        if error is not None:
+            raise error
+        return result
 
     def fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a query, with timestamps as text."""
@@ -62,16 +72,52 @@ class LoopCall(greenlet):
         self.statement_count += 1
         return rows
 
-    def wait_for(self, awaitable: Awaitable[Any]) -> Any:
+    @staticmethod
+    def wait_for(awaitable: Awaitable[Any]) -> Any:
         """Wait, in the function, for what the event loop brings about."""
-        assert self.parent is not None
-        return self.parent.switch(awaitable)
+        return getcurrent().parent.switch(awaitable)
+
+
+class _Runner(greenlet):
+    """Runs one call after the other, and hands what they wait for, and their results, to the event loop's greenlet."""
+
+    call: LoopCall
+
+    def __init__(self) -> None:
+        super().__init__(self._run)
+        self.is_idle = False
+
+    def _run(self, call: LoopCall) -> None:
+        while True:
+            self.call, self.is_idle = call, False
+            result = error = None
+            try:
+                result = call.function()
+            except BaseException as raised:  # noqa: BLE001  # raised again in the event loop
+                error = raised
+            self.is_idle = True
+            del self.call, call
+            call = self.parent.switch((result, error))
+
+
+class _Idle(threading.local):
+    def __init__(self) -> None:
+        self.runners: list[_Runner] = []
+
+
+_idle = _Idle()
 
 
 def loop_call() -> LoopCall | None:
     """The call of an event loop that runs at present; None in a thread."""
     current = getcurrent()
-    return current if isinstance(current, LoopCall) else None
+    return current.call if isinstance(current, _Runner) else None
+
+
+def require_thread() -> None:
+    """Raise ``NeedsThread`` in an event loop: what follows would block it."""
+    if isinstance(getcurrent(), _Runner):
+        raise NeedsThread
 
 
 def pause(seconds: float) -> None:
@@ -80,9 +126,3 @@ def pause(seconds: float) -> None:
         call.wait_for(asyncio.sleep(seconds))
     else:
         time.sleep(seconds)
-
-
-def require_thread() -> None:
-    """Raise ``NeedsThread`` in an event loop: what follows would block it."""
-    if isinstance(getcurrent(), LoopCall):
-        raise NeedsThread

@@ -1,7 +1,6 @@
 """What is answered before Django begins is what Django would have answered, and leaves nothing behind."""
 
 from collections.abc import Callable
-from http import HTTPStatus
 from io import BytesIO
 from time import perf_counter
 from types import SimpleNamespace
@@ -34,7 +33,7 @@ from tests.conftest import client_of
 from tests.database_faults import locked
 from tests.factories import NoteFactory, SessionFactory
 from tests.log_lines import RequestIdFilter
-from tests.service_client import ServiceClient, event_loop
+from tests.service_client import ServiceClient
 from utils import middleware
 from utils.middleware import NOT_OBSERVED, STARTED_AT
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec
@@ -309,26 +308,6 @@ def test_a_refusal_without_django_is_not_logged(alice, targets, name, settings, 
 
     assert statuses == [200, 429, 401, 401]
     assert caplog.records == []
-
-
-def test_only_what_redis_alone_can_tell_is_answered_in_the_event_loop(alice, targets):
-    client = client_of(alice)
-    client.in_event_loop = False
-    sent = {"HTTP_AUTHORIZATION": client._credentials["HTTP_AUTHORIZATION"]}
-    service = FastReadMiddleware(WSGIHandler())
-
-    def answered(target: str) -> HTTPStatus | None:
-        environ = RequestFactory().get(target, **sent).environ
-        with event_loop() as (loop, batches):
-            found = loop.run_until_complete(service.respond_in_event_loop(environ, batches))
-        return None if found is None else found[0]
-
-    assert answered(targets["list"]) is None  # the session is not known yet
-    client.get(targets["list"])
-    client.get(targets["pending"])
-
-    assert [answered(targets[name]) for name in ("list", "pending", "detail")] == [200, 200, None]
-    assert answered("/api/notes/?colour=red") is None
 
 
 def test_a_used_up_limit_gets_the_response_that_django_alone_would_send(alice, targets, settings):

@@ -79,13 +79,12 @@ def test_a_mistake_in_one_script_is_an_error_of_its_request_alone(empty_redis):
     assert not breaker.is_open
 
 
-def test_a_thread_has_a_script_run_that_nobody_awaits(empty_redis, caplog):
-    async def from_a_thread(batches: Batches) -> None:
-        loop = asyncio.get_running_loop()
+def test_a_script_whose_reply_is_not_needed_is_run(empty_redis, caplog):
+    async def later(batches: Batches) -> None:
         for script in (WRITE.call(keys=["stored"]), BROKEN.call()):
-            await asyncio.to_thread(batches.run_from_thread, loop, script)
+            batches.run_later(script)
 
-    run(from_a_thread)
+    run(later)
 
     assert empty_redis.get("stored") == b"value"
     assert [record.getMessage() for record in caplog.records if record.name == "utils.redis.batches"] == [
@@ -93,11 +92,11 @@ def test_a_thread_has_a_script_run_that_nobody_awaits(empty_redis, caplog):
     ]
 
 
-def test_what_nobody_awaits_is_lost_without_redis_and_not_an_error(dead_redis, breakers_stay_open, caplog):
-    async def from_a_thread(batches: Batches) -> None:
-        await asyncio.to_thread(batches.run_from_thread, asyncio.get_running_loop(), WRITE.call(keys=["lost"]))
+def test_a_script_whose_reply_is_not_needed_is_lost_without_redis(dead_redis, breakers_stay_open, caplog):
+    async def later(batches: Batches) -> None:
+        batches.run_later(WRITE.call(keys=["lost"]))
 
-    run(from_a_thread)
+    run(later)
 
     assert breaker.is_open
     assert {record.levelname for record in caplog.records} == {"WARNING"}
@@ -105,8 +104,7 @@ def test_what_nobody_awaits_is_lost_without_redis_and_not_an_error(dead_redis, b
 
 def test_a_request_whose_client_has_gone_takes_no_other_one_along(empty_redis):
     async def one_is_cancelled(batches: Batches) -> list[Any]:
-        gone = asyncio.create_task(batches.run(echo("gone")))
-        stays = asyncio.create_task(batches.run(echo("stays")))
+        gone, stays = batches.run(echo("gone")), batches.run(echo("stays"))
         await asyncio.sleep(0)
         gone.cancel()
         return await asyncio.gather(gone, stays, return_exceptions=True)

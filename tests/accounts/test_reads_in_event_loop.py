@@ -1,0 +1,81 @@
+"""Light fast reads in an event loop, with connections of its own: what a thread would answer."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.test import RequestFactory
+
+from NoteAssist_AI.before_django import FastReadMiddleware
+from NoteAssist_AI.loop_clients import LoopClients
+from tests.accounts.helpers import TARGETS
+from tests.conftest import client_of
+from tests.service_client import event_loop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def service() -> FastReadMiddleware:
+    return FastReadMiddleware(WSGIHandler())
+
+
+LIGHT = ("list", "pending", "detail", "task")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_light_reads_are_answered_as_by_threads(alice, targets, name):
+    """Each first with an unknown session and no page in the cache, then from Redis."""
+    client, target = client_of(alice), targets[name]
+    answered = []
+    with event_loop() as (loop, clients):
+        for _ in range(2):
+            environ = RequestFactory().get(target, **client._credentials, HTTP_X_REQUEST_ID="mine").environ
+            found = loop.run_until_complete(service().respond_in_event_loop(environ, clients))
+            answered.append(None if found is None else (found[0], dict(found[1]), found[2]))
+    client.in_event_loop = False
+    by_thread = client.get(target, HTTP_X_REQUEST_ID="mine")
+
+    if name not in LIGHT:
+        assert answered == [None, None]
+        return
+    expected = without_limits(by_thread.items())
+    remaining = int(by_thread["RateLimit-Remaining"])
+    for number, (status, headers, content) in enumerate(answered):
+        assert (status, content) == (200, by_thread.content)
+        assert int(headers["RateLimit-Remaining"]) == remaining + 2 - number
+        assert without_limits(headers.items()) == expected
+
+
+def without_limits(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name: value for name, value in headers if not name.startswith("RateLimit")}
+
+
+@pytest.mark.parametrize("target", ["/api/notes/?search=loops", "/api/notes/?colour=red"])
+def test_what_takes_long_or_is_wrong_is_left_to_a_thread(alice, targets, target):
+    environ = RequestFactory().get(target, **client_of(alice)._credentials).environ
+
+    with event_loop() as (loop, clients):
+        found = loop.run_until_complete(service().respond_in_event_loop(environ, clients))
+
+    assert found is None
+
+
+def test_many_who_miss_the_same_page_in_an_event_loop_have_it_rendered_once(alice, targets, alice_client, capsys):
+    alice_client.get(targets["pending"])  # the session is known by now
+    asked, target = service(), targets["list"]
+
+    async def many(clients: LoopClients) -> list[Any]:
+        environs = [RequestFactory().get(target, **alice_client._credentials).environ for _ in range(8)]
+        return await asyncio.gather(*(asked.respond_in_event_loop(environ, clients) for environ in environs))
+
+    capsys.readouterr()
+    with event_loop() as (loop, clients):
+        found = loop.run_until_complete(many(clients))
+
+    lines = capsys.readouterr().err.splitlines()
+
+    assert {(status, body) for status, _, body in found} == {(200, alice_client.get(target).content)}
+    assert sorted(re.findall(r"sql=\d cache=\w+", "\n".join(lines))) == ["sql=0 cache=busy"] * 7 + ["sql=1 cache=miss"]
