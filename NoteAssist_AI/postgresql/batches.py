@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from django.db import connection
@@ -26,34 +26,48 @@ class QueryBatches:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._waiting: list[_Waiting] = []
+        self._is_running = self._is_closed = False
+        self._batches: SimpleQueue[list[_Waiting]] = SimpleQueue()
         threading.Thread(target=self._work, name="queries", daemon=True).start()
 
     def fetch(self, sql: str, params: Params) -> "asyncio.Future[list[Row]]":
         """The rows of a query, with timestamps as text. Raises the database's errors, and ``NeedsThread``."""
         fetched: asyncio.Future[list[Row]] = self._loop.create_future()
-        self._waiting.put((sql, params, fetched))
+        self._waiting.append((sql, params, fetched))
+        if not self._is_running:
+            self._is_running = True
+            self._loop.call_soon(self._run_waiting)  # after what else is ready, which may have queries, too
         return fetched
 
     def close(self) -> None:
-        """End the thread, after the queries that wait."""
-        self._waiting.put(None)
+        """End the thread after the queries that wait."""
+        self._is_closed = True
+        if not self._is_running:
+            self._run_waiting()
+
+    def _run_waiting(self) -> None:
+        """Give the thread its next batch. An empty one ends it."""
+        batch, self._waiting = self._waiting[:_BATCH_MAX], self._waiting[_BATCH_MAX:]
+        self._is_running = bool(batch)
+        if batch or self._is_closed:
+            self._batches.put(batch)
 
     def _work(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch = [first]
-            while len(batch) < _BATCH_MAX:
-                try:
-                    waiting = self._waiting.get_nowait()
-                except Empty:
-                    break
-                if waiting is None:
-                    self.close()
-                    break
-                batch.append(waiting)
-            results: Sequence[list[Row] | BaseException] = _run(batch)
+        while batch := self._batches.get():
+            results = _run(batch)
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_answer, batch, results)
+                self._loop.call_soon_threadsafe(self._answer, batch, results)
+
+    def _answer(self, batch: Sequence[_Waiting], results: Sequence[list[Row] | BaseException]) -> None:
+        for (_, _, fetched), result in zip(batch, results, strict=True):
+            if fetched.done():  # its client has disconnected
+                continue
+            if isinstance(result, BaseException):
+                fetched.set_exception(result)
+            else:
+                fetched.set_result(result)
+        self._run_waiting()
 
 
 def _run(batch: Sequence[_Waiting]) -> Sequence[list[Row] | BaseException]:
@@ -66,13 +80,3 @@ def _run(batch: Sequence[_Waiting]) -> Sequence[list[Row] | BaseException]:
         return [NeedsThread() for _ in batch]
     except Exception as error:  # noqa: BLE001  # raised where the rows are awaited
         return [error for _ in batch]
-
-
-def _answer(batch: Sequence[_Waiting], results: Sequence[list[Row] | BaseException]) -> None:
-    for (_, _, fetched), result in zip(batch, results, strict=True):
-        if fetched.done():  # its client has disconnected
-            continue
-        if isinstance(result, BaseException):
-            fetched.set_exception(result)
-        else:
-            fetched.set_result(result)
