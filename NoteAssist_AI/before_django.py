@@ -17,7 +17,7 @@ from io import BytesIO
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, TooManyFieldsSent
+from django.core.exceptions import DisallowedHost, SynchronousOnlyOperation, TooManyFieldsSent
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest, get_script_name
 from django.db import DatabaseError, connection, reset_queries
 from django.http import HttpResponse, QueryDict
@@ -39,14 +39,14 @@ from utils.admission.throttling import limits_for, rate_limit_headers, too_many_
 from utils.event_loop import Clients, LoopCall, NeedsThread, require_thread
 from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
+from utils.http.rendering import Rendered
 from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
 from utils.page_cache.fast_reads import (
     FastReadMixin,
+    ReadResponse,
     ReadSpec,
-    ResponseParts,
     read_spec_of,
     respond,
-    response_of,
 )
 from utils.page_cache.invalidation import epoch_bump
 from utils.redis.client import breaker
@@ -89,8 +89,8 @@ class FastReadMiddleware:
         token = current_request_id.set(request.request_id)
         queries = _begin_counting() if settings.DEBUG else None
         try:
-            parts = request.respond()
-            if parts is None:
+            response = request.respond()
+            if response is None:
                 request.leave_to_django()
                 return self.application(environ, start_response)
             if request.query_count:
@@ -98,10 +98,10 @@ class FastReadMiddleware:
         finally:
             current_request_id.reset(token)
         if queries is not None:
-            parts[1]["X-Query-Count"] = str(queries.report(request.as_django))
+            response.headers["X-Query-Count"] = str(queries.report(request.as_django))
             if request.cache_outcome:
-                parts[1]["X-Page-Cache"] = request.cache_outcome
-        status, headers, body = request.finish(parts)
+                response.headers["X-Page-Cache"] = request.cache_outcome
+        status, headers, body = request.finish(response)
         start_response(f"{status:d} {status.phrase}", headers)
         return [] if body is None else [body]
 
@@ -121,16 +121,16 @@ class FastReadMiddleware:
         token = current_request_id.set(request.request_id)
         call = LoopCall(request.respond, clients)
         try:
-            parts = await call.result()
+            response = await call.result()
         except NeedsThread:
-            parts = None
+            response = None
         finally:
             current_request_id.reset(token)
             request.loop_query_count = call.statement_count
-        if parts is None:
+        if response is None:
             environ[_FAST_REQUEST] = request
             return None
-        return request.finish(parts)
+        return request.finish(response)
 
     def _request_of(self, environ: dict[str, Any]) -> "FastRequest | None":
         """The request for a fast read; None if Django must handle it."""
@@ -254,7 +254,7 @@ class FastRequest:
         outcome = "none" if self.admission is None else self.admission.page.outcome
         return "" if outcome == "none" else outcome
 
-    def respond(self) -> ResponseParts | None:
+    def respond(self) -> ReadResponse | None:
         """The response; None if Django must handle the request."""
         spec, request = self._read.spec, self.as_django
         self._queries_before = statement_count.value  # of this thread
@@ -266,24 +266,31 @@ class FastRequest:
                 self.admission = admit_request(claims, request, spec, limits_for(None, spec))
             if self.admission.denied is not None:
                 raise too_many_requests(self.admission.denied)
-            response = response_of(self.admission.page)
-            if response is None and spec.renderer is not None:
+            page = self.admission.page
+            if page.outcome not in ("hit", "same"):
+                if spec.renderer is None:
+                    return None
                 if not spec.is_light:
                     require_thread()
-                make = partial(spec.renderer, request, claims.user_id, **self._read.kwargs)
-                response = respond(request, spec, self.admission.page, make)
-            return None if response is None else response.parts()
+            return respond(request, spec, page, partial(self._render, claims.user_id))
+        except SynchronousOnlyOperation:
+            raise NeedsThread from None  # Django does not use its connections in an event loop
         except Exception as error:  # noqa: BLE001  # rendered as for the view, and logged if it is unexpected
             return self._problem(error)
+
+    def _render(self, user_id: int) -> Rendered:
+        renderer = self._read.spec.renderer
+        assert renderer is not None
+        return renderer(self.as_django, user_id, **self._read.kwargs)
 
     def leave_to_django(self) -> None:
         """Let Django's handling of the request use the same admission, if there was one."""
         self.META[ADMISSION] = self.admission
         self.META[STARTED_AT] = self.started_at
 
-    def finish(self, parts: ResponseParts) -> tuple[HTTPStatus, list[Header], bytes | None]:
+    def finish(self, response: ReadResponse) -> tuple[HTTPStatus, list[Header], bytes | None]:
         """Complete the headers, and have the request counted and logged."""
-        status, headers, body = parts
+        status, headers, body = response
         if self.admission is not None:
             headers |= rate_limit_headers(self.admission.usage)
         if observer.is_on:
@@ -312,10 +319,10 @@ class FastRequest:
         self.user_id = claims.user_id
         return claims
 
-    def _problem(self, error: Exception) -> ResponseParts:
+    def _problem(self, error: Exception) -> ReadResponse:
         problem = problem_exception_handler(error, {"request": self.as_django})
         headers = {**dict(problem.items()), "Content-Length": str(len(problem.content))}
-        return HTTPStatus(problem.status_code), headers, problem.content
+        return ReadResponse(HTTPStatus(problem.status_code), headers, problem.content)
 
 
 def _not_authenticated() -> NotAuthenticated:

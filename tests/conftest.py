@@ -93,7 +93,7 @@ def patience_with_redis(settings, monkeypatch) -> None:
     """
     settings.REDIS_TIMEOUT_SECONDS = settings.REDIS_POOL_WAIT_SECONDS = PATIENCE_SECONDS
     monkeypatch.setattr("utils.redis.client.SURE_STEP_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("utils.redis.scripts.SURE_SECONDS", 4 * PATIENCE_SECONDS)
+    monkeypatch.setattr("utils.redis.client.SURE_SECONDS", 4 * PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def impatient(settings, monkeypatch) -> Callable[[], None]:
     def be_impatient() -> None:
         settings.REDIS_TIMEOUT_SECONDS, settings.REDIS_POOL_WAIT_SECONDS = REDIS_SECONDS
         monkeypatch.setattr("utils.redis.client.SURE_STEP_SECONDS", SURE_SECONDS / 4)
-        monkeypatch.setattr("utils.redis.scripts.SURE_SECONDS", SURE_SECONDS)
+        monkeypatch.setattr("utils.redis.client.SURE_SECONDS", SURE_SECONDS)
         reset_client()
 
     return be_impatient

@@ -29,7 +29,6 @@ from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from NoteAssist_AI.postgresql.schema import SchemaEditor
-from utils.event_loop import require_thread
 
 logger = logging.getLogger(__name__)
 
@@ -241,14 +240,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 yield connection
             finally:
                 pool.putconn(connection)
-
-    def cursor(self) -> Any:
-        require_thread()
-        return super().cursor()
-
-    def ensure_connection(self) -> None:
-        require_thread()
-        super().ensure_connection()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         take = partial(super().get_new_connection, conn_params)

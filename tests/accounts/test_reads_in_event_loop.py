@@ -10,6 +10,7 @@ from django.test import RequestFactory
 
 from NoteAssist_AI.before_django import FastReadMiddleware
 from NoteAssist_AI.loop_clients import LoopClients
+from notifications.services import create
 from tests.accounts.helpers import TARGETS
 from tests.conftest import client_of
 from tests.service_client import event_loop
@@ -60,6 +61,19 @@ def test_what_takes_long_or_is_wrong_is_left_to_a_thread(alice, targets, target)
         found = loop.run_until_complete(service().respond_in_event_loop(environ, clients))
 
     assert found is None
+
+
+def test_a_renderer_that_uses_djangos_connection_needs_a_thread(alice, targets, alice_client):
+    """The inbox lacks its marker of completeness, and has an entry whose row is looked up by the ORM."""
+    create(user_id=alice.pk, title="New", message="Of a note")
+    alice_client.get(targets["list"])
+    environ = RequestFactory().get(targets["pending"], **alice_client._credentials).environ
+
+    with event_loop() as (loop, clients):
+        found = loop.run_until_complete(service().respond_in_event_loop(environ, clients))
+
+    assert found is None
+    assert alice_client.get(targets["pending"]).json()["count"] == 1
 
 
 class CountingClients(LoopClients):

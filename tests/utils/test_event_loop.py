@@ -6,9 +6,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
 
-from accounts.models import User
 from utils.event_loop import LoopCall, NeedsThread, loop_call, pause, require_thread
 from utils.redis.client import redis_guard
 from utils.redis.scripts import Script, run_surely
@@ -127,15 +125,11 @@ def test_a_thread_is_no_event_loop():
 
 
 BLOCKING: dict[str, Callable[[], Any]] = {
-    "a query of Django's": lambda: User.objects.count(),
-    "a transaction": lambda: transaction.atomic().__enter__(),
-    "a connection": lambda: connection.ensure_connection(),
     "a command of Redis": lambda: redis_guard().__enter__().get("key"),
     "a script that must be run": lambda: run_surely(Script("return 1").call()),
 }
 
 
-@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("what", BLOCKING)
 def test_what_would_block_the_event_loop_needs_a_thread(what):
     def function() -> None:
@@ -146,4 +140,3 @@ def test_what_would_block_the_event_loop_needs_a_thread(what):
 
     with pytest.raises(NeedsThread):
         asyncio.run(called(function))
-    BLOCKING["a query of Django's"]()

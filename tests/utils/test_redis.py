@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Interrupted
 from utils.redis.client import RedisUnavailable, breaker, redis_guard
-from utils.redis.scripts import Script, ScriptCall, run_together
+from utils.redis.scripts import Script, ScriptCall, run_guarded
 
 ECHO = Script("return ARGV[1]")
 PUSH = Script("return redis.call('RPUSH', KEYS[1], ARGV[1])")
@@ -20,10 +20,9 @@ WRONG = Script("return redis.call('LLEN', KEYS[1])")
 def test_two_scripts_are_one_round_trip(empty_redis):
     first, second = Script("return ARGV[1]"), Script("return redis.call('SET', KEYS[1], ARGV[1])")
 
-    with redis_guard() as client:
-        calls = first.call(args=["a"]), second.call(keys=["key"], args=["b"])
-        assert run_together(client, *calls) == [b"a", b"OK"]  # the server had to be told both
-        assert run_together(client, *calls) == [b"a", b"OK"]
+    calls = first.call(args=["a"]), second.call(keys=["key"], args=["b"])
+    assert run_guarded(*calls) == [b"a", b"OK"]  # the server had to be told both
+    assert run_guarded(*calls) == [b"a", b"OK"]
 
     assert empty_redis.get("key") == b"b"
 
@@ -32,11 +31,10 @@ def test_a_script_that_fails_leaves_no_answer_behind_for_the_next(empty_redis):
     empty_redis.set("text", "no list")
     wrong, right = Script("return redis.call('LLEN', KEYS[1])"), Script("return ARGV[1]")
 
-    with redis_guard() as client:
-        with pytest.raises(Exception, match="WRONGTYPE"):
-            run_together(client, wrong.call(keys=["text"]), right.call(args=["a"]))
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        run_guarded(wrong.call(keys=["text"]), right.call(args=["a"]))
 
-        assert right.run(args=["b"]) == b"b"
+    assert right.run(args=["b"]) == b"b"
 
 
 def test_a_call_that_was_prepared_before_a_flush_still_runs(own_redis):
@@ -44,7 +42,7 @@ def test_a_call_that_was_prepared_before_a_flush_still_runs(own_redis):
 
     with redis_guard() as client:
         client.script_flush()
-        assert run_together(client, call) == [b"a"]
+        assert run_guarded(call) == [b"a"]
 
 
 def test_a_connection_is_used_again(empty_redis):

@@ -13,8 +13,8 @@ from utils.admission.throttling import Limit, LimitUsage
 from utils.page_cache.invalidation import epoch_bump
 from utils.page_cache.keys import FILL_LOCK_MILLISECONDS, TOKEN_SECONDS, change_keys, new_token
 from utils.page_cache.lookup import LOOK_UP, NO_PAGE, CachedPage, read_page
-from utils.redis.client import EPOCH_KEY, redis_guard
-from utils.redis.scripts import Script, ScriptCall, run_together
+from utils.redis.client import EPOCH_KEY
+from utils.redis.scripts import Script, ScriptCall, run_guarded
 
 STATE_SECONDS = 60
 """How long a cached session state is valid; revocation markers live longer (``accounts.session_state``)."""
@@ -125,7 +125,7 @@ def admit(
             version_key(user_id),
             EPOCH_KEY,
             *change_keys(user_id),
-            *(limit.key(user_id) for limit in limits),
+            *(f"{limit.key_prefix}{user_id}" for limit in limits),
         ],
         args=[
             subject.token_version,
@@ -142,9 +142,9 @@ def admit(
             *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
         ],
     )
-    with redis_guard() as client:
+    if epoch_bump.is_pending:
         epoch_bump.carry_out()
-        reply, *others = run_together(client, call, *([extra_script] if extra_script else ()))
+    reply, *others = run_guarded(call) if extra_script is None else run_guarded(call, extra_script)
     verdict = reply[0].decode()
     if verdict != "admitted":
         return Admission(verdict)

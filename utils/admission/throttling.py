@@ -44,8 +44,13 @@ class Limit:
         """What ``RateLimit-Policy`` tells of it."""
         return f"{self.quoted_name};q={self.count};w={self.seconds}"
 
+    @cached_property
+    def key_prefix(self) -> str:
+        """What stands before the subject in the keys of its counts."""
+        return f"limit:{self.scope}:"
+
     def key(self, subject: object) -> str:
-        return f"limit:{self.scope}:{subject}"
+        return f"{self.key_prefix}{subject}"
 
 
 class LimitUsage(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
@@ -121,35 +121,26 @@ def _known_etags(request: HttpRequest) -> list[str]:
     return opaque_etags(header)[:_MAX_ETAGS] if header else []
 
 
-ResponseParts = tuple[HTTPStatus, dict[str, str], bytes | None]
-"""Status, headers that depend on the response, and body."""
+class ReadResponse(NamedTuple):
+    """The response to a fast read, with the headers that depend on it. ``body`` is None for a 304."""
 
+    status: HTTPStatus
+    headers: dict[str, str]
+    body: bytes | None
 
-@dataclass(frozen=True, slots=True)
-class ReadResponse:
-    """The response to a fast read. ``body`` is None for a 304."""
-
-    etag: str
-    body: bytes | None = None
-
-    @property
-    def status(self) -> HTTPStatus:
-        return HTTPStatus.NOT_MODIFIED if self.body is None else HTTPStatus.OK
-
-    def headers(self) -> dict[str, str]:
+    @classmethod
+    def of(cls, etag: str, body: bytes | None = None) -> "ReadResponse":
         """``no-cache``: a client may store the response, but must revalidate it before each use."""
-        headers = {"ETag": f'"{self.etag}"', "Cache-Control": "private, no-cache"}
-        if self.body is not None:
-            headers |= {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(self.body))}
-        return headers
-
-    def parts(self) -> ResponseParts:
-        return self.status, self.headers(), self.body
+        headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
+        if body is None:
+            return cls(HTTPStatus.NOT_MODIFIED, headers, None)
+        headers |= {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body))}
+        return cls(HTTPStatus.OK, headers, body)
 
     def as_django_response(self) -> HttpResponse:
         if self.body is None:
-            return HttpResponseNotModified(headers=self.headers())
-        return HttpResponse(self.body, headers=self.headers())
+            return HttpResponseNotModified(headers=self.headers)
+        return HttpResponse(self.body, headers=self.headers)
 
 
 def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callable[[], Rendered]) -> ReadResponse:
@@ -157,12 +148,12 @@ def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callab
 
     Of concurrent requests that miss the same page, one renders it; the others wait for the stored page.
     """
-    if found := response_of(page):
+    if found := _response_of(page):
         return found
     if page.outcome == "busy" and (awaited := await_page(page.key)):
         if awaited.etag == _NOT_FOUND_ETAG:
             raise NotFound
-        return conditional(request, awaited)
+        return _conditional(request, awaited)
     try:
         rendered = make()
     except ObjectDoesNotExist:
@@ -178,22 +169,22 @@ def respond(request: HttpRequest, spec: ReadSpec, page: CachedPage, make: Callab
             store_page(page.key, etag=rendered.etag, body=rendered.body, ttl=spec.ttl)
         else:
             abandon_page(page.key)
-    return conditional(request, rendered)
+    return _conditional(request, rendered)
 
 
-def response_of(page: CachedPage) -> ReadResponse | None:
+def _response_of(page: CachedPage) -> ReadResponse | None:
     """The response if the page is in the cache, else None. Raises ``NotFound`` for a cached 404."""
     if page.outcome in ("same", "hit") and page.etag == _NOT_FOUND_ETAG:
         raise NotFound
     if page.outcome == "same":
-        return ReadResponse(page.etag)
-    return ReadResponse(page.etag, page.body) if page.outcome == "hit" else None
+        return ReadResponse.of(page.etag)
+    return ReadResponse.of(page.etag, page.body) if page.outcome == "hit" else None
 
 
-def conditional(request: HttpRequest, rendered: Rendered) -> ReadResponse:
+def _conditional(request: HttpRequest, rendered: Rendered) -> ReadResponse:
     """The response, without its body if the client has it."""
     etags = _known_etags(request)
-    return ReadResponse(rendered.etag, None if rendered.etag in etags or "*" in etags else rendered.body)
+    return ReadResponse.of(rendered.etag, None if rendered.etag in etags or "*" in etags else rendered.body)
 
 
 def cached_page(method: Callable[..., Response | Rendered]) -> Callable[..., HttpResponse]:

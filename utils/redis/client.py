@@ -5,6 +5,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -103,7 +104,6 @@ class _Pool(redis.BlockingConnectionPool):
         super().reset()
 
     def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-        require_thread()
         if self.pid != os.getpid():  # they are the parent's
             return super().get_connection()
         try:
@@ -175,14 +175,83 @@ def _client_of_this_process() -> redis.Redis:
     return _client
 
 
-def sure_pool() -> redis.BlockingConnectionPool:
-    """Connections for what correctness depends on: its time-outs are short enough for two tries."""
+def _sure_pool_of_this_process() -> redis.BlockingConnectionPool:
     global _sure_pool
     if _sure_pool is None:
         with _client_lock:
             if _sure_pool is None:
                 _sure_pool = _new_pool(wait_seconds=SURE_STEP_SECONDS, timeout_seconds=SURE_STEP_SECONDS)
     return _sure_pool
+
+
+def ask(commands: Sequence[bytes]) -> list[Any]:
+    """Send packed commands in one round trip and return their replies; the reply to a wrong one is a ``ResponseError``.
+
+    Uses a pooled connection directly, as the client's work around each command takes as long as the command. Raises
+    :class:`RedisUnavailable`: at once while the breaker is open.
+    """
+    if breaker.is_open:
+        raise RedisUnavailable("skipped after a recent failure")
+    try:
+        return _send(_client_of_this_process().connection_pool, commands)
+    except redis.RedisError as error:
+        _raise_if_unavailable(error)
+        raise
+
+
+def ask_surely(commands: Sequence[bytes]) -> list[Any]:
+    """As :func:`ask`, whether or not the breaker is open; after a failure once more, on a new connection.
+
+    Takes at most about ``SURE_SECONDS``.
+    """
+    require_thread()
+    began = time.monotonic()
+    pool = _sure_pool_of_this_process()
+    try:
+        try:
+            return _send(pool, commands)
+        except redis.RedisError as error:
+            if not is_failure(error) or time.monotonic() - began > SURE_SECONDS / 2:
+                raise
+            return _send(pool, commands, is_new=True)
+    except redis.RedisError as error:
+        _raise_if_unavailable(error)
+        raise
+
+
+def _send(pool: Any, commands: Sequence[bytes], *, is_new: bool = False) -> list[Any]:
+    """Send commands together and return their replies. Raises the first that tells of a failing server."""
+    connection = pool.get_connection()
+    try:
+        if is_new:
+            connection.disconnect()
+            connection.connect()
+        connection.send_packed_command([b"".join(commands)])
+        replies = [_read_reply(connection) for _ in commands]
+    except BaseException:
+        connection.disconnect()  # or its next user would read the remaining replies
+        raise
+    finally:
+        pool.release(connection)
+    for reply in replies:
+        if isinstance(reply, redis.ResponseError) and is_failure(reply):
+            raise reply
+    return replies
+
+
+def _read_reply(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def _raise_if_unavailable(error: redis.RedisError) -> None:
+    """Open the breaker and raise :class:`RedisUnavailable` if the error comes from a failing server."""
+    if is_failure(error):
+        breaker.open()
+        logger.warning("Redis did not respond: %s", error)
+        raise RedisUnavailable(str(error)) from error
 
 
 def reset_client() -> None:
@@ -204,15 +273,14 @@ class redis_guard:  # in lower case, as it is used like a function; @contextmana
     """
 
     def __enter__(self) -> redis.Redis:
+        require_thread()
         if breaker.is_open:
             raise RedisUnavailable("skipped after a recent failure")
         return _client_of_this_process()
 
     def __exit__(self, error_type: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, redis.RedisError) and is_failure(error):
-            breaker.open()
-            logger.warning("Redis did not respond: %s", error)
-            raise RedisUnavailable(str(error)) from error
+        if isinstance(error, redis.RedisError):
+            _raise_if_unavailable(error)
 
 
 def is_failure(error: redis.RedisError) -> bool:
