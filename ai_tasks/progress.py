@@ -5,6 +5,7 @@ by one script that refuses an older attempt, so a worker that lost its lease rep
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -66,7 +67,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 )
 _LAST_ATTEMPT = 2**31
-_DELTAS_PER_ROUND_TRIP = 50
+_EVENTS_PER_ROUND_TRIP = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an attempt is: a percentage that never falls within it, and a message for the user."""
+
+    task_id: UUID
+    user_id: int
+    attempt: int
+    percent: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,18 @@ class Delta:
     attempt: int
     offset: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The text so far is void, as it is not the answer."""
+
+    task_id: UUID
+    user_id: int
+    attempt: int
+
+
+Event = Progress | Delta | Restart
 
 
 def live_key(task_id: UUID) -> str:
@@ -94,26 +118,10 @@ def task_channel(task_id: UUID) -> str:
     return channel(f"task:{task_id}")
 
 
-def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, message: str) -> None:
-    """Publish the attempt's progress; within one attempt it never falls. Raises ``RedisUnavailable``."""
-    data = {"id": str(task_id), "attempt": attempt, "progress": percent, "message": message}
-    _report(task_id, user_id, attempt, "task.progress", data, percent, message)
-
-
-def report_deltas(deltas: Sequence[Delta]) -> None:
-    """Publish more text of several answers, one piece of each, in few round trips. Raises ``RedisUnavailable``."""
-    for first in range(0, len(deltas), _DELTAS_PER_ROUND_TRIP):
-        run_guarded(*(_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]))
-
-
-def report_restart(task_id: UUID, *, user_id: int, attempt: int) -> None:
-    """Publish that the text so far is void, as it is not the answer. Raises ``RedisUnavailable``."""
-    _report(task_id, user_id, attempt, "task.restarted", {"id": str(task_id), "attempt": attempt})
-
-
-def _delta_call(delta: Delta) -> ScriptCall:
-    data = {"id": str(delta.task_id), "attempt": delta.attempt, "offset": delta.offset, "text": delta.text}
-    return _report_call(delta.task_id, delta.user_id, delta.attempt, "task.delta", data)
+def report(events: Sequence[Event]) -> None:
+    """Publish what attempts have to tell, in this order and in few round trips. Raises ``RedisUnavailable``."""
+    for first in range(0, len(events), _EVENTS_PER_ROUND_TRIP):
+        run_guarded(*(_call_of(event) for event in events[first : first + _EVENTS_PER_ROUND_TRIP]))
 
 
 def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, message: str) -> None:
@@ -122,10 +130,8 @@ def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, mess
     Without Redis it is not counted, and event streams detect its end by polling the rows.
     """
     data = {"id": str(task_id), "attempt": attempt, "status": status, "message": message}
-    try:
-        _report(task_id, user_id, attempt, f"task.{status}", data)
-    except RedisUnavailable:
-        return
+    with suppress(RedisUnavailable):
+        run_guarded(_call(task_id, user_id, attempt, f"task.{status}", data))
 
 
 def block_reports(task_ids: Iterable[UUID]) -> None:
@@ -137,13 +143,21 @@ def block_reports(task_ids: Iterable[UUID]) -> None:
         _BLOCK_REPORTS.run(keys=[live_key(task_id), events_key(task_id)], args=[_LAST_ATTEMPT, TTL_SECONDS])
 
 
-def _report(
-    task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
-) -> None:
-    run_guarded(_report_call(task_id, user_id, attempt, event, data, percent, message))
+def _call_of(event: Event) -> ScriptCall:
+    data: dict[str, object] = {"id": str(event.task_id), "attempt": event.attempt}
+    match event:
+        case Progress():
+            name, percent, message = "task.progress", event.percent, event.message
+            data |= {"progress": percent, "message": message}
+        case Delta():
+            name, percent, message = "task.delta", -1, ""
+            data |= {"offset": event.offset, "text": event.text}
+        case Restart():
+            name, percent, message = "task.restarted", -1, ""
+    return _call(event.task_id, event.user_id, event.attempt, name, data, percent, message)
 
 
-def _report_call(
+def _call(
     task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
 ) -> ScriptCall:
     user_events, user_channel = user_stream(user_id)

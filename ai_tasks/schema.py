@@ -11,7 +11,7 @@ from utils.http.openapi.headers import Schema
 from utils.http.openapi.unions import any_of, component
 
 
-class Submission(OpenApiSerializerExtension):
+class SubmissionSchema(OpenApiSerializerExtension):
     """One schema for each request type, so that ``request_data`` is typed by it."""
 
     target_class = "ai_tasks.serializers.SubmissionSerializer"
@@ -67,7 +67,7 @@ def _topic_field(handler: Handler) -> Schema:
     return {"type": kind, "minimum": 1, "maximum": 2**63 - 1, "description": description}
 
 
-class TaskEventData(OpenApiSerializerExtension):
+class TaskEventDataSchema(OpenApiSerializerExtension):
     target_class = "ai_tasks.serializers.TaskEventDataSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> Any:

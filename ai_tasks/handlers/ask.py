@@ -7,7 +7,7 @@ from typing import Any, NotRequired
 from ai_tasks.asking.finding import QUOTE_MIN, Quote, Span
 from ai_tasks.asking.passages import PASSAGES_MAX_BYTES, Found, Passage, Scope, find_passages, terms_in
 from ai_tasks.asking.verdicts import Named, Sentence, judge, shown_quote
-from ai_tasks.handlers.base import Draft, Handler, InvalidRequestData, Result, field_error, report, text_field
+from ai_tasks.handlers.base import Handler, InvalidRequestData, OfflineAnswer, Result, field_error, text_field
 from ai_tasks.handlers.structured import Item, items_in, read_answer, response_format, text_in
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer, Source
@@ -122,13 +122,13 @@ class Ask(Handler):
         scope = Scope(user_id, tuple(named.get("note_ids", ())), tuple(named.get("tags", ())))
         return {**data, "found": find_passages(data["question"], scope)}
 
-    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> OfflineAnswer | None:
         found: Found = data["found"]
-        report(observer, 5, f"Found {len(found.passages)} passages in your notes")
+        observer.progress(5, f"Found {len(found.passages)} passages in your notes")
         if found.passages:
             return None
         notice = f"{NOT_IN_NOTES}: nothing that was searched has enough of the question's words."
-        return Draft(result=_result([], notice, sources=[]), applicable=False)
+        return OfflineAnswer(result=_result([], notice, sources=[]), applicable=False)
 
     def messages(self, data: dict[str, Any]) -> list[Message]:
         found: Found | None = data.get("found")
@@ -156,10 +156,10 @@ class Ask(Handler):
     def incomplete(self, content: str, notice: str) -> Result:
         return Answered(**super().incomplete(content, notice), sentences=[])
 
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
         """Quote the sentences that have most of the question's words, best passages first."""
         found: Found = data["found"]
-        report(observer, 10, "Choosing sentences of your notes")
+        observer.progress(10, "Choosing sentences of your notes")
         sentences: list[Sentence] = []
         for passage in found.passages[:SENTENCES_QUOTED]:
             if span := _best_sentence(passage, found):
@@ -168,11 +168,11 @@ class Ask(Handler):
                 sentences.append({"text": text, "verdict": "supported", "quotes": [quote]})
         if not sentences:
             notice = f"{NOT_IN_NOTES}: what matches the question is too short to be quoted."
-            return Draft(result=_result([], notice, sources=[]), applicable=False)
+            return OfflineAnswer(result=_result([], notice, sources=[]), applicable=False)
         result = _result(sentences, OFFLINE, sources=_sources(sentences, found))
-        report(observer, 50, f"Quoting {len(sentences)} passages")
-        report(observer, 90, "Finishing", result["content"])
-        return Draft(result=result, applicable=False)
+        observer.progress(50, f"Quoting {len(sentences)} passages")
+        observer.progress(90, "Finishing", result["content"])
+        return OfflineAnswer(result=result, applicable=False)
 
 
 def _read_sentences(items: Sequence[Item]) -> list[tuple[str, list[Named]]]:

@@ -40,7 +40,7 @@ class Result(TypedDict):
     notice: str | None
 
 
-class Draft(TypedDict):
+class OfflineAnswer(TypedDict):
     """An answer made without a model. ``applicable`` is false if it only says that there is none."""
 
     result: Result
@@ -105,13 +105,13 @@ class Handler(ABC):
         data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
         errors = [error for found in self._validator.iter_errors(data) for error in _field_errors(found)]
         if not errors:
-            errors = [error for pointer, value in _values_in(data, POINTER) for error in _value_errors(pointer, value)]
+            errors = list(_value_errors(data))
         if errors:
             raise InvalidRequestData(errors=sorted(errors, key=itemgetter("pointer")))
         return {**self.defaults, **data}
 
-    def check_owner(self, data: dict[str, Any], *, user_id: int) -> None:  # noqa: B027  # most name nothing
-        """Raise ``NotFound`` for what the validated data names and the user does not have."""
+    def check_owner(self, data: dict[str, Any], *, user_id: int) -> None:  # noqa: B027  # most types refer to nothing
+        """Raise ``NotFound`` if the validated data refers to something that is not the user's."""
 
     def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
         """Fill from ``topic`` what the validated data leaves out.
@@ -138,7 +138,7 @@ class Handler(ABC):
         """
         return data
 
-    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> OfflineAnswer | None:
         """The answer if what was gathered leaves nothing to ask a model."""
         return None
 
@@ -147,7 +147,7 @@ class Handler(ABC):
         return self.prompt.messages(data)
 
     @abstractmethod
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
         """Answer without a model, from the text itself or from the user's notes. ``data`` is resolved."""
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
@@ -167,18 +167,10 @@ class Handler(ABC):
         return Result(content=content, code=None, code_language=None, sources=[], notice=notice)
 
 
-def text_draft(content: str, *, notice: str, sources: Iterable[Source] = (), applicable: bool = True) -> Draft:
+def text_answer(content: str, *, notice: str, sources: Iterable[Source] = (), applicable: bool = True) -> OfflineAnswer:
     """An offline answer without code."""
     result = Result(content=content, code=None, code_language=None, sources=list(sources), notice=notice)
-    return Draft(result=result, applicable=applicable)
-
-
-def report(observer: Observer, percent: int, message: str, text: str = "") -> None:
-    """One step of an offline answer: stop here if told to, else tell how far it is and pass on its text."""
-    observer.check()
-    observer.progress(percent, message)
-    if text:
-        observer.delta(text)
+    return OfflineAnswer(result=result, applicable=applicable)
 
 
 def _field_errors(found: ValidationError) -> Iterator[FieldError]:
@@ -219,25 +211,23 @@ def _field_errors(found: ValidationError) -> Iterator[FieldError]:
             yield field_error(pointer, "invalid", "This value is not allowed here.")
 
 
-def _values_in(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
-    """The texts and numbers of valid data, each with its place."""
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _values_in(item, pointer + pointer_to(key))
-    else:
-        yield pointer, value
-
-
-def _value_errors(pointer: str, value: Any) -> Iterator[FieldError]:
-    """What no schema says: the database stores neither NUL nor lone surrogates, and counts bytes; 1.0 is no integer."""
-    if isinstance(value, float):
-        yield field_error(pointer, "invalid", "Expected an integer.")
-    elif not isinstance(value, str):
-        return
-    elif _UNSTORABLE.search(value):
-        yield field_error(pointer, "invalid_characters", "This text has characters that cannot be stored.")
-    elif len(value.encode()) > TEXT_MAX_BYTES:
-        yield field_error(pointer, "max_length", f"Expected at most {TEXT_MAX_BYTES} bytes.")
+def _value_errors(value: Any, *path: str | int) -> Iterator[FieldError]:
+    """The errors that JSON Schema cannot express: characters that the database cannot store, bytes, and 1.0."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                yield from _value_errors(item, *path, name)
+        case list():
+            for index, item in enumerate(value):
+                yield from _value_errors(item, *path, index)
+        case float():
+            yield field_error(POINTER + pointer_to(*path), "invalid", "Expected an integer.")
+        case str() if _UNSTORABLE.search(value):
+            detail = "This text has characters that cannot be stored."
+            yield field_error(POINTER + pointer_to(*path), "invalid_characters", detail)
+        case str() if len(value.encode()) > TEXT_MAX_BYTES:
+            detail = f"Expected at most {TEXT_MAX_BYTES} bytes."
+            yield field_error(POINTER + pointer_to(*path), "max_length", detail)
 
 
 def field_error(pointer: str, code: str, detail: str) -> FieldError:

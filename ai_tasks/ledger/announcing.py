@@ -1,4 +1,4 @@
-"""Messages after a committed transition: to workers and to the user. The sweep makes up for lost messages."""
+"""Logging transitions, and telling users that a task has ended: both after COMMIT."""
 
 import logging
 from functools import partial
@@ -11,7 +11,6 @@ from ai_tasks import progress
 from ai_tasks.models import AITask
 from notifications import services as notifications
 from notifications.models import Notification
-from utils.redis.broker import publish
 
 lines = logging.getLogger("ai_tasks")
 
@@ -21,21 +20,6 @@ _TITLES = {
     AITask.Status.SUCCEEDED: (Notification.Type.SUCCESS, "✓ Generation complete"),
     AITask.Status.FAILED: (Notification.Type.ERROR, "Generation failed"),
 }
-
-
-def announce_queued(task: AITask) -> None:
-    """Log a new task and send it to the workers, after COMMIT. If the broker does not take it, the next sweep does."""
-    log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
-    transaction.on_commit(partial(_publish, task.pk), robust=True)
-
-
-def _publish(task_id: UUID) -> None:
-    is_published = False
-    try:
-        is_published = publish(PROCESS_TASK, str(task_id))
-    finally:
-        if not is_published:
-            AITask.objects.filter(pk=task_id, status=AITask.Status.QUEUED).update(published_at=None)
 
 
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:

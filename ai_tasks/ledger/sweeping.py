@@ -11,8 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
-from ai_tasks.ledger.attempts import MAX_LOST_LEASES, fail_poisoned
-from ai_tasks.ledger.budgets import settled_at_the_reservation
+from ai_tasks.ledger.attempts import MAX_LOST_LEASES, confirm_cancel, fail_poisoned
 from ai_tasks.ledger.waiting import fail_overdue, wake
 from ai_tasks.models import AITask
 from utils.database.batching import delete_in_batches
@@ -46,17 +45,9 @@ def purge_finished() -> int:
 def _confirm_orphaned_cancels() -> None:
     with transaction.atomic():
         orphans = AITask.objects.filter(status=_S.CANCELLING, lease_expires_at__lt=Now())
-        locked = list(orphans.select_for_update(skip_locked=True, no_key=True).order_by("pk")[:BATCH])
-        AITask.objects.filter(pk__in=[task.pk for task in locked], status=_S.CANCELLING).update(
-            status=_S.CANCELLED,
-            message="Cancelled",
-            lease_expires_at=None,
-            finished_at=Now(),
-            updated_at=Now(),
-            **settled_at_the_reservation(),
-        )
-        for task in locked:
-            task.status, task.message = _S.CANCELLED, "Cancelled"
+        task_ids = _locked(orphans.order_by("pk"), BATCH)
+        confirm_cancel(AITask.objects.filter(pk__in=task_ids))
+        for task in AITask.objects.filter(pk__in=task_ids):
             announce_end(task)
 
 
