@@ -22,8 +22,7 @@ TTL_SECONDS = settings.AI_STREAM_SECONDS
 END_EVENTS = frozenset({"task.succeeded", "task.failed", "task.cancelled"})
 
 ENDED_KEY = "metrics:ai-tasks-ended"
-"""A hash without a TTL: how many tasks have ended in each status. A Redis that lost it begins at 0, as a restart does.
-"""
+"""A hash without a TTL: how many tasks have ended in each status. If Redis loses it, counting starts again at 0."""
 
 # KEYS: the task's hash and stream, the user's stream, ENDED_KEY. ARGV: attempt, progress (-1 keeps it), message, time,
 # event, data, TTL, the task's and the user's channel, cap of the task's stream, data of a restart, the status of a task
@@ -102,7 +101,18 @@ class Restart:
     attempt: int
 
 
-Event = Progress | Delta | Restart
+@dataclass(frozen=True, slots=True)
+class End:
+    """The task has ended: ``succeeded``, ``failed`` or ``cancelled``."""
+
+    task_id: UUID
+    user_id: int
+    attempt: int
+    status: str
+    message: str
+
+
+Event = Progress | Delta | Restart | End
 
 
 def live_key(task_id: UUID) -> str:
@@ -119,7 +129,7 @@ def task_channel(task_id: UUID) -> str:
 
 
 def report(events: Sequence[Event]) -> None:
-    """Publish what attempts have to tell, in this order and in few round trips. Raises ``RedisUnavailable``."""
+    """Publish events of attempts, in this order and in few round trips. Raises ``RedisUnavailable``."""
     for first in range(0, len(events), _EVENTS_PER_ROUND_TRIP):
         run_guarded(*(_call_of(event) for event in events[first : first + _EVENTS_PER_ROUND_TRIP]))
 
@@ -129,9 +139,8 @@ def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, mess
 
     Without Redis it is not counted, and event streams detect its end by polling the rows.
     """
-    data = {"id": str(task_id), "attempt": attempt, "status": status, "message": message}
     with suppress(RedisUnavailable):
-        run_guarded(_call(task_id, user_id, attempt, f"task.{status}", data))
+        report([End(task_id, user_id, attempt, status, message)])
 
 
 def block_reports(task_ids: Iterable[UUID]) -> None:
@@ -144,37 +153,34 @@ def block_reports(task_ids: Iterable[UUID]) -> None:
 
 
 def _call_of(event: Event) -> ScriptCall:
-    data: dict[str, object] = {"id": str(event.task_id), "attempt": event.attempt}
+    about: dict[str, object] = {"id": str(event.task_id), "attempt": event.attempt}
+    percent, message, ended = -1, "", ""
     match event:
         case Progress():
-            name, percent, message = "task.progress", event.percent, event.message
-            data |= {"progress": percent, "message": message}
+            percent, message = event.percent, event.message
+            name, data = "task.progress", {**about, "progress": percent, "message": message}
         case Delta():
-            name, percent, message = "task.delta", -1, ""
-            data |= {"offset": event.offset, "text": event.text}
+            name, data = "task.delta", {**about, "offset": event.offset, "text": event.text}
         case Restart():
-            name, percent, message = "task.restarted", -1, ""
-    return _call(event.task_id, event.user_id, event.attempt, name, data, percent, message)
-
-
-def _call(
-    task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
-) -> ScriptCall:
-    user_events, user_channel = user_stream(user_id)
+            name, data = "task.restarted", about
+        case End():
+            ended = event.status
+            name, data = f"task.{ended}", {**about, "status": ended, "message": event.message}
+    user_events, user_channel = user_stream(event.user_id)
     return _REPORT.call(
-        keys=[live_key(task_id), events_key(task_id), user_events, ENDED_KEY],
+        keys=[live_key(event.task_id), events_key(event.task_id), user_events, ENDED_KEY],
         args=[
-            attempt,
+            event.attempt,
             percent,
             message,
             datetime.now(UTC).timestamp(),
-            event,
+            name,
             dumps(data),
             TTL_SECONDS,
-            task_channel(task_id),
+            task_channel(event.task_id),
             user_channel,
             EVENTS_KEPT,
-            dumps({"id": str(task_id), "attempt": attempt}),
-            event.removeprefix("task.") if event in END_EVENTS else "",
+            dumps(about),
+            ended,
         ],
     )

@@ -1,4 +1,4 @@
-"""How the API's description tells of AI tasks. Imported when the application is ready: being defined registers it."""
+"""Schemas of AI tasks for the API description. They are registered when this module is imported."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from utils.http.openapi.unions import any_of, component
 
 
 class SubmissionSchema(OpenApiSerializerExtension):
-    """One schema for each request type, so that ``request_data`` is typed by it."""
+    """One schema for each request type, with the schema of its ``request_data``."""
 
     target_class = "ai_tasks.serializers.SubmissionSerializer"
 

@@ -54,7 +54,7 @@ class Stopped(BaseException):
 
 
 class CannotRecord(Exception):
-    """PostgreSQL refuses the answer, and will again: the task must not be run again for it."""
+    """PostgreSQL rejects the answer permanently, so running the task again does not help."""
 
 
 class RunningAttempt:
@@ -131,7 +131,7 @@ def _publish(events: list[Event]) -> None:
 
 
 def _repeat(step: Callable[[], None]) -> None:
-    """Call ``step`` forever. Errors are logged and do not end the thread, as all attempts of the process need it."""
+    """Call ``step`` forever. Errors are logged and do not end the thread, which all attempts of the process need."""
     while True:
         try:
             step()
@@ -161,7 +161,7 @@ class Worker:
         except OperationalError as error:
             if not is_outdated_plan(error):
                 raise
-            attempt = ledger.claim(task_id)  # nothing has happened; the sweep would send the task after a minute
+            attempt = ledger.claim(task_id)  # nothing was changed; else the task waits a minute for the sweep
         if attempt is None:
             return
         running = RunningAttempt(attempt, self._has_text)
@@ -231,7 +231,7 @@ class Worker:
                 raise FenceLost
 
     def _record_answer(self, attempt: Attempt, answer: Answer) -> None:
-        """Record an answer, and write it to its topic. If that alone cannot be done, the answer is kept."""
+        """Record an answer and write it to its topic; if only the topic cannot be written, keep the answer."""
         try:
             self._record(ledger.succeed, attempt, answer)
         except FenceLost:
@@ -257,7 +257,7 @@ class Worker:
     def _record(self, record: Callable[..., object], *arguments: object, **options: object) -> None:
         """Call ``record``; retry while the lease may be valid, as the answer was paid for.
 
-        Every error of the database may be over soon, as one of a table that is being changed, but those about the data.
+        Every database error may be temporary, for example while a table is altered, except errors about the data.
         """
         until = time.monotonic() + settings.AI_LEASE_SECONDS
         while True:
@@ -290,7 +290,7 @@ class Worker:
         with ExitStack() as held:
             events: list[Event] = []
             for running in attempts:
-                if running.publishing.acquire(blocking=False):  # else its own thread is publishing
+                if running.publishing.acquire(blocking=False):  # otherwise its own thread is publishing
                     held.callback(running.publishing.release)
                     events += running.take_text()
             _publish(events)

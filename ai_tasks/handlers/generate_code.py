@@ -34,7 +34,7 @@ class GenerateCode(Handler):
     prompt = Prompt("generate_code", 2)
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
-        """Take the code out of its fence; its language is the one that was asked for, whatever the fence says."""
+        """Take the code out of its fence. Its language is the requested one, whatever the fence says."""
         text = text.strip()
         if not same_language(data["language"], "markdown"):
             text = unfenced(text)

@@ -28,7 +28,7 @@ class ImproveExplanation(Handler):
     prompt = Prompt("improve_explanation", 2)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
-        """Edit the text's form: spacing, headings, lists, slips, long paragraphs; list the terms that it defines."""
+        """Edit the form: spacing, headings, lists, typos, long paragraphs; list the terms that the text defines."""
         observer.progress(10, "Reading the text")
         content, changes = edited(data["content"])
         observer.progress(70, "Edited the text", content)

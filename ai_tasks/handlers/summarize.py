@@ -26,7 +26,7 @@ class Summarize(Handler):
     prompt = Prompt("summarize", 2)
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
-        """Pick the most telling sentences of the text, word for word and in their order."""
+        """Pick the most important sentences of the text, verbatim and in order."""
         observer.progress(10, "Reading the text")
         share, at_most = SHARE_AND_MOST_SENTENCES[data["length"]]
         parts = summary_of(data["content"], share=share, at_most=at_most, with_headings=data["length"] == "long")

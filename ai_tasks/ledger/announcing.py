@@ -23,15 +23,15 @@ _TITLES = {
 
 
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
-    """Log a task's new state after COMMIT: what happened to it, and nothing of what was asked or answered."""
+    """Log a task's new state after COMMIT, without its request and answer."""
     fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
     transaction.on_commit(partial(lines.info, "ai_task", extra={"fields": fields}), robust=True)
 
 
 def announce_end(task: AITask) -> None:
-    """Record the notification in the transaction that ended the task; after COMMIT tell all others, and push it.
+    """Record the notification in the transaction that ended the task; after COMMIT push it, log and publish the end.
 
-    A cancel, and an answer that was there already, is the reply to the user's own request, so it needs none.
+    Cancelled and cached tasks get no notification, as the user's own request was answered with them.
     """
     if task.status in _TITLES and not task.cached:
         notification_type, title = _TITLES[AITask.Status(task.status)]
@@ -55,10 +55,10 @@ def announce_end(task: AITask) -> None:
         input_tokens=task.input_tokens,
         output_tokens=task.output_tokens,
     )
-    told: dict[str, Any] = {
+    event: dict[str, Any] = {
         "user_id": task.user_id,
         "attempt": task.attempt,
         "status": task.status,
         "message": task.message,
     }
-    transaction.on_commit(partial(progress.announce_end, task.pk, **told), robust=True)
+    transaction.on_commit(partial(progress.announce_end, task.pk, **event), robust=True)

@@ -1,4 +1,4 @@
-"""Writing an answer to its topic, or proposing it, and the message about it."""
+"""Writing an answer to its topic, or proposing it."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from notes.services import AccountFull, NoteTooLarge, apply_ai_answer
 
 
 class ApplyOutcome(StrEnum):
-    """What became of writing an answer to its topic; the value is the message about it."""
+    """The outcome of writing an answer to its topic; the value is the message for the user."""
 
     APPLIED = "Done, and written to your topic"
     NOTHING_TO_APPLY = "Done. There was no answer to write to your topic"
@@ -25,14 +25,14 @@ class ApplyOutcome(StrEnum):
 
 
 def apply_answer(task: AITask, *, may_write: bool = True) -> ApplyOutcome:
-    """Write a task's result to its topic if that is asked for, the topic's text is unchanged and the answer fits.
+    """Write a task's result to its topic if requested, if the topic's text is unchanged and if the answer fits.
 
-    If it is to be proposed, the proposal is recorded. ``task.result`` becomes what is to be recorded: it names the
-    proposal, and is what ``Handler.record`` makes of it. Without ``may_write`` it is only kept. Runs in the caller's
-    transaction and ``changing_pages_of``.
+    Or record it as a proposal, if that was requested. Sets ``task.result`` to the result to be recorded, with the id of
+    the proposal and the changes of ``Handler.record``. Without ``may_write`` neither topic nor proposal is written.
+    Runs in the caller's transaction and ``changing_pages_of``.
     """
     handler = HANDLERS[task.request_type]
-    if task.proposes and task.result is not None:  # an answer of the cache names another task's
+    if task.proposes and task.result is not None:  # a cached answer has that of another task
         task.result = {**task.result, "proposal_id": None}
     if not may_write and (task.apply or task.proposes):
         outcome = ApplyOutcome.NOT_WRITABLE

@@ -69,8 +69,8 @@ STARTING = Step(0, "Starting")
 def claim(task_id: UUID) -> Attempt | None:
     """Claim a task for one lease; None if it cannot be claimed: it is deleted, finished, not due or already claimed.
 
-    A task whose lease expired for the third time is failed instead, as it may be what kills its workers; and so is one
-    whose earlier attempts used up its reservation, if the budget has no room for another.
+    A task whose lease expired for the third time is failed instead, as it may crash its workers. So is a task whose
+    earlier attempts used up its reservation, if the budget has no room for another one.
     """
     with transaction.atomic():
         claimed = (
@@ -128,9 +128,9 @@ def _reserve_again(task: AITask) -> None:
 def heartbeat(held: Mapping[tuple[UUID, int], Step]) -> dict[tuple[UUID, int], str]:
     """Renew the leases of these (task, attempt) pairs and record their progress, in one statement.
 
-    Returns the status of each pair that still holds its task; a pair that is missing has lost its fence. A row that
-    another transaction has locked is left to the next heartbeat: the statement waits for no lock. So it holds up no
-    other lease, and cannot deadlock with a deletion that clears the topic of many tasks.
+    Returns the status of each pair that still holds its task; a missing pair has lost its fence. The statement waits
+    for no lock: a row that another transaction has locked is renewed by the next heartbeat. So it delays no other
+    lease, and cannot deadlock with a deletion that clears the topic of many tasks.
     """
     if not held:
         return {}
@@ -188,7 +188,7 @@ def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITa
                 result=task.result,
                 applicable=answer.applicable,
                 **usage_changes(answer, provider=answer.provider),
-                # An answer of a fallback's model is no answer of the one that the hash stands for.
+                # The hash is of the primary model: an answer of a fallback is never reused.
                 **({} if answer.asked in ("", OPENAI_COMPATIBLE) else {"request_hash": ""}),
                 applied_at=Now() if outcome is ApplyOutcome.APPLIED else None,
             )
@@ -209,7 +209,7 @@ def fail(
     """Record the failure, the call's usage and the notification. Raises ``FenceLost``.
 
     ``result`` is an incomplete answer: it is shown, but never applied and never reused. Without a ``usage`` the attempt
-    cost nothing, or, if it was not ``was_free``, all that was reserved.
+    cost nothing if ``was_free``, else its whole reservation.
     """
     changes = {} if result is None else {"result": result}
     with transaction.atomic():
@@ -245,7 +245,7 @@ def settled(cost: Decimal | None) -> dict[str, Any]:
 
 
 def settled_at_the_reservation(*, of: Q | None = None) -> dict[str, Any]:
-    """The changes of rows whose attempts have an unknown cost; ``of`` limits them to the rows of which that is true."""
+    """The changes of rows whose attempt has an unknown cost; ``of`` limits them to matching rows."""
     unknown = Q(reserved__gt=ZERO) if of is None else Q(of, reserved__gt=ZERO)
     return {
         "cost": Case(When(unknown, then=Coalesce("cost", ZERO) + F("reserved")), default=F("cost")),
@@ -280,7 +280,7 @@ def stop_cancelled(attempt: Attempt) -> AITask:
 
 
 def confirm_cancel(tasks: QuerySet[AITask]) -> int:
-    """Cancel those of the tasks whose user wants that. Returns how many. The caller announces their end."""
+    """Cancel those of the tasks that are being cancelled. Returns how many. The caller announces their end."""
     return tasks.filter(status=_S.CANCELLING).update(
         status=_S.CANCELLED,
         message="Cancelled",

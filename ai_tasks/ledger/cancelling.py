@@ -1,4 +1,4 @@
-"""A user cancels a task."""
+"""Cancelling a task for its user."""
 
 from uuid import UUID
 
@@ -20,7 +20,7 @@ class TaskFinished(Conflict):
 
 
 def cancel(*, task_id: UUID, user_id: int) -> AITask:
-    """Cancel a waiting task at once; signal the worker of a running one to stop, which it confirms. Safe to repeat.
+    """Cancel a waiting task at once; signal the worker of a running one, which confirms the cancel. Idempotent.
 
     Raises ``NotFound``, or ``TaskFinished``.
     """

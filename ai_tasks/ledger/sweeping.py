@@ -60,11 +60,11 @@ def _fail_poisoned() -> None:
 
 
 def _republish() -> int:
-    """Publish due tasks that no worker has a message for; a duplicate message does no harm.
+    """Publish due tasks without a message in the queue; a duplicate message does no harm.
 
-    Tasks that were never published, or whose worker is lost, have no message. For each of the others one was sent. If
-    that was long ago, and the queue has fewer messages than there are such tasks, as many as are missing are sent
-    again, oldest task first. So a long queue, of 1,000 tasks after an outage, is not sent again every minute.
+    Tasks that were never published, or whose worker is lost, have no message. Of the others, if the queue has fewer
+    messages than there are such tasks, as many as are missing are sent again, if they were sent long ago, oldest first.
+    So a long queue, of 1,000 tasks after an outage, is not sent again every minute.
     """
     due = AITask.objects.claimable()
     without_message = Q(published_at=None) | Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
@@ -90,11 +90,11 @@ def _republish() -> int:
 
 
 def _mark_unpublished(task_ids: list[UUID]) -> None:
-    """Leave them to the next sweep. A row that is locked is changed by somebody: it may wait for its message to age."""
+    """Leave them to the next sweep. A locked row is skipped: it is sent again once its message is old."""
     with transaction.atomic():
         unfinished = AITask.objects.filter(pk__in=task_ids, status__in=AITask.UNFINISHED)
         AITask.objects.filter(pk__in=_locked(unfinished, BATCH)).update(published_at=None)
-    logger.warning("%d tasks could not be published: the broker did not take them", len(task_ids))
+    logger.warning("%d tasks could not be published: the broker did not accept them", len(task_ids))
 
 
 def _locked(tasks: QuerySet[AITask], limit: int) -> list[UUID]:

@@ -1,4 +1,4 @@
-"""Claimed tasks that have to wait: for their provider, for the end of an outage, or for another worker.
+"""Tasks that were claimed and must wait: for their provider, for the end of an outage, or for another worker.
 
 Tasks that wait for the end of an outage wait together: one of them at a time is sent to probe a provider, and all go on
 once one is back. As in ``attempts``, every write names its attempt; the write of an outdated attempt changes nothing.
@@ -58,7 +58,7 @@ def wait_for_provider(
 ) -> AITask.Status:
     """Postpone the task after a temporary failure of the provider; the fifth failure fails the task.
 
-    ``retry_after`` is the provider's wish, in seconds; ``usage`` and ``was_free`` are as in ``fail``. Raises
+    ``retry_after`` is the provider's header, in seconds; ``usage`` and ``was_free`` are as in ``fail``. Raises
     ``FenceLost``.
     """
     with transaction.atomic():
@@ -91,7 +91,7 @@ def wait_for_outage(
 ) -> AITask.Status:
     """Let the task wait until a provider is back: ``wake`` makes it due. No failure is counted.
 
-    ``code`` and ``detail`` say what is the matter with the provider; ``usage`` and ``was_free`` are as in ``fail``.
+    ``code`` and ``detail`` are the provider's error; ``usage`` and ``was_free`` are as in ``fail``.
     Raises ``FenceLost``.
     """
     message = f"{detail} Your request waits, and goes on by itself."
@@ -117,7 +117,7 @@ def wait_for_outage(
 
 
 def _changes_between_attempts(usage: Usage | None, *, was_free: bool) -> dict[str, Any]:
-    """What an attempt took. If it cost nothing, its reservation is that of the next one."""
+    """The usage of an attempt. If it cost nothing, its reservation is kept for the next one."""
     changes = usage_changes(usage, was_free=was_free)
     if was_free and not (usage and usage.cost):
         changes.pop("reserved")
@@ -129,7 +129,7 @@ def _log(attempt: Attempt, status: AITask.Status, **facts: str) -> None:
 
 
 def backoff_seconds(failures: int, retry_after: float | None) -> float:
-    """Exponential backoff with jitter; at least ``retry_after``, of which at most an hour is honoured."""
+    """Exponential backoff with jitter; at least ``retry_after``, up to an hour."""
     backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**failures)
     return max(min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS), backoff * random.uniform(0.5, 1.0))
 
@@ -158,9 +158,9 @@ def _release(attempt: Attempt) -> int:
 
 
 def wake() -> int:
-    """Send waiting tasks to workers: all of them if a provider is back, else one if it is time for a probe.
+    """Send waiting tasks to workers: all of them if a provider is back, else one if a probe is due.
 
-    Any number of these may run at once. Returns how many were sent.
+    May run concurrently. Returns how many were sent.
     """
     waiting = AITask.objects.waiting_for_outage()
     names = provider_names()
@@ -191,7 +191,7 @@ def fail_overdue() -> int:
 
 
 def _send_all(waiting: QuerySet[AITask]) -> int:
-    """In batches, each of them committed before the next: the sweep is not the only one that may be interrupted."""
+    """In batches, each committed before the next, so that an interruption loses no more than one."""
     total = 0
     while sent := _send(waiting, BATCH):
         total += sent
@@ -201,9 +201,9 @@ def _send_all(waiting: QuerySet[AITask]) -> int:
 
 
 def _send(waiting: QuerySet[AITask], limit: int) -> int:
-    """Make these due and publish them, those first that have waited longest since their last attempt.
+    """Make tasks due and publish them, those first whose last attempt was earliest.
 
-    What the broker does not take the sweep sends later.
+    Those that the broker does not accept are sent by a later sweep.
     """
     with transaction.atomic():
         task_ids = list(_locked(waiting.order_by("updated_at"), limit))
