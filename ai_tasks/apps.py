@@ -11,7 +11,7 @@ class AITasksConfig(AppConfig):
         from ai_tasks import (
             checks,  # registers the system check
             outages,
-            schema,  # noqa: F401  # registers how the API's description tells of tasks
+            schema,  # noqa: F401  # registers schemas for the API description
             site_metrics,
         )
         from ai_tasks.embeddings.waiting import follow_notes
@@ -29,7 +29,7 @@ class AITasksConfig(AppConfig):
         on_notes_changed(follow_notes)
         post_migrate.connect(checks.install_extension, sender=self)
         report_in_readiness("queue_age_seconds", AITask.objects.queue_age_seconds)
-        if settings.ENVIRONMENT == "development":  # in production anybody could see how busy the site is
+        if settings.ENVIRONMENT == "development":  # hidden in production, since the endpoint is public
             report_in_readiness("queue_depth", AITask.objects.queue_depth)
         report_in_readiness("ai_providers", outages.standing_of_all, is_well=outages.is_one_well)
         exporter.site.readers.append(site_metrics.read)

@@ -1,4 +1,4 @@
-"""The AI provider, and a whole AI task from its row to its answer by a real worker."""
+"""Checks of the AI provider, and of a whole AI task that a real worker answers."""
 
 import re
 import secrets
@@ -69,7 +69,7 @@ def limits() -> str:
 
 
 def address(base_url: str, variable: str = "AI_BASE_URL") -> Iterator[Result]:
-    """Whether the address is one that servers have, as far as it shows."""
+    """Check the address for common mistakes."""
     url, shown = urlsplit(base_url), _without_secrets(base_url)
     yield not (url.query or url.fragment), f"{variable} {shown} (without a query: it would go with every request)"
     yield not url.path.rstrip("/").endswith("/completions"), f"{variable} {shown} (without /chat/completions)"
@@ -83,7 +83,7 @@ def _without_secrets(base_url: str) -> str:
 
 
 def _ask(endpoint: Endpoint, key_variable: str) -> Result:
-    """Any answer says that the provider is there; not every server lists its models."""
+    """Any response shows that the provider can be reached; not every server lists its models."""
     url, shown = endpoint.base_url.rstrip("/") + "/models", _without_secrets(endpoint.base_url)
     headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
     started_at = time.monotonic()

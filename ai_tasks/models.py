@@ -1,4 +1,4 @@
-"""The rows of AI requests, of what they propose, of what is known of providers, and of what a day costs.
+"""The tables of AI tasks, proposals, states of providers, and costs per day.
 
 Only ``ai_tasks.ledger`` changes the state of a request, and ``ai_tasks.proposals`` that of a proposal.
 """
@@ -56,7 +56,7 @@ class AITask(models.Model):
     proposes = models.BooleanField(default=False, db_default=False)
     """``apply: "propose"``: the answer becomes a proposal. ``apply`` is false then."""
     base = models.JSONField(null=True, blank=True, editable=False)
-    """Of a task that proposes: what its topic said when it was asked. See ``ai_tasks.proposals.making``."""
+    """Of a task that proposes: its topic's text at its submission. See ``ai_tasks.proposals.making``."""
     source_hash = models.CharField(max_length=64, blank=True)
     fingerprint = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001  # null: never coalesced
     request_hash = models.CharField(max_length=64, blank=True)
@@ -75,11 +75,11 @@ class AITask(models.Model):
     output_tokens = models.PositiveIntegerField(default=0)
     usage_estimated = models.BooleanField(default=False)
     cost = models.DecimalField(max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES, null=True, blank=True)
-    """US dollars, of all attempts; null: no model with a price was asked."""
+    """The cost of all attempts in US dollars; null: no model with a price was called."""
     reserved = models.DecimalField(
         max_digits=MAX_DIGITS, decimal_places=DECIMAL_PLACES, default=ZERO, db_default=ZERO, editable=False
     )
-    """US dollars: the most that the attempt can cost which is running or to come."""
+    """US dollars: the maximum cost of the running or next attempt."""
     cached = models.BooleanField(default=False)
     billed = models.BooleanField(default=True)  # counts against the hourly limit
     retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="retries")
@@ -131,7 +131,7 @@ class AITask(models.Model):
 
     @property
     def is_applicable(self) -> bool:
-        """Whether the result may replace a text: that of a task that did not succeed may not."""
+        """Whether the result may replace a text. Only that of a successful task may."""
         return self.applicable and self.status == self.Status.SUCCEEDED
 
     @property
@@ -140,7 +140,7 @@ class AITask(models.Model):
 
 
 class Proposal(models.Model):
-    """What the answer of one task would change in a field of its topic, for the user to decide about.
+    """The changes that a task's answer proposes for one field of its topic; the user decides about each.
 
     ``hunks`` and ``layout`` are read and written together: see ``notes.blocks.hunks``.
     """
@@ -156,8 +156,8 @@ class Proposal(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     task = models.OneToOneField(AITask, on_delete=models.CASCADE, related_name="proposal")
-    # Neither has a constraint: the task's row keeps both from being another's. A deleted topic costs no statement, and
-    # one that a restored version brings back has its proposals again.
+    # Neither has a constraint: the task's row ensures that both are the user's. So deleting a topic takes no further
+    # statement, and a topic that is restored with a version gets its proposals back.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="+"
     )
@@ -169,7 +169,7 @@ class Proposal(models.Model):
     """The version of the note whose text was asked about."""
     base_hash = models.CharField(max_length=64)
     code_language = models.CharField(max_length=30, blank=True)
-    """What the code is in, if that is the field."""
+    """The language of the code, if that is the field."""
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     hunks = models.JSONField()
     layout = models.JSONField()
@@ -188,13 +188,13 @@ class Proposal(models.Model):
 
 
 class ProviderState(models.Model):
-    """What all workers know of one provider. It is out from ``out_since`` on; null: it is asked as usual.
+    """The state of one provider, shared by all workers. It is out since ``out_since``; null: it is called as usual.
 
-    While it is out nobody asks it but one task at a time: the probe, by its id and attempt.
+    While it is out only one task at a time calls it: the probe, identified by its id and attempt.
     """
 
     name = models.CharField(max_length=50, primary_key=True)
-    failures = models.PositiveSmallIntegerField(default=0)  # one after the other
+    failures = models.PositiveSmallIntegerField(default=0)  # consecutive
     failed_task = models.UUIDField(null=True)
     out_since = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=50, blank=True)
@@ -209,9 +209,9 @@ class ProviderState(models.Model):
 
 
 class SpendingDay(models.Model):
-    """What the whole site's tasks of one day (UTC, of their acceptance) cost and have reserved, in US dollars.
+    """The costs and reservations of all tasks accepted on one day (UTC), in US dollars.
 
-    A trigger of the tasks' table keeps it, so that it is their sum whatever changes them.
+    Triggers maintain it, so that it is always their sum.
     """
 
     day = models.DateField(primary_key=True)

@@ -1,4 +1,4 @@
-"""How long AI answers take and what they cost, for metrics and traces."""
+"""The duration and the tokens of provider calls, for metrics and traces."""
 
 import time
 from collections.abc import Iterator

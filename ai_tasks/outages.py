@@ -1,8 +1,8 @@
-"""Which providers are out: one row for each, shared by all workers.
+"""A circuit breaker for each provider: one row each, shared by all workers.
 
-A provider is out after ``OPENS_AFTER`` failures in a row, and at once if it takes our key no more or wants money. Then
-one task at a time may ask it, as a probe; its success ends the outage. What one request is to blame for (a text too
-long, a refusal) says nothing about the provider, but that it answers.
+A provider is out after ``OPENS_AFTER`` consecutive failures, and at once if it rejects our key or the account is out of
+credit. Then one task at a time may call it, as a probe, whose success ends the outage. An error that the request caused
+(a text that is too long, a refusal) only shows that the provider responds.
 """
 
 import logging
@@ -22,7 +22,7 @@ from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
 logger = logging.getLogger(__name__)
 
 OPENS_AFTER = 3
-"""Failures in a row."""
+"""Consecutive failures."""
 FIRST_PROBE_SECONDS = 2.0
 MAX_PROBE_SECONDS = 30.0
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -33,7 +33,7 @@ OPENS_AT_ONCE = frozenset({"provider_key_invalid", "provider_quota_exhausted"})
 _OF_EACH_REQUEST = frozenset({"provider_rate_limited"})
 """The provider is up and limits this caller: no outage."""
 _OF_ONE_REQUEST_PERHAPS = frozenset({"provider_failed", "provider_timeout", "provider_connection_lost"})
-"""One request may be the cause. So of consecutive ones of the same task only the first counts."""
+"""The request may be the cause. So of consecutive failures of one task only the first counts."""
 
 
 Standing = Literal["well", "gone out", "out"]
@@ -48,7 +48,7 @@ class Outage(NamedTuple):
 
 
 def read_states(names: Iterable[str]) -> dict[str, ProviderState]:
-    """The states of these providers, where there is one: one query."""
+    """The states of those providers that have one. One query."""
     return ProviderState.objects.in_bulk(list(names))
 
 
@@ -90,12 +90,12 @@ def take_probe(name: str, task_id: UUID, attempt: int) -> bool:
 
 
 def record_failure(name: str, task_id: UUID, error: ProviderError, *, was_probe: bool) -> Standing:
-    """Count a failed call. Returns whether the provider is out by now, and whether this failure is why."""
+    """Count a failed call. Returns whether the provider is out now, and whether this failure is the cause."""
     with transaction.atomic():
         ProviderState.objects.bulk_create([ProviderState(name=name)], ignore_conflicts=True)
         state = ProviderState.objects.select_for_update(no_key=True).get(pk=name)
-        if not _is_its_own(error):
-            record_success(name, was_probe=was_probe)  # it answered
+        if not _is_providers_fault(error):
+            record_success(name, was_probe=was_probe)  # it responded
             return "out" if state.out_since is not None and not was_probe else "well"
         was_out = state.out_since is not None
         if was_probe or error.code not in _OF_EACH_REQUEST:
@@ -132,8 +132,8 @@ def _to_be_probed() -> QuerySet[ProviderState]:
     return ProviderState.objects.filter(~Exists(prober), out_since__isnull=False, next_probe_at__lte=Now())
 
 
-def _is_its_own(error: ProviderError) -> bool:
-    """Whether the provider is to blame, and not the request."""
+def _is_providers_fault(error: ProviderError) -> bool:
+    """Whether the provider caused the error, and not the request."""
     return isinstance(error, ProviderUnavailable) or error.code in OPENS_AT_ONCE
 
 
@@ -155,6 +155,6 @@ def _count(state: ProviderState, task_id: UUID, error: ProviderError, *, was_pro
 
 def _pause(failed_probes: int, error: ProviderError) -> float:
     """Seconds until the next probe: they double, but are at least the provider's ``Retry-After``, up to an hour."""
-    own_word = error.retry_after if isinstance(error, ProviderUnavailable) else None
+    retry_after = error.retry_after if isinstance(error, ProviderUnavailable) else None
     pause = min(MAX_PROBE_SECONDS, FIRST_PROBE_SECONDS * 2 ** min(failed_probes, 10))
-    return max(pause, min(own_word or 0.0, MAX_RETRY_AFTER_SECONDS))
+    return max(pause, min(retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))

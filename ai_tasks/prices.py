@@ -1,4 +1,4 @@
-"""What calls cost, by the prices of their models; rounded up."""
+"""The cost of provider calls, by the prices of their models; rounded up."""
 
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, Decimal
@@ -9,9 +9,9 @@ from ai_tasks.money import DECIMAL_PLACES, ZERO
 from ai_tasks.providers.base import Endpoint, Message, Usage
 
 BYTES_PER_MESSAGE = 32
-"""What a server may add to a message: its role, and marks where it begins and ends."""
+"""What a server may add to a message: its role and its delimiters."""
 GO_ON_BYTES = 200
-"""What asks a model to go on with an answer that was cut."""
+"""The prompt that asks a model to continue a truncated answer."""
 _SMALLEST = Decimal(1).scaleb(-DECIMAL_PLACES)
 _MILLION = 1_000_000
 
@@ -21,7 +21,7 @@ def has_price(model: str) -> bool:
 
 
 def price_of(model: str, *, input_tokens: int, output_tokens: int) -> Decimal | None:
-    """What so many tokens cost; None for a model without a price."""
+    """The price of this many tokens; None for a model without a price."""
     price = settings.AI_PRICES.get(model)
     if price is None:
         return None
@@ -30,10 +30,10 @@ def price_of(model: str, *, input_tokens: int, output_tokens: int) -> Decimal | 
 
 
 def greatest_cost(model: str, messages: Iterable[Message], *, more_bytes: int = 0) -> Decimal | None:
-    """The most that an answer can cost: an answer of ``AI_MAX_TOKENS``, and as many for its continuation.
+    """The maximum cost of an answer: ``AI_MAX_TOKENS``, and as many again for its continuation.
 
-    Input is counted upwards: no token is shorter than a byte; ``more_bytes`` may be added to the messages yet. The
-    continuation is sent the input and the first answer.
+    The input is estimated from above, as no token is shorter than a byte; ``more_bytes`` may still be added to the
+    messages. The continuation is sent the input and the first answer.
     """
     most = settings.AI_MAX_TOKENS
     sent = sum(len(message["content"].encode()) + BYTES_PER_MESSAGE for message in messages) + more_bytes
@@ -42,9 +42,9 @@ def greatest_cost(model: str, messages: Iterable[Message], *, more_bytes: int = 
 
 
 def cost_of(endpoint: Endpoint, messages: Iterable[Message], usage: Usage | None, *, was_free: bool) -> Decimal | None:
-    """What a call cost; None for a model without a price.
+    """The cost of a call; None for a model without a price.
 
-    ``usage`` is what the provider counted. A call whose usage never came counts as the most that it can have cost.
+    ``usage`` is what the provider counted. A call without a reported usage counts as its maximum cost.
     """
     if not has_price(endpoint.model):
         return None

@@ -5,6 +5,7 @@ by one script that refuses an older attempt, so a worker that lost its lease rep
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,8 +22,7 @@ TTL_SECONDS = settings.AI_STREAM_SECONDS
 END_EVENTS = frozenset({"task.succeeded", "task.failed", "task.cancelled"})
 
 ENDED_KEY = "metrics:ai-tasks-ended"
-"""A hash without a TTL: how many tasks have ended in each status. A Redis that lost it begins at 0, as a restart does.
-"""
+"""A hash without a TTL: how many tasks have ended in each status. If Redis loses it, counting starts again at 0."""
 
 # KEYS: the task's hash and stream, the user's stream, ENDED_KEY. ARGV: attempt, progress (-1 keeps it), message, time,
 # event, data, TTL, the task's and the user's channel, cap of the task's stream, data of a restart, the status of a task
@@ -66,7 +66,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 )
 _LAST_ATTEMPT = 2**31
-_DELTAS_PER_ROUND_TRIP = 50
+_EVENTS_PER_ROUND_TRIP = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an attempt is: a percentage that never falls within it, and a message for the user."""
+
+    task_id: UUID
+    user_id: int
+    attempt: int
+    percent: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,29 @@ class Delta:
     attempt: int
     offset: int
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The text so far is void, as it is not the answer."""
+
+    task_id: UUID
+    user_id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The task has ended: ``succeeded``, ``failed`` or ``cancelled``."""
+
+    task_id: UUID
+    user_id: int
+    attempt: int
+    status: str
+    message: str
+
+
+Event = Progress | Delta | Restart | End
 
 
 def live_key(task_id: UUID) -> str:
@@ -94,26 +128,10 @@ def task_channel(task_id: UUID) -> str:
     return channel(f"task:{task_id}")
 
 
-def report_progress(task_id: UUID, *, user_id: int, attempt: int, percent: int, message: str) -> None:
-    """Publish the attempt's progress; within one attempt it never falls. Raises ``RedisUnavailable``."""
-    data = {"id": str(task_id), "attempt": attempt, "progress": percent, "message": message}
-    _report(task_id, user_id, attempt, "task.progress", data, percent, message)
-
-
-def report_deltas(deltas: Sequence[Delta]) -> None:
-    """Publish more text of several answers, one piece of each, in few round trips. Raises ``RedisUnavailable``."""
-    for first in range(0, len(deltas), _DELTAS_PER_ROUND_TRIP):
-        run_guarded(*(_delta_call(delta) for delta in deltas[first : first + _DELTAS_PER_ROUND_TRIP]))
-
-
-def report_restart(task_id: UUID, *, user_id: int, attempt: int) -> None:
-    """Publish that the text so far is void, as it is not the answer. Raises ``RedisUnavailable``."""
-    _report(task_id, user_id, attempt, "task.restarted", {"id": str(task_id), "attempt": attempt})
-
-
-def _delta_call(delta: Delta) -> ScriptCall:
-    data = {"id": str(delta.task_id), "attempt": delta.attempt, "offset": delta.offset, "text": delta.text}
-    return _report_call(delta.task_id, delta.user_id, delta.attempt, "task.delta", data)
+def report(events: Sequence[Event]) -> None:
+    """Publish events of attempts, in this order and in few round trips. Raises ``RedisUnavailable``."""
+    for first in range(0, len(events), _EVENTS_PER_ROUND_TRIP):
+        run_guarded(*(_call_of(event) for event in events[first : first + _EVENTS_PER_ROUND_TRIP]))
 
 
 def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, message: str) -> None:
@@ -121,11 +139,8 @@ def announce_end(task_id: UUID, *, user_id: int, attempt: int, status: str, mess
 
     Without Redis it is not counted, and event streams detect its end by polling the rows.
     """
-    data = {"id": str(task_id), "attempt": attempt, "status": status, "message": message}
-    try:
-        _report(task_id, user_id, attempt, f"task.{status}", data)
-    except RedisUnavailable:
-        return
+    with suppress(RedisUnavailable):
+        report([End(task_id, user_id, attempt, status, message)])
 
 
 def block_reports(task_ids: Iterable[UUID]) -> None:
@@ -137,30 +152,35 @@ def block_reports(task_ids: Iterable[UUID]) -> None:
         _BLOCK_REPORTS.run(keys=[live_key(task_id), events_key(task_id)], args=[_LAST_ATTEMPT, TTL_SECONDS])
 
 
-def _report(
-    task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
-) -> None:
-    run_guarded(_report_call(task_id, user_id, attempt, event, data, percent, message))
-
-
-def _report_call(
-    task_id: UUID, user_id: int, attempt: int, event: str, data: dict[str, object], percent: int = -1, message: str = ""
-) -> ScriptCall:
-    user_events, user_channel = user_stream(user_id)
+def _call_of(event: Event) -> ScriptCall:
+    about: dict[str, object] = {"id": str(event.task_id), "attempt": event.attempt}
+    percent, message, ended = -1, "", ""
+    match event:
+        case Progress():
+            percent, message = event.percent, event.message
+            name, data = "task.progress", {**about, "progress": percent, "message": message}
+        case Delta():
+            name, data = "task.delta", {**about, "offset": event.offset, "text": event.text}
+        case Restart():
+            name, data = "task.restarted", about
+        case End():
+            ended = event.status
+            name, data = f"task.{ended}", {**about, "status": ended, "message": event.message}
+    user_events, user_channel = user_stream(event.user_id)
     return _REPORT.call(
-        keys=[live_key(task_id), events_key(task_id), user_events, ENDED_KEY],
+        keys=[live_key(event.task_id), events_key(event.task_id), user_events, ENDED_KEY],
         args=[
-            attempt,
+            event.attempt,
             percent,
             message,
             datetime.now(UTC).timestamp(),
-            event,
+            name,
             dumps(data),
             TTL_SECONDS,
-            task_channel(task_id),
+            task_channel(event.task_id),
             user_channel,
             EVENTS_KEPT,
-            dumps({"id": str(task_id), "attempt": attempt}),
-            event.removeprefix("task.") if event in END_EVENTS else "",
+            dumps(about),
+            ended,
         ],
     )

@@ -36,7 +36,7 @@ class AITaskQuerySet(models.QuerySet):
         return self.filter(status__in=["queued", "running", "waiting_provider"])
 
     def answered_since(self, since: datetime, user_id: int, request_hash: str) -> Self:
-        """Tasks answered by the provider, newest first. Cached copies are left out: they do not extend a lifetime."""
+        """Tasks answered by the provider, newest first. Cached copies do not count: they extend no lifetime."""
         return self.filter(
             user_id=user_id, request_hash=request_hash, status="succeeded", cached=False, finished_at__gt=since
         ).order_by("-finished_at")

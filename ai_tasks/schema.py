@@ -1,4 +1,4 @@
-"""How the API's description tells of AI tasks. Imported when the application is ready: being defined registers it."""
+"""Schemas of AI tasks for the API description. They are registered when this module is imported."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from utils.http.openapi.headers import Schema
 from utils.http.openapi.unions import any_of, component
 
 
-class Submission(OpenApiSerializerExtension):
-    """One schema for each request type, so that ``request_data`` is typed by it."""
+class SubmissionSchema(OpenApiSerializerExtension):
+    """One schema for each request type, with the schema of its ``request_data``."""
 
     target_class = "ai_tasks.serializers.SubmissionSerializer"
 
@@ -67,7 +67,7 @@ def _topic_field(handler: Handler) -> Schema:
     return {"type": kind, "minimum": 1, "maximum": 2**63 - 1, "description": description}
 
 
-class TaskEventData(OpenApiSerializerExtension):
+class TaskEventDataSchema(OpenApiSerializerExtension):
     target_class = "ai_tasks.serializers.TaskEventDataSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: str) -> Any:

@@ -1,4 +1,4 @@
-"""What PostgreSQL and Redis know of AI tasks, for metrics."""
+"""Metrics of AI tasks, read from PostgreSQL and Redis."""
 
 import logging
 from collections.abc import Iterator
@@ -33,11 +33,11 @@ def read() -> Iterator[Metric]:
             "ai_queue_age_seconds", "How long the oldest queued task has waited.", unfinished.queue_age or 0.0
         )
         out = GaugeMetricFamily("ai_provider_out", "Whether an AI provider is out.", labels=["provider"])
-        for name, how_it_is in standing.items():
-            out.add_metric([name], how_it_is == "out")
+        for name, state in standing.items():
+            out.add_metric([name], state == "out")
         yield out
     finally:
-        connections.close_all()  # where a thread of our own reads, nobody else would give it back
+        connections.close_all()  # the exporter's thread has no request at whose end they are closed
     with suppress(RedisUnavailable):
         with redis_guard() as client:
             counts = client.hgetall(ENDED_KEY)

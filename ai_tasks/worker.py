@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from uuid import UUID
 
@@ -17,12 +17,11 @@ from django.conf import settings
 from django.db import DataError, Error, IntegrityError, InterfaceError, OperationalError, connection
 
 from ai_tasks import ledger, outages
-from ai_tasks.fallback import Asked, ProvidersOut, run
+from ai_tasks.answering import AIRequest, Answer, Asked, ProvidersOut, run
 from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
 from ai_tasks.models import MESSAGE_MAX_LENGTH
-from ai_tasks.progress import Delta, report_deltas, report_progress, report_restart
+from ai_tasks.progress import Delta, Event, Progress, Restart, report
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable, UnusableAnswer
-from ai_tasks.runner import Answer, Job
 from NoteAssist_AI.monitoring.context import log_fields
 from NoteAssist_AI.postgresql.base import is_outdated_plan
 from utils.database.failures import is_lasting
@@ -55,7 +54,7 @@ class Stopped(BaseException):
 
 
 class CannotRecord(Exception):
-    """PostgreSQL refuses the answer, and will again: the task must not be run again for it."""
+    """PostgreSQL rejects the answer permanently, so running the task again does not help."""
 
 
 class RunningAttempt:
@@ -78,21 +77,15 @@ class RunningAttempt:
     def key(self) -> tuple[UUID, int]:
         return self.attempt.task_id, self.attempt.number
 
-    def progress(self, percent: int, message: str) -> None:
-        self.publish_text()
+    def progress(self, percent: int, message: str, text: str = "") -> None:
+        self.check()
         message = message[:MESSAGE_MAX_LENGTH]  # it may contain a title of that length
         if percent >= self.step.percent:
             self.step = Step(percent, message)
-        try:
-            report_progress(
-                self.attempt.task_id,
-                user_id=self.attempt.user_id,
-                attempt=self.attempt.number,
-                percent=percent,
-                message=message,
-            )
-        except RedisUnavailable:
-            return  # polling clients read it from the row
+        with self.publishing:
+            _publish([*self.take_text(), Progress(*self._identity, percent, message)])
+        if text:
+            self.delta(text)
 
     def delta(self, text: str) -> None:
         self._text.append(text)
@@ -101,13 +94,9 @@ class RunningAttempt:
     def restart(self) -> None:
         with self.publishing:
             self._text.clear()
-            if not self._characters_taken:
-                return  # none of it was published
-            self._characters_taken = 0
-            try:
-                report_restart(self.attempt.task_id, user_id=self.attempt.user_id, attempt=self.attempt.number)
-            except RedisUnavailable:
-                return  # the event stream sends the whole answer from the row at the end
+            if self._characters_taken:  # else none of it was published
+                self._characters_taken = 0
+                _publish([Restart(*self._identity)])
 
     def check(self) -> None:
         if self.stop_reason is not None:
@@ -120,7 +109,7 @@ class RunningAttempt:
         with self.publishing:
             _publish(self.take_text())
 
-    def take_text(self) -> list[Delta]:
+    def take_text(self) -> list[Event]:
         """The text since the last call, as at most one delta. The caller holds ``publishing``."""
         pieces = []
         while self._text:  # the call's thread appends meanwhile
@@ -129,20 +118,20 @@ class RunningAttempt:
             return []
         text = "".join(pieces)
         offset, self._characters_taken = self._characters_taken, self._characters_taken + len(text)
-        return [Delta(self.attempt.task_id, self.attempt.user_id, self.attempt.number, offset, text)]
+        return [Delta(*self._identity, offset, text)]
+
+    @property
+    def _identity(self) -> tuple[UUID, int, int]:
+        return self.attempt.task_id, self.attempt.user_id, self.attempt.number
 
 
-def _publish(deltas: list[Delta]) -> None:
-    if not deltas:
-        return
-    try:
-        report_deltas(deltas)
-    except RedisUnavailable:
-        return  # the event stream sends the whole answer from the row at the end
+def _publish(events: list[Event]) -> None:
+    with suppress(RedisUnavailable):  # the row has the progress, and in the end the whole answer
+        report(events)
 
 
 def _repeat(step: Callable[[], None]) -> None:
-    """Call ``step`` forever. Errors are logged and do not end the thread, as all attempts of the process need it."""
+    """Call ``step`` forever. Errors are logged and do not end the thread, which all attempts of the process need."""
     while True:
         try:
             step()
@@ -172,7 +161,7 @@ class Worker:
         except OperationalError as error:
             if not is_outdated_plan(error):
                 raise
-            attempt = ledger.claim(task_id)  # nothing has happened; the sweep would send the task after a minute
+            attempt = ledger.claim(task_id)  # nothing was changed; else the task waits a minute for the sweep
         if attempt is None:
             return
         running = RunningAttempt(attempt, self._has_text)
@@ -197,12 +186,12 @@ class Worker:
 
     def _carry_out(self, running: RunningAttempt) -> None:
         attempt = running.attempt
-        running.progress(1, "Asking the AI")
         connection.close()  # back to the pool, as a call takes seconds
         answer = None
         try:
-            job = Job(attempt.user_id, attempt.request_type, attempt.request_data, attempt.topic_id)
-            answer = run(job, running)
+            running.progress(1, "Asking the AI")
+            request = AIRequest(attempt.user_id, attempt.request_type, attempt.request_data, attempt.topic_id)
+            answer = run(request, running)
             running.publish_text()
             self._record_answer(attempt, answer)
             if running.asked and running.asked.was_failing:
@@ -242,7 +231,7 @@ class Worker:
                 raise FenceLost
 
     def _record_answer(self, attempt: Attempt, answer: Answer) -> None:
-        """Record an answer, and write it to its topic. If that alone cannot be done, the answer is kept."""
+        """Record an answer and write it to its topic; if only the topic cannot be written, keep the answer."""
         try:
             self._record(ledger.succeed, attempt, answer)
         except FenceLost:
@@ -268,7 +257,7 @@ class Worker:
     def _record(self, record: Callable[..., object], *arguments: object, **options: object) -> None:
         """Call ``record``; retry while the lease may be valid, as the answer was paid for.
 
-        Every error of the database may be over soon, as one of a table that is being changed, but those about the data.
+        Every database error may be temporary, for example while a table is altered, except errors about the data.
         """
         until = time.monotonic() + settings.AI_LEASE_SECONDS
         while True:
@@ -299,12 +288,12 @@ class Worker:
         with self._lock:
             attempts = list(self._running.values())
         with ExitStack() as held:
-            deltas = []
+            events: list[Event] = []
             for running in attempts:
-                if running.publishing.acquire(blocking=False):  # else its own thread is publishing
+                if running.publishing.acquire(blocking=False):  # otherwise its own thread is publishing
                     held.callback(running.publishing.release)
-                    deltas += running.take_text()
-            _publish(deltas)
+                    events += running.take_text()
+            _publish(events)
 
     def _beat(self) -> None:
         time.sleep(PROGRESS_SECONDS)

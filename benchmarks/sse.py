@@ -100,13 +100,13 @@ class Target:
         return stream
 
     def tell(self) -> None:
-        from ai_tasks.progress import Delta, report_deltas
+        from ai_tasks.progress import Delta, report
         from notifications import services
 
         if self._task_id is None:
             services.create(user_id=self._user_id, title="Hello", message="")
         else:
-            report_deltas([Delta(self._task_id, self._user_id, attempt=1, offset=0, text="Hello ")])
+            report([Delta(self._task_id, self._user_id, attempt=1, offset=0, text="Hello ")])
 
 
 def make_targets(count: int) -> list[Target]:
@@ -253,7 +253,9 @@ def run_tasks(options: argparse.Namespace) -> None:
     from tests.factories import AITaskFactory, UserFactory
 
     if options.quiet:
-        working.report_deltas = lambda _deltas: None
+        from ai_tasks.progress import Delta, report
+
+        working.report = lambda events: report([event for event in events if not isinstance(event, Delta)])
     user = UserFactory(email=f"writer-{os.getpid()}@example.com")
 
     def new_tasks(count: int) -> list[Any]:

@@ -28,7 +28,7 @@ WRONG = [
         "utils.query_optimization",
         "Only views use the façades",
     ),
-    ("ai_tasks/runner.py", "ai_tasks.models", "The runner knows no Redis, no web request and no task row"),
+    ("ai_tasks/answering.py", "ai_tasks.models", "Answering knows no Redis, no web request and no task row"),
 ]
 """A module, an import that it may not have, and the contract that finds it."""
 

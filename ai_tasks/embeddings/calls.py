@@ -39,7 +39,7 @@ class _Patience:
         self.deadline = time.monotonic() + seconds
         self._should_stop = should_stop
 
-    def progress(self, percent: int, message: str) -> None:
+    def progress(self, percent: int, message: str, text: str = "") -> None:
         """Nobody to tell."""
 
     def delta(self, text: str) -> None:

@@ -1,6 +1,6 @@
 """The request types, one module each. A new one is a module, a prompt, a line here and a choice of ``AITask``.
 
-One that writes what an app above this one has is that app's, which registers it in its ``AppConfig.ready``.
+A request type that writes data of a higher app is in that app, which registers it in its ``AppConfig.ready``.
 """
 
 from ai_tasks.handlers.ask import Ask
@@ -23,5 +23,5 @@ HANDLERS: dict[str, Handler] = {
 
 
 def register(handler: Handler) -> None:
-    """Add the request type of an app above this one."""
+    """Add the request type of a higher app."""
     HANDLERS[handler.request_type] = handler

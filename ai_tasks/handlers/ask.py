@@ -1,4 +1,4 @@
-"""Answer a question from the user's own notes, each sentence with the passages that it rests on."""
+"""Answer a question from the user's own notes, each sentence with the passages that support it."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any, NotRequired
 from ai_tasks.asking.finding import QUOTE_MIN, Quote, Span
 from ai_tasks.asking.passages import PASSAGES_MAX_BYTES, Found, Passage, Scope, find_passages, terms_in
 from ai_tasks.asking.verdicts import Named, Sentence, judge, shown_quote
-from ai_tasks.handlers.base import Draft, Handler, InvalidRequestData, Result, field_error, report, text_field
+from ai_tasks.handlers.base import Handler, InvalidRequestData, OfflineAnswer, Result, field_error, text_field
 from ai_tasks.handlers.structured import Item, items_in, read_answer, response_format, text_in
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer, Source
@@ -21,7 +21,7 @@ QUESTION_MAX_LENGTH = 1_000
 SCOPE_NOTES_MAX = 100
 SENTENCES_QUOTED = 5
 QUOTED_MAX = 1_000
-"""In characters, of a sentence that is quoted without a model."""
+"""Characters of a sentence that is quoted without a model."""
 TITLE_SHOWN = 60
 MAX_ID = 2**63 - 1
 SCOPE = "/request_data/scope"
@@ -83,13 +83,13 @@ class Ask(Handler):
     required = ("question",)
     from_topic = None
     applies_to = None
-    is_reused = False  # notes change, and an answer must rest on what they say now
-    gathered_bytes = 2 * PASSAGES_MAX_BYTES  # the passages, their marks, and the titles above them
+    is_reused = False  # notes change, and an answer must be based on their current text
+    gathered_bytes = 2 * PASSAGES_MAX_BYTES  # the passages, their delimiters, and their titles
     response_format = response_format("sentences", _SENTENCE)
     prompt = Prompt("ask", 1)
 
     def validate(self, data: object) -> dict[str, Any]:
-        """As any other; tags come normalized, and a scope that says nothing is left out."""
+        """As in ``Handler``; also normalizes tags and removes an empty scope."""
         valid = super().validate(data)
         scope = valid.pop("scope", {})
         if "tags" in scope:
@@ -111,24 +111,24 @@ class Ask(Handler):
             raise NotFound(errors=errors)
 
     def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
-        """With the scope in order, each id and tag once: what says the same is the same."""
+        """Sort the scope and remove duplicates, so that equal scopes are equal data."""
         if "scope" not in data:
             return data
         return {**data, "scope": {name: sorted(set(values)) for name, values in data["scope"].items()}}
 
     def gather(self, data: dict[str, Any], *, user_id: int, topic_id: int | None = None) -> dict[str, Any]:
-        """With the passages that the question is about, as ``found``."""
+        """Add the passages that match the question, as ``found``."""
         named = data.get("scope", {})
         scope = Scope(user_id, tuple(named.get("note_ids", ())), tuple(named.get("tags", ())))
         return {**data, "found": find_passages(data["question"], scope)}
 
-    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> OfflineAnswer | None:
         found: Found = data["found"]
-        report(observer, 5, f"Found {len(found.passages)} passages in your notes")
+        observer.progress(5, f"Found {len(found.passages)} passages in your notes")
         if found.passages:
             return None
         notice = f"{NOT_IN_NOTES}: nothing that was searched has enough of the question's words."
-        return Draft(result=_result([], notice, sources=[]), applicable=False)
+        return OfflineAnswer(result=_result([], notice, sources=[]), applicable=False)
 
     def messages(self, data: dict[str, Any]) -> list[Message]:
         found: Found | None = data.get("found")
@@ -139,7 +139,7 @@ class Ask(Handler):
         return self.prompt.messages(fields)
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
-        """The sentences of the answer, each judged by its quotes."""
+        """The sentences of the answer, each with a verdict about its quotes."""
         found: Found = data["found"]
         sentences = judge(_read_sentences(read_answer(text, "sentences")), found)
         if not sentences:
@@ -156,10 +156,10 @@ class Ask(Handler):
     def incomplete(self, content: str, notice: str) -> Result:
         return Answered(**super().incomplete(content, notice), sentences=[])
 
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
-        """Quote the sentences that have most of the question's words, best passages first."""
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
+        """Quote the sentences with the most words of the question, best passages first."""
         found: Found = data["found"]
-        report(observer, 10, "Choosing sentences of your notes")
+        observer.progress(10, "Choosing sentences of your notes")
         sentences: list[Sentence] = []
         for passage in found.passages[:SENTENCES_QUOTED]:
             if span := _best_sentence(passage, found):
@@ -168,11 +168,11 @@ class Ask(Handler):
                 sentences.append({"text": text, "verdict": "supported", "quotes": [quote]})
         if not sentences:
             notice = f"{NOT_IN_NOTES}: what matches the question is too short to be quoted."
-            return Draft(result=_result([], notice, sources=[]), applicable=False)
+            return OfflineAnswer(result=_result([], notice, sources=[]), applicable=False)
         result = _result(sentences, OFFLINE, sources=_sources(sentences, found))
-        report(observer, 50, f"Quoting {len(sentences)} passages")
-        report(observer, 90, "Finishing", result["content"])
-        return Draft(result=result, applicable=False)
+        observer.progress(50, f"Quoting {len(sentences)} passages")
+        observer.progress(90, "Finishing", result["content"])
+        return OfflineAnswer(result=result, applicable=False)
 
 
 def _read_sentences(items: Sequence[Item]) -> list[tuple[str, list[Named]]]:
@@ -215,7 +215,7 @@ def _result(sentences: Sequence[Sentence], notice: str, *, sources: list[Source]
 
 
 def _sources(sentences: Sequence[Sentence], found: Found) -> list[Source]:
-    """The topics that are quoted, each once."""
+    """The quoted topics, each once."""
     titles = {place.topic_id: f"{place.titles[0]}: {place.titles[2]}" for place in found.places}
     quoted = dict.fromkeys(quote["topic_id"] for sentence in sentences for quote in sentence["quotes"])
     return [{"title": titles[pk], "url": f"/api/topics/{pk}/"} for pk in quoted if pk in titles]
@@ -226,7 +226,7 @@ def _is_prose(passage: Passage) -> bool:
 
 
 def _best_sentence(passage: Passage, found: Found) -> Span | None:
-    """The sentence or item of a passage with most of the question's words; all of it where it is no prose."""
+    """The sentence or list item with the most words of the question; the whole passage if it is not prose."""
     block = passage.place.block
     offset = block.text.find(passage.text)
     spans = (
@@ -248,7 +248,7 @@ def _sentences(text: str, kind: Kind) -> list[Span]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
-    """A part without white space at its ends, and without the marks of an item or a quotation before it."""
+    """A part without surrounding white space, and without the list or quote markers before it."""
     end = start + len(text[start:end].rstrip())
     mark = _MARK.match(text, start, end)
     return Span(mark.end() if mark else start, end)

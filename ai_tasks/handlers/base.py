@@ -1,4 +1,4 @@
-"""What one request type is: its data, its prompt, its answer."""
+"""The base class of request types: their data, prompt and answer."""
 
 import re
 from abc import ABC, abstractmethod
@@ -25,13 +25,13 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class InvalidRequestData(InvalidRequest):
-    """``request_data`` does not fit its request type; each error points at its place."""
+    """``request_data`` does not match its request type; each error has a pointer to its cause."""
 
     detail = "The request data is invalid."
 
 
 class Result(TypedDict):
-    """What a finished task shows: Markdown, perhaps code with its language, what it rests on, and a word of caution."""
+    """A finished task's result: Markdown, code with its language if any, sources, and a notice for the reader."""
 
     content: str
     code: str | None
@@ -40,8 +40,8 @@ class Result(TypedDict):
     notice: str | None
 
 
-class Draft(TypedDict):
-    """An answer made without a model. ``applicable`` is false if it only says that there is none."""
+class OfflineAnswer(TypedDict):
+    """An answer made without a model. ``applicable`` is false if it only explains why there is no answer."""
 
     result: Result
     applicable: bool
@@ -61,11 +61,12 @@ CONTEXT_FIELD = text_field("What else matters: course, what is known already, a 
 class Handler(ABC):
     """One request type. Subclasses are stateless; the one instance of each is in ``HANDLERS``.
 
-    ``schema`` is the JSON Schema (2020-12) of ``request_data`` as clients send it; ``from_topic`` names the field that
-    a topic fills, and that nothing can be done without. ``quotes_notes_offline``: without a model the answer
-    rests on the user's notes, too. ``is_reused``: an equal request of the next hour is answered from this answer.
-    ``response_format`` is what a model is asked to write in place of prose; what it writes is then not shown as it
-    comes. ``gathered_bytes`` is the most that ``gather`` adds to the prompt. ``needs_topic``: the request names one.
+    ``schema`` is the JSON Schema (2020-12) of ``request_data`` as clients send it. ``from_topic`` names the required
+    field that can be filled from a topic. ``applies_to`` is the topic's field that the answer can replace.
+    ``quotes_notes_offline``: without a model the answer also depends on the user's notes. ``is_reused``: equal requests
+    of the next hour get this answer. ``response_format`` is the JSON format that a model must answer in; such text is
+    not shown while it is generated. ``gathered_bytes`` is the maximum that ``gather`` adds to the prompt.
+    ``needs_topic``: the request must name a topic.
     """
 
     request_type: ClassVar[str]
@@ -105,18 +106,18 @@ class Handler(ABC):
         data = {name: value.strip() if isinstance(value, str) else value for name, value in data.items()}
         errors = [error for found in self._validator.iter_errors(data) for error in _field_errors(found)]
         if not errors:
-            errors = [error for pointer, value in _values_in(data, POINTER) for error in _value_errors(pointer, value)]
+            errors = list(_value_errors(data))
         if errors:
             raise InvalidRequestData(errors=sorted(errors, key=itemgetter("pointer")))
         return {**self.defaults, **data}
 
-    def check_owner(self, data: dict[str, Any], *, user_id: int) -> None:  # noqa: B027  # most name nothing
-        """Raise ``NotFound`` for what the validated data names and the user does not have."""
+    def check_owner(self, data: dict[str, Any], *, user_id: int) -> None:  # noqa: B027  # most types refer to nothing
+        """Raise ``NotFound`` if the validated data refers to something that is not the user's."""
 
     def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
-        """Fill from ``topic`` what the validated data leaves out.
+        """Fill the field that the validated data leaves out from ``topic``.
 
-        Raises ``InvalidRequestData`` if that is still missing.
+        Raises ``InvalidRequestData`` if it is still missing.
         """
         name = self.from_topic
         if name is None or name in data:
@@ -132,57 +133,50 @@ class Handler(ABC):
         return {**data, name: text}
 
     def gather(self, data: dict[str, Any], *, user_id: int, topic_id: int | None = None) -> dict[str, Any]:
-        """The resolved data, and what the answer needs of the user's notes.
+        """Add what the answer needs from the user's notes to the resolved data.
 
-        Called once, by a worker. ``messages``, ``parse``, ``offline`` and ``answer_without_model`` get what it returns.
+        Called once, by a worker. Its result is passed to ``messages``, ``parse``, ``offline`` and
+        ``answer_without_model``.
         """
         return data
 
-    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
-        """The answer if what was gathered leaves nothing to ask a model."""
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> OfflineAnswer | None:
+        """The answer, if with the gathered data no model is needed."""
         return None
 
     def messages(self, data: dict[str, Any]) -> list[Message]:
-        """The chat that asks a model for it. ``data`` is resolved; for the most that it may cost, not yet gathered."""
+        """The chat messages for a model. ``data`` is resolved, and gathered unless the maximum cost is computed."""
         return self.prompt.messages(data)
 
     @abstractmethod
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
-        """Answer without a model, from the text itself or from the user's notes. ``data`` is resolved."""
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
+        """Answer without a model, from the text itself or from the user's notes. ``data`` is gathered."""
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
-        """Make a result of a model's answer. Raises ``UnusableAnswer`` if it lacks what was asked for."""
+        """Convert a model's answer to a result. Raises ``UnusableAnswer`` if a required part is missing."""
         return Result(content=unfenced(text.strip()), code=None, code_language=None, sources=[], notice=None)
 
     def record(self, result: Any, *, user_id: int, topic_id: int | None, may_write: bool) -> Result:
         """The result to record. Called once a task has succeeded, in the transaction that records its answer.
 
-        What it writes is there if the answer is, and so once, however often the task was tried. Without ``may_write``
-        it writes nothing, as that has failed before, and the answer is kept all the same.
+        Its writes are committed together with the answer, so exactly once, however many attempts there were. Without
+        ``may_write`` it writes nothing, as writing has failed before, but the answer is still recorded.
         """
         return result
 
     def incomplete(self, content: str, notice: str) -> Result:
-        """The result that shows what came of an answer that is not whole."""
+        """The result that shows an incomplete answer."""
         return Result(content=content, code=None, code_language=None, sources=[], notice=notice)
 
 
-def text_draft(content: str, *, notice: str, sources: Iterable[Source] = (), applicable: bool = True) -> Draft:
+def text_answer(content: str, *, notice: str, sources: Iterable[Source] = (), applicable: bool = True) -> OfflineAnswer:
     """An offline answer without code."""
     result = Result(content=content, code=None, code_language=None, sources=list(sources), notice=notice)
-    return Draft(result=result, applicable=applicable)
-
-
-def report(observer: Observer, percent: int, message: str, text: str = "") -> None:
-    """One step of an offline answer: stop here if told to, else tell how far it is and pass on its text."""
-    observer.check()
-    observer.progress(percent, message)
-    if text:
-        observer.delta(text)
+    return OfflineAnswer(result=result, applicable=applicable)
 
 
 def _field_errors(found: ValidationError) -> Iterator[FieldError]:
-    """A finding of the schema in our words: its own would repeat the user's text."""
+    """A schema error in our words, as the validator's own message repeats the user's text."""
     pointer = POINTER + pointer_to(*found.absolute_path)
     expected: Any = found.validator_value
     instance: Any = found.instance
@@ -193,7 +187,7 @@ def _field_errors(found: ValidationError) -> Iterator[FieldError]:
             for name in islice(unknown, UNKNOWN_FIELDS_SHOWN):
                 yield field_error(pointer + pointer_to(name), "unknown_field", "This field is not known here.")
         case "required":
-            # Each missing field is a finding of its own, whose name stands in its message only.
+            # Each missing field is an error of its own; only its message has the field's name.
             name = next(name for name in expected if found.message.startswith(repr(name)))
             yield field_error(f"{pointer}/{name}", "required", "This field is required.")
         case "minLength":
@@ -219,25 +213,23 @@ def _field_errors(found: ValidationError) -> Iterator[FieldError]:
             yield field_error(pointer, "invalid", "This value is not allowed here.")
 
 
-def _values_in(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
-    """The texts and numbers of valid data, each with its place."""
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _values_in(item, pointer + pointer_to(key))
-    else:
-        yield pointer, value
-
-
-def _value_errors(pointer: str, value: Any) -> Iterator[FieldError]:
-    """What no schema says: the database stores neither NUL nor lone surrogates, and counts bytes; 1.0 is no integer."""
-    if isinstance(value, float):
-        yield field_error(pointer, "invalid", "Expected an integer.")
-    elif not isinstance(value, str):
-        return
-    elif _UNSTORABLE.search(value):
-        yield field_error(pointer, "invalid_characters", "This text has characters that cannot be stored.")
-    elif len(value.encode()) > TEXT_MAX_BYTES:
-        yield field_error(pointer, "max_length", f"Expected at most {TEXT_MAX_BYTES} bytes.")
+def _value_errors(value: Any, *path: str | int) -> Iterator[FieldError]:
+    """The errors that JSON Schema cannot express: characters that the database cannot store, bytes, and 1.0."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                yield from _value_errors(item, *path, name)
+        case list():
+            for index, item in enumerate(value):
+                yield from _value_errors(item, *path, index)
+        case float():
+            yield field_error(POINTER + pointer_to(*path), "invalid", "Expected an integer.")
+        case str() if _UNSTORABLE.search(value):
+            detail = "This text has characters that cannot be stored."
+            yield field_error(POINTER + pointer_to(*path), "invalid_characters", detail)
+        case str() if len(value.encode()) > TEXT_MAX_BYTES:
+            detail = f"Expected at most {TEXT_MAX_BYTES} bytes."
+            yield field_error(POINTER + pointer_to(*path), "max_length", detail)
 
 
 def field_error(pointer: str, code: str, detail: str) -> FieldError:

@@ -3,19 +3,19 @@
 import re
 from dataclasses import dataclass
 
-_FENCE = re.compile(r"[ \t]{0,3}(`{3,}+|~{3,}+)[ \t]*+([^`\r]*+)\r?$")  # nothing is given back: no run is read twice
+_FENCE = re.compile(r"[ \t]{0,3}(`{3,}+|~{3,}+)[ \t]*+([^`\r]*+)\r?$")  # possessive: linear time
 
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
-    """A fenced block of an answer; ``language`` is what its fence says, perhaps nothing."""
+    """A fenced block of an answer; ``language`` is from its fence and may be empty."""
 
     language: str
     code: str
 
 
 def unfenced(text: str) -> str:
-    """An answer that stands as a whole in one fence marked as Markdown, without that fence; any other as it is."""
+    """Remove the fence around an answer that is a single fenced block of Markdown; return any other unchanged."""
     first, *inner = text.split("\n")
     outer = _FENCE.match(first)
     if not outer or outer[2].strip().lower() not in ("markdown", "md") or not inner:
@@ -28,7 +28,7 @@ def unfenced(text: str) -> str:
         if fence:
             fence = "" if _closes(line, fence) else fence
         elif match and not match[2].strip() and match[1].startswith(outer[1]):
-            return text  # here the first fence ends already
+            return text  # the first fence ends here
         elif match:
             fence = match[1]
     return text if fence else "\n".join(inner).strip()
@@ -40,7 +40,7 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def code_blocks(text: str) -> list[CodeBlock]:
-    """The fenced blocks of a Markdown text that hold anything; one that is not closed runs to the end."""
+    """The non-empty fenced blocks of a Markdown text; an unclosed one extends to the end."""
     blocks: list[CodeBlock] = []
     fence, language, lines = "", "", list[str]()
     for line in [*text.split("\n"), None]:

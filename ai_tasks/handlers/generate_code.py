@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ai_tasks.handlers.base import CONTEXT_FIELD, TOPIC_FIELD, Draft, Handler, Result, report, text_draft
+from ai_tasks.handlers.base import CONTEXT_FIELD, TOPIC_FIELD, Handler, OfflineAnswer, Result, text_answer
 from ai_tasks.handlers.fences import code_blocks, unfenced
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Observer
@@ -34,7 +34,7 @@ class GenerateCode(Handler):
     prompt = Prompt("generate_code", 2)
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
-        """Take the code out of its fence; its language is the one that was asked for, whatever the fence says."""
+        """Take the code out of its fence. Its language is the requested one, whatever the fence says."""
         text = text.strip()
         if not same_language(data["language"], "markdown"):
             text = unfenced(text)
@@ -44,19 +44,19 @@ class GenerateCode(Handler):
         chosen = next((block for block in blocks if same_language(block.language, data["language"])), blocks[0])
         return Result(content=text, code=chosen.code, code_language=data["language"], sources=[], notice=None)
 
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
         """Find code on the topic, in that language, in the user's own notes."""
         topic, language = data["topic"], data["language"]
-        report(observer, 10, "Looking through your notes")
+        observer.progress(10, "Looking through your notes")
         found = find_topics(user_id=user_id, subject=topic, having="code", limit=TOPICS_SEARCHED)
         matching = [each for each in found if same_language(each.code_language, language)][:TOPICS_NAMED]
-        draft = _quote_code(topic, matching) if matching else _say_there_is_none(topic, language, found)
-        report(observer, 60, f"Found {len(matching)} matching topics", draft["result"]["content"])
-        report(observer, 90, "Finishing")
-        return draft
+        answer = _quote_code(topic, matching) if matching else _say_there_is_none(topic, language, found)
+        observer.progress(60, f"Found {len(matching)} matching topics", answer["result"]["content"])
+        observer.progress(90, "Finishing")
+        return answer
 
 
-def _quote_code(topic: str, found: list[Found]) -> Draft:
+def _quote_code(topic: str, found: list[Found]) -> OfflineAnswer:
     best, *others = found
     parts = [f"Code on “{topic}” in your notes:", f"## {best.title}", from_line(best)]
     parts.append(code_block(best.code, best.code_language))
@@ -69,16 +69,16 @@ def _quote_code(topic: str, found: list[Found]) -> Draft:
         sources=[source_of(each) for each in found],
         notice="No AI model is configured: this code is taken from your own notes, unchanged.",
     )
-    return Draft(result=result, applicable=True)
+    return OfflineAnswer(result=result, applicable=True)
 
 
-def _say_there_is_none(topic: str, language: str, elsewhere: list[Found]) -> Draft:
+def _say_there_is_none(topic: str, language: str, elsewhere: list[Found]) -> OfflineAnswer:
     content = f"Your notes have no {language} code on “{topic}”, and there is no AI model that could write it."
     named = elsewhere[:TOPICS_NAMED]
     if named:
         listed = (f"“{each.title}” ({each.code_language or 'no language given'})" for each in named)
         content += f"\n\nIn other languages: {', '.join(listed)}."
-    return text_draft(
+    return text_answer(
         content,
         notice="No AI model is configured, and no code in your notes matches.",
         sources=[source_of(each) for each in named],

@@ -5,10 +5,9 @@ from typing import Any
 from ai_tasks.handlers.base import (
     CONTENT_FIELD,
     INSTRUCTIONS_MAX_LENGTH,
-    Draft,
     Handler,
-    report,
-    text_draft,
+    OfflineAnswer,
+    text_answer,
     text_field,
 )
 from ai_tasks.prompts import Prompt
@@ -28,15 +27,15 @@ class ImproveExplanation(Handler):
     applies_to = "explanation"
     prompt = Prompt("improve_explanation", 2)
 
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
-        """Edit the text's form: spacing, headings, lists, slips, long paragraphs; list the terms that it defines."""
-        report(observer, 10, "Reading the text")
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
+        """Edit the form: spacing, headings, lists, typos, long paragraphs; list the terms that the text defines."""
+        observer.progress(10, "Reading the text")
         content, changes = edited(data["content"])
-        report(observer, 70, "Edited the text", content)
+        observer.progress(70, "Edited the text", content)
         edits = ", ".join(f"{kind} ({count})" for kind, count in sorted(changes.items()))
         notice = "No AI model is configured: only the form was edited, by fixed rules. "
         notice += f"Changed: {edits}." if edits else "There was nothing to change."
         if "instructions" in data:
             notice += " Your instructions were not followed: they need a model."
-        report(observer, 90, "Finishing")
-        return text_draft(content, notice=notice)
+        observer.progress(90, "Finishing")
+        return text_answer(content, notice=notice)

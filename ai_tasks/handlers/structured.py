@@ -1,7 +1,7 @@
 """Answers of models as JSON: ``{"sentences": [{…}]}``, ``{"cards": [{…}]}``.
 
-Everything here raises ``UnusableAnswer`` (``answer_unreadable``) for what is not of the shape that was asked for. Keys
-that nobody asked for are ignored.
+Everything here raises ``UnusableAnswer`` (``answer_unreadable``) for an answer of another format. Unknown keys are
+ignored.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ Item = dict[str, Any]
 def response_format(name: str, item: dict[str, Any]) -> dict[str, Any]:
     """The parameter of a chat completion that asks for ``{name: [item, …]}``; ``item`` is a JSON Schema.
 
-    Every object of the schema names all its properties as required and takes no others, as strict servers want it.
+    Every object of the schema requires all its properties and allows no others, as strict servers demand.
     """
     schema = {
         "type": "object",
@@ -39,7 +39,7 @@ def read_answer(text: str, name: str) -> list[Item]:
     for candidate in [text, *(block.code for block in code_blocks(text) if block.language.lower() in _FENCED_AS)]:
         try:
             document = orjson.loads(candidate)
-        except orjson.JSONDecodeError:  # also of nesting that is too deep, and of lone surrogates
+        except orjson.JSONDecodeError:  # also raised for too deep nesting and lone surrogates
             continue
         if isinstance(document, dict) and name in document:
             return items_in(document, name)
@@ -47,7 +47,7 @@ def read_answer(text: str, name: str) -> list[Item]:
 
 
 def items_in(item: Item, name: str) -> list[Item]:
-    """The objects in the list ``name`` of an object; none if it has no such key."""
+    """The objects in the list ``name`` of an object; empty without that key."""
     found = item.get(name, [])
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise unreadable()
@@ -55,7 +55,7 @@ def items_in(item: Item, name: str) -> list[Item]:
 
 
 def text_in(item: Item, name: str, *, default: str | None = None) -> str:
-    """The text ``name`` of an object, without what cannot be stored. Without ``default`` it must be there."""
+    """The text ``name`` of an object, without null characters. Required if there is no ``default``."""
     found = item.get(name)
     if found is None:
         found = default

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ai_tasks.handlers.base import CONTENT_FIELD, Draft, Handler, report, text_draft
+from ai_tasks.handlers.base import CONTENT_FIELD, Handler, OfflineAnswer, text_answer
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Observer
 from ai_tasks.providers.offline.extract import summary_of
@@ -25,17 +25,17 @@ class Summarize(Handler):
     applies_to = None
     prompt = Prompt("summarize", 2)
 
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
-        """Pick the most telling sentences of the text, word for word and in their order."""
-        report(observer, 10, "Reading the text")
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
+        """Pick the most important sentences of the text, verbatim and in order."""
+        observer.progress(10, "Reading the text")
         share, at_most = SHARE_AND_MOST_SENTENCES[data["length"]]
         parts = summary_of(data["content"], share=share, at_most=at_most, with_headings=data["length"] == "long")
-        report(observer, 30, "Weighed the sentences")
+        observer.progress(30, "Weighed the sentences")
         notice = "No AI model is configured: these are sentences of the text itself, picked by fixed rules."
         if not parts:
             parts = ["This text has no sentences to pick a summary from."]
             notice = "No AI model is configured, and the text has no sentences."
         for number, part in enumerate(parts, 1):
             lead = "" if number == 1 else "\n\n"
-            report(observer, 30 + 60 * number // len(parts), "Picking sentences", lead + part)
-        return text_draft("\n\n".join(parts), notice=notice, applicable=False)
+            observer.progress(30 + 60 * number // len(parts), "Picking sentences", lead + part)
+        return text_answer("\n\n".join(parts), notice=notice, applicable=False)

@@ -1,4 +1,4 @@
-"""Messages after a committed transition: to workers and to the user. The sweep makes up for lost messages."""
+"""Logging transitions, and telling users that a task has ended: both after COMMIT."""
 
 import logging
 from functools import partial
@@ -11,7 +11,6 @@ from ai_tasks import progress
 from ai_tasks.models import AITask
 from notifications import services as notifications
 from notifications.models import Notification
-from utils.redis.broker import publish
 
 lines = logging.getLogger("ai_tasks")
 
@@ -23,31 +22,16 @@ _TITLES = {
 }
 
 
-def announce_queued(task: AITask) -> None:
-    """Log a new task and send it to the workers, after COMMIT. If the broker does not take it, the next sweep does."""
-    log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
-    transaction.on_commit(partial(_publish, task.pk), robust=True)
-
-
-def _publish(task_id: UUID) -> None:
-    is_published = False
-    try:
-        is_published = publish(PROCESS_TASK, str(task_id))
-    finally:
-        if not is_published:
-            AITask.objects.filter(pk=task_id, status=AITask.Status.QUEUED).update(published_at=None)
-
-
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
-    """Log a task's new state after COMMIT: what happened to it, and nothing of what was asked or answered."""
+    """Log a task's new state after COMMIT, without its request and answer."""
     fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
     transaction.on_commit(partial(lines.info, "ai_task", extra={"fields": fields}), robust=True)
 
 
 def announce_end(task: AITask) -> None:
-    """Record the notification in the transaction that ended the task; after COMMIT tell all others, and push it.
+    """Record the notification in the transaction that ended the task; after COMMIT push it, log and publish the end.
 
-    A cancel, and an answer that was there already, is the reply to the user's own request, so it needs none.
+    Cancelled and cached tasks get no notification, as the user's own request was answered with them.
     """
     if task.status in _TITLES and not task.cached:
         notification_type, title = _TITLES[AITask.Status(task.status)]
@@ -71,10 +55,10 @@ def announce_end(task: AITask) -> None:
         input_tokens=task.input_tokens,
         output_tokens=task.output_tokens,
     )
-    told: dict[str, Any] = {
+    event: dict[str, Any] = {
         "user_id": task.user_id,
         "attempt": task.attempt,
         "status": task.status,
         "message": task.message,
     }
-    transaction.on_commit(partial(progress.announce_end, task.pk, **told), robust=True)
+    transaction.on_commit(partial(progress.announce_end, task.pk, **event), robust=True)

@@ -1,4 +1,4 @@
-"""Writing an answer to its topic, or proposing it, and the message about it."""
+"""Writing an answer to its topic, or proposing it."""
 
 from enum import StrEnum
 
@@ -8,8 +8,8 @@ from ai_tasks.proposals import make_proposal
 from notes.services import AccountFull, NoteTooLarge, apply_ai_answer
 
 
-class Application(StrEnum):
-    """What became of writing an answer to its topic; the value is the message about it."""
+class ApplyOutcome(StrEnum):
+    """The outcome of writing an answer to its topic; the value is the message for the user."""
 
     APPLIED = "Done, and written to your topic"
     NOTHING_TO_APPLY = "Done. There was no answer to write to your topic"
@@ -24,33 +24,33 @@ class Application(StrEnum):
     NOT_ASKED_FOR = "Done"
 
 
-def apply_answer(task: AITask, *, may_write: bool = True) -> Application:
-    """Write a task's result to its topic if that is asked for, the topic's text is unchanged and the answer fits.
+def apply_answer(task: AITask, *, may_write: bool = True) -> ApplyOutcome:
+    """Write a task's result to its topic if requested, if the topic's text is unchanged and if the answer fits.
 
-    If it is to be proposed, the proposal is recorded. ``task.result`` becomes what is to be recorded: it names the
-    proposal, and is what ``Handler.record`` makes of it. Without ``may_write`` it is only kept. Runs in the caller's
-    transaction and ``changing_pages_of``.
+    Or record it as a proposal, if that was requested. Sets ``task.result`` to the result to be recorded, with the id of
+    the proposal and the changes of ``Handler.record``. Without ``may_write`` neither topic nor proposal is written.
+    Runs in the caller's transaction and ``changing_pages_of``.
     """
     handler = HANDLERS[task.request_type]
-    if task.proposes and task.result is not None:  # an answer of the cache names another task's
+    if task.proposes and task.result is not None:  # a cached answer has that of another task
         task.result = {**task.result, "proposal_id": None}
     if not may_write and (task.apply or task.proposes):
-        application = Application.NOT_WRITABLE
+        outcome = ApplyOutcome.NOT_WRITABLE
     elif task.proposes:
-        application = _propose(task, handler.applies_to)
+        outcome = _propose(task, handler.applies_to)
     elif task.apply:
-        application = _write(task, handler.applies_to)
+        outcome = _write(task, handler.applies_to)
     else:
-        application = Application.NOT_ASKED_FOR
+        outcome = ApplyOutcome.NOT_ASKED_FOR
     task.result = handler.record(task.result, user_id=task.user_id, topic_id=task.topic_id, may_write=may_write)
-    return application
+    return outcome
 
 
-def _write(task: AITask, field: str | None) -> Application:
+def _write(task: AITask, field: str | None) -> ApplyOutcome:
     if not task.applicable:
-        return Application.NOTHING_TO_APPLY
+        return ApplyOutcome.NOTHING_TO_APPLY
     if task.topic_id is None or task.result is None:
-        return Application.NOT_APPLIED
+        return ApplyOutcome.NOT_APPLIED
     if field == "code":
         answer = {"code": task.result["code"], "code_language": task.result["code_language"]}
     else:
@@ -60,17 +60,17 @@ def _write(task: AITask, field: str | None) -> Application:
             user_id=task.user_id, topic_id=task.topic_id, expected_hash=task.source_hash, **answer
         )
     except NoteTooLarge:
-        return Application.NOTE_TOO_LARGE
+        return ApplyOutcome.NOTE_TOO_LARGE
     except AccountFull:
-        return Application.ACCOUNT_FULL
-    return Application.APPLIED if is_applied else Application.NOT_APPLIED
+        return ApplyOutcome.ACCOUNT_FULL
+    return ApplyOutcome.APPLIED if is_applied else ApplyOutcome.NOT_APPLIED
 
 
-def _propose(task: AITask, field: str | None) -> Application:
+def _propose(task: AITask, field: str | None) -> ApplyOutcome:
     if not task.applicable or task.result is None or field is None:
-        return Application.NOTHING_TO_PROPOSE
+        return ApplyOutcome.NOTHING_TO_PROPOSE
     proposal = make_proposal(task, task.result, field=field)
     if proposal is None:
-        return Application.NOT_PROPOSED
+        return ApplyOutcome.NOT_PROPOSED
     task.result = {**task.result, "proposal_id": str(proposal.pk)}
-    return Application.PROPOSED if proposal.hunks else Application.NOTHING_TO_CHANGE
+    return ApplyOutcome.PROPOSED if proposal.hunks else ApplyOutcome.NOTHING_TO_CHANGE

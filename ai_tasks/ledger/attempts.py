@@ -1,8 +1,14 @@
-"""Claim, renew and end attempts. Every write names its attempt; the write of an outdated attempt changes nothing."""
+"""Claim, renew and end attempts. Every write names its attempt; the write of an outdated attempt changes nothing.
+
+Each end of an attempt settles the money that was reserved for it: at what the provider counted, at nothing if the call
+was free, at the whole reservation if the cost is unknown. So reservations and spending together stay within a budget,
+however attempts end. Another attempt after one that was paid for reserves again.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -11,14 +17,15 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Coalesce, Now
 
+from ai_tasks.answering import Answer
 from ai_tasks.ledger.announcing import announce_end, log_transition
-from ai_tasks.ledger.applying import Application, apply_answer
-from ai_tasks.ledger.budgets import reserve_again, settled, settled_at_the_reservation
+from ai_tasks.ledger.applying import ApplyOutcome, apply_answer
+from ai_tasks.ledger.requests import reservation_for
 from ai_tasks.models import PROGRESS_DONE, AITask
+from ai_tasks.money import ZERO
 from ai_tasks.providers import OPENAI_COMPATIBLE, configured_provider
 from ai_tasks.providers.base import Usage
-from ai_tasks.runner import Answer
-from ai_tasks.spending import AIBudgetReached
+from ai_tasks.spending import AIBudgetReached, check_limits
 from utils.page_cache.invalidation import changing_pages_of
 
 LEASE = timedelta(seconds=settings.AI_LEASE_SECONDS)
@@ -62,8 +69,8 @@ STARTING = Step(0, "Starting")
 def claim(task_id: UUID) -> Attempt | None:
     """Claim a task for one lease; None if it cannot be claimed: it is deleted, finished, not due or already claimed.
 
-    A task whose lease expired for the third time is failed instead, as it may be what kills its workers; and so is one
-    whose earlier attempts used up its reservation, if the budget has no room for another.
+    A task whose lease expired for the third time is failed instead, as it may crash its workers. So is a task whose
+    earlier attempts used up its reservation, if the budget has no room for another one.
     """
     with transaction.atomic():
         claimed = (
@@ -81,7 +88,7 @@ def claim(task_id: UUID) -> Attempt | None:
                 progress=STARTING.percent,
                 message=STARTING.message,
                 updated_at=Now(),
-                **settled_at_the_reservation(of=Q(status=_S.RUNNING)),  # what its lost worker spent nobody knows
+                **settled_at_the_reservation(of=Q(status=_S.RUNNING)),  # the lost worker's cost is unknown
             )
         )
         if not claimed:
@@ -98,19 +105,32 @@ def claim(task_id: UUID) -> Attempt | None:
         )
     attempt = Attempt(task.pk, task.attempt, task.user_id, task.request_type, task.request_data, task.topic_id)
     try:
-        reserve_again(task)
+        _reserve_again(task)
     except AIBudgetReached as error:
         fail(attempt, code=error.code, detail=error.detail)
         return None
     return attempt
 
 
+def _reserve_again(task: AITask) -> None:
+    """Reserve for an attempt of a running task that has no reservation left. Raises ``AIBudgetReached``."""
+    if task.reserved:
+        return
+    amount = reservation_for(task.request_type, task.request_data)
+    if not amount:
+        return
+    with transaction.atomic():
+        running = AITask.objects.filter(pk=task.pk, attempt=task.attempt, status=_S.RUNNING)
+        if running.update(reserved=amount):
+            check_limits(task.user_id, task.created_at)
+
+
 def heartbeat(held: Mapping[tuple[UUID, int], Step]) -> dict[tuple[UUID, int], str]:
     """Renew the leases of these (task, attempt) pairs and record their progress, in one statement.
 
-    Returns the status of each pair that still holds its task; a pair that is missing has lost its fence. A row that
-    another transaction has locked is left to the next heartbeat: the statement waits for no lock. So it holds up no
-    other lease, and cannot deadlock with a deletion that clears the topic of many tasks.
+    Returns the status of each pair that still holds its task; a missing pair has lost its fence. The statement waits
+    for no lock: a row that another transaction has locked is renewed by the next heartbeat. So it delays no other
+    lease, and cannot deadlock with a deletion that clears the topic of many tasks.
     """
     if not held:
         return {}
@@ -159,18 +179,18 @@ def succeed(attempt: Attempt, answer: Answer, *, may_apply: bool = True) -> AITa
                 return stop_cancelled(attempt)
             # The note is locked before the task's row, in the same order as when a note is deleted.
             task.result, task.applicable = {**answer.result}, answer.applicable
-            application = apply_answer(task, may_write=may_apply)
+            outcome = apply_answer(task, may_write=may_apply)
             return end(
                 attempt,
                 _S.SUCCEEDED,
                 progress=PROGRESS_DONE,
-                message=application.value,
+                message=outcome.value,
                 result=task.result,
                 applicable=answer.applicable,
                 **usage_changes(answer, provider=answer.provider),
-                # An answer of a fallback's model is no answer of the one that the hash stands for.
+                # The hash is of the primary model: an answer of a fallback is never reused.
                 **({} if answer.asked in ("", OPENAI_COMPATIBLE) else {"request_hash": ""}),
-                applied_at=Now() if application is Application.APPLIED else None,
+                applied_at=Now() if outcome is ApplyOutcome.APPLIED else None,
             )
     except FenceLost:
         # Nothing was written. If the user cancelled the task meanwhile, confirm the cancel.
@@ -189,7 +209,7 @@ def fail(
     """Record the failure, the call's usage and the notification. Raises ``FenceLost``.
 
     ``result`` is an incomplete answer: it is shown, but never applied and never reused. Without a ``usage`` the attempt
-    cost nothing, or, if it was not ``was_free``, all that was reserved.
+    cost nothing if ``was_free``, else its whole reservation.
     """
     changes = {} if result is None else {"result": result}
     with transaction.atomic():
@@ -219,6 +239,20 @@ def usage_changes(usage: Usage | None, *, provider: str = "", was_free: bool = T
     return {**changes, "usage_estimated": True} if usage.usage_estimated else changes
 
 
+def settled(cost: Decimal | None) -> dict[str, Any]:
+    """The changes of a row that end a reservation; ``cost`` is None if no model with a price was asked."""
+    return {"reserved": ZERO} if cost is None else {"reserved": ZERO, "cost": Coalesce("cost", ZERO) + cost}
+
+
+def settled_at_the_reservation(*, of: Q | None = None) -> dict[str, Any]:
+    """The changes of rows whose attempt has an unknown cost; ``of`` limits them to matching rows."""
+    unknown = Q(reserved__gt=ZERO) if of is None else Q(of, reserved__gt=ZERO)
+    return {
+        "cost": Case(When(unknown, then=Coalesce("cost", ZERO) + F("reserved")), default=F("cost")),
+        "reserved": Case(When(unknown, then=ZERO), default=F("reserved")),
+    }
+
+
 def end(attempt: Attempt, status: AITask.Status, **changes: Any) -> AITask:
     """End a running task, or confirm its user's cancel. Raises ``FenceLost``. Runs in the caller's transaction."""
     held = attempt.held()
@@ -238,14 +272,15 @@ def stop_cancelled(attempt: Attempt) -> AITask:
     """Confirm a cancel. Raises ``FenceLost`` if there is none to confirm."""
     with transaction.atomic():
         held = attempt.held()
-        if not _confirm_cancel(held):
+        if not confirm_cancel(held):
             raise FenceLost
         task = held.get()
         announce_end(task)
     return task
 
 
-def _confirm_cancel(tasks: Any) -> int:
+def confirm_cancel(tasks: QuerySet[AITask]) -> int:
+    """Cancel those of the tasks that are being cancelled. Returns how many. The caller announces their end."""
     return tasks.filter(status=_S.CANCELLING).update(
         status=_S.CANCELLED,
         message="Cancelled",

@@ -1,58 +1,49 @@
-"""Accepting requests. Once its row is committed, a task is certain to reach a terminal state."""
+"""A request becomes a task. Once its row is committed, it is certain to reach a terminal state."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import F, QuerySet, Value
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db.models import QuerySet, Value
 from django.utils import timezone
 
-from ai_tasks.handlers import HANDLERS
-from ai_tasks.handlers.base import Handler
-from ai_tasks.ledger.announcing import announce_end, announce_queued
-from ai_tasks.ledger.applying import Application, apply_answer
-from ai_tasks.ledger.budgets import reservation_for
-from ai_tasks.ledger.inserting import insert
+from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end, log_transition
+from ai_tasks.ledger.applying import ApplyOutcome, apply_answer
+from ai_tasks.ledger.requests import Apply, ValidRequest, reservation_for, validated
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.money import ZERO
-from ai_tasks.proposals import base_of
-from ai_tasks.providers import OFFLINE, endpoints_of
 from ai_tasks.spending import check_limits
-from notes.models import Note, Topic
-from notes.services import text_hash
 from utils.admission.throttling import Limit, limits_of
 from utils.database.compiled_queries import Row, read_rows
-from utils.http.errors import ApplicationError, InvalidRequest, NotFound, TooManyRequests
-from utils.http.json import dumps
+from utils.http.errors import Conflict, NotFound, TooManyRequests
 from utils.page_cache.invalidation import changing_pages_of
+from utils.redis.broker import publish
 
-Apply = bool | Literal["propose"]
-"""What becomes of the answer: it is written to the topic, or not, or becomes a proposal."""
 RESULT_LIFETIME = timedelta(seconds=settings.CACHE_TTL_AI_RESULT)
-LATEST_NOTES = 20
-"""How many of a user's latest notes are compared to detect a change. One is not enough: ``updated_at`` is the time at
-which a write's transaction began, so the later of two overlapping writes may have the earlier time."""
 QUEUED_MESSAGE = "Waiting for a worker"
 
-
-class UnknownRequestType(ApplicationError):
-    code = "unknown_request_type"
-    detail = "There is no such request type."
-
-    def __init__(self, request_type: str) -> None:
-        detail = "Known request types: " + ", ".join(HANDLERS) + "."
-        super().__init__(detail, errors=[{"pointer": "/request_type", "code": self.code, "detail": detail}])
+_COLUMNS = AITask._meta.concrete_fields
+_INSERT = "INSERT INTO {} ({}) VALUES ({})".format(
+    AITask._meta.db_table,
+    ", ".join(f'"{field.column}"' for field in _COLUMNS),
+    ", ".join(["%s"] * len(_COLUMNS)),
+)
+"""Built once: ``save()`` builds the text of this INSERT again for each task, which takes longer than running it."""
 
 
 class AILimitReached(TooManyRequests):
     code = "ai_limit_reached"
     detail = "The AI requests of this hour are used up."
+
+
+class TaskUnfinished(Conflict):
+    code = "task_unfinished"
+    detail = "The task has not ended yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +52,6 @@ class Submission:
 
     task: AITask
     outcome: Literal["created", "coalesced", "cached"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A validated request, with all that decides whether two requests are equal."""
-
-    handler: Handler
-    data: dict[str, Any]
-    topic_id: int | None
-    apply: Apply
-    source_hash: str
-    base: dict[str, Any] | None
-    """What the topic says, if the answer is to be proposed: see ``AITask.base``."""
-    provider: str
-    model: str | None
-
-    def digest(self, user_id: int, *parts: object) -> str:
-        """A digest that is equal for equal requests of one user only."""
-        same = [user_id, self.handler.request_type, self.data, self.topic_id, self.apply]
-        same += [self.handler.prompt.version, self.provider, self.model, *parts]
-        return sha256(dumps(same)).hexdigest()
 
 
 def submit(
@@ -101,34 +71,47 @@ def submit(
     Raises ``UnknownRequestType``, ``InvalidRequestData``, ``NotFound`` (a topic that is not the user's),
     ``AILimitReached``, ``AIBudgetReached``.
     """
-    request = _validated(user_id, request_type, request_data, topic_id, apply)
-    fingerprint = request.digest(user_id, request.source_hash) if may_coalesce else None
-    request_hash = _request_hash(user_id, request)
+    request = validated(
+        user_id=user_id, request_type=request_type, request_data=request_data, topic_id=topic_id, apply=apply
+    )
+    fingerprint = request.fingerprint if may_coalesce else None
     with transaction.atomic():
         _lock_user(user_id)
-        earlier = _earlier_tasks(user_id, fingerprint, request_hash)
+        earlier = _earlier_tasks(user_id, fingerprint, request.request_hash)
         if earlier.unfinished:
             return Submission(AITask.objects.get(pk=earlier.unfinished), "coalesced")
         if not earlier.answered:
             _check_limit(earlier.counted)
-            task = _queue(user_id, request, request_hash, fingerprint=fingerprint)
-            return Submission(task, "created")
+            return Submission(_queue(request, fingerprint=fingerprint), "created")
         answered = AITask.objects.get(pk=earlier.answered)
     return Submission(_answer_from(answered, request), "cached")
 
 
-def requeue(source: AITask) -> AITask:
-    """Queue a new task for a finished task's request. It counts against the limit, is not coalesced and not cached."""
-    request = _validated(
-        source.user_id, source.request_type, source.request_data, source.topic_id, source.asked_to_apply
-    )
-    if "content" in request.data:
-        # The request has the topic's text of that time, so the answer may replace no other text.
-        request = replace(request, source_hash=source.source_hash, base=source.base)
-    _lock_user(source.user_id)
-    request_hash = _request_hash(source.user_id, request)
-    _check_limit(_counted_tasks(source.user_id))
-    return _queue(source.user_id, request, request_hash, fingerprint=None, retry_of=source)
+def retry(*, task_id: UUID, user_id: int) -> AITask:
+    """Submit a finished task's request again, as a new task that refers to it by ``retry_of``.
+
+    It counts against the limit, is not coalesced and not answered from an earlier result. Raises ``NotFound``,
+    ``TaskUnfinished``, and what ``submit`` raises.
+    """
+    with transaction.atomic():
+        source = AITask.objects.owned_by(user_id).filter(pk=task_id).first()
+        if source is None:
+            raise NotFound
+        if not source.is_terminal:
+            raise TaskUnfinished
+        request = validated(
+            user_id=user_id,
+            request_type=source.request_type,
+            request_data=source.request_data,
+            topic_id=source.topic_id,
+            apply=source.asked_to_apply,
+        )
+        if "content" in request.data:
+            # The request has the topic's text of that time, so the answer may replace no other text.
+            request = replace(request, source_hash=source.source_hash, base=source.base)
+        _lock_user(user_id)
+        _check_limit(_counted_tasks(user_id))
+        return _queue(request, fingerprint=None, retry_of=source)
 
 
 def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict[str, Any]) -> AITask:
@@ -136,9 +119,9 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
 
     Idempotent. Raises ``NotFound`` if the id belongs to another user's task, and ``AIBudgetReached``.
     """
-    request = _validated(user_id, request_type, request_data, topic_id=None, apply=False)
+    request = validated(user_id=user_id, request_type=request_type, request_data=request_data)
     with transaction.atomic():
-        row = _new_row(user_id, request, _request_hash(user_id, request), fingerprint=None)
+        row = _new_row(request, fingerprint=None)
         row.pk, row.reserved = task_id, reservation_for(request_type, request.data)
         AITask.objects.bulk_create([row], ignore_conflicts=True)
         task = AITask.objects.filter(pk=task_id, user_id=user_id).first()
@@ -147,87 +130,13 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
         if task.reserved and task.created_at == row.created_at:  # else it was recorded before
             check_limits(user_id, task.created_at)
         if task.status == AITask.Status.QUEUED:
-            announce_queued(task)
+            _announce(task)
     return task
 
 
 def requests_left(user_id: int) -> tuple[int, datetime | None] | None:
     """How many AI requests the user has left, and, at 0, when the next one is allowed; None without a limit."""
     return _left(_counted_tasks(user_id))
-
-
-def _validated(
-    user_id: int, request_type: str, request_data: dict[str, Any], topic_id: int | None, apply: Apply
-) -> _Request:
-    handler = HANDLERS.get(request_type)
-    if handler is None:
-        raise UnknownRequestType(request_type)
-    data = handler.validate(request_data)
-    handler.check_owner(data, user_id=user_id)
-    topic = None
-    if topic_id is not None:
-        topic = (
-            Topic.objects.owned_by(user_id).filter(pk=topic_id).annotate(version=F("chapter__note__version")).first()
-        )
-        if topic is None:
-            raise NotFound
-    if apply:
-        _check_applicable(handler, topic)
-    data = handler.resolve(data, topic)
-    first = next(iter(endpoints_of(request_type)), None)
-    return _Request(
-        handler=handler,
-        data=data,
-        topic_id=topic_id,
-        apply=apply,
-        source_hash=_source_hash(handler, topic, apply),
-        base=_base(handler, topic, apply),
-        provider=OFFLINE if first is None else first.name,
-        model=None if first is None else first.model,
-    )
-
-
-def _request_hash(user_id: int, request: _Request) -> str:
-    """A hash of all that an answer depends on: requests with the same hash share a cached result; "" is shared by none.
-
-    An offline answer that quotes the user's notes also depends on their versions. These are read before the answer is
-    made, so a change in between only means that the result is never reused.
-    """
-    if not request.handler.is_reused:
-        return ""
-    if request.provider != OFFLINE or not request.handler.quotes_notes_offline:
-        return request.digest(user_id)
-
-    return request.digest(user_id, read_rows(_latest_notes, user_id=user_id))
-
-
-def _latest_notes(user_id: int) -> QuerySet[Note, Any]:
-    notes = Note.objects.owned_by(user_id).order_by("-updated_at", "-id")  # in the trash, too
-    return notes.values("id", "version")[:LATEST_NOTES]
-
-
-def _check_applicable(handler: Handler, topic: Topic | None) -> None:
-    detail = None
-    if handler.applies_to is None:
-        detail = "The answer of this request type cannot be written to a topic."
-    elif topic is None:
-        detail = "Name the topic that the answer is to be written to in topic_id."
-    if detail:
-        raise InvalidRequest(errors=[{"pointer": "/apply", "code": "invalid", "detail": detail}])
-
-
-def _base(handler: Handler, topic: Any, apply: Apply) -> dict[str, Any] | None:
-    """What a proposal will be compared with."""
-    if apply != "propose" or handler.applies_to is None:
-        return None
-    return base_of(topic, handler.applies_to, version=topic.version)
-
-
-def _source_hash(handler: Handler, topic: Topic | None, apply: Apply) -> str:
-    """A hash of the text that the answer will replace, so that it replaces no other text."""
-    if not apply or topic is None:
-        return ""
-    return text_hash(topic.code, topic.code_language) if handler.applies_to == "code" else text_hash(topic.explanation)
 
 
 def _lock_user(user_id: int) -> None:
@@ -298,39 +207,6 @@ def _named(part: str, tasks: QuerySet[AITask], at_most: int) -> QuerySet[AITask,
     return tasks.values("id", "created_at", part=Value(part))[:at_most]
 
 
-def _queue(
-    user_id: int, request: _Request, request_hash: str, *, fingerprint: str | None, retry_of: AITask | None = None
-) -> AITask:
-    task = _new_row(user_id, request, request_hash, fingerprint=fingerprint)
-    task.retry_of = retry_of
-    task.reserved = reservation_for(task.request_type, task.request_data)
-    insert(task)
-    if task.reserved:
-        check_limits(user_id, task.created_at)
-    announce_queued(task)
-    return task
-
-
-def _new_row(user_id: int, request: _Request, request_hash: str, *, fingerprint: str | None) -> AITask:
-    now = timezone.now()
-    return AITask(
-        user_id=user_id,
-        request_type=request.handler.request_type,
-        request_data=request.data,
-        topic_id=request.topic_id,
-        apply=request.apply is True,
-        proposes=request.apply == "propose",
-        base=request.base,
-        source_hash=request.source_hash,
-        fingerprint=fingerprint,
-        request_hash=request_hash,
-        message=QUEUED_MESSAGE,
-        created_at=now,
-        updated_at=now,
-        published_at=now,
-    )
-
-
 def _limit() -> Limit | None:
     return next(iter(limits_of(["ai_tools"])), None)
 
@@ -373,21 +249,76 @@ def _check_limit(counted: Sequence[str]) -> None:
     raise AILimitReached("The hourly limit of AI requests is reached.", retry_after=wait)
 
 
-def _answer_from(answered: AITask, request: _Request) -> AITask:
+def _queue(request: ValidRequest, *, fingerprint: str | None, retry_of: AITask | None = None) -> AITask:
+    task = _new_row(request, fingerprint=fingerprint)
+    task.retry_of = retry_of
+    task.reserved = reservation_for(task.request_type, task.request_data)
+    _insert(task)
+    if task.reserved:
+        check_limits(task.user_id, task.created_at)
+    _announce(task)
+    return task
+
+
+def _new_row(request: ValidRequest, *, fingerprint: str | None) -> AITask:
+    now = timezone.now()
+    return AITask(
+        user_id=request.user_id,
+        request_type=request.request_type,
+        request_data=request.data,
+        topic_id=request.topic_id,
+        apply=request.apply is True,
+        proposes=request.apply == "propose",
+        base=request.base,
+        source_hash=request.source_hash,
+        fingerprint=fingerprint,
+        request_hash=request.request_hash,
+        message=QUEUED_MESSAGE,
+        created_at=now,
+        updated_at=now,
+        published_at=now,
+    )
+
+
+def _insert(task: AITask) -> None:
+    """Insert a new task, each of whose fields has a value: one statement."""
+    database = connections[DEFAULT_DB_ALIAS]  # django.db.connection looks it up for each field
+    values = [field.get_db_prep_save(getattr(task, field.attname), database) for field in _COLUMNS]
+    with database.cursor() as cursor:
+        cursor.execute(_INSERT, values)
+
+
+def _announce(task: AITask) -> None:
+    """Log a queued task and send it to the workers, after COMMIT."""
+    log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
+    transaction.on_commit(partial(_publish, task.pk), robust=True)
+
+
+def _publish(task_id: UUID) -> None:
+    """Send a task to the workers. If the broker does not accept it, the next sweep sends it."""
+    is_published = False
+    try:
+        is_published = publish(PROCESS_TASK, str(task_id))
+    finally:
+        if not is_published:
+            AITask.objects.filter(pk=task_id, status=AITask.Status.QUEUED).update(published_at=None)
+
+
+def _answer_from(answered: AITask, request: ValidRequest) -> AITask:
     """Create a finished task for a request, with the result of an equal one."""
     with changing_pages_of(answered.user_id):
-        task = _new_row(answered.user_id, request, answered.request_hash, fingerprint=None)
+        task = _new_row(request, fingerprint=None)
         task.status = AITask.Status.SUCCEEDED
         task.progress = PROGRESS_DONE
         task.applicable = answered.applicable
         task.result = answered.result
-        application = apply_answer(task)
-        task.message = application.value
+        outcome = apply_answer(task)
+        task.message = outcome.value
         task.provider, task.model = answered.provider, answered.model
         task.cached, task.billed = True, False
         task.cost = None if answered.cost is None else ZERO
         task.started_at = task.finished_at = task.created_at
-        task.applied_at = task.created_at if application is Application.APPLIED else None
-        insert(task)
+        task.applied_at = task.created_at if outcome is ApplyOutcome.APPLIED else None
+        _insert(task)
         announce_end(task)
     return task

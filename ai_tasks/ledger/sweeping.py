@@ -11,8 +11,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end
-from ai_tasks.ledger.attempts import MAX_LOST_LEASES, fail_poisoned
-from ai_tasks.ledger.budgets import settled_at_the_reservation
+from ai_tasks.ledger.attempts import MAX_LOST_LEASES, confirm_cancel, fail_poisoned
 from ai_tasks.ledger.waiting import fail_overdue, wake
 from ai_tasks.models import AITask
 from utils.database.batching import delete_in_batches
@@ -46,17 +45,9 @@ def purge_finished() -> int:
 def _confirm_orphaned_cancels() -> None:
     with transaction.atomic():
         orphans = AITask.objects.filter(status=_S.CANCELLING, lease_expires_at__lt=Now())
-        locked = list(orphans.select_for_update(skip_locked=True, no_key=True).order_by("pk")[:BATCH])
-        AITask.objects.filter(pk__in=[task.pk for task in locked], status=_S.CANCELLING).update(
-            status=_S.CANCELLED,
-            message="Cancelled",
-            lease_expires_at=None,
-            finished_at=Now(),
-            updated_at=Now(),
-            **settled_at_the_reservation(),
-        )
-        for task in locked:
-            task.status, task.message = _S.CANCELLED, "Cancelled"
+        task_ids = _locked(orphans.order_by("pk"), BATCH)
+        confirm_cancel(AITask.objects.filter(pk__in=task_ids))
+        for task in AITask.objects.filter(pk__in=task_ids):
             announce_end(task)
 
 
@@ -69,11 +60,11 @@ def _fail_poisoned() -> None:
 
 
 def _republish() -> int:
-    """Publish due tasks that no worker has a message for; a duplicate message does no harm.
+    """Publish due tasks without a message in the queue; a duplicate message does no harm.
 
-    Tasks that were never published, or whose worker is lost, have no message. For each of the others one was sent. If
-    that was long ago, and the queue has fewer messages than there are such tasks, as many as are missing are sent
-    again, oldest task first. So a long queue, of 1,000 tasks after an outage, is not sent again every minute.
+    Tasks that were never published, or whose worker is lost, have no message. Of the others, if the queue has fewer
+    messages than there are such tasks, as many as are missing are sent again, if they were sent long ago, oldest first.
+    So a long queue, of 1,000 tasks after an outage, is not sent again every minute.
     """
     due = AITask.objects.claimable()
     without_message = Q(published_at=None) | Q(status=_S.RUNNING, published_at__lt=F("lease_expires_at"))
@@ -99,11 +90,11 @@ def _republish() -> int:
 
 
 def _mark_unpublished(task_ids: list[UUID]) -> None:
-    """Leave them to the next sweep. A row that is locked is changed by somebody: it may wait for its message to age."""
+    """Leave them to the next sweep. A locked row is skipped: it is sent again once its message is old."""
     with transaction.atomic():
         unfinished = AITask.objects.filter(pk__in=task_ids, status__in=AITask.UNFINISHED)
         AITask.objects.filter(pk__in=_locked(unfinished, BATCH)).update(published_at=None)
-    logger.warning("%d tasks could not be published: the broker did not take them", len(task_ids))
+    logger.warning("%d tasks could not be published: the broker did not accept them", len(task_ids))
 
 
 def _locked(tasks: QuerySet[AITask], limit: int) -> list[UUID]:

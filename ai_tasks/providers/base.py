@@ -41,8 +41,8 @@ class Observer(Protocol):
     deadline: float
     """The ``time.monotonic()`` value after which the call must have ended."""
 
-    def progress(self, percent: int, message: str) -> None:
-        """Tell how far the call is, 0 to 100."""
+    def progress(self, percent: int, message: str, text: str = "") -> None:
+        """Report the progress of the call, 0 to 100, and further text of the answer. Raises what ``check`` raises."""
 
     def delta(self, text: str) -> None:
         """Pass on more of the answer's text."""

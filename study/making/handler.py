@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NotRequired
 
-from ai_tasks.handlers.base import Draft, Handler, Result, report
+from ai_tasks.handlers.base import Handler, OfflineAnswer, Result
 from ai_tasks.handlers.structured import read_answer, response_format
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer
@@ -96,14 +96,14 @@ class MakeCards(Handler):
             found = find_passages(user_id=user_id, topic_id=topic_id, kinds=data["kinds"])
         return {**data, "found": found}
 
-    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> Draft | None:
+    def answer_without_model(self, data: dict[str, Any], observer: Observer) -> OfflineAnswer | None:
         found: Found | None = data["found"]
         if found is None:
-            return _draft([], TOPIC_GONE)
-        report(observer, 10, f"Found {len(found.passages)} passages to make cards of")
+            return _answer([], TOPIC_GONE)
+        observer.progress(10, f"Found {len(found.passages)} passages to make cards of")
         if found.passages:
             return None
-        return _draft([], NOTHING_LEFT if found.had_cards else NO_PASSAGES)
+        return _answer([], NOTHING_LEFT if found.had_cards else NO_PASSAGES)
 
     def messages(self, data: dict[str, Any]) -> list[Message]:
         found: Found | None = data.get("found")
@@ -125,15 +125,15 @@ class MakeCards(Handler):
     def incomplete(self, content: str, notice: str) -> Result:
         return Made(**super().incomplete(content, notice), cards=[])
 
-    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> Draft:
+    def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
         """Make cards of definitions, bold terms, lists and code."""
         found: Found = data["found"]
-        report(observer, 20, "Reading the passages")
+        observer.progress(20, "Reading the passages")
         made = made_by_rules(found.passages, count=data["count"])
-        draft = _draft(made, _notice([OFFLINE if made else f"{OFFLINE} {NOTHING_FOUND}"], found) or "")
-        report(observer, 60, f"Made {len(made)} cards", draft["result"]["content"])
-        report(observer, 90, "Finishing")
-        return draft
+        answer = _answer(made, _notice([OFFLINE if made else f"{OFFLINE} {NOTHING_FOUND}"], found) or "")
+        observer.progress(60, f"Made {len(made)} cards", answer["result"]["content"])
+        observer.progress(90, "Finishing")
+        return answer
 
     def record(self, result: Any, *, user_id: int, topic_id: int | None, may_write: bool) -> Result:
         """Propose the cards to the student, and name them."""
@@ -159,8 +159,8 @@ def _notice(parts: Sequence[str], found: Found) -> str | None:
     return " ".join([*parts, *more]) or None
 
 
-def _draft(made: Sequence[MadeCard], notice: str) -> Draft:
-    return Draft(result=_result(made, notice), applicable=False)
+def _answer(made: Sequence[MadeCard], notice: str) -> OfflineAnswer:
+    return OfflineAnswer(result=_result(made, notice), applicable=False)
 
 
 def _result(made: Sequence[MadeCard], notice: str | None) -> Result:

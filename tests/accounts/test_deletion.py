@@ -14,7 +14,7 @@ from accounts.models import PasswordReset, SecondFactor, Session, User
 from accounts.services import deletion
 from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, ProviderState, SpendingDay
-from ai_tasks.progress import report_progress
+from ai_tasks.progress import Progress, report
 from ai_tasks.worker import Worker
 from notes.models import Chapter, KeptTopic, Note, NoteLink, NoteVersion, Share, StorageUse, Topic
 from notes.transfers import NoteExport, NoteImport, NoteSource
@@ -255,7 +255,7 @@ def test_redis_keeps_nothing_of_the_user(alice, charlie, empty_redis):
     theirs = {*empty_redis.keys(f"*:{charlie.pk}"), *empty_redis.keys(f"*:{charlie.pk}:*")}
     assert empty_redis.keys(f"page:*:{alice.pk}:*")
     task = AITaskFactory(user=alice)
-    report_progress(task.pk, user_id=alice.pk, attempt=1, percent=50, message="Half of Alice's answer")
+    report([Progress(task.pk, alice.pk, 1, 50, "Half of Alice's answer")])
     entry = Notification(user_id=alice.pk, title="For Alice")
     empty_redis.hset(inbox.entries_key(alice.pk), str(entry.pk), entry.title)
 

@@ -13,7 +13,7 @@ from celery import Celery
 from django.db import connection
 
 from ai_tasks.embeddings import extension
-from ai_tasks.ledger.budgets import reservation_for
+from ai_tasks.ledger.requests import reservation_for
 from ai_tasks.providers.openai_compatible import parameters
 from NoteAssist_AI.celery import app
 from notes.models import Note
@@ -41,8 +41,11 @@ class Recorder:
         self.stop_when: threading.Event | None = None
         self.stop_after_deltas: int | None = None
 
-    def progress(self, percent: int, message: str) -> None:
+    def progress(self, percent: int, message: str, text: str = "") -> None:
+        self.check()
         self.steps.append((percent, message))
+        if text:
+            self.delta(text)
 
     def delta(self, text: str) -> None:
         self.deltas.append(text)

@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.db.models import F
 from django.utils import timezone
 
+from ai_tasks.answering import Answer
 from ai_tasks.models import AITask
-from ai_tasks.runner import Answer
 
 EXPLAIN = {"request_type": "generate_explanation", "request_data": {"topic": "Python loops"}}
 ANSWER = Answer(

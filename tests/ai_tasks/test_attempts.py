@@ -14,9 +14,9 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from ai_tasks import ledger
-from ai_tasks.ledger.postponing import MAX_PROVIDER_FAILURES
+from ai_tasks.ledger.waiting import MAX_PROVIDER_FAILURES
 from ai_tasks.models import MESSAGE_MAX_LENGTH, AITask
-from ai_tasks.progress import Delta, events_key, report_deltas
+from ai_tasks.progress import Delta, events_key, report
 from ai_tasks.providers.base import MAX_ANSWER_BYTES
 from ai_tasks.providers.openai_compatible.transport import POLL_SECONDS
 from ai_tasks.worker import HEARTBEAT_SECONDS, PROGRESS_SECONDS, Worker
@@ -374,7 +374,7 @@ def test_text_is_published_whole_and_in_order_although_two_threads_publish_it(
 
 def test_texts_of_many_answers_are_published_in_one_round_trip(alice, empty_redis, redis_proxy):
     deltas = [Delta(uuid.uuid4(), alice.pk, 1, 0, f"text {n}") for n in range(50)]
-    report_deltas(deltas[:1])  # now the server knows the script
+    report(deltas[:1])  # now the server knows the script
     sent = bytearray()
 
     def send_all_at_once(data: bytes) -> bytes:
@@ -384,6 +384,6 @@ def test_texts_of_many_answers_are_published_in_one_round_trip(alice, empty_redi
 
     redis_proxy.send = send_all_at_once
 
-    report_deltas(deltas[1:])
+    report(deltas[1:])
 
     assert all(empty_redis.xlen(events_key(delta.task_id)) == 1 for delta in deltas)

@@ -21,7 +21,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from ai_tasks.handlers import HANDLERS
-from ai_tasks.ledger.applying import Application
+from ai_tasks.ledger.applying import ApplyOutcome
 from ai_tasks.models import AITask
 from ai_tasks.prompts import delimited
 from ai_tasks.worker import Worker
@@ -184,7 +184,7 @@ def assert_only_its_own_effect(world: World, task: AITask, before: Rows, after: 
         if label == "notifications.Notification":
             assert (row["user_id"], row["action_id"], row["type"]) == (world.alice.pk, str(task.pk), "success")
             assert (row["title"], row["message"]) == ("✓ Generation complete", task.message)
-    assert task.message in (Application.NOT_ASKED_FOR, Application.APPLIED, Application.NOTHING_TO_APPLY)
+    assert task.message in (ApplyOutcome.NOT_ASKED_FOR, ApplyOutcome.APPLIED, ApplyOutcome.NOTHING_TO_APPLY)
 
 
 # --- With a model -----------------------------------------------------------------------------------------------------

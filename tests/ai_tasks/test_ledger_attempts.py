@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from ai_tasks import ledger
 from ai_tasks.ledger.attempts import MAX_LOST_LEASES
-from ai_tasks.ledger.postponing import MAX_PROVIDER_FAILURES, backoff_seconds
+from ai_tasks.ledger.waiting import MAX_PROVIDER_FAILURES, backoff_seconds
 from ai_tasks.models import AITask
 from notes.models import NoteVersion
 from notifications.models import Notification

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from ai_tasks.ledger.applying import Application
+from ai_tasks.ledger.applying import ApplyOutcome
 from ai_tasks.models import AITask, ProviderState
 from ai_tasks.progress import events_key
 from ai_tasks.providers.openai_compatible import parameters
@@ -227,7 +227,7 @@ def check_it_ended(client: APIClient, shape: dict[str, Any], task: dict, topic: 
 
     assert task["applicable"] is is_whole
     assert (task["applied_at"] is not None) is is_whole
-    assert (task["message"] == Application.APPLIED) is is_whole
+    assert (task["message"] == ApplyOutcome.APPLIED) is is_whole
     changed = {"explanation": content} if code is None else {"code": code}
     wanted = {"explanation": TEXT, "code": CODE, **(changed if is_whole else {})}
     assert topic_now(topic) == (wanted["explanation"], wanted["code"])

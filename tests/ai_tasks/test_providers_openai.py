@@ -352,7 +352,7 @@ def test_a_call_past_its_deadline_does_not_even_connect(openai_server):
 
 def test_the_http_client_is_not_imported_until_a_model_is_asked():
     program = (
-        "import django, sys; django.setup(); import ai_tasks.runner; from ai_tasks.providers import load_provider; "
+        "import django, sys; django.setup(); import ai_tasks.answering; from ai_tasks.providers import load_provider; "
         "assert 'httpx2' not in sys.modules; load_provider('openai_compatible'); assert 'httpx2' in sys.modules"
     )
 

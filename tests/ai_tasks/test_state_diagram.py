@@ -14,7 +14,7 @@ from django.utils import timezone
 from ai_tasks import ledger
 from ai_tasks.ledger import TRANSITIONS, Attempt
 from ai_tasks.ledger.attempts import MAX_LOST_LEASES
-from ai_tasks.ledger.postponing import MAX_PROVIDER_FAILURES
+from ai_tasks.ledger.waiting import MAX_PROVIDER_FAILURES
 from ai_tasks.models import AITask
 from tests.ai_tasks.ledger_helpers import ANSWER
 from tests.factories import AITaskFactory

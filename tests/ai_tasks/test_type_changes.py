@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from ai_tasks import ledger
-from ai_tasks.ledger.applying import Application
+from ai_tasks.ledger.applying import ApplyOutcome
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
 from NoteAssist_AI.postgresql.base import is_outdated_plan
@@ -189,9 +189,9 @@ def test_an_answer_that_cannot_be_applied_is_kept(task, openai_server, soon, set
 
     task.refresh_from_db()
     assert (task.status, task.result["content"], task.applied_at) == ("succeeded", ANSWER, None)
-    assert (task.message, task.input_tokens) == (Application.NOT_WRITABLE, PROMPT_TOKENS)
+    assert (task.message, task.input_tokens) == (ApplyOutcome.NOT_WRITABLE, PROMPT_TOKENS)
     assert Topic.objects.get().explanation == "Mine."
-    assert [(row.type, row.message) for row in Notification.objects.all()] == [("success", Application.NOT_WRITABLE)]
+    assert [(row.type, row.message) for row in Notification.objects.all()] == [("success", ApplyOutcome.NOT_WRITABLE)]
 
 
 @pytest.mark.parametrize(("behaviour", "status"), [("400", "failed"), ("429", "waiting_provider")])

@@ -162,5 +162,5 @@ def test_a_provider_that_dies_for_two_minutes_costs_no_task_and_few_calls(alice,
     assert set(times.values()) == {1}
     assert Notification.objects.count() == TASKS
     assert ProviderState.objects.get().out_since is None
-    assert failures < ledger.postponing.MAX_PROVIDER_FAILURES - 1
+    assert failures < ledger.waiting.MAX_PROVIDER_FAILURES - 1
     assert 0 < len(visits) <= CONCURRENCY + MOST_PROBES

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ai_tasks import ledger
 from ai_tasks.models import AITask
-from ai_tasks.progress import Delta, announce_end, report_deltas
+from ai_tasks.progress import Delta, announce_end, report
 from notifications import services
 from tests.ai_tasks.ledger_helpers import expire_lease
 from tests.conftest import client_of
@@ -32,7 +32,7 @@ def running_task(alice):
 
 
 def tell(task, offset: int, text: str) -> None:
-    report_deltas([Delta(task.pk, user_id=task.user_id, attempt=1, offset=offset, text=text)])
+    report([Delta(task.pk, user_id=task.user_id, attempt=1, offset=offset, text=text)])
 
 
 def finish(task) -> None:

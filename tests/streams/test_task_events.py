@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from ai_tasks import ledger, progress
 from ai_tasks.models import AITask
-from ai_tasks.progress import Delta, announce_end, events_key, report_deltas, report_progress
+from ai_tasks.progress import Delta, Progress, announce_end, events_key, report
 from ai_tasks.views import events
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
@@ -29,10 +29,10 @@ def path_of(task) -> str:
 
 def tell(task, *texts: str, attempt: int = 1) -> None:
     """What a worker tells about an attempt that writes these texts."""
-    report_progress(task.pk, user_id=task.user_id, attempt=attempt, percent=10, message="Writing the answer")
+    report([Progress(task.pk, task.user_id, attempt, 10, "Writing the answer")])
     written = 0
     for text in texts:
-        report_deltas([Delta(task.pk, user_id=task.user_id, attempt=attempt, offset=written, text=text)])
+        report([Delta(task.pk, user_id=task.user_id, attempt=attempt, offset=written, text=text)])
         written += len(text)
 
 

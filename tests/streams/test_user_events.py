@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from ai_tasks import progress
-from ai_tasks.progress import Delta, announce_end, report_deltas, report_progress
+from ai_tasks.progress import Delta, Progress, announce_end, report
 from notifications import inbox, services
 from tests.conftest import client_of
 from tests.factories import AITaskFactory
@@ -57,8 +57,8 @@ def test_tasks_come_without_their_text(alice, alice_client):
     about = {"user_id": alice.pk, "attempt": 1}
 
     with listening(alice_client) as chunks:
-        report_progress(task.pk, percent=10, message="Writing", **about)
-        report_deltas([Delta(task.pk, offset=0, text="A loop", **about)])
+        report([Progress(task.pk, percent=10, message="Writing", **about)])
+        report([Delta(task.pk, offset=0, text="A loop", **about)])
         announce_end(task.pk, status="succeeded", message="Done", **about)
         told = take(chunks, 2)
 
@@ -219,7 +219,7 @@ def test_a_task_whose_events_are_kept_a_minute_leaves_its_users_stream_an_hour(a
     notify(alice, "Kept for an hour")
     task = AITaskFactory(user=alice, status="running", attempt=1)
 
-    progress.report_progress(task.pk, user_id=alice.pk, attempt=1, percent=10, message="Writing")
+    report([Progress(task.pk, alice.pk, 1, 10, "Writing")])
 
     assert 0 < empty_redis.ttl(progress.events_key(task.pk)) <= 60
     assert empty_redis.ttl(user_events_key(alice.pk)) > 60

@@ -10,14 +10,15 @@ import pytest
 from django.utils import timezone
 
 from ai_tasks import ledger
+from ai_tasks.answering import AIRequest
 from ai_tasks.ledger.attempts import FenceLost, claim, succeed
 from ai_tasks.models import AITask
-from ai_tasks.runner import Job, run
 from ai_tasks.worker import Worker
 from notes import services as notes
 from study.making.handler import NO_PASSAGES, NOT_KEPT, NOTHING_LEFT, OFFLINE, TOPIC_GONE
 from study.making.passages import PASSAGES_MAX_BYTES, find_passages
 from study.models import Card, Face
+from tests.ai_tasks.answering import run
 from tests.ai_tasks.conftest import Recorder
 from tests.database_faults import barrier, in_background, refusing
 from tests.processes import RUN_SECONDS, environment_of_this_test
@@ -317,7 +318,7 @@ def test_a_worker_that_is_killed_while_it_records_leaves_no_card_and_the_next_on
 def test_an_outdated_attempt_makes_no_cards(alice, alice_client, topic_id, offline):
     task_id = uuid.UUID(submitted(alice_client, topic_id).json()["task_id"])
     late = claim(task_id)
-    answer = run(Job(alice.pk, "make_cards", late.request_data, topic_id), Recorder())
+    answer = run(AIRequest(alice.pk, "make_cards", late.request_data, topic_id), Recorder())
     AITask.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     Worker().execute(task_id)
 
@@ -330,7 +331,7 @@ def test_an_outdated_attempt_makes_no_cards(alice, alice_client, topic_id, offli
 def test_a_cancelled_task_makes_no_cards(alice, alice_client, topic_id, offline):
     task_id = uuid.UUID(submitted(alice_client, topic_id).json()["task_id"])
     attempt = claim(task_id)
-    answer = run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
+    answer = run(AIRequest(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
     alice_client.post(f"{TASKS}{task_id}/cancel/")
 
     task = succeed(attempt, answer)
@@ -341,7 +342,7 @@ def test_a_cancelled_task_makes_no_cards(alice, alice_client, topic_id, offline)
 def test_a_cancel_that_comes_while_cards_are_recorded_leaves_none(alice, alice_client, topic_id, offline):
     task_id = uuid.UUID(submitted(alice_client, topic_id).json()["task_id"])
     attempt = claim(task_id)
-    answer = run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
+    answer = run(AIRequest(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
 
     with barrier("AFTER INSERT", "study_card") as made, in_background(lambda: succeed(attempt, answer)) as ended:
         made.wait_for_one()
@@ -363,7 +364,7 @@ def test_two_requests_at_once_make_each_card_once(alice, alice_client, topic_id,
     answers = []
     for count in (10, 20):
         attempt = claim(uuid.UUID(submitted(alice_client, topic_id, count=count).json()["task_id"]))
-        answers.append((attempt, run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())))
+        answers.append((attempt, run(AIRequest(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())))
 
     tasks = [succeed(attempt, answer) for attempt, answer in answers]
 
@@ -375,7 +376,7 @@ def test_a_passage_that_changed_meanwhile_leaves_a_stale_card_and_a_removed_one_
     alice, alice_client, topic_id, offline
 ):
     attempt = claim(uuid.UUID(submitted(alice_client, topic_id).json()["task_id"]))
-    answer = run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
+    answer = run(AIRequest(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
     edit(alice, topic_id, "# Stacks\n\nA stack is a list with one open end.\n")
 
     succeed(attempt, answer)
@@ -391,7 +392,7 @@ def test_of_a_topic_that_is_gone_no_cards_are_made(alice, alice_client, topic_id
     attempt = claim(uuid.UUID(submitted(alice_client, topic_id).json()["task_id"]))
     if when == "before":
         notes.delete_topic(user_id=alice.pk, topic_id=topic_id)
-    answer = run(Job(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
+    answer = run(AIRequest(alice.pk, "make_cards", attempt.request_data, topic_id), Recorder())
     if when == "after":
         notes.delete_topic(user_id=alice.pk, topic_id=topic_id)
 

@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from ai_tasks import ledger
+from ai_tasks.answering import Answer
 from ai_tasks.models import AITask, Proposal
-from ai_tasks.runner import Answer
 from notes import services as notes
 from notes.models import NoteVersion, Topic
 from tests.ai_tasks.ledger_helpers import ANSWER

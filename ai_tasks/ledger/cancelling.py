@@ -1,4 +1,4 @@
-"""The functions for users: cancel and retry."""
+"""Cancelling a task for its user."""
 
 from uuid import UUID
 
@@ -7,7 +7,6 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
 from ai_tasks.ledger.announcing import announce_end, log_transition
-from ai_tasks.ledger.submission import requeue
 from ai_tasks.models import AITask
 from ai_tasks.money import ZERO
 from utils.http.errors import Conflict, NotFound
@@ -20,13 +19,8 @@ class TaskFinished(Conflict):
     detail = "The task has already ended."
 
 
-class TaskUnfinished(Conflict):
-    code = "task_unfinished"
-    detail = "The task has not ended yet."
-
-
 def cancel(*, task_id: UUID, user_id: int) -> AITask:
-    """Cancel a waiting task at once; signal the worker of a running one to stop, which it confirms. Safe to repeat.
+    """Cancel a waiting task at once; signal the worker of a running one, which confirms the cancel. Idempotent.
 
     Raises ``NotFound``, or ``TaskFinished``.
     """
@@ -49,17 +43,3 @@ def cancel(*, task_id: UUID, user_id: int) -> AITask:
         elif cancelled:
             log_transition(task.pk, user_id=user_id, attempt=task.attempt, status=task.status)
     return task
-
-
-def retry(*, task_id: UUID, user_id: int) -> AITask:
-    """Submit a finished task's request again, as a new task that refers to it by ``retry_of``.
-
-    Raises ``NotFound``, ``TaskUnfinished``, ``AILimitReached``.
-    """
-    with transaction.atomic():
-        source = AITask.objects.owned_by(user_id).filter(pk=task_id).first()
-        if source is None:
-            raise NotFound
-        if not source.is_terminal:
-            raise TaskUnfinished
-        return requeue(source)
