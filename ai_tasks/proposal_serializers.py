@@ -38,7 +38,7 @@ class HunkDecisionSerializer(StrictSerializer):
         for name in ("accept", "reject"):
             for at, number in enumerate(data[name]):
                 if number in seen:
-                    message = serializers.ErrorDetail("This hunk is named before.", code="duplicate")
+                    message = serializers.ErrorDetail("This hunk is listed twice.", code="duplicate")
                     raise serializers.ValidationError({name: {str(at): [message]}})
                 seen.add(number)
         return data

@@ -49,7 +49,7 @@ class PastField(serializers.DateTimeField):
     def to_internal_value(self, data: Any) -> datetime:
         value = super().to_internal_value(data)
         if not _EARLIEST <= value <= timezone.now():
-            raise serializers.ValidationError("This is no time in the past.", code="out_of_range")
+            raise serializers.ValidationError("This time is not in the past.", code="out_of_range")
         return value
 
 
@@ -83,7 +83,7 @@ class ExportedBaselineSerializer(serializers.Serializer[Any]):
 
     def validate_due_at(self, value: datetime) -> datetime:
         if not _EARLIEST <= value <= timezone.now() + timedelta(days=MAXIMUM_INTERVAL):
-            raise serializers.ValidationError("This is too far away.", code="out_of_range")
+            raise serializers.ValidationError("This time is too far away.", code="out_of_range")
         return value
 
 
@@ -140,7 +140,7 @@ class ExportedExamSerializer(StrictSerializer):
 
     def validate_at(self, value: datetime) -> datetime:
         if not _EARLIEST <= value <= timezone.now() + timedelta(days=DAYS_AHEAD_MAX + 1):
-            raise serializers.ValidationError("This is too far away.", code="out_of_range")
+            raise serializers.ValidationError("This time is too far away.", code="out_of_range")
         return value
 
 
@@ -226,9 +226,9 @@ def _import_exams(context: ImportContext, file: SourceFile) -> FileReport:
     if without_notes:
         report.warnings.append(f"{without_notes} exams are about notes that were not imported.")
     if empty:
-        report.warnings.append(f"{empty} of them are about nothing else, and were left out.")
+        report.warnings.append(f"{empty} exams are about nothing else and were left out.")
     if without_room:
-        report.warnings.append(f"{without_room} exams were left out, as there may be {EXAMS_MAX}.")
+        report.warnings.append(f"{without_room} exams were left out: the limit is {EXAMS_MAX}.")
     if made:
         report.outcome = "created"
     return report
@@ -246,9 +246,9 @@ def _read(file: SourceFile, serializer: type[serializers.Serializer[Any]]) -> tu
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise CannotImport("The file is no JSON.") from error
+        raise CannotImport("The file is not JSON.") from error
     if not isinstance(found, list):
-        raise CannotImport("The file holds no list.")
+        raise CannotImport("The file does not contain a list.")
     rows, wrong = [], 0
     for one in found:
         checked = serializer(data=one)
@@ -256,7 +256,7 @@ def _read(file: SourceFile, serializer: type[serializers.Serializer[Any]]) -> tu
             rows.append(dict(checked.validated_data))
         else:
             wrong += 1
-    warnings = [f"{wrong} of {len(found)} entries are not as an export has them, and were left out."] if wrong else []
+    warnings = [f"{wrong} of {len(found)} entries are invalid and were left out."] if wrong else []
     return rows, FileReport("unchanged", warnings=warnings)
 
 

@@ -126,7 +126,7 @@ def _instant(at: datetime, zone: ZoneInfo) -> datetime:
     except OverflowError:
         exists = False
     if not exists:
-        message = "Clocks in this zone never show this time."
+        message = "This local time does not exist in the time zone."
         raise serializers.ValidationError({"at": [serializers.ErrorDetail(message, code="no_such_time")]})
     return instant
 

@@ -208,7 +208,7 @@ def plan_of(exam: Exam, settings: StudySettings, now: datetime, *, day: date | N
     first, last = prospect.days[0].day, prospect.days[-1].day
     day = day or first
     if day < first:
-        raise Outside("in_the_past", f"This day is over: today is {first.isoformat()}.")
+        raise Outside("in_the_past", f"This day is in the past: today is {first.isoformat()}.")
     if day > last:
         raise Outside("after_the_exam", f"The exam is on {last.isoformat()}.")
     index = (day - first).days

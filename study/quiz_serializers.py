@@ -59,7 +59,7 @@ class QuizWriteSerializer(StrictSerializer):
 
     def validate_tags(self, tags: list[str]) -> list[str]:
         if len(tags) > TAGS_NAMED_MAX:
-            raise serializers.ValidationError(f"There may be at most {TAGS_NAMED_MAX}.", code="too_many")
+            raise serializers.ValidationError(f"At most {TAGS_NAMED_MAX} are allowed.", code="too_many")
         return tags
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class CardWriteSerializer(StrictSerializer):
         kind, front, back = (data[name] if name in data else getattr(card, name) for name in ("kind", "front", "back"))
         if kind == Card.Kind.REVERSED and not back.strip():
             raise serializers.ValidationError(
-                {"back": [serializers.ErrorDetail("The back is asked, too, so it may not be empty.", code="blank")]}
+                {"back": [serializers.ErrorDetail("Both sides are asked, so the back may not be empty.", code="blank")]}
             )
         try:
             faces_of(kind, front)
@@ -88,7 +88,7 @@ class CardWriteSerializer(StrictSerializer):
         if card is not None and "block_id" not in data and topic_id == card.topic_id:
             block_id = card.block_id
         if block_id and topic_id is None:
-            message = serializers.ErrorDetail("A block is named with its topic.", code="required")
+            message = serializers.ErrorDetail("A block needs its topic.", code="required")
             raise serializers.ValidationError({"topic_id": [message]})
         return {**data, "topic_id": topic_id, "block_id": block_id}
 
@@ -130,7 +130,7 @@ class DecisionSerializer(StrictSerializer):
         for name in ("accept", "reject"):
             for index, card_id in enumerate(data[name]):
                 if card_id in seen:
-                    message = serializers.ErrorDetail("This card is named before.", code="duplicate")
+                    message = serializers.ErrorDetail("This card is listed twice.", code="duplicate")
                     raise serializers.ValidationError({name: {str(index): [message]}})
                 seen.add(card_id)
         for card_id in data["schedule"]:

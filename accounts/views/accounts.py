@@ -225,7 +225,7 @@ class PasswordResetView(PublicView):
 
     @extend_schema(
         operation_id="requestPasswordReset",
-        responses={204: OpenApiResponse(description="If anybody has the address, a mail is on its way.")},
+        responses={204: OpenApiResponse(description="If an account has this address, an email is on its way.")},
     )
     def post(self, request: Request) -> Response:
         """Ask for a password reset.

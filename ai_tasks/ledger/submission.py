@@ -52,7 +52,7 @@ class UnknownRequestType(ApplicationError):
 
 class AILimitReached(TooManyRequests):
     code = "ai_limit_reached"
-    detail = "The AI requests of this hour are used up."
+    detail = "Your AI requests for this hour are used up."
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def message(data: Any) -> dict[int, Any]:
     See https://protobuf.dev/programming-guides/encoding/.
     """
     if not isinstance(data, bytes):
-        raise Unreadable("A configuration is not in the form that Anki writes.")
+        raise Unreadable("A configuration is not in Anki's format.")
     values: dict[int, Any] = {}
     at = 0
     while at < len(data):
@@ -155,7 +155,7 @@ def message(data: Any) -> dict[int, Any]:
             case 5:
                 at += 4
             case _:
-                raise Unreadable("A configuration is not in the form that Anki writes.")
+                raise Unreadable("A configuration is not in Anki's format.")
     return values
 
 
@@ -167,7 +167,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
-    raise Unreadable("A configuration is not in the form that Anki writes.")
+    raise Unreadable("A configuration is not in Anki's format.")
 
 
 def text_of(value: Any) -> str:
@@ -225,7 +225,7 @@ def card(row: tuple[Any, ...]) -> dict[str, Any]:
 
 def whole(value: Any) -> int:
     if not isinstance(value, int):
-        raise Unreadable("A number is none.")
+        raise Unreadable("A number is invalid.")
     return value
 
 

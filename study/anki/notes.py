@@ -59,7 +59,7 @@ class Reader:
         """The cards of one note. Raises ``UnreadableArchive`` for a note of a kind that the package does not have."""
         model = self.header["models"].get(note["model"])
         if model is None:
-            raise UnreadableArchive("The package has notes of a kind that it does not describe.")
+            raise UnreadableArchive("The package has notes of an unknown note type.")
         try:
             if model["is_cloze"]:
                 yield self._cloze(note, model)

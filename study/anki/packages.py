@@ -61,7 +61,7 @@ def opened_package(content: bytes) -> Iterator[Package]:
         by_name = {entry.name: entry for entry in entries}
         database = next((by_name[name] for name in _DATABASES if name in by_name), None)
         if database is None:
-            raise UnreadableArchive("This is no package of Anki.")
+            raise UnreadableArchive("This is not an Anki package.")
         lines = io.BytesIO(_read_database(database))
         yield Package(orjson.loads(lines.readline()), lines, _media_of(by_name))
 

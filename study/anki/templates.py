@@ -61,7 +61,7 @@ def fill(template: str, fields: Mapping[str, str], *, is_question: bool, with_cl
                     shown.append(_value(part, fields, is_question=is_question))
                     size += len(shown[-1])
         if size > SHOWN_MAX:
-            raise CannotShow("A card shows too much.")
+            raise CannotShow("A card's text is too long.")
     return "".join(shown)
 
 

@@ -21,13 +21,13 @@ COUNT_DEFAULT = 20
 KINDS = list(Card.Kind.values)
 
 TOPIC_GONE = "The topic is gone or in the trash, so no cards were made."
-NOTHING_LEFT = "Every passage of this topic has cards of these kinds already."
-NO_PASSAGES = "This topic has no passage that cards could be made of."
-NO_ROOM = "The cards were not kept."
+NOTHING_LEFT = "Every passage of this topic already has cards of these kinds."
+NO_PASSAGES = "This topic has no passage to make cards from."
+NO_ROOM = "The cards were not saved."
 NOT_KEPT = "The cards could not be recorded. Ask again for them."
 OFFLINE = "No AI model is configured: these cards are made of the topic's own words, by fixed rules."
-NONE_MADE = "The model found nothing to make cards of."
-NOTHING_FOUND = "No definition, bold term, list or code was found that a card could be made of."
+NONE_MADE = "The model found nothing to make cards from."
+NOTHING_FOUND = "No definition, bold term, list or code was found to make a card from."
 
 _CARD = {
     "type": "object",

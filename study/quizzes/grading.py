@@ -56,7 +56,7 @@ def _check_order(items: Sequence[Mapping[str, str]], answer: Any) -> None:
         if one not in known:
             raise WrongShape("unknown_item", "There is no such item.", at)
         if one in answer[:at]:
-            raise WrongShape("duplicate", "This item is named before.", at)
+            raise WrongShape("duplicate", "This item is listed twice.", at)
     if len(answer) < len(known):
         raise WrongShape("missing_items", "Name every item once.")
 
@@ -74,7 +74,7 @@ def _check_match(pairs: Mapping[str, Sequence[Mapping[str, str]]], answer: Any) 
         if right not in rights:
             raise WrongShape("unknown_item", "There is no such item on the right.", left)
         if right in taken:
-            raise WrongShape("duplicate", "This item is matched before.", left)
+            raise WrongShape("duplicate", "This item is matched twice.", left)
         taken.add(right)
 
 

@@ -31,7 +31,7 @@ class CardChanged(PreconditionFailed):
 
 class CardDecided(Conflict):
     code = "card_decided"
-    detail = "This card was accepted before."
+    detail = "This card was already accepted."
 
 
 def texts_of(user_id: int) -> Iterator[str]:

@@ -33,7 +33,7 @@ class ExamChanged(PreconditionFailed):
 
 class TooManyExams(Conflict):
     code = "too_many_exams"
-    detail = f"There may be {EXAMS_MAX} exams: delete one that is over."
+    detail = f"You can have at most {EXAMS_MAX} exams. Delete one that is over."
 
 
 class NoSuchTime(InvalidRequest):
@@ -135,7 +135,7 @@ def _locked(user_id: int, exam_id: UUID, if_match: Versions) -> Exam:
 def _require_time(at: datetime) -> None:
     ahead = at - timezone.now()
     if ahead.total_seconds() <= 0:
-        raise NoSuchTime("in_the_past", "This time is over.")
+        raise NoSuchTime("in_the_past", "This time is in the past.")
     if ahead.days > DAYS_AHEAD_MAX:
         raise NoSuchTime("too_far_ahead", f"An exam is at most {DAYS_AHEAD_MAX} days ahead.")
 

@@ -35,7 +35,7 @@ _AGAIN = UUID("6a1f4c0e-6f0b-4a53-9d0b-0c5b4f1c9e77")
 
 class QuizAnswered(Conflict):
     code = "quiz_answered"
-    detail = "This quiz was answered before."
+    detail = "This quiz was already answered."
 
 
 def create_quiz(
@@ -183,7 +183,7 @@ def _by_question(quiz: Quiz, answers: Sequence[Mapping[str, Any]]) -> dict[str, 
         if question_id not in questions:
             errors.append(_error("unknown_question", "This quiz has no such question.", at, "question_id"))
         elif question_id in given:
-            errors.append(_error("duplicate", "This question is answered before.", at, "question_id"))
+            errors.append(_error("duplicate", "This question is answered twice.", at, "question_id"))
         else:
             given[question_id] = one["answer"]
             try:

@@ -29,7 +29,7 @@ class NotTheLastReview(Conflict):
 
 class AlreadyUndone(Conflict):
     code = "already_undone"
-    detail = "This review was undone before."
+    detail = "This review was already undone."
 
 
 class Review(NamedTuple):

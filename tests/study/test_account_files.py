@@ -349,12 +349,12 @@ def test_wrong_entries_are_left_out_and_told(alice, charlie, name, wrong):
     report = report_of(charlie, with_rows(name, [*(good | changes for changes in wrong), other, 7]))
 
     count = len(wrong) + 1
-    told = f"{count} of {count + 1} entries are not as an export has them, and were left out."
+    told = f"{count} of {count + 1} entries are invalid and were left out."
     assert report[name] == ("created", [told])
     assert sum(model.objects.filter(user=charlie).count() for model in (Card, StudyEvent, Exam)) == 1
 
 
-@pytest.mark.parametrize("content", ["", "no JSON", "[" * 5_000, '{"a": 1}', "null"])
+@pytest.mark.parametrize("content", ["", "not JSON", "[" * 5_000, '{"a": 1}', "null"])
 def test_what_is_no_list_fails(charlie, content):
     names = ("study_settings.json", "study_cards.json", "study_reviews.json", "study_exams.json")
 

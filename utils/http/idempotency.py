@@ -57,7 +57,7 @@ class AnswerNotKept(Conflict):
     """The request was carried out; ``Location`` in the headers names what it made."""
 
     code = "answer_not_kept"
-    detail = "This request was carried out before, and its answer is not kept any more: read what it made."
+    detail = "This request was already carried out, but its response is no longer stored."
 
 
 class RequestInFlight(Conflict):
