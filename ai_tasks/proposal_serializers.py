@@ -62,7 +62,7 @@ class HunkSerializer(serializers.Serializer):
     before_hash = serializers.CharField(allow_null=True, help_text="The `hash` of a block with the text `before`.")
     before = serializers.CharField(
         allow_null=True,
-        help_text="The text that it changes: the block's text at the time of the request, for a drifted hunk its present "
+        help_text="The old text: the block's text at the time of the request; for a drifted hunk, its present "
         "text, for a decided one its text then. Null for an insertion, and for a deleted block.",
     )
     after = serializers.CharField(allow_null=True, help_text="The new text of the block; null if the block is deleted.")

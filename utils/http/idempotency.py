@@ -33,8 +33,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": KEY_MAX_LENGTH, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
-    description="A name that you choose for this request, such as a UUID. A request with the same key and body within 24 "
-    "hours gets the stored response and is not carried out again.",
+    description="A name that you choose for this request, such as a UUID. The same key and body within 24 "
+    "hours get the stored response; nothing is carried out again.",
 )
 """How a view that honours the header describes it."""
 
