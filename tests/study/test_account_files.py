@@ -257,7 +257,7 @@ def test_an_exam_that_loses_its_notes_is_told_and_kept_for_its_tags(full, charli
 
     report = report_of(charlie, with_rows("study_exams.json", rows_of(archive, "study_exams.json")))
 
-    told = ["2 exams are about notes that were not imported.", "1 of them are about nothing else, and were left out."]
+    told = ["2 exams are about notes that were not imported.", "1 exams are about nothing else and were left out."]
     assert report["study_exams.json"] == ("created", told)
     assert list(Exam.objects.filter(user=charlie).order_by("title").values_list("title", "note_ids")) == [
         ("About a note", []),
@@ -271,7 +271,7 @@ def test_no_more_exams_are_imported_than_there_may_be(full, charlie, monkeypatch
 
     report = report_of(charlie, archive)
 
-    assert report["study_exams.json"] == ("created", ["1 exams were left out, as there may be 50."])
+    assert report["study_exams.json"] == ("created", ["1 exams were left out: the limit is 50."])
     assert Exam.objects.filter(user=charlie).count() == 1
     assert report_of(full, archive)["study_exams.json"] == ("unchanged", [])
 
