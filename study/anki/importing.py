@@ -104,13 +104,13 @@ def _check_time(until: float, told: Sequence[str] = ()) -> None:
 
 
 def _told(reader: Reader) -> list[str]:
-    told = [f"Cards that were left out, as {reason}: {count}." for reason, count in reader.left_out.most_common(10)]
+    told = [f"Cards left out ({reason}): {count}." for reason, count in reader.left_out.most_common(10)]
     if reader.lost["sound"]:
-        told.append(f"Sounds that were left out: {reader.lost['sound']}.")
+        told.append(f"Sounds left out: {reader.lost['sound']}.")
     if reader.lost["picture"]:
-        told.append(f"Pictures that were left out, as they are missing or of another kind: {reader.lost['picture']}.")
+        told.append(f"Pictures left out, missing or of an unsupported type: {reader.lost['picture']}.")
     if reader.lost["tag"]:
-        told.append(f"Tags that were left out: {reader.lost['tag']}.")
+        told.append(f"Tags left out: {reader.lost['tag']}.")
     return told
 
 

@@ -72,13 +72,13 @@ class Reader:
         question, answer = self._templates(model, 0)
         fields = self._fields(note, model, 0)
         if any(_OCCLUSION in text for text in note["fields"]):
-            raise LeftOut("they hide parts of a picture")
+            raise LeftOut("image occlusion")
         front = self._markdown(_filled(question, fields, is_question=True))
         back = self._markdown(_filled(answer, fields, with_cloze=False))
         try:
             faces = set(faces_of("cloze", front))
         except InvalidCloze as error:
-            raise LeftOut("their deletions are none of ours") from error
+            raise LeftOut("unsupported deletions") from error
         cards = {card["n"] + 1: card for card in note["cards"] if card["n"] + 1 in faces}
         return self._draft(note, "", "cloze", front, back, cards)
 
@@ -102,7 +102,7 @@ class Reader:
     def _templates(self, model: Mapping[str, Any], n: int) -> tuple[str, str]:
         found = model["templates"].get(str(n))
         if found is None:
-            raise LeftOut("their note type has no such template")
+            raise LeftOut("missing template")
         return found[0], found[1]
 
     def _fields(self, note: Mapping[str, Any], model: Mapping[str, Any], n: int) -> dict[str, str]:
@@ -136,7 +136,7 @@ class Reader:
         cards: dict[int, dict[str, Any]],
     ) -> ImportedCard:
         if not front:
-            raise LeftOut("nothing of them can be shown")
+            raise LeftOut("nothing to show")
         if max(len(front.encode()), len(back.encode())) > SIDE_MAX_BYTES:
             raise LeftOut("too long")
         suspended = bool(cards) and all(card["queue"] == SUSPENDED for card in cards.values())
