@@ -13,10 +13,10 @@ RETRY_SECONDS = 5
 
 CODES = {
     HTTPStatus.BAD_REQUEST: ("bad_request", "The request is malformed."),
-    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The request did not come in time."),
+    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The request did not arrive in time."),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("body_too_large", "The request body is too large."),
-    HTTPStatus.REQUEST_URI_TOO_LONG: ("url_too_long", "The path and its query are too long."),
-    HTTPStatus.EXPECTATION_FAILED: ("expectation_failed", "Expect may be 100-continue and nothing else."),
+    HTTPStatus.REQUEST_URI_TOO_LONG: ("url_too_long", "The path and the query are too long."),
+    HTTPStatus.EXPECTATION_FAILED: ("expectation_failed", "The only supported value of Expect is 100-continue."),
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
         "headers_too_large",
         "The headers are too long or too many.",
@@ -26,7 +26,7 @@ CODES = {
         "Something went wrong on our side. Quote the request id when you report it.",
     ),
     HTTPStatus.NOT_IMPLEMENTED: ("unknown_transfer_coding", "The body's transfer coding is not supported."),
-    HTTPStatus.SERVICE_UNAVAILABLE: ("unavailable", "The service cannot answer right now."),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("unavailable", "The service is temporarily unavailable."),
 }
 """Of each status that a server answers by itself: its code and what it means."""
 

@@ -49,5 +49,5 @@ class Pace:
         elapsed = time.monotonic() - self._started_at
         left = max(GRACE_SECONDS, self._received / BYTES_PER_SECOND) - elapsed
         if left <= 0:
-            raise TimeoutError("The body comes too slowly.")
+            raise TimeoutError("The body arrives too slowly.")
         return min(left, GRACE_SECONDS)

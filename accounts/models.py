@@ -57,7 +57,7 @@ def validate_new_email(email: str) -> None:
     domain = email.rpartition("@")[2]
     if domain.startswith("[") or "." not in domain or domain.rpartition(".")[2] in PRIVATE_DOMAINS:
         raise ValidationError(
-            "Use an address that mail on the Internet reaches: no IP address, no private name such as .local.",
+            "Use an Internet mail address, not an IP address or a private name such as .local.",
             "private_domain",
         )
 

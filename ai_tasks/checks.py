@@ -17,7 +17,7 @@ def vectors_can_be_searched(databases: Sequence[str] | None = None, **_kwargs: A
         return []
     return [
         checks.Warning(
-            "EMBEDDINGS_* are set, and the database has no extension vector.",
+            "EMBEDDINGS_* is set, but the database lacks the extension vector.",
             hint="Questions are answered by the words of notes alone. manage.py migrate installs the extension where "
             "the server has it (pgvector) and the role may; else have a superuser run CREATE EXTENSION vector.",
             id="noteassist.W002",

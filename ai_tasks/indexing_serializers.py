@@ -15,6 +15,6 @@ class IndexingSerializer(serializers.Serializer):
     model = serializers.CharField(allow_null=True)
     dimension = serializers.IntegerField(allow_null=True)
     passages = serializers.IntegerField()
-    skipped = serializers.IntegerField(help_text="Passages that the model refuses: they are found by their words.")
+    skipped = serializers.IntegerField(help_text="Passages that the model rejected: only word search finds them.")
     indexed_at = serializers.DateTimeField(allow_null=True)
-    error = IndexingErrorSerializer(allow_null=True, help_text="Why it failed, or what it waits for.")
+    error = IndexingErrorSerializer(allow_null=True, help_text="Why it failed, or why it waits.")

@@ -38,7 +38,7 @@ class HunkDecisionSerializer(StrictSerializer):
         for name in ("accept", "reject"):
             for at, number in enumerate(data[name]):
                 if number in seen:
-                    message = serializers.ErrorDetail("This hunk is named before.", code="duplicate")
+                    message = serializers.ErrorDetail("This hunk is listed twice.", code="duplicate")
                     raise serializers.ValidationError({name: {str(at): [message]}})
                 seen.add(number)
         return data
@@ -47,42 +47,46 @@ class HunkDecisionSerializer(StrictSerializer):
 class HunkSerializer(serializers.Serializer):
     """One change of a proposal."""
 
-    n = serializers.IntegerField(help_text="Its number, in the order of the document.")
+    n = serializers.IntegerField(help_text="Its number, in document order.")
     op = serializers.ChoiceField(choices=OPS)
     block_id = serializers.CharField(
         allow_null=True,
-        help_text="The block that it changes. Null for code, for a block that is not inserted yet, and where the "
+        help_text="The block that it changes. Null for code, for a block that is not inserted yet, and if the "
         "texts are too different to tell blocks apart.",
     )
     after_block = serializers.CharField(
         allow_null=True,
-        help_text="The block after which an inserted or moved one stands; null: the start. If that is gone by then, "
-        "the nearest one before it that is left.",
+        help_text="The block after which it inserts or moves a block; null: the start. If that block is deleted, "
+        "the nearest remaining block before it.",
     )
-    before_hash = serializers.CharField(allow_null=True, help_text="The `hash` of a block that says `before`.")
+    before_hash = serializers.CharField(allow_null=True, help_text="The `hash` of a block with the text `before`.")
     before = serializers.CharField(
         allow_null=True,
-        help_text="What it changes: what the block said when AI was asked, of a drifted hunk what it says now, of a "
-        "decided one what it said then. Null for an insertion, and for a block that is gone.",
+        help_text="The old text: the block's text at the time of the request; for a drifted hunk, its present "
+        "text, for a decided one its text then. Null for an insertion, and for a deleted block.",
     )
-    after = serializers.CharField(allow_null=True, help_text="What the block says then; null if it is deleted.")
+    after = serializers.CharField(allow_null=True, help_text="The new text of the block; null if the block is deleted.")
     status = serializers.ChoiceField(choices=["open", "accepted", "rejected"])
-    drifted = serializers.BooleanField(help_text="Whether `before` is not what AI was asked about.")
+    drifted = serializers.BooleanField(
+        help_text="Whether the text has changed since the request, so that `before` is not what the model read."
+    )
 
 
 class ProposalSummarySerializer(serializers.Serializer):
     """A proposal without its hunks."""
 
     id = serializers.UUIDField()
-    task_id = serializers.UUIDField(help_text="The task whose answer it is.")
+    task_id = serializers.UUIDField(help_text="The task that produced it.")
     note_id = serializers.IntegerField()
     topic_id = serializers.IntegerField()
     field = serializers.ChoiceField(choices=Proposal.Field.choices)
-    base_version = serializers.IntegerField(help_text="The note's version when AI was asked.")
-    base_hash = serializers.CharField(help_text="SHA-256 of the field's text then; of code, NUL and language.")
+    base_version = serializers.IntegerField(help_text="The note's version at the time of the request.")
+    base_hash = serializers.CharField(
+        help_text="SHA-256 of the field's text at the time of the request; for code, followed by NUL and the language."
+    )
     status = serializers.ChoiceField(
         choices=Proposal.Status.choices,
-        help_text="`open` as long as a hunk is; `superseded` by a newer proposal for the field.",
+        help_text="`open` while a hunk is open; `superseded` by a newer proposal for the field.",
     )
     created_at = serializers.DateTimeField()
 

@@ -27,7 +27,7 @@ class SubmissionSchema(OpenApiSerializerExtension):
                 "propertyName": "request_type",
                 "mapping": {name: part["$ref"] for name, part in parts.items()},
             },
-            "description": "What is asked of AI. `request_type` says what `request_data` holds.",
+            "description": "The AI request. `request_type` determines the fields of `request_data`.",
         }
 
     @staticmethod

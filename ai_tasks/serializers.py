@@ -114,7 +114,7 @@ class ResultSerializer(serializers.Serializer):
     proposal_id = serializers.UUIDField(
         required=False,
         allow_null=True,
-        help_text='With `apply: "propose"`: the proposal that the answer became; null if it became none.',
+        help_text='With `apply: "propose"`: the proposal made from the answer; null without one.',
     )
 
     def to_representation(self, instance: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,8 +168,8 @@ class TaskListSerializer(serializers.ModelSerializer):
     retry_of = serializers.UUIDField(source="retry_of_id", allow_null=True)
     applicable = serializers.BooleanField(
         source="is_applicable",
-        help_text="Whether the result may replace a text of the user's. False until the task has succeeded, for what "
-        "is not a whole answer, and for a result that only says that there is none.",
+        help_text="Whether the result may replace a text of the user. False until the task has succeeded, for an "
+        "incomplete answer, and for a result that only says that there is none.",
     )
     error = serializers.SerializerMethodField()
     usage = TokensSerializer(source="*")
@@ -246,7 +246,7 @@ class RequestTypeSerializer(serializers.Serializer):
     request_type = serializers.ChoiceField(choices=AITask.RequestType.choices)
     applies_to = serializers.ChoiceField(choices=["explanation", "code"], allow_null=True)
     schema = serializers.DictField(help_text="JSON Schema (2020-12) of `request_data`.")
-    model = serializers.CharField(allow_null=True, help_text="The model that answers; null without one.")
+    model = serializers.CharField(allow_null=True, help_text="The model that answers; null if none is configured.")
 
 
 class FeatureUsageSerializer(serializers.Serializer):
@@ -272,12 +272,12 @@ class UsageSerializer(serializers.Serializer):
     tasks_today = serializers.IntegerField()
     input_tokens_today = serializers.IntegerField()
     output_tokens_today = serializers.IntegerField()
-    estimated = serializers.BooleanField(help_text="Some provider reported no usage: tokens are estimates.")
+    estimated = serializers.BooleanField(help_text="Some usage was not reported by the provider: tokens are estimates.")
     requests_left_this_hour = serializers.IntegerField(allow_null=True)
     next_request_at = serializers.DateTimeField(allow_null=True)
     features = serializers.DictField(
         child=FeatureUsageSerializer(),
-        help_text="By request type; `embeddings` are those of notes and questions, and no tasks.",
+        help_text="By request type; `embeddings` covers notes and questions, and has no tasks.",
     )
     budget = BudgetSerializer()
 

@@ -16,8 +16,8 @@ from utils.http.errors import TooManyRequests
 
 Scope = Literal["user", "site"]
 _DETAILS: dict[Scope, str] = {
-    "user": "Your AI budget of today is used up.",
-    "site": "This service's AI budget of today is used up.",
+    "user": "Your AI budget for today is used up.",
+    "site": "This service's AI budget for today is used up.",
 }
 
 

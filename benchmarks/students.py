@@ -14,9 +14,9 @@ from typing import Any
 
 from fsrs.scheduler import DEFAULT_PARAMETERS, LOWER_BOUNDS_PARAMETERS, UPPER_BOUNDS_PARAMETERS
 
-from study.forecasting.course import Outlook, Rules
 from study.forecasting.forgetting import days_until_due, first_seen, recall, seen_again
 from study.forecasting.habits import Habits, Reviewed, habits_of
+from study.forecasting.simulation import FaceState, Rules
 from study.memory import MAXIMUM_INTERVAL, fuzz_range
 
 NAMES = ("again", "hard", "good", "easy")
@@ -114,13 +114,13 @@ class Student:
     def habits(self) -> Habits:
         return habits_of(self.log[-2000:])
 
-    def outlooks(self) -> list[Outlook]:
+    def outlooks(self) -> list[FaceState]:
         """The cards as the product sees them, today being the day after the history."""
         today = self.history
         return [
-            Outlook(chapter)
+            FaceState(chapter)
             if memory is None
-            else Outlook(chapter, memory.stability, memory.difficulty, memory.seen - today, memory.due - today)
+            else FaceState(chapter, memory.stability, memory.difficulty, memory.seen - today, memory.due - today)
             for chapter, memory in zip(self.chapter_of, self.memories, strict=True)
         ]
 

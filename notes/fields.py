@@ -25,7 +25,7 @@ def _fits(text: str) -> None:
 
 def _has_something_visible(text: str) -> None:
     if not is_visible(text):
-        raise InvalidValue("A title needs a character that one sees.", code="blank")
+        raise InvalidValue("A title needs at least one visible character.", code="blank")
 
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": TITLE_MAX_LENGTH, "pattern": r"\S"})

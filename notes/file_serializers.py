@@ -44,14 +44,14 @@ class ExportFormatSerializer(serializers.Serializer):
 
 
 class ExportSelectionSerializer(serializers.Serializer):
-    ids = IdsParameter(help_text=f"Parted by commas; at most {EXPORTED_MAX}.")
+    ids = IdsParameter(help_text=f"Separated by commas; at most {EXPORTED_MAX}.")
 
 
 class AttachmentSerializer(serializers.ModelSerializer):
     """A file of a note. `url` opens it without a sign-in for some minutes; `markdown` is how a text shows it."""
 
     url = serializers.SerializerMethodField()
-    markdown = serializers.SerializerMethodField(help_text="It never holds a signed link, so it may be kept.")
+    markdown = serializers.SerializerMethodField(help_text="It never contains a signed link, so it may be stored.")
 
     class Meta:
         model = Attachment

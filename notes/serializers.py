@@ -112,7 +112,7 @@ class NoteCreateSerializer(NoteWriteSerializer):
 
     title = TitleField(required=False, help_text="Required without a template.")
     template = serializers.ChoiceField(
-        choices=list(TEMPLATES), required=False, help_text="Of those that `listNoteTemplates` shows."
+        choices=list(TEMPLATES), required=False, help_text="One that `listNoteTemplates` shows."
     )
     chapters = BoundedListSerializer(child=NewChapterSerializer(), max_length=CHAPTERS_MAX, default=list)
 
@@ -144,11 +144,11 @@ class BulkSerializer(StrictSerializer):
     """One change to many notes."""
 
     ids = BoundedListField(
-        child=StrictIntegerField(), allow_empty=False, max_length=BULK_MAX, help_text="None of them twice."
+        child=StrictIntegerField(), allow_empty=False, max_length=BULK_MAX, help_text="Without duplicates."
     )
     action = serializers.ChoiceField(choices=["tag", "untag", "status", "trash", "restore"])
     value = StrictCharField(
-        required=False, help_text="The tag to add or to remove, or the status; of other actions there is none."
+        required=False, help_text="The tag to add or remove, or the new status; the other actions have no value."
     )
 
     def validate_ids(self, ids: list[int]) -> list[int]:
@@ -183,7 +183,7 @@ class EmptyTrashSerializer(StrictSerializer):
 
 class NoteFilterSerializer(serializers.Serializer):
     status = serializers.ChoiceField(choices=Note.Status.choices, required=False)
-    tags = TagsParameter(required=False, help_text="Parted by commas; a note must have all of them.")
+    tags = TagsParameter(required=False, help_text="Separated by commas; a note must have all of them.")
     search = SearchParameter(
         required=False,
         allow_blank=True,
@@ -206,7 +206,7 @@ class BlockFilterSerializer(serializers.Serializer):
     cursor = serializers.CharField(
         required=False,
         max_length=ID_LENGTH,
-        help_text="Where the page begins. Take it from `next`, with all else of it.",
+        help_text="The start of the page. Use the whole `next` link.",
     )
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=BLOCKS_MAX, default=BLOCKS_MAX)
 
@@ -318,7 +318,7 @@ class BlockSerializer(serializers.Serializer):
     order = serializers.IntegerField(min_value=0)
     kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
     text = serializers.CharField(help_text="With the blank lines that follow it.")
-    hash = serializers.CharField(help_text="Of the exact text, whichever way its lines end.")
+    hash = serializers.CharField(help_text="The hash of the exact text; CRLF and LF count as equal.")
 
 
 class BlockPageSerializer(serializers.Serializer):
@@ -342,7 +342,7 @@ class OutlineEntrySerializer(serializers.Serializer):
     type = serializers.ChoiceField(choices=["chapter", "topic", "heading"])
     id = serializers.IntegerField(allow_null=True)
     title = serializers.CharField()
-    level = serializers.IntegerField(help_text="1 for a chapter, 2 for a topic; of a heading the number of `#`.")
+    level = serializers.IntegerField(help_text="1 for a chapter, 2 for a topic; for a heading, the number of `#`.")
     children = serializers.ListField(child=serializers.DictField(), help_text="Entries like this one.")
 
 

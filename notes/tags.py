@@ -31,7 +31,7 @@ def normalize_tag(text: str) -> str:
     if len(tag) > TAG_MAX_LENGTH:
         raise _too_long()
     if any(character == "," or unicodedata.category(character) == "Cc" for character in tag):
-        raise InvalidTag("invalid", "A tag has neither commas nor control characters.")
+        raise InvalidTag("invalid", "A tag cannot contain commas or control characters.")
     return tag
 
 

@@ -24,7 +24,9 @@ class ImportSerializer(StrictSerializer):
         file.name = unicodedata.normalize("NFC", file.name).replace("\0", "")
         if not file.name.lower().endswith(ARCHIVES) and importers.importer_for(file.name) is None:
             kinds = ", ".join(sorted([*ARCHIVES, *importers.extensions()]))
-            raise serializers.ValidationError(f"Files of this kind are not imported, but {kinds}.", code="unknown_kind")
+            raise serializers.ValidationError(
+                f"Files of this kind cannot be imported. Supported are: {kinds}.", code="unknown_kind"
+            )
         return file
 
 

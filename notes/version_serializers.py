@@ -50,21 +50,21 @@ class DifferenceSerializer(serializers.Serializer):
     """What differs between two versions in one field, chapter, topic or block."""
 
     field = serializers.ChoiceField(choices=["title", "status", "tags", "chapter", "topic", "code", "block"])
-    id = AnyJSONField(help_text="Of the note, the chapter or the topic, a number; of the block, a text.")
+    id = AnyJSONField(help_text="The id of the note, the chapter or the topic is a number; that of a block is a text.")
     op = serializers.ChoiceField(choices=["insert", "delete", "replace", "move"])
-    before = AnyJSONField(help_text="The text before, or, of a move, the place; null of an insert.")
-    after = AnyJSONField(help_text="The text after, or, of a move, the place; null of a delete.")
+    before = AnyJSONField(help_text="The old text; for a move, the old position; null for an insert.")
+    after = AnyJSONField(help_text="The new text; for a move, the new position; null for a delete.")
     words = serializers.ListField(
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
-        help_text="Of a replaced text: pairs of `equal`, `delete` or `insert` and a piece of it.",
+        help_text="For a replaced text: pairs of `equal`, `delete` or `insert` and a part of the text.",
     )
     topic_id = serializers.IntegerField(required=False, help_text="The topic of a block.")
     sources = serializers.ListField(
-        child=SourceSerializer(many=True), required=False, help_text="Of a topic, before and after, if they differ."
+        child=SourceSerializer(many=True), required=False, help_text="For a topic: before and after, if they differ."
     )
     code_language = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Of code, before and after, if they differ."
+        child=serializers.CharField(), required=False, help_text="For code: before and after, if they differ."
     )
 
 

@@ -1,6 +1,6 @@
-"""The files of an account's export that tell of study, as imports read them: see ``notes.importers``.
+"""Imports the study files of an account's export: see ``notes.importers``.
 
-Anybody may have written them: each row is validated like a request, and an invalid one is left out and reported.
+Anyone may have written such a file, so each row is validated like a request. An invalid row is left out and reported.
 """
 
 import re
@@ -44,12 +44,12 @@ Row = dict[str, Any]
 
 
 class PastField(serializers.DateTimeField):
-    """A time that a program of today may have written down."""
+    """A timestamp that may exist in an export: not in the future."""
 
     def to_internal_value(self, data: Any) -> datetime:
         value = super().to_internal_value(data)
         if not _EARLIEST <= value <= timezone.now():
-            raise serializers.ValidationError("This is no time in the past.", code="out_of_range")
+            raise serializers.ValidationError("This time is not in the past.", code="out_of_range")
         return value
 
 
@@ -67,7 +67,7 @@ class ExportedCardSerializer(CardWriteSerializer):
 
 
 class ExportedTermsSerializer(SettingsWriteSerializer):
-    """The settings that a review keeps."""
+    """The settings that are stored with a review."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {name: field for name, field in super().get_fields().items() if not name.endswith("_per_day")}
@@ -83,7 +83,7 @@ class ExportedBaselineSerializer(serializers.Serializer[Any]):
 
     def validate_due_at(self, value: datetime) -> datetime:
         if not _EARLIEST <= value <= timezone.now() + timedelta(days=MAXIMUM_INTERVAL):
-            raise serializers.ValidationError("This is too far away.", code="out_of_range")
+            raise serializers.ValidationError("This time is too far away.", code="out_of_range")
         return value
 
 
@@ -106,7 +106,7 @@ class ExportedEventSerializer(serializers.Serializer[Any]):
     predicted = RetentionField(default=None, allow_null=True, min_value=0, max_value=1)
 
     def validate(self, row: Row) -> Row:
-        """Check what each kind of entry has, and no other."""
+        """Check that an entry has exactly the fields of its kind."""
         kind = row["kind"]
         if (row["rating"] != "") != (kind == StudyEvent.Kind.REVIEW):
             raise serializers.ValidationError({"rating": ["A review has one, and nothing else."]})
@@ -140,12 +140,12 @@ class ExportedExamSerializer(StrictSerializer):
 
     def validate_at(self, value: datetime) -> datetime:
         if not _EARLIEST <= value <= timezone.now() + timedelta(days=DAYS_AHEAD_MAX + 1):
-            raise serializers.ValidationError("This is too far away.", code="out_of_range")
+            raise serializers.ValidationError("This time is too far away.", code="out_of_range")
         return value
 
 
 def _import_settings(context: ImportContext, file: SourceFile) -> FileReport:
-    """Take the settings into an account that has none of its own."""
+    """Import the settings, unless the account has its own."""
     rows, report = _read(file, SettingsWriteSerializer)
     now = get_settings(user_id=context.user_id)
     if not rows or all(getattr(now, name) == value for name, value in rows[0].items()):
@@ -177,7 +177,7 @@ def _import_cards(context: ImportContext, file: SourceFile) -> FileReport:
 
 
 class _ExportedFiles:
-    """The attachments of an account's export, by their ids there."""
+    """The attachments in an account's export, by their exported ids."""
 
     def __init__(self, context: ImportContext) -> None:
         self._context = context
@@ -191,7 +191,7 @@ class _ExportedFiles:
 
 
 def _move_pictures(context: ImportContext, rows: Iterable[Row]) -> IncomingPictures:
-    """Remember as ``moved_attachments`` what only cards name, and what the user does not have."""
+    """Set ``moved_attachments`` to the attachments that only cards use and that the user does not have."""
     pictures = IncomingPictures(context.user_id, _ExportedFiles(context))
     named = {found for row in rows for found in _ATTACHMENT.findall(f"{row['front']}\n{row['back']}")}
     unknown = named - context.moved_attachments.keys()
@@ -212,7 +212,7 @@ def _import_events(context: ImportContext, file: SourceFile) -> FileReport:
 
 
 def _import_exams(context: ImportContext, file: SourceFile) -> FileReport:
-    """Exams, those that are over included. A link to a calendar stays with the exam that it was made for."""
+    """Import exams, past ones included. A calendar link is not copied: it belongs to the original exam."""
     rows, report = _read(file, ExportedExamSerializer)
     kept, without_notes, empty = [], 0, 0
     for row in rows:
@@ -226,9 +226,9 @@ def _import_exams(context: ImportContext, file: SourceFile) -> FileReport:
     if without_notes:
         report.warnings.append(f"{without_notes} exams are about notes that were not imported.")
     if empty:
-        report.warnings.append(f"{empty} of them are about nothing else, and were left out.")
+        report.warnings.append(f"{empty} exams are about nothing else and were left out.")
     if without_room:
-        report.warnings.append(f"{without_room} exams were left out, as there may be {EXAMS_MAX}.")
+        report.warnings.append(f"{without_room} exams were left out: the limit is {EXAMS_MAX}.")
     if made:
         report.outcome = "created"
     return report
@@ -239,16 +239,16 @@ def _leave_out(context: ImportContext, file: SourceFile) -> FileReport:
 
 
 def _read(file: SourceFile, serializer: type[serializers.Serializer[Any]]) -> tuple[list[Row], FileReport]:
-    """The rows that are right, and a report that tells of the others. Raises :class:`CannotImport`."""
+    """The valid rows, and a report that counts the others. Raises :class:`CannotImport`."""
     content = file.read(FILE_MAX_BYTES + 1)
     if len(content) > FILE_MAX_BYTES:
         raise CannotImport("The file is too large.")
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise CannotImport("The file is no JSON.") from error
+        raise CannotImport("The file is not JSON.") from error
     if not isinstance(found, list):
-        raise CannotImport("The file holds no list.")
+        raise CannotImport("The file does not contain a list.")
     rows, wrong = [], 0
     for one in found:
         checked = serializer(data=one)
@@ -256,14 +256,15 @@ def _read(file: SourceFile, serializer: type[serializers.Serializer[Any]]) -> tu
             rows.append(dict(checked.validated_data))
         else:
             wrong += 1
-    warnings = [f"{wrong} of {len(found)} entries are not as an export has them, and were left out."] if wrong else []
+    warnings = [f"{wrong} of {len(found)} entries are invalid and were left out."] if wrong else []
     return rows, FileReport("unchanged", warnings=warnings)
 
 
 def _place(context: ImportContext, rows: Iterable[Row]) -> tuple[set[UUID], set[UUID]]:
-    """Tie cards to the topics and blocks here; return the ids of those that lost their topic, or only their passage.
+    """Link cards to the imported topics and blocks; return the ids of the cards that lost their topic, and of those
+    that lost only their passage.
 
-    A passage that says something else than its card was made from is not found again.
+    A passage counts as lost if its text differs from the text that the card was made from.
     """
     untied, gone = set(), set()
     for row in rows:
@@ -283,7 +284,7 @@ def _place(context: ImportContext, rows: Iterable[Row]) -> tuple[set[UUID], set[
 
 
 def _blocks(user_id: int, topic_id: int) -> dict[str, str]:
-    """The ids of a topic's blocks by their texts; of equal ones the first's."""
+    """The ids of a topic's blocks by text; the first of equal blocks."""
     try:
         blocks = get_blocks(user_id=user_id, topic_id=topic_id).blocks
     except Topic.DoesNotExist:

@@ -1,4 +1,4 @@
-"""The admin of study. Read-only, as schedules must stay a fold over the log."""
+"""The admin of study. Read-only: schedules must always equal a fold over the log."""
 
 from django.contrib import admin
 
@@ -54,7 +54,7 @@ class ExamAdmin(ReadOnlyAdmin):
 
 @admin.register(Quiz)
 class QuizAdmin(ReadOnlyAdmin):
-    exclude = ("seed", "solutions")  # an operator may be a student's friend
+    exclude = ("seed", "solutions")  # these show the answers, and an operator may know a student
     long_columns = ("questions", "solutions", "results", "notice")
     list_display = ["id", "user", "size", "correct", "created_at", "answered_at"]
     list_select_related = ["user"]

@@ -1,7 +1,7 @@
-"""What ties cards to the blocks of topics: passages that cards are made of, and what becomes of those.
+"""Links cards to the blocks of topics, and follows changes of these blocks.
 
-A card keeps the text that it was made from. It is *stale* while the passage says something else than that, and an
-*orphan* while the passage is gone; so a restored version clears both.
+A card stores the text that it was made from. It is *stale* while the block has another text, and an *orphan* while the
+block does not exist. Restoring an older version clears both.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,8 +15,8 @@ from notes.services import get_blocks
 from study.models import Card
 from utils.http.errors import Conflict, FieldError, NotFound
 
-Place = tuple[int, str]
-"""A topic's id and a block's."""
+BlockKey = tuple[int, str]
+"""The id of a topic and the id of a block in it."""
 
 
 class NotTiedToBlock(Conflict):
@@ -29,11 +29,11 @@ class PassageGone(Conflict):
     detail = "The passage that this card was made from no longer exists."
 
 
-def passages(user_id: int, places: Collection[Place]) -> dict[Place, str]:
-    """What these blocks say, with their notes locked, so that no edit comes between reading and tying a card to it.
+def passages(user_id: int, places: Collection[BlockKey]) -> dict[BlockKey, str]:
+    """The texts of these blocks, with their notes locked, so that no edit happens before a card is linked.
 
-    Two queries, and one for each topic. Takes the notes' locks, so it comes before those of cards, as an edit takes
-    them in that order. Raises ``NotFound`` with a pointer for a topic or a block that is not there.
+    Two queries, and one for each topic. Notes are locked before cards, in the same order as in an edit. Raises
+    ``NotFound`` with a pointer for a missing topic or block.
     """
     topic_ids = {topic_id for topic_id, _ in places}
     notes = Note.objects.owned_by(user_id).live()
@@ -56,12 +56,13 @@ def _missing(pointer: str, what: str) -> FieldError:
 
 
 def follow_blocks(topic_ids: Sequence[int], changed: Mapping[str, Block], removed: Sequence[str]) -> None:
-    """Mark the cards of passages that a write changed, removed or brought back: two queries at most.
+    """Update ``stale`` and ``orphan`` of the cards whose blocks a write changed, removed or restored: at most two
+    queries.
 
-    Registered by ``on_blocks_changed``, and called inside the write's transaction.
+    Registered with ``on_blocks_changed``; runs inside the write's transaction.
     """
     touched = Q(block_id__in=[*changed, *removed])
-    # A card of a whole topic is an orphan while the topic is not there.
+    # A card of a whole topic is an orphan while the topic does not exist.
     turned = Q(block_id="", orphan=F("is_there"))
     cards = (
         Card.objects.filter(topic__in=topic_ids)
@@ -87,7 +88,7 @@ def follow_blocks(topic_ids: Sequence[int], changed: Mapping[str, Block], remove
 
 
 def _state_of(card: Card, changed: Mapping[str, Block]) -> tuple[bool, bool]:
-    """Whether the card is stale, and whether it is an orphan."""
+    """Return ``(stale, orphan)``."""
     if not card.block_id:
         return False, not card.is_there  # type: ignore[attr-defined]  # annotated
     block = changed.get(card.block_id)

@@ -1,4 +1,4 @@
-"""An exam as a calendar (RFC 5545): the exam itself, and how long to study on each day until it."""
+"""Renders an exam as a calendar (RFC 5545): the exam, and the planned study time of each day before it."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ _ESCAPED = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n"})
 
 
 def calendar_of(exam: Exam, now: datetime, *, day_starts_at: str) -> bytes:
-    """The calendar of an exam; study begins today, and there is none after the exam."""
+    """The calendar of an exam, with study days from today until the exam."""
     return b"".join(_folded(line) for line in _lines(exam, now, day_starts_at))
 
 
@@ -41,12 +41,12 @@ def _lines(exam: Exam, now: datetime, day_starts_at: str) -> Iterator[str]:
     yield "END:VCALENDAR"
 
 
-def _utc(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _escaped(text: str) -> str:
-    """A text as a value: line breaks become one kind, and other control characters, which none may have, spaces."""
+    """Escape a text value: line breaks are unified; other control characters, which are not allowed, become spaces."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(" " if _is_control(char) else char for char in lines).translate(_ESCAPED)
 
@@ -56,7 +56,7 @@ def _is_control(char: str) -> bool:
 
 
 def _folded(line: str) -> bytes:
-    """A line in pieces of at most 75 bytes, none of which ends within a character."""
+    """Fold a line after at most 75 bytes, never inside a character."""
     pieces, piece = [], b""
     for char in line:
         encoded = char.encode()

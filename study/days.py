@@ -1,7 +1,7 @@
-"""Days of study: they begin at an hour of the student's own, in their time zone, also where clocks are put forward.
+"""Study days: they start at an hour that the student chooses, in the student's time zone.
 
-A day begins at one instant, and an instant belongs to the day that began last. So days follow each other without a gap
-or an overlap, even where the hour at which they begin comes twice or not at all.
+Each day starts at one instant, and every instant belongs to the day that started last. So days never overlap and have
+no gaps, even where a clock change skips or repeats the starting hour.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,27 +9,27 @@ from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 _OF_NO_PLACE = frozenset({"Factory", "localtime"})
-"""The server's own zone, which another server has no file for or another one, and what stands for none."""
+"""Names to leave out: the server's local zone, which differs between servers, and the placeholder for no zone."""
 
 
 @cache
 def known_time_zones() -> frozenset[str]:
-    """The names of zones that are the same on every server."""
+    """The names of the time zones that are the same on every server."""
     return frozenset(available_timezones()) - _OF_NO_PLACE
 
 
 @lru_cache(maxsize=4096)
 def start_of(day: date, *, time_zone: str, day_starts_at: str) -> datetime:
-    """When a day begins, in UTC."""
+    """When a study day starts, in UTC."""
     hour, minute = day_starts_at.split(":")
     begins = datetime.combine(day, time(int(hour), int(minute)), tzinfo=ZoneInfo(time_zone))
     return begins.astimezone(UTC)
 
 
 @lru_cache(maxsize=1024)
-def day_of(moment: datetime, *, time_zone: str, day_starts_at: str) -> date:
-    """The day of study that an instant belongs to."""
-    day = moment.astimezone(ZoneInfo(time_zone)).date()
-    if moment < start_of(day, time_zone=time_zone, day_starts_at=day_starts_at):
+def day_of(at: datetime, *, time_zone: str, day_starts_at: str) -> date:
+    """The study day that an instant belongs to."""
+    day = at.astimezone(ZoneInfo(time_zone)).date()
+    if at < start_of(day, time_zone=time_zone, day_starts_at=day_starts_at):
         day -= timedelta(days=1)
     return day

@@ -1,4 +1,4 @@
-"""Exams as JSON, and what clients may write of them."""
+"""Serializers of exams: what clients send, and what the API returns."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -35,8 +35,8 @@ class TimeZoneField(StrictCharField):
         return name
 
 
-class MomentField(serializers.DateTimeField):
-    """A time with an offset, or without one: then it is a time on the clocks of a zone that only its object knows."""
+class ExamTimeField(serializers.DateTimeField):
+    """A time with an offset, or a local time without one, which the object's time zone completes."""
 
     def to_internal_value(self, value: Any) -> datetime:
         if not isinstance(value, str):
@@ -55,15 +55,16 @@ class TargetField(serializers.FloatField):
 
 
 class WholeSerializer(StrictSerializer):
-    """An object that a PATCH replaces whole, so that its fields are required, or have their defaults, there, too."""
+    """An object that a PATCH replaces as a whole, so its required fields and defaults apply there too."""
 
     def to_internal_value(self, data: Any) -> Any:
-        # With a parent, fields would ask the root whether they may be missing.
+        # With a parent, the fields would take the request for a partial update.
         return super().to_internal_value(data) if self.parent is None else type(self)().run_validation(data)
 
 
 class ExamScopeSerializer(WholeSerializer):
-    """What the exam is about: the cards of these notes, those with one of these tags, and those of notes with one."""
+    """What the exam covers: cards of these notes, cards with one of these tags, and cards of notes with one of these
+    tags."""
 
     note_ids = BoundedListField(
         child=StrictIntegerField(min_value=1, max_value=2**63 - 1), max_length=NOTES_MAX, default=list
@@ -89,12 +90,12 @@ class MinutesPerDaySerializer(WholeSerializer):
 
 
 class ExamWriteSerializer(StrictSerializer):
-    """An exam. Of a PATCH, scope and minutes are replaced whole."""
+    """An exam. In a PATCH, scope and minutes are replaced as a whole."""
 
     title = TitleField()
-    at = MomentField(help_text="When it begins. Without an offset it is a time on the clocks of `time_zone`.")
+    at = ExamTimeField(help_text="When it starts. Without an offset, it is a local time in `time_zone`.")
     time_zone = TimeZoneField(
-        required=False, help_text="A name such as `Europe/Berlin`. Without one it is that of your study settings."
+        required=False, help_text="A name such as `Europe/Berlin`. The default is the time zone of your study settings."
     )
     scope = ExamScopeSerializer()
     minutes_per_day = MinutesPerDaySerializer()
@@ -106,7 +107,8 @@ class ExamWriteSerializer(StrictSerializer):
     )
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        """The columns of ``Exam``. The zone is that of the body, of the exam or of the settings (both ``context``)."""
+        """Return the columns of ``Exam``. The time zone comes from the body, the exam or the settings (both in
+        ``context``)."""
         columns: dict[str, Any] = {name: data[name] for name in ("title", "at", "time_zone", "target") if name in data}
         if "scope" in data:
             columns |= data["scope"]
@@ -119,20 +121,20 @@ class ExamWriteSerializer(StrictSerializer):
 
 
 def _instant(at: datetime, zone: ZoneInfo) -> datetime:
-    """The instant in UTC; of an hour that comes twice, the first."""
+    """The instant in UTC; for a repeated hour, the first one."""
     try:
         instant = (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC)
         exists = at.tzinfo is not None or instant.astimezone(zone).replace(tzinfo=None) == at
     except OverflowError:
         exists = False
     if not exists:
-        message = "Clocks in this zone never show this time."
+        message = "This local time does not exist in the time zone."
         raise serializers.ValidationError({"at": [serializers.ErrorDetail(message, code="no_such_time")]})
     return instant
 
 
 class PlanFilterSerializer(serializers.Serializer[Any]):
-    day = serializers.DateField(required=False, help_text="A day of study in the exam's zone; today without it.")
+    day = serializers.DateField(required=False, help_text="A study day in the exam's time zone; the default is today.")
     limit = serializers.IntegerField(required=False, default=MAX_PAGE_SIZE, min_value=1, max_value=MAX_PAGE_SIZE)
 
 
@@ -140,7 +142,7 @@ class PlanFilterSerializer(serializers.Serializer[Any]):
 
 
 class ExamScopeShownSerializer(serializers.Serializer[Any]):
-    """What the exam is about."""
+    """What the exam covers."""
 
     note_ids = serializers.ListField(child=serializers.IntegerField())
     tags = serializers.ListField(child=serializers.CharField())
@@ -163,7 +165,7 @@ class ExamSerializer(serializers.ModelSerializer[Exam]):
 
     scope = serializers.SerializerMethodField()
     minutes_per_day = serializers.SerializerMethodField()
-    has_calendar_link = serializers.SerializerMethodField(help_text="Whether a link to its calendar is open.")
+    has_calendar_link = serializers.SerializerMethodField(help_text="Whether it has a calendar link.")
 
     class Meta:
         model = Exam
@@ -186,7 +188,7 @@ class ExamSerializer(serializers.ModelSerializer[Exam]):
 
 
 class RecallBandSerializer(serializers.Serializer[Any]):
-    """Expected recall, 0 to 1: with a probability of 80 % between `p10` and `p90`."""
+    """Expected recall, 0 to 1. With a probability of 80 % it is between `p10` and `p90`."""
 
     p10 = serializers.FloatField()
     p50 = serializers.FloatField()
@@ -194,7 +196,7 @@ class RecallBandSerializer(serializers.Serializer[Any]):
 
 
 class RecallBandsSerializer(serializers.Serializer[Any]):
-    """The recall on the day of the exam: without any study, with the plan, and with the queue as it is."""
+    """The recall on the day of the exam: without any study, with the plan, and when studying what is due first."""
 
     no_study = RecallBandSerializer()
     plan = RecallBandSerializer()
@@ -205,7 +207,7 @@ class ChapterForecastSerializer(RecallBandsSerializer):
     """The same for one chapter."""
 
     chapter_id = serializers.IntegerField(
-        allow_null=True, help_text="Null: cards without a chapter, and those of chapters that are too many to show."
+        allow_null=True, help_text="Null: cards without a chapter, and chapters beyond those shown."
     )
     note_id = serializers.IntegerField(allow_null=True)
     title = serializers.CharField(allow_null=True)
@@ -215,22 +217,22 @@ class ChapterForecastSerializer(RecallBandsSerializer):
 class ExamForecastSerializer(serializers.Serializer[Any]):
     """What you will know on the day of an exam."""
 
-    faces = serializers.IntegerField(help_text="How many faces of cards are in its scope, new ones included.")
-    capped = serializers.BooleanField(help_text="Whether there are more than count.")
-    simulated = serializers.IntegerField(help_text="How many of them were simulated, which stand for all.")
-    minutes = serializers.IntegerField(help_text="How many you have until the exam.")
-    seconds_per_view = serializers.FloatField(help_text="The mean of your reviews without breaks, or what is assumed.")
+    faces = serializers.IntegerField(help_text="The number of faces in its scope, new ones included.")
+    capped = serializers.BooleanField(help_text="Whether there are more faces than are counted.")
+    simulated = serializers.IntegerField(help_text="The number of simulated faces, which represent all.")
+    minutes = serializers.IntegerField(help_text="Your study minutes until the exam.")
+    seconds_per_view = serializers.FloatField(help_text="The mean of your reviews without breaks, or an assumption.")
     target = serializers.FloatField()
     feasible = serializers.BooleanField(help_text="Whether the plan's `p50` reaches the target.")
     minutes_short = serializers.IntegerField(
-        allow_null=True, help_text="How many minutes are missing until the exam; null: no number of them would do."
+        allow_null=True, help_text="The missing minutes until the exam; null: no amount of time reaches the target."
     )
-    overall = RecallBandsSerializer(allow_null=True, help_text="Null where there are no cards.")
+    overall = RecallBandsSerializer(allow_null=True, help_text="Null if there are no cards.")
     chapters = ChapterForecastSerializer(many=True)
 
 
 class PlannedCardSerializer(CardSerializer):
-    """A card to be studied on the day, by which face, and why."""
+    """A card to study on the day, with the face to ask and the reason."""
 
     face = serializers.IntegerField(help_text="The number of the face to ask; name it in the review.")
     why = serializers.ChoiceField(choices=["new", "due", "ahead"])
@@ -244,13 +246,13 @@ class ExamPlanSerializer(serializers.Serializer[Any]):
     """What to study on a day, in order."""
 
     day = serializers.DateField()
-    minutes = serializers.IntegerField(help_text="How long it takes; never more than `minutes_planned`.")
-    minutes_planned = serializers.IntegerField(help_text="How many minutes the day has left for it.")
-    count = serializers.IntegerField(help_text="How many there are, before `limit`.")
+    minutes = serializers.IntegerField(help_text="The minutes of the plan; never more than `minutes_planned`.")
+    minutes_planned = serializers.IntegerField(help_text="The minutes that are left on this day.")
+    count = serializers.IntegerField(help_text="The total number, regardless of `limit`.")
     cards = PlannedCardSerializer(many=True)
 
 
 class CalendarLinkSerializer(serializers.Serializer[Any]):
-    """A link to an exam's calendar. It is shown once."""
+    """A link to an exam's calendar. It is shown only once."""
 
     url = serializers.URLField()

@@ -1,4 +1,4 @@
-"""Forecasts and plans of exams: what the tables know of an exam's cards and of the student, put into numbers."""
+"""Forecasts and plans of exams: loads the cards and the student's reviews, and runs the simulation."""
 
 from collections import Counter
 from datetime import date, datetime
@@ -10,23 +10,23 @@ from django.db import connection
 
 from notes.models import Chapter
 from study.days import day_of, start_of
-from study.forecasting.course import Outlook, Rules
 from study.forecasting.exam_days import ExamDay, days_until
 from study.forecasting.forecast import Bands, Days, forecast, likely_day
 from study.forecasting.habits import Habits, Reviewed, habits_of
+from study.forecasting.simulation import FaceState, Rules
 from study.models import Card, Exam, StudySettings
 from study.shown import card_as_shown
 from utils.http.errors import Conflict, InvalidRequest
 
 FACES_MAX = 20_000
-"""Of an exam's cards so many faces count, in the order of the queue."""
+"""The maximum number of faces per exam, taken in the order of the queue."""
 CHAPTERS_MAX = 100
 REVIEWS_READ = 2000
-"""Of the student's log, the newest."""
+"""How many of the student's newest reviews are read."""
 REST = -1
-"""The group of chapters that are not shown, and of cards without a chapter."""
+"""The group for cards without a chapter, and for chapters beyond those that are shown."""
 
-# Cards by the notes of their topics and cards by tags are found by an index each.
+# Cards selected by note and cards selected by tag each use an index of their own.
 _SCOPE = """
 WITH notes AS (
     SELECT o.id FROM notes_note o WHERE o.user_id = %(user)s AND o.deleted_at IS NULL
@@ -54,8 +54,8 @@ class ExamIsOver(Conflict):
     detail = "This exam is over and can no longer be planned."
 
 
-class Outside(InvalidRequest):
-    """A day that is over, or after the exam."""
+class DayOutsidePlan(InvalidRequest):
+    """A day in the past, or after the exam."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(errors=[{"pointer": "/day", "code": code, "detail": detail}])
@@ -73,12 +73,12 @@ class ScopeFace(NamedTuple):
     due_at: datetime | None
 
 
-class Prospect(NamedTuple):
-    """What a forecast and a plan are made of."""
+class ForecastInput(NamedTuple):
+    """The input of a forecast and of a plan."""
 
     faces: list[ScopeFace]
-    outlooks: list[Outlook]
-    """Of each face; its group is a chapter's id, or ``REST``."""
+    states: list[FaceState]
+    """One per face; its group is a chapter's id, or ``REST``."""
     is_capped: bool
     habits: Habits
     days: list[ExamDay]
@@ -90,17 +90,17 @@ class Prospect(NamedTuple):
 
 
 def scope_statement(exam: Exam) -> tuple[str, dict[str, Any]]:
-    """The statement that finds an exam's faces, and its values."""
+    """The SQL that selects an exam's faces, and its parameters."""
     return _SCOPE, {"user": exam.user_id, "notes": exam.note_ids, "tags": exam.tags, "most": FACES_MAX + 1}
 
 
 def log_statement(user_id: int) -> tuple[str, dict[str, Any]]:
-    """The statement that reads the student's newest reviews, and its values."""
+    """The SQL that reads the student's newest reviews, and its parameters."""
     return _LOG, {"user": user_id, "most": REVIEWS_READ}
 
 
-def prospect_of(exam: Exam, settings: StudySettings, now: datetime) -> Prospect:
-    """Look up an exam's faces and the student's habits: two queries. Raises :class:`ExamIsOver`."""
+def load_input(exam: Exam, settings: StudySettings, now: datetime) -> ForecastInput:
+    """Load an exam's faces and the student's habits: two queries. Raises :class:`ExamIsOver`."""
     if exam.at <= now:
         raise ExamIsOver
     place = {"time_zone": exam.time_zone, "day_starts_at": settings.day_starts_at}
@@ -122,44 +122,44 @@ def prospect_of(exam: Exam, settings: StudySettings, now: datetime) -> Prospect:
     shown = Counter(face.chapter_id for face in faces if face.chapter_id is not None).most_common(CHAPTERS_MAX)
     chapters = {chapter_id for chapter_id, _ in shown}
 
-    def outlook(face: ScopeFace) -> Outlook:
+    def state(face: ScopeFace) -> FaceState:
         group = face.chapter_id if face.chapter_id is not None and face.chapter_id in chapters else REST
         if face.stability is None or face.difficulty is None or face.last_day is None or face.due_at is None:
-            return Outlook(group)
+            return FaceState(group)
         seen = min(0, (face.last_day - today).days)
-        return Outlook(group, face.stability, face.difficulty, seen, (day_of(face.due_at, **place) - today).days)
+        return FaceState(group, face.stability, face.difficulty, seen, (day_of(face.due_at, **place) - today).days)
 
     rules = Rules(
         desired_retention=settings.desired_retention,
         learning_steps=len(settings.learning_steps),
         relearning_steps=len(settings.relearning_steps),
     )
-    return Prospect(faces, [outlook(face) for face in faces], len(found) > FACES_MAX, habits, days, rules)
+    return ForecastInput(faces, [state(face) for face in faces], len(found) > FACES_MAX, habits, days, rules)
 
 
 def forecast_of(exam: Exam, settings: StudySettings, now: datetime) -> dict[str, Any]:
     """The forecast of an exam as the API shows it: three queries. Raises :class:`ExamIsOver`."""
-    prospect = prospect_of(exam, settings, now)
+    given = load_input(exam, settings, now)
     shown: dict[str, Any] = {
-        "faces": len(prospect.faces),
-        "capped": prospect.is_capped,
+        "faces": len(given.faces),
+        "capped": given.is_capped,
         "simulated": 0,
-        "minutes": round(sum(prospect.seconds) / 60),
-        "seconds_per_view": round(prospect.habits.seconds, 1),
+        "minutes": round(sum(given.seconds) / 60),
+        "seconds_per_view": round(given.habits.seconds, 1),
         "target": exam.target,
         "feasible": True,
         "minutes_short": 0,
         "overall": None,
         "chapters": [],
     }
-    if not prospect.faces:
+    if not given.faces:
         return shown
     found = forecast(
-        prospect.outlooks,
-        Days(prospect.seconds, [day.most for day in prospect.days]),
-        habits=prospect.habits,
-        plan=prospect.rules,
-        due_first=prospect.rules.due_first(new_per_day=settings.new_per_day, reviews_per_day=settings.reviews_per_day),
+        given.states,
+        Days(given.seconds, [day.most for day in given.days]),
+        habits=given.habits,
+        plan=given.rules,
+        due_first=given.rules.due_first(new_per_day=settings.new_per_day, reviews_per_day=settings.reviews_per_day),
         target=exam.target,
     )
     shown |= {
@@ -167,18 +167,18 @@ def forecast_of(exam: Exam, settings: StudySettings, now: datetime) -> dict[str,
         "feasible": found.feasible,
         "minutes_short": found.minutes_short,
         "overall": _bands(found.overall),
-        "chapters": _chapters(prospect, found.groups),
+        "chapters": _chapters(given, found.groups),
     }
     return shown
 
 
-def _chapters(prospect: Prospect, groups: dict[int, Bands]) -> list[dict[str, Any]]:
-    """Each chapter in reading order; last of all those that are too many to show, and cards without a chapter."""
-    faces = Counter(outlook.group for outlook in prospect.outlooks)
+def _chapters(given: ForecastInput, groups: dict[int, Bands]) -> list[dict[str, Any]]:
+    """Each chapter in reading order; last, the rest: cards without a chapter, and chapters beyond those shown."""
+    faces = Counter(state.group for state in given.states)
     chapters = Chapter.objects.filter(pk__in=list(groups)).order_by("note", "order", "pk")
     titles: list[tuple[int | None, int | None, str | None]] = list(chapters.values_list("pk", "note_id", "title"))
     named = {pk for pk, _, _ in titles}
-    # A chapter that was deleted meanwhile has no title left.
+    # A chapter deleted in the meantime has no title.
     titles += [(None, None, None) for group in groups if group not in named and group == REST]
     return [
         {
@@ -200,25 +200,25 @@ def _bands(bands: Bands) -> dict[str, dict[str, float]]:
 
 
 def plan_of(exam: Exam, settings: StudySettings, now: datetime, *, day: date | None, limit: int) -> dict[str, Any]:
-    """What to study on a day, today unless another is named, as the API shows it: three queries.
+    """The plan of a day (default: today) as the API shows it: three queries.
 
-    Raises :class:`ExamIsOver` and :class:`Outside`.
+    Raises :class:`ExamIsOver` and :class:`DayOutsidePlan`.
     """
-    prospect = prospect_of(exam, settings, now)
-    first, last = prospect.days[0].day, prospect.days[-1].day
+    given = load_input(exam, settings, now)
+    first, last = given.days[0].day, given.days[-1].day
     day = day or first
     if day < first:
-        raise Outside("in_the_past", f"This day is over: today is {first.isoformat()}.")
+        raise DayOutsidePlan("in_the_past", f"This day is in the past: today is {first.isoformat()}.")
     if day > last:
-        raise Outside("after_the_exam", f"The exam is on {last.isoformat()}.")
+        raise DayOutsidePlan("after_the_exam", f"The exam is on {last.isoformat()}.")
     index = (day - first).days
-    visits = likely_day(prospect.outlooks, prospect.seconds, day=index, habits=prospect.habits, rules=prospect.rules)
-    asked = [(prospect.faces[visit.face], visit.why) for visit in visits[:limit]]
+    visits = likely_day(given.states, given.seconds, day=index, habits=given.habits, rules=given.rules)
+    asked = [(given.faces[visit.face], visit.why) for visit in visits[:limit]]
     cards = Card.objects.owned_by(exam.user_id).for_api().in_bulk({face.card_id for face, _ in asked})
     return {
         "day": day.isoformat(),
         "minutes": ceil(sum(visit.seconds for visit in visits) / 60),
-        "minutes_planned": int(prospect.seconds[index] // 60),
+        "minutes_planned": int(given.seconds[index] // 60),
         "count": len(visits),
         "cards": [
             {**card_as_shown(cards[face.card_id]), "face": face.n, "why": why}

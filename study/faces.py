@@ -1,7 +1,7 @@
-"""The faces of a card: what can be asked of it, each with a schedule of its own.
+"""The faces of a card: each is one question with its own schedule.
 
-A basic card has one. A reversed card has two: 1 asks for the back, 2 for the front. A cloze card has one for each
-number among its deletions, which are written as Anki writes them: ``{{c1::Paris}}`` or ``{{c1::Paris::a city}}``.
+A basic card has one face. A reversed card has two: 1 asks for the back, 2 for the front. A cloze card has one face per
+deletion number, in Anki's syntax: ``{{c1::Paris}}`` or ``{{c1::Paris::a city}}``.
 """
 
 import re

@@ -1,10 +1,10 @@
-"""What a student remembers of one face: a fold over the log of its reviews, by FSRS 6.
+"""The memory state of a face: a fold over the log of its reviews, by FSRS 6.
 
-Nothing here reads a clock or a table. The same events give the same memory, to the last bit, whatever order they came
-in: :func:`fold` puts them in order of ``(reviewed_at, id)`` first.
+It reads no clock and no table. The same events always give exactly the same state, in any order: :func:`fold` first
+sorts them by ``(reviewed_at, id)``.
 
-The model counts days of study, not spans of 24 hours: a card that is seen late one evening and early the next morning
-was seen on two days. So the library is given days, and what it says in days becomes the start of such a day.
+FSRS counts study days, not spans of 24 hours: a card seen late in the evening and early the next morning was seen on
+two days. So the library gets days, and its intervals in days end at the start of a study day.
 """
 
 from collections.abc import Iterable
@@ -26,12 +26,12 @@ RATINGS = {"again": fsrs.Rating.Again, "hard": fsrs.Rating.Hard, "good": fsrs.Ra
 _STATES = {"learning": fsrs.State.Learning, "review": fsrs.State.Review, "relearning": fsrs.State.Relearning}
 _NAMES = {state: name for name, state in _STATES.items()}
 _LAST = datetime(2000, 1, 1, tzinfo=UTC)
-"""The time of the last review as passed to the library, which uses only the number of days since."""
+"""The time of the last review that is passed to the library, which uses only the number of days since then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The settings that were in force when a review was made."""
+    """The settings in force when a review was made."""
 
     desired_retention: float = 0.9
     learning_steps: tuple[int, ...] = (60, 600)
@@ -53,15 +53,15 @@ class Terms:
         steps = {name: tuple(data[name]) for name in ("learning_steps", "relearning_steps")}
         return cls(**{**data, **steps})
 
-    def day_of(self, moment: datetime) -> date:
-        return day_of(moment, time_zone=self.time_zone, day_starts_at=self.day_starts_at)
+    def day_of(self, at: datetime) -> date:
+        return day_of(at, time_zone=self.time_zone, day_starts_at=self.day_starts_at)
 
     def start_of(self, day: date) -> datetime:
         return start_of(day, time_zone=self.time_zone, day_starts_at=self.day_starts_at)
 
 
 class Event(NamedTuple):
-    """An entry of the log, as far as memory goes. ``kind`` is ``review``, ``reset`` or ``baseline``."""
+    """A log entry, with the fields that affect memory. ``kind`` is ``review``, ``reset`` or ``baseline``."""
 
     id: UUID
     kind: str
@@ -70,7 +70,7 @@ class Event(NamedTuple):
     rating: str = ""
     data: dict[str, Any] | None = None
     made_for: UUID | None = None
-    """The card as it was called where the review was made, if that is another account: intervals are spread by it."""
+    """The card's id in the account where the review was made, if it was imported: it seeds the fuzz of intervals."""
 
     @property
     def position(self) -> tuple[datetime, UUID]:
@@ -78,7 +78,7 @@ class Event(NamedTuple):
 
 
 class Remembered(Protocol):
-    """What a review of a face depends on."""
+    """The state that the next review of a face depends on."""
 
     @property
     def state(self) -> str: ...
@@ -96,7 +96,7 @@ class Remembered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """A face's memory, and its columns. A new face has not been seen, or was reset since."""
+    """The memory state of a face, as stored in its columns. A new face was never seen, or not since its reset."""
 
     state: str = "new"
     step: int | None = None
@@ -106,9 +106,9 @@ class Memory:
     reps: int = 0
     lapses: int = 0
     last_day: date | None = None
-    """The day of study of the last review."""
+    """The study day of the last review."""
     introduced_at: datetime | None = None
-    """When a new face was seen first."""
+    """When it was first seen."""
     recalled_at: datetime | None = None
     """When it was last seen in state ``review``."""
     last_event_at: datetime | None = None
@@ -116,16 +116,16 @@ class Memory:
 
     @property
     def position(self) -> tuple[datetime, UUID] | None:
-        """The place in the log of the last event that is folded into it."""
+        """The log position of the last event that is included."""
         if self.last_event_at is None or self.last_event_id is None:
             return None
         return self.last_event_at, self.last_event_id
 
 
 def fold(events: Iterable[Event], *, card_id: UUID, memory: Memory | None = None) -> Memory:
-    """The memory after these events of one face, in any order; those that were undone must be left out.
+    """Return the memory state after these events of one face, in any order, without undone reviews.
 
-    With ``memory`` they are added to it, and must all come after its :attr:`Memory.position`.
+    ``memory`` is the state to start from; all events must come after its :attr:`Memory.position`.
     """
     memory = memory or Memory()
     for event in sorted(events, key=lambda event: event.position):
@@ -148,7 +148,7 @@ def _after(memory: Memory, event: Event, card_id: UUID) -> Memory:
 
 
 def review(memory: Memory, rating: str, reviewed_at: datetime, terms: Terms, *, card_id: UUID) -> Memory:
-    """The memory after one review."""
+    """Return the memory state after one review."""
     day = _day_of_review(memory, reviewed_at, terms)
     reps = memory.reps + 1
     after = _reviewed(memory, rating, day, terms)
@@ -169,7 +169,7 @@ def review(memory: Memory, rating: str, reviewed_at: datetime, terms: Terms, *, 
 
 
 def next_intervals(memory: Remembered, now: datetime, terms: Terms, *, card_id: UUID) -> dict[str, int]:
-    """For each rating, in how many seconds the face would be due again if it were reviewed now."""
+    """For each rating, the seconds until the face would be due again if reviewed now."""
     day = _day_of_review(memory, now, terms)
     chance = _chance(card_id, memory.reps + 1)
     due = {rating: _due_at(_reviewed(memory, rating, day, terms), now, day, terms, chance=chance) for rating in RATINGS}
@@ -178,7 +178,7 @@ def next_intervals(memory: Remembered, now: datetime, terms: Terms, *, card_id: 
 
 def _day_of_review(memory: Remembered, reviewed_at: datetime, terms: Terms) -> date:
     day = terms.day_of(reviewed_at)
-    # Unless the student has flown west.
+    # A day cannot precede the last review, even if the student flew west.
     return day if memory.last_day is None else max(day, memory.last_day)
 
 
@@ -189,21 +189,22 @@ def _due_at(after: "_Reviewed", reviewed_at: datetime, day: date, terms: Terms, 
 
 
 def forget() -> None:
-    """Forget what the library said of reviews: for measuring."""
+    """Clear the cache of review results, for benchmarks."""
     _reviewed_after.cache_clear()
 
 
-def recall(memory: Memory, moment: datetime, terms: Terms) -> float | None:
-    """The probability, from 0 to 1, that the face is remembered; None if it was never learned."""
+def recall(memory: Memory, at: datetime, terms: Terms) -> float | None:
+    """The probability of recall, 0 to 1; None if the face was never learned."""
     if memory.stability is None or memory.last_day is None:
         return None
-    days = (max(terms.day_of(moment), memory.last_day) - memory.last_day).days
+    days = (max(terms.day_of(at), memory.last_day) - memory.last_day).days
     card = _Card(_LAST, "review", None, memory.stability, memory.difficulty)
     return _scheduler(terms).get_card_retrievability(card, _LAST + timedelta(days=days))
 
 
 def _from_baseline(event: Event) -> Memory:
-    """The memory that another program had. ``data`` holds stability, difficulty, due_at, reps, lapses, reviewed_at."""
+    """The memory state taken over from another program. ``data`` holds stability, difficulty, due_at, reps, lapses,
+    reviewed_at."""
     data = event.data or {}
     reviewed_at = datetime.fromisoformat(data["reviewed_at"])
     return Memory(
@@ -225,16 +226,16 @@ class _Card(fsrs.Card):
     def __init__(
         self, last_review: datetime | None, state: str, step: int | None, stability: float | None, difficulty: Any
     ) -> None:
-        # Without an id the library waits for a millisecond to make one.
+        # Without an id, the library sleeps 1 ms to create one.
         library_state = _STATES.get(state, fsrs.State.Learning)
         super().__init__(0, library_state, step, stability, difficulty, due=_LAST, last_review=last_review)
 
     def __copy__(self) -> "_Card":
-        return self  # the library's copy takes a third of the time of a review
+        return self  # the library's copy would take a third of a review's time
 
 
 class _Reviewed(NamedTuple):
-    """What the library says of one review. In state ``review`` the interval is in whole days, without fuzz."""
+    """The library's result of one review. In state ``review`` the interval is in whole days, without fuzz."""
 
     state: str
     step: int | None
@@ -258,7 +259,7 @@ def _reviewed_after(
     rating: str,
     terms: Terms,
 ) -> _Reviewed:
-    """A review some days after the last one; None if there was none. Cached, as a review follows its preview."""
+    """The result of a review ``days`` after the last one (None: the first). Cached: a review follows its preview."""
     card = _Card(None if days is None else _LAST, state, step, stability, difficulty)
     today = _LAST + timedelta(days=days or 0)
     after, _ = _scheduler(terms).review_card(card, RATINGS[rating], today)
@@ -272,7 +273,7 @@ def _scheduler_of(desired_retention: float, learning: tuple[int, ...], relearnin
         learning_steps=[timedelta(seconds=step) for step in learning],
         relearning_steps=[timedelta(seconds=step) for step in relearning],
         maximum_interval=MAXIMUM_INTERVAL,
-        enable_fuzzing=False,  # the library's is drawn from the process's one generator
+        enable_fuzzing=False,  # the library draws it from the process-wide random generator
     )
 
 
@@ -281,22 +282,22 @@ def _scheduler(terms: Terms) -> fsrs.Scheduler:
 
 
 def _chance(card_id: UUID, reps: int) -> int:
-    """The luck of one review, of 2**32.
+    """The random number of one review, below 2**32.
 
-    All ratings have the same, so that a better rating never gives a shorter interval.
+    It is the same for all ratings, so that a better rating never gives a shorter interval.
     """
     return int.from_bytes(blake2b(f"{card_id}:{reps}".encode(), digest_size=4).digest())
 
 
 def _fuzzed(days: int, chance: int) -> int:
-    """Spread an interval within the library's ranges: cards learned together part company."""
+    """Add fuzz to an interval, within the library's ranges, so that cards learned together are not all due together."""
     least, most = fuzz_range(days)
     return least + (chance * (most - least + 1) >> 32)
 
 
 @lru_cache(maxsize=4096)
 def fuzz_range(days: int) -> tuple[int, int]:
-    """The least and the most days that an interval becomes."""
+    """The minimum and maximum of an interval after fuzz, in days."""
     if days < FUZZ_RANGES[0]["start"]:
         return days, days
     spread = 1.0 + sum(part["factor"] * max(min(float(days), part["end"]) - part["start"], 0.0) for part in FUZZ_RANGES)

@@ -1,4 +1,4 @@
-"""Cards, the schedules of their faces, and the log of reviews that the schedules are made of."""
+"""Cards, the schedules of their faces, the log of reviews behind the schedules, exams, quizzes and recalls."""
 
 import uuid
 from dataclasses import fields
@@ -27,12 +27,12 @@ SIDE_MAX_BYTES = 20_000
 BLOCK_ID_MAX_LENGTH = 24
 DURATION_MAX_MS = 600_000
 MEMORY = tuple(field.name for field in fields(Memory))
-"""The columns of a face that are a fold over the log."""
+"""The columns of a face that are computed from the log."""
 SCHEDULE_WRITTEN = ("active", "has_siblings", "buried_until", *MEMORY)
 
 
 def _words(source: str) -> SearchVector:
-    # PostgreSQL drops what stands in angle brackets, so these become spaces.
+    # PostgreSQL's parser drops text in angle brackets, so they are replaced by spaces.
     text = Func(
         Left(source, SIDE_MAX_BYTES), Value("<>"), Value("  "), function="translate", output_field=models.TextField()
     )
@@ -48,7 +48,7 @@ def default_relearning_steps() -> list[int]:
 
 
 class StudySettings(models.Model):
-    """How a student wants to study. The row is also the lock that every write to the student's cards takes first."""
+    """A student's settings. The row is also the lock that every write to the student's cards takes first."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")
     desired_retention = models.FloatField(default=0.9)
@@ -60,7 +60,7 @@ class StudySettings(models.Model):
     relearning_steps = ArrayField(models.PositiveIntegerField(), default=default_relearning_steps)
     version = models.PositiveIntegerField(default=1)
     card_count = models.PositiveIntegerField(null=True, editable=False)
-    """How many cards the student has, and ``card_bytes`` what they take; None until a write needs them."""
+    """The number of cards; ``card_bytes`` is their size. Both are None until a write needs them."""
     card_bytes = models.PositiveBigIntegerField(null=True, editable=False)
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class StudySettings(models.Model):
 
     @property
     def terms(self) -> Terms:
-        """The part that reviews keep."""
+        """The settings that are stored with each review."""
         return Terms(
             self.desired_retention,
             tuple(self.learning_steps),
@@ -79,7 +79,7 @@ class StudySettings(models.Model):
 
 
 class Card(models.Model):
-    """A question and its answer. ``version`` rises with every write, reviews included, and is the card's ETag."""
+    """A card. ``version`` increases with every write, reviews included, and is the card's ETag."""
 
     class Kind(models.TextChoices):
         BASIC = "basic", "Basic"
@@ -92,19 +92,19 @@ class Card(models.Model):
     front = models.TextField()
     back = models.TextField(blank=True)
     tags = ArrayField(models.CharField(max_length=TAG_MAX_LENGTH), default=list, blank=True)
-    # Without a constraint: a deleted topic leaves the card, which finds it again when a version is restored.
+    # No constraint: a card outlives its topic, and is linked again when a version restores the topic.
     topic = models.ForeignKey(
         Topic, null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
     )
     block_id = models.CharField(max_length=BLOCK_ID_MAX_LENGTH, blank=True)
     block_text = models.TextField(blank=True)
-    """What the block said when the card was made from it, or confirmed with it."""
+    """The block's text when the card was made or last confirmed."""
     proposed = models.BooleanField(default=False)
     replaces = models.UUIDField(null=True, editable=False)
-    """Of a proposed card: the id of the stale card that it is to replace. That one may be gone by now."""
+    """For a proposed card: the id of the stale card to replace, which may be deleted by now."""
     suspended = models.BooleanField(default=False)
     suspended_as_leech = models.BooleanField(default=False, db_default=False, editable=False)
-    """Whether a lapse suspended it, and not the student: only that is taken back with the lapse."""
+    """Whether a lapse suspended the card, not the student. Only then does undoing the lapse resume it."""
     stale = models.BooleanField(default=False)
     orphan = models.BooleanField(default=False)
     version = models.PositiveIntegerField(default=1)
@@ -130,7 +130,7 @@ class Card(models.Model):
 
 
 class Face(models.Model):
-    """The schedule of one face of a card: see ``study.faces``. The columns of ``MEMORY`` are a fold over the log."""
+    """The schedule of one face: see ``study.faces``. The columns of ``MEMORY`` are computed from the log."""
 
     class State(models.TextChoices):
         NEW = "new", "New"
@@ -140,14 +140,14 @@ class Face(models.Model):
 
     card = models.ForeignKey(Card, on_delete=models.CASCADE, related_name="faces", db_index=False)
     n = models.PositiveSmallIntegerField()
-    # Copied from the card, so that what is due is found by one index.
+    # Copied from the card, so that one index finds what is due.
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     created_at = models.DateTimeField()
     active = models.BooleanField(default=True)
-    """Whether the card is neither proposed nor suspended."""
+    """False while the card is proposed or suspended."""
     has_siblings = models.BooleanField(default=False)
     buried_until = models.DateTimeField(null=True)
-    """Until the day of study ends on which a sibling was reviewed."""
+    """The end of the study day on which a sibling was reviewed."""
     state = models.CharField(max_length=10, choices=State, default=State.NEW)
     step = models.PositiveSmallIntegerField(null=True)
     stability = models.FloatField(null=True)
@@ -166,7 +166,7 @@ class Face(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["card", "n"], name="face_unique")]
         indexes = [
-            # One for each part of the queue, in its order: see ``study.queue``.
+            # One index per part of the queue, in its order: see ``study.queue``.
             models.Index(
                 fields=["user", "due_at", "card"],
                 name="face_learning_idx",
@@ -180,7 +180,7 @@ class Face(models.Model):
                 name="face_new_idx",
                 condition=Q(active=True, state="new"),
             ),
-            # For what was done today.
+            # For counting today's reviews.
             models.Index(
                 fields=["user", "introduced_at"], name="face_introduced_idx", condition=Q(introduced_at__isnull=False)
             ),
@@ -203,7 +203,7 @@ class Face(models.Model):
 
 
 class StudyEvent(models.Model):
-    """An entry of the append-only log; the database refuses to change one. It outlives its card."""
+    """An entry of the append-only log: a trigger rejects updates. It outlives its card."""
 
     class Kind(models.TextChoices):
         REVIEW = "review", "Review"
@@ -221,23 +221,23 @@ class StudyEvent(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="study_events", db_index=False
     )
     event_id = models.UUIDField()
-    """Chosen by the client, for a review; unique within the user."""
+    """For a review, chosen by the client; unique per user."""
     card_id = models.UUIDField()
     face = models.PositiveSmallIntegerField(default=1)
     kind = models.CharField(max_length=10, choices=Kind)
     rating = models.CharField(max_length=5, choices=Rating, blank=True)
     reviewed_at = models.DateTimeField()
     sent_reviewed_at = models.DateTimeField(null=True)
-    """What the client said, where that was in the future."""
+    """The client's timestamp, if it was in the future."""
     received_at = models.DateTimeField(db_default=Now())
     duration_ms = models.PositiveIntegerField(null=True)
     settings = models.JSONField(default=dict)
     undoes = models.UUIDField(null=True)
     """The ``event_id`` of the review that an undo cancels."""
     data = models.JSONField(null=True)
-    """What a baseline begins with. Of a review from another account: ``card_id``, as the card was called there."""
+    """The state of a baseline. For a review from another account: ``card_id``, the card's id there."""
     predicted = models.FloatField(null=True)
-    """For a face that was in state ``review``: the recall that was expected when the review came in."""
+    """The expected recall when the review arrived; only for a face in state ``review``."""
 
     objects = StudyEventQuerySet.as_manager()
 
@@ -258,7 +258,7 @@ class StudyEvent(models.Model):
 
 
 class Exam(models.Model):
-    """An exam that a student studies for. ``version`` rises with every change and is the exam's ETag."""
+    """An exam. ``version`` increases with every change and is its ETag."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="exams", db_index=False)
@@ -266,7 +266,7 @@ class Exam(models.Model):
     at = models.DateTimeField()
     time_zone = models.CharField(max_length=64)
     note_ids = ArrayField(models.BigIntegerField(), default=list, blank=True)
-    """Notes that are deleted later stay here, and have no cards."""
+    """Deleted notes stay in this list; they have no cards."""
     tags = ArrayField(models.CharField(max_length=TAG_MAX_LENGTH), default=list, blank=True)
     minutes_per_day = ArrayField(models.PositiveSmallIntegerField(), size=7)
     """From Monday to Sunday."""
@@ -275,7 +275,7 @@ class Exam(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     calendar_hash = models.BinaryField(max_length=32, null=True, unique=True)
-    """SHA-256 of the token in the link to the exam's calendar; None while there is no link."""
+    """SHA-256 of the calendar link's token; None without a link."""
 
     objects = ExamQuerySet.as_manager()
 
@@ -287,18 +287,18 @@ class Exam(models.Model):
 
 
 class Quiz(models.Model):
-    """Questions about a student's notes, and once they are answered, the results."""
+    """Questions about a student's notes and, once answered, the results."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="quizzes", db_index=False)
     seed = models.BigIntegerField()
-    """What was drawn by lot follows from it. Nobody is shown it, as the right answers would."""
+    """Seeds all random choices. It stays secret, since it reveals the right answers."""
     language = models.CharField(max_length=3, blank=True)
-    """What the student's client asked for; decides how their numbers are read."""
+    """The language requested by the client; it determines how numbers are read."""
     size = models.PositiveSmallIntegerField()
     questions = models.JSONField()
     solutions = models.JSONField()
-    """In the order of the questions; not loaded for anything but grading."""
+    """In the order of the questions; loaded only for grading."""
     notice = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     answered_at = models.DateTimeField(null=True)
@@ -316,7 +316,7 @@ class Quiz(models.Model):
 
 
 class Recall(models.Model):
-    """What a student wrote from memory about a topic, and how much of the topic it covers. It outlives the topic."""
+    """What a student wrote from memory about a topic, compared with the topic. It outlives the topic."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="recalls", db_index=False)

@@ -1,4 +1,4 @@
-"""Export and deletion of what a student studies."""
+"""Exports and deletes a user's study data."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,8 @@ _SETTINGS = (
     "relearning_steps",
 )  # fmt: skip
 
-# Without the solutions: an open quiz would give its answers away. Those of an answered one are among its results.
+# The solutions are left out: they would reveal the answers of an open quiz. The results contain those of an answered
+# one.
 _QUIZ = ("id", "language", "questions", "notice", "created_at", "answered_at", "correct", "results")
 _RECALL = ("id", "topic_id", "text", "score", "blocks", "notice", "created_at")
 
@@ -39,7 +40,7 @@ def _rows(user_id: int) -> list[Rows]:
 
 
 def _files(user_id: int) -> Iterator[File]:
-    """The cards, and the log that their schedules follow from."""
+    """The cards, and the log from which their schedules are computed."""
     for name, queryset, columns in (
         ("study_cards.json", Card.objects.filter(user_id=user_id), _CARD),
         ("study_reviews.json", StudyEvent.objects.filter(user_id=user_id), _EVENT),

@@ -1,4 +1,4 @@
-"""Pictures that come with imported cards: attachments that belong to no note."""
+"""Pictures of imported cards: attachments that belong to no note."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,31 +19,31 @@ from study.anki.fields import attachments_in
 _NAMESPACE = UUID("c2a5d7a4-1c52-4f5e-9d37-6f9d2f0f7b33")
 
 
-class Source(Protocol):
-    """What the pictures come from."""
+class PictureSource(Protocol):
+    """The package or export that contains the pictures."""
 
     def media(self, name: str, at_most: int) -> bytes | None:
-        """The file that cards call so, cut after so many bytes; None if there is none that can be read."""
+        """The file with this name in card texts, cut after ``at_most`` bytes; None if it is missing or unreadable."""
 
 
 class IncomingPictures:
-    """Pictures as attachments of cards. Their ids follow from the user and from what they show."""
+    """Turns pictures into attachments of cards. Ids derive from user and content, so nothing is stored twice."""
 
-    def __init__(self, user_id: int, source: Source) -> None:
+    def __init__(self, user_id: int, source: PictureSource) -> None:
         self._user_id = user_id
         self._source = source
         self._ids: dict[str, UUID | None] = {}
         self._stored: dict[UUID, StoredFile] = {}
 
     def markdown(self, name: str, description: str) -> str | None:
-        """The Markdown of a picture; None if there is none of this name that can be an attachment."""
+        """The Markdown of a picture; None if it is missing or cannot be an attachment."""
         attachment_id = self.id_of(name)
         if attachment_id is None:
             return None
         return f"![{escape_title(description or name)}](/api/attachments/{attachment_id}/)"
 
     def id_of(self, name: str) -> UUID | None:
-        """The attachment that a picture becomes if a card names it; None if there is none that can be one."""
+        """The attachment id of a picture; None if it is missing or cannot be an attachment."""
         if name not in self._ids:
             self._ids[name] = self._look_at(name)
         return self._ids[name]
@@ -60,9 +60,9 @@ class IncomingPictures:
 
     @contextmanager
     def stored(self, card_texts: Iterable[str]) -> Iterator[None]:
-        """Store the pictures that these texts name, unless the user has them. Without a row they are deleted again.
+        """Store the files of the pictures in these texts, unless the user already has them.
 
-        Call it before any lock is taken, as the storage may be slow.
+        Files without a row are deleted at the end. Enter it before taking any lock: the storage may be slow.
         """
         named = {UUID(found) for text in card_texts for found in attachments_in(text)}
         wanted = {one: name for name, one in self._ids.items() if one in named}
@@ -77,7 +77,7 @@ class IncomingPictures:
             yield
 
     def record(self) -> None:
-        """Give what was stored its rows. Raises ``AccountFull`` and ``TooManyAttachments``."""
+        """Create the rows of the stored files. Raises ``AccountFull`` and ``TooManyAttachments``."""
         record_card_attachments(user_id=self._user_id, stored=self._stored)
 
 

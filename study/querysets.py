@@ -38,7 +38,7 @@ class CardQuerySet(models.QuerySet):
         return cards.for_api().order_by("-created_at", "-id")
 
     def in_state(self, state: str) -> Self:
-        """Cards with a face in this state; a card that is not decided yet is ``proposed`` and nothing else."""
+        """Cards with a face in this state; an undecided card counts only as ``proposed``."""
         if state == "proposed":
             return self.filter(proposed=True)
         in_state = _faces().filter(card=OuterRef("pk"), state=state)
@@ -60,7 +60,7 @@ class StudyEventQuerySet(models.QuerySet):
         return self.filter(user_id=user_id)
 
     def of_cards(self, card_ids: list[UUID]) -> Self:
-        """The log of these cards in its order."""
+        """The log of these cards, in log order."""
         return self.filter(card_id__in=card_ids).order_by("reviewed_at", "event_id")
 
 
@@ -69,16 +69,16 @@ class ExamQuerySet(models.QuerySet):
         return self.filter(user_id=user_id)
 
     def for_list(self) -> Self:
-        """The one that is furthest ahead first."""
+        """The latest exam first."""
         return self.order_by("-at", "-id")
 
     def of_calendar(self, token: str) -> Self:
-        """The exam that the link with this token is to; none of a user who may not sign in."""
+        """The exam with this calendar token; none if its user is deactivated."""
         return self.filter(calendar_hash=sha256(token.encode()).digest(), user__is_active=True)
 
 
 class _Kept(models.QuerySet):
-    """Rows of which the newest are kept."""
+    """Rows of which only the newest are kept."""
 
     def owned_by(self, user_id: int) -> Self:
         return self.filter(user_id=user_id)
@@ -95,7 +95,7 @@ class QuizQuerySet(_Kept):
         return self.only("id", "size", "created_at", "answered_at", "correct").order_by("-created_at", "-id")
 
     def for_api(self) -> Self:
-        """Load what the API shows: not the solutions."""
+        """Load what the API shows, without the solutions."""
         return self.defer("solutions", "seed")
 
 

@@ -1,4 +1,4 @@
-"""What is due now: one statement, whatever the number of cards."""
+"""The queue of due cards: one SQL statement, for any number of cards."""
 
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -12,8 +12,8 @@ from utils.database.compiled_queries import shown_timestamp
 COUNT_MAX = 10_000
 """More learning cards than this are not counted."""
 
-# Each part of the queue is read off its own index up to what is left of the day's limit. A face waits while a sibling
-# comes before it: in the same part, or in an earlier one.
+# Each part of the queue is read from its own index, up to the rest of the day's limit. A face is left out while one of
+# its siblings comes earlier in the queue.
 _QUEUE = """
 WITH learning AS (
     SELECT f.id, f.card_id, f.due_at AS at, f.n
@@ -76,7 +76,7 @@ _TAGGED = "AND k.tags @> ARRAY[%(tag)s]::varchar[]"
 
 
 class CardRow(NamedTuple):
-    """A card, without what the API does not show. Timestamps are in the API's format, in faces, too."""
+    """The fields of a card that the API shows. Timestamps of cards and faces are in the API's format."""
 
     id: UUID
     kind: str
@@ -95,7 +95,7 @@ class CardRow(NamedTuple):
 
 
 class FaceRow(NamedTuple):
-    """A face, as far as it is shown or decides about the next intervals."""
+    """The fields of a face that the API shows or that affect the next intervals."""
 
     n: int
     state: str
@@ -110,7 +110,7 @@ class FaceRow(NamedTuple):
 
 
 class DueFace(NamedTuple):
-    """A face to be asked, its card, and all faces of that."""
+    """A face to ask, its card, and all faces of the card."""
 
     n: int
     card: CardRow
@@ -122,7 +122,7 @@ class DueFace(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """What is left of today, and the first of it in order."""
+    """The counts left for today, and the first cards of the queue in order."""
 
     new: int
     learning: int
@@ -133,7 +133,7 @@ class Queue(NamedTuple):
 def statement_of(
     settings: StudySettings, now: datetime, *, limit: int, note: int | None = None, tag: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """The statement of :func:`due_now`, and its values."""
+    """The SQL of :func:`due_now`, and its parameters."""
     terms = settings.terms
     condition = (_IN_NOTE if note is not None else "") + (_TAGGED if tag is not None else "")
     sql = _QUEUE.format(
@@ -159,10 +159,9 @@ def statement_of(
 def due_now(
     settings: StudySettings, now: datetime, *, limit: int, note: int | None = None, tag: str | None = None
 ) -> Queue:
-    """What is due now: learning faces, then reviews, each by ``due_at``, then new ones in order of creation.
+    """What is due now: learning faces, then reviews, each by ``due_at``, then new ones by creation.
 
-    The counts are what is left of today's limits, which hold for all cards together, and are made before ``limit``.
-    One query.
+    The counts respect the daily limits, which apply to all cards together, but not ``limit``. One query.
     """
     sql, values = statement_of(settings, now, limit=limit, note=note, tag=tag)
     rows = connection.fetch(sql, values)  # type: ignore[attr-defined]  # our backend's

@@ -1,4 +1,4 @@
-"""Quizzes and recalls as JSON, and what clients may write of them."""
+"""Serializers of quizzes and recalls: what clients send, and what the API returns."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _each_once(values: list[Any]) -> list[Any]:
 
 
 class QuizWriteSerializer(StrictSerializer):
-    """What to ask about: notes, or tags, one of which a note or a card must have."""
+    """What to ask about: notes, or tags. A note or card counts if it has one of the tags."""
 
     note_ids = BoundedListField(
         child=StrictIntegerField(min_value=1, max_value=2**63 - 1),
@@ -48,7 +48,7 @@ class QuizWriteSerializer(StrictSerializer):
         max_length=len(KINDS),
         allow_empty=False,
         default=list(KINDS),
-        help_text="Kinds of questions, in turn.",
+        help_text="The kinds of questions, in rotation.",
     )
 
     def validate_note_ids(self, note_ids: list[int]) -> list[int]:
@@ -59,7 +59,7 @@ class QuizWriteSerializer(StrictSerializer):
 
     def validate_tags(self, tags: list[str]) -> list[str]:
         if len(tags) > TAGS_NAMED_MAX:
-            raise serializers.ValidationError(f"There may be at most {TAGS_NAMED_MAX}.", code="too_many")
+            raise serializers.ValidationError(f"At most {TAGS_NAMED_MAX} are allowed.", code="too_many")
         return tags
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class QuizWriteSerializer(StrictSerializer):
     }
 )
 class AnswerField(serializers.JSONField):
-    """An answer of any kind; what its question can have is checked where the question is known."""
+    """An answer of any JSON type; the service validates it against its question."""
 
 
 class AnswerSerializer(StrictSerializer):
@@ -92,7 +92,7 @@ class AnswerSerializer(StrictSerializer):
 
 
 class AnswersSerializer(StrictSerializer):
-    """The answers to a quiz. A question that is left out is not correct."""
+    """The answers to a quiz. An omitted question counts as wrong."""
 
     answers = BoundedListSerializer(child=AnswerSerializer(), max_length=QUESTIONS_MAX)
 
@@ -108,28 +108,28 @@ class RecallWriteSerializer(StrictSerializer):
 
 
 class ItemSerializer(serializers.Serializer[Any]):
-    """Something to be put in order, or to be matched. Its id says nothing."""
+    """An item to order or to match. Its id does not reveal the solution."""
 
     id = serializers.CharField()
     text = serializers.CharField()
 
 
 class PairsSerializer(serializers.Serializer[Any]):
-    """Each item on the left belongs to one on the right."""
+    """Each item on the left matches one on the right."""
 
     left = ItemSerializer(many=True)
     right = ItemSerializer(many=True)
 
 
 class QuestionSerializer(serializers.Serializer[Any]):
-    """A question. What is missing in a `gap` is written `____`."""
+    """A question. The gap in a `gap` question is written `____`."""
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=KINDS)
     prompt = serializers.CharField()
-    choices = serializers.ListField(child=serializers.CharField(), required=False, help_text="Of a `choice`.")
-    items = ItemSerializer(many=True, required=False, help_text="Of an `order`.")
-    pairs = PairsSerializer(required=False, help_text="Of a `match`.")
+    choices = serializers.ListField(child=serializers.CharField(), required=False, help_text="Only in a `choice`.")
+    items = ItemSerializer(many=True, required=False, help_text="Only in an `order`.")
+    pairs = PairsSerializer(required=False, help_text="Only in a `match`.")
 
 
 class QuizQuoteSerializer(serializers.Serializer[Any]):
@@ -141,7 +141,7 @@ class QuizQuoteSerializer(serializers.Serializer[Any]):
 
 
 class QuizReviewSerializer(serializers.Serializer[Any]):
-    """A review `again` that a mistake became."""
+    """A review `again` that was recorded for a wrong answer."""
 
     card_id = serializers.UUIDField()
     face = serializers.IntegerField()
@@ -149,23 +149,26 @@ class QuizReviewSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="QuizResult")
 class ResultSerializer(serializers.Serializer[Any]):
-    """What became of an answer."""
+    """The result of one answer."""
 
     question_id = serializers.UUIDField()
-    answer = AnswerField(allow_null=True, help_text="Null where there was none.")
+    answer = AnswerField(allow_null=True, help_text="Null if there was no answer.")
     correct = serializers.BooleanField()
     expected = AnswerField()
     explanation = serializers.CharField()
     quote = QuizQuoteSerializer(allow_null=True)
     reviews = QuizReviewSerializer(
-        many=True, help_text="What the mistake became; none if its card had such a review today, or is gone."
+        many=True,
+        help_text="The reviews recorded for a wrong answer; none if the card had such a review today or was deleted.",
     )
 
 
 class QuizListSerializer(serializers.ModelSerializer[Quiz]):
     """A quiz without its questions."""
 
-    correct = serializers.IntegerField(allow_null=True, help_text="How many answers are; null until it is answered.")
+    correct = serializers.IntegerField(
+        allow_null=True, help_text="The number of right answers; null until the quiz is answered."
+    )
     answered_at = serializers.DateTimeField(allow_null=True)
 
     class Meta:
@@ -175,7 +178,7 @@ class QuizListSerializer(serializers.ModelSerializer[Quiz]):
 
 
 class QuizSerializer(QuizListSerializer):
-    """A quiz. It says what is right only once it is answered."""
+    """A quiz. It contains the right answers only after it is answered."""
 
     questions = QuestionSerializer(many=True)
     notice = serializers.CharField(allow_null=True, help_text="Why there are fewer questions than you asked for.")
@@ -187,11 +190,11 @@ class QuizSerializer(QuizListSerializer):
 
 
 class RecalledBlockSerializer(serializers.Serializer[Any]):
-    """What became of a passage of the topic."""
+    """How your text covers one passage of the topic."""
 
     block_id = serializers.CharField()
     state = serializers.ChoiceField(choices=STATES)
-    evidence = serializers.CharField(allow_null=True, help_text="The words of your text that show it.")
+    evidence = serializers.CharField(allow_null=True, help_text="The words of your text that are the evidence.")
 
 
 class RecallListSerializer(serializers.ModelSerializer[Recall]):

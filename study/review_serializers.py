@@ -1,4 +1,4 @@
-"""Reviews, and what is due, as JSON."""
+"""Serializers of reviews and of the queue."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ DUE_DEFAULT = 20
 
 
 class ReviewSerializer(StrictSerializer):
-    """One review. Its `id` is yours: sent again, it is recorded once."""
+    """One review. You choose its `id`: if it is sent again, the review is still recorded once."""
 
     id = StrictUUIDField()
     card_id = StrictUUIDField()
@@ -26,7 +26,7 @@ class ReviewSerializer(StrictSerializer):
     rating = serializers.ChoiceField(choices=StudyEvent.Rating.choices)
     reviewed_at = serializers.DateTimeField(help_text="A time in the future counts as now.")
     duration_ms = StrictIntegerField(
-        default=None, allow_null=True, min_value=0, help_text=f"More than {DURATION_MAX_MS} counts as that."
+        default=None, allow_null=True, min_value=0, help_text=f"A larger value counts as {DURATION_MAX_MS}."
     )
 
     def to_internal_value(self, data: Any) -> Review:
@@ -55,7 +55,7 @@ class DueFilterSerializer(serializers.Serializer[Any]):
 
 
 class IntervalsSerializer(serializers.Serializer[Any]):
-    """For each rating, in how many seconds the face would be due again."""
+    """For each rating, the seconds until the face would be due again."""
 
     again = serializers.IntegerField()
     hard = serializers.IntegerField()
@@ -64,7 +64,7 @@ class IntervalsSerializer(serializers.Serializer[Any]):
 
 
 class DueCardSerializer(CardSerializer):
-    """A card to be asked now, by which face, and what each rating would do."""
+    """A card to ask now, the face to ask, and the effect of each rating."""
 
     face = serializers.IntegerField(help_text="The number of the face to ask; name it in the review.")
     next = IntervalsSerializer()
@@ -75,7 +75,7 @@ class DueCardSerializer(CardSerializer):
 
 
 class CountsSerializer(serializers.Serializer[Any]):
-    """What is left of today."""
+    """How many cards are left for today."""
 
     new = serializers.IntegerField()
     learning = serializers.IntegerField()
@@ -90,7 +90,7 @@ class DueSerializer(serializers.Serializer[Any]):
 
 
 class ReviewOutcomeSerializer(serializers.Serializer[Any]):
-    """What became of a review."""
+    """The result of one review."""
 
     id = serializers.UUIDField()
     outcome = serializers.ChoiceField(choices=["recorded", "duplicate", "rejected"])
@@ -102,7 +102,7 @@ class ReviewOutcomeSerializer(serializers.Serializer[Any]):
 
 
 class RecordedSerializer(serializers.Serializer[Any]):
-    """What became of each review, and the cards as they are now."""
+    """The result of each review, and the present state of the cards."""
 
     results = ReviewOutcomeSerializer(many=True)
     cards = CardSerializer(many=True)

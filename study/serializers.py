@@ -1,4 +1,4 @@
-"""Cards as JSON, and what clients may write of them."""
+"""Serializers of cards: what clients send, and what the API returns."""
 
 from typing import Any
 from uuid import UUID
@@ -37,24 +37,24 @@ class SideField(StrictCharField):
 
 
 class CardWriteSerializer(StrictSerializer):
-    """What a card says, and the topic that it is about."""
+    """The content of a card, and the topic and block that it belongs to."""
 
     kind = serializers.ChoiceField(choices=Card.Kind.choices, default=Card.Kind.BASIC)
-    front = SideField(help_text="Of a cloze card: a text with deletions such as `{{c1::Paris}}`.")
+    front = SideField(help_text="For a cloze card: a text with deletions such as `{{c1::Paris}}`.")
     back = SideField(
         default="",
         allow_blank=True,
-        help_text="Of a cloze card: what is shown besides. Empty only where nothing asks for it.",
+        help_text="For a cloze card: extra text. May be empty only if no face asks for it.",
     )
     tags = TagsField(default=list)
     topic_id = StrictIntegerField(
-        default=None, allow_null=True, min_value=1, max_value=2**63 - 1, help_text="A topic of yours."
+        default=None, allow_null=True, min_value=1, max_value=2**63 - 1, help_text="One of your topics."
     )
     block_id = StrictCharField(
         default=None,
         allow_null=True,
         max_length=BLOCK_ID_MAX_LENGTH,
-        help_text="The block of that topic that the card is about. Another `topic_id` alone unties it.",
+        help_text="The block of that topic that the card belongs to. A new `topic_id` alone removes the link.",
     )
 
     def validate_front(self, text: str) -> str:
@@ -63,12 +63,13 @@ class CardWriteSerializer(StrictSerializer):
         return text
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Check the kind against both sides; of a PATCH with what the card has already (``context["card"]``)."""
+        """Check that both sides fit the kind; in a PATCH, together with the card's present values
+        (``context["card"]``)."""
         card = self.context.get("card")
         kind, front, back = (data[name] if name in data else getattr(card, name) for name in ("kind", "front", "back"))
         if kind == Card.Kind.REVERSED and not back.strip():
             raise serializers.ValidationError(
-                {"back": [serializers.ErrorDetail("The back is asked, too, so it may not be empty.", code="blank")]}
+                {"back": [serializers.ErrorDetail("Both sides are asked, so the back may not be empty.", code="blank")]}
             )
         try:
             faces_of(kind, front)
@@ -79,7 +80,7 @@ class CardWriteSerializer(StrictSerializer):
         return self._placed(data)
 
     def _placed(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Both of topic and block, or neither; no block is an empty text, as in the table."""
+        """Return topic and block together or neither; a missing block is an empty text, as in the table."""
         card = self.context.get("card")
         if card is not None and not data.keys() & {"topic_id", "block_id"}:
             return data
@@ -88,13 +89,13 @@ class CardWriteSerializer(StrictSerializer):
         if card is not None and "block_id" not in data and topic_id == card.topic_id:
             block_id = card.block_id
         if block_id and topic_id is None:
-            message = serializers.ErrorDetail("A block is named with its topic.", code="required")
+            message = serializers.ErrorDetail("A block needs its topic.", code="required")
             raise serializers.ValidationError({"topic_id": [message]})
         return {**data, "topic_id": topic_id, "block_id": block_id}
 
 
 class ScheduleField(serializers.DictField):
-    """What becomes of schedules, by card."""
+    """What happens to schedules, by card id."""
 
     child = serializers.ChoiceField(choices=["keep", "reset"])
 
@@ -113,14 +114,14 @@ class ScheduleField(serializers.DictField):
 
 
 class DecisionSerializer(StrictSerializer):
-    """Which proposed cards are taken, and which are deleted."""
+    """Which proposed cards are accepted, and which are deleted."""
 
     accept = BoundedListField(child=StrictUUIDField(), max_length=DECIDED_MAX, default=list)
     reject = BoundedListField(child=StrictUUIDField(), max_length=DECIDED_MAX, default=list)
     schedule = ScheduleField(
         default=dict,
-        help_text="By the ids of accepted cards that replace a card: whether that one keeps its schedule, as it does "
-        "where it is left out, or is new again.",
+        help_text="By the id of an accepted card that replaces another: whether the replaced card keeps its schedule "
+        "(the default) or becomes new.",
     )
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
@@ -130,7 +131,7 @@ class DecisionSerializer(StrictSerializer):
         for name in ("accept", "reject"):
             for index, card_id in enumerate(data[name]):
                 if card_id in seen:
-                    message = serializers.ErrorDetail("This card is named before.", code="duplicate")
+                    message = serializers.ErrorDetail("This card is listed twice.", code="duplicate")
                     raise serializers.ValidationError({name: {str(index): [message]}})
                 seen.add(card_id)
         for card_id in data["schedule"]:
@@ -161,7 +162,7 @@ class ExportFilterSerializer(serializers.Serializer[Any]):
 
 
 class FaceSerializer(serializers.ModelSerializer[Face]):
-    """What can be asked of a card, and when. A cloze card has one for each deletion, a reversed one has two."""
+    """One question of a card with its schedule. A cloze card has one face per deletion, a reversed card has two."""
 
     class Meta:
         model = Face
@@ -170,21 +171,21 @@ class FaceSerializer(serializers.ModelSerializer[Face]):
 
 
 class CardSerializer(serializers.ModelSerializer[Card]):
-    """A card. What it shows of a schedule is that of the face that comes up next."""
+    """A card. Its schedule fields are those of the face that comes up next."""
 
     topic_id = serializers.IntegerField(allow_null=True)
     block_id = serializers.CharField(allow_null=True)
     state = serializers.ChoiceField(choices=CARD_STATES)
     due_at = serializers.DateTimeField(allow_null=True)
-    stability = serializers.FloatField(allow_null=True, help_text="Days until recall falls to nine in ten.")
+    stability = serializers.FloatField(allow_null=True, help_text="Days until recall falls to 90 %.")
     difficulty = serializers.FloatField(allow_null=True, help_text="From 1 to 10.")
     reps = serializers.IntegerField()
     lapses = serializers.IntegerField()
     buried_until = serializers.DateTimeField(allow_null=True)
-    stale = serializers.BooleanField(help_text="The passage says something else now than when the card was made.")
-    orphan = serializers.BooleanField(help_text="The passage is gone.")
+    stale = serializers.BooleanField(help_text="The passage differs from the text that the card was made from.")
+    orphan = serializers.BooleanField(help_text="The passage no longer exists.")
     replaces = serializers.UUIDField(
-        allow_null=True, help_text="Of a proposed card: the stale card that it is to replace. It may be gone by now."
+        allow_null=True, help_text="For a proposed card: the stale card that it replaces, which may have been deleted."
     )
     faces = FaceSerializer(many=True)
 

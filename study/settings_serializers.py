@@ -1,4 +1,4 @@
-"""How a student wants to study, and how it goes, as JSON."""
+"""Serializers of study settings and statistics."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class RetentionField(serializers.FloatField):
 
 
 class SettingsWriteSerializer(StrictSerializer):
-    """How you want to study. A change acts from the next review on."""
+    """Your study settings. A change takes effect from the next review on."""
 
     desired_retention = RetentionField(min_value=0.70, max_value=0.97)
     new_per_day = StrictIntegerField(min_value=0, max_value=9999)
@@ -59,7 +59,7 @@ class StatsFilterSerializer(serializers.Serializer[Any]):
 
 
 class SettingsSerializer(serializers.ModelSerializer[StudySettings]):
-    """How you want to study."""
+    """Your study settings."""
 
     class Meta:
         model = StudySettings
@@ -71,7 +71,7 @@ class SettingsSerializer(serializers.ModelSerializer[StudySettings]):
 
 
 class RetentionSerializer(serializers.Serializer[Any]):
-    """Of the reviews of what was learned: how often it was known, and how often that was expected."""
+    """Reviews of learned cards: how often you knew the answer, and how often that was expected."""
 
     reviews = serializers.IntegerField()
     recalled = serializers.IntegerField()
@@ -80,13 +80,13 @@ class RetentionSerializer(serializers.Serializer[Any]):
 
 
 class TagRetentionSerializer(RetentionSerializer):
-    """The same for the cards of one tag."""
+    """Retention of the cards with one tag."""
 
     tag = serializers.CharField()
 
 
 class StudyDaySerializer(serializers.Serializer[Any]):
-    """A day of study."""
+    """The reviews of one study day."""
 
     day = serializers.DateField()
     reviews = serializers.IntegerField()
@@ -98,7 +98,7 @@ class StudyDaySerializer(serializers.Serializer[Any]):
 
 
 class LoadSerializer(serializers.Serializer[Any]):
-    """How many faces come up on a day; today, with those that are overdue."""
+    """How many faces are due on a day; today includes overdue ones."""
 
     day = serializers.DateField()
     faces = serializers.IntegerField()
@@ -116,7 +116,7 @@ class CardCountsSerializer(serializers.Serializer[Any]):
 
 
 class StatsSerializer(serializers.Serializer[Any]):
-    """How study goes."""
+    """Study statistics."""
 
     days = StudyDaySerializer(many=True)
     retention = RetentionSerializer()

@@ -1,4 +1,4 @@
-"""Cards as the API shows them."""
+"""Converts cards and quizzes to the API's representation."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -9,11 +9,11 @@ from study.querysets import FACE_SHOWN
 from study.queue import CardRow, FaceRow
 
 OF_NEXT_FACE = ("state", "due_at", "stability", "difficulty", "reps", "lapses", "buried_until")
-"""What a card shows of the face that comes up next."""
+"""The fields that a card shows of the face that comes up next."""
 
 
 def card_as_shown(card: Card | CardRow, faces: Iterable[Face | FaceRow] | None = None) -> dict[str, Any]:
-    """A card with its faces: those given, or those that ``CardQuerySet.for_api`` loaded. It makes no query."""
+    """A card with its faces: the given ones, or those loaded by ``CardQuerySet.for_api``. It makes no query."""
     shown = (
         [_parsed(face) for face in card.shown_faces]  # type: ignore[union-attr]  # for_api
         if faces is None
@@ -61,12 +61,12 @@ def quiz_as_listed(quiz: Quiz) -> dict[str, Any]:
 
 
 def quiz_as_shown(quiz: Quiz) -> dict[str, Any]:
-    """A quiz with its questions; with what is right only once it is answered."""
+    """A quiz with its questions; the right answers only if it is answered."""
     return {
         **quiz_as_listed(quiz),
         "questions": quiz.questions,
         "notice": quiz.notice or None,
-        # Quizzes that were answered before say nothing of reviews.
+        # Quizzes answered before reviews were added have no ``reviews``.
         "results": quiz.results and [{"reviews": [], **result} for result in quiz.results],
     }
 

@@ -29,19 +29,19 @@ TAGS_SHOWN_MAX = 50
 
 
 class _DayOf(Func):
-    """The day of study of a timestamp."""
+    """The study day of a timestamp column."""
 
     template = "((%(expressions)s))::date"
     arg_joiner = " "
     output_field = DateField()
 
-    def __init__(self, moment: str, settings: StudySettings) -> None:
-        in_zone = Func(F(moment), Value(settings.time_zone), template="%(expressions)s", arg_joiner=" AT TIME ZONE ")
+    def __init__(self, column: str, settings: StudySettings) -> None:
+        in_zone = Func(F(column), Value(settings.time_zone), template="%(expressions)s", arg_joiner=" AT TIME ZONE ")
         super().__init__(in_zone, Func(Value(f"{settings.day_starts_at}:00"), template="- (%(expressions)s)::interval"))
 
 
 def statistics(settings: StudySettings, now: datetime, *, days: int) -> dict[str, Any]:
-    """The last ``days`` days of study, today included, and the load of as many days ahead: four queries."""
+    """The last ``days`` study days, today included, and the load of as many days ahead: four queries."""
     today = settings.terms.day_of(now)
     first = today - timedelta(days=days - 1)
     since = settings.terms.start_of(first)
@@ -59,7 +59,7 @@ def statistics(settings: StudySettings, now: datetime, *, days: int) -> dict[str
     }
 
 
-# The log names its cards without a foreign key, as it outlives them, so the join is written out.
+# The log has no foreign key to cards, as it outlives them, so the join is written by hand.
 _TAGS = """
 SELECT tag, count(*) AS measured, count(*) FILTER (WHERE e.rating <> %(again)s), avg(e.predicted)
 FROM study_studyevent e JOIN study_card c ON c.id = e.card_id CROSS JOIN unnest(c.tags) AS tag
@@ -107,7 +107,7 @@ def _retention(measured: int, recalled: int, predicted: float | None) -> dict[st
 
 
 def _by_tag(user_id: int, since: datetime) -> list[dict[str, Any]]:
-    """The retention of each tag, those with most reviews first; a card counts for each of its tags."""
+    """The retention of each tag, tags with most reviews first; a card counts for each of its tags."""
     values: dict[str, Any] = {"user": user_id, "since": since, "again": "again", "most": TAGS_SHOWN_MAX}
     with connection.cursor() as cursor:
         cursor.execute(_TAGS, values)
@@ -115,7 +115,7 @@ def _by_tag(user_id: int, since: datetime) -> list[dict[str, Any]]:
 
 
 def _load(settings: StudySettings, today: date, days: int) -> list[dict[str, Any]]:
-    """How many faces come up on each day; those that are overdue today."""
+    """How many faces are due on each day; overdue ones count for today."""
     last = settings.terms.start_of(today + timedelta(days=days))
     rows = (
         Face.objects.filter(user_id=settings.user_id, active=True, due_at__lt=last)
@@ -130,8 +130,8 @@ def _load(settings: StudySettings, today: date, days: int) -> list[dict[str, Any
 
 
 def _cards(user_id: int) -> dict[str, int]:
-    """How many faces are in each state; those of proposed and of suspended cards apart."""
-    # Only cards of inactive faces are looked up: those that are proposed or suspended.
+    """How many faces are in each state; faces of proposed and suspended cards are counted separately."""
+    # Only inactive faces, of proposed or suspended cards, need their card.
     card = Card.objects.filter(pk=OuterRef("card"))
     why = card.values(why=Case(When(proposed=True, then=Value("proposed")), default=Value("suspended")))
     where = Case(When(active=True, then=F("state")), default=Subquery(why, output_field=CharField()))

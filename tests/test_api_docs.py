@@ -1,4 +1,4 @@
-"""The examples of docs/api.md and the README's tour, run as they stand against real processes."""
+"""The examples of docs/api/ai-tasks.md and the README's tour, run as they stand against real processes."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.openai_behaviours import COMPLETION_TOKENS, PROMPT_TOKENS
 from tests.openai_server import running_server
 from tests.processes import BIN, RUN_SECONDS, free_port, running, running_worker
 
-DOCUMENT = Path(settings.BASE_DIR, "docs/api.md")
+DOCUMENT = Path(settings.BASE_DIR, "docs/api/ai-tasks.md")
 README = Path(settings.BASE_DIR, "README.md")
 
 

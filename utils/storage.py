@@ -33,7 +33,7 @@ class StorageNotConfigured(Unavailable):
     """There is no place for files. Nothing but what needs files is affected."""
 
     code = "storage_not_configured"
-    detail = "This server has no storage for files (STORAGE_URL)."
+    detail = "This server has no file storage configured (STORAGE_URL)."
 
     def __init__(self) -> None:
         super().__init__(retry_after=3600)
@@ -41,7 +41,7 @@ class StorageNotConfigured(Unavailable):
 
 class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
-    detail = "The storage of files does not answer. Try again later."
+    detail = "The file storage does not respond. Try again later."
 
 
 class FileMissing(NotFound):

@@ -27,7 +27,7 @@ class InvalidCredentials(ApplicationError):
 class EmailTaken(ApplicationError):
     code = "email_taken"
     status_code = HTTPStatus.BAD_REQUEST
-    detail = "There is an account with this email already."
+    detail = "An account with this email already exists."
 
     def __init__(self) -> None:
         super().__init__(errors=[{"pointer": "/email", "code": self.code, "detail": self.detail}])

@@ -225,7 +225,7 @@ class PasswordResetView(PublicView):
 
     @extend_schema(
         operation_id="requestPasswordReset",
-        responses={204: OpenApiResponse(description="If anybody has the address, a mail is on its way.")},
+        responses={204: OpenApiResponse(description="If an account has this address, an email is on its way.")},
     )
     def post(self, request: Request) -> Response:
         """Ask for a password reset.
@@ -247,7 +247,7 @@ class PasswordResetConfirmView(PublicView):
 
     @extend_schema(
         operation_id="confirmPasswordReset",
-        responses={204: OpenApiResponse(description="The password is changed. Sign in with it.")},
+        responses={204: OpenApiResponse(description="The password was changed. Sign in with it.")},
     )
     def post(self, request: Request) -> Response:
         """Choose a new password with the mail's code.
@@ -297,7 +297,7 @@ class DeleteMeView(AccountView):
 
     errors = {"post": (WrongPassword, TooManyChecks)}
 
-    @extend_schema(operation_id="deleteMe", responses={204: OpenApiResponse(description="The account is gone.")})
+    @extend_schema(operation_id="deleteMe", responses={204: OpenApiResponse(description="The account was deleted.")})
     def post(self, request: Request) -> Response:
         """Delete your account.
 

@@ -1,5 +1,5 @@
-"""Questions to a student's own notes: what is read of them, and whether what an answer quotes stands there.
+"""Answers questions from a student's own notes, and checks the quotes of an answer.
 
-``passages`` finds what a question is about, ``finding`` finds a quote in a block, ``verdicts`` judges an answer by its
-quotes, ``states`` compares the quotes of an answer with the notes of today.
+``passages`` finds the passages that fit a question, ``finding`` finds a quote in a block, ``verdicts`` gives each
+sentence of an answer a verdict, ``states`` compares the quotes with the notes of today.
 """

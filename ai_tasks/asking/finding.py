@@ -1,7 +1,7 @@
-"""Finding a quote in a block: word for word, but for what nobody sees.
+"""Finds a quote in a block, word for word.
 
-Letters are compared as they are composed (NFC). In prose case does not count, and white space of any kind and length
-equals one space; in code, formulas and HTML both count, but for the way lines end. All of it is for finding only: what
+Letters are compared in composed form (NFC). In prose, case is ignored and any run of white space equals one space. In
+code, formulas and HTML both count; only the kind of line end is ignored. The folded text serves for finding only: what
 is shown is the block's own text.
 """
 
@@ -15,37 +15,37 @@ from notes.blocks.splitting import Kind
 from notes.text import normalize
 
 QUOTE_MIN = 12
-"""In characters. Fewer may stand anywhere by chance."""
+"""In characters. Shorter quotes match by chance."""
 SPAN_MAX = 5_000
-"""In characters of the block, so that no answer is much longer than what the model wrote."""
+"""In characters of the block. It keeps an answer from growing much longer than what the model wrote."""
 EXACT_KINDS = frozenset({Kind.CODE, Kind.MATH, Kind.HTML})
 
-_PLACES_TRIED = 100
-"""How many matches are tried that begin or end within a letter: ``ß`` is compared as two."""
+_MATCHES_TRIED = 100
+"""How many matches are tried. A match is rejected if it starts or ends inside a letter: ``ß`` folds to two."""
 
 
 class Span(NamedTuple):
-    """A part of a text, half-open, in code points."""
+    """A range of a text: half-open, in code points."""
 
     start: int
     end: int
 
 
 class Quote:
-    """A text that is said to stand in a block."""
+    """A text that a block is said to contain."""
 
     def __init__(self, text: str) -> None:
         self._text = text.strip()
 
     @cached_property
     def folded(self) -> str | None:
-        """As it is looked for in prose; None if it is too short, or has neither letter nor digit."""
+        """The form to search for in prose; None if it is too short, or has neither letter nor digit."""
         text = _one_spaced(self._text)
         return text.casefold() if self._is_enough(text) else None
 
     @cached_property
     def exact(self) -> str | None:
-        """As it is looked for in code; None as above."""
+        """The form to search for in code; None as above."""
         text = _unix(self._text)
         return text if self._is_enough(text) else None
 
@@ -55,19 +55,19 @@ class Quote:
 
 
 class Haystack:
-    """A block's text, prepared for finding quotes. Each takes time linear in the length of the text."""
+    """A block's text, prepared for finding quotes. Each search takes time linear in the length of the text."""
 
     def __init__(self, text: str, *, kind: Kind) -> None:
         self._text = text
         self._is_exact = kind in EXACT_KINDS
 
     def find(self, quote: Quote) -> Span | None:
-        """Where the quote first stands in the text as one piece."""
+        """The first occurrence of the whole quote."""
         wanted = quote.exact if self._is_exact else quote.folded
         if wanted is None:
             return None
         at = self._folded.find(wanted)
-        for _ in range(_PLACES_TRIED):
+        for _ in range(_MATCHES_TRIED):
             if at < 0:
                 return None
             if span := self._span(at, at + len(wanted)):
@@ -81,7 +81,7 @@ class Haystack:
 
     @cached_property
     def _letters(self) -> tuple[list[int], list[Span]]:
-        """Where each letter begins in the folded text, and its place in the text itself."""
+        """The start of each letter in the folded text, and its range in the original text."""
         starts, spans, at = [], [], 0
         for span in _letters_of(self._text, is_exact=self._is_exact):
             starts.append(at)
@@ -97,7 +97,7 @@ class Haystack:
         return " " if letter.isspace() else normalize("NFC", letter).casefold()
 
     def _span(self, start: int, end: int) -> Span | None:
-        """What a part of the folded text was made from; None if that begins or ends within a letter."""
+        """The original range of a range of the folded text; None if that starts or ends inside a letter."""
         starts, spans = self._letters
         first, after = bisect_left(starts, start), bisect_left(starts, end)
         if starts[first] != start or starts[after] != end:
@@ -114,9 +114,10 @@ def _unix(text: str) -> str:
 
 
 def _letters_of(text: str, *, is_exact: bool) -> Iterator[Span]:
-    """The parts of a text that are normalized each by itself: letters with their marks, and runs of white space.
+    """Splits a text into the units that are normalized separately: letters with their combining marks, and runs of
+    white space.
 
-    In prose without the white space at both ends, which is not in the folded text either.
+    In prose, leading and trailing white space is left out, as in the folded text.
     """
     at, stop = (0, len(text)) if is_exact else (len(text) - len(text.lstrip()), len(text.rstrip()))
     while at < stop:
@@ -134,7 +135,7 @@ def _letters_of(text: str, *, is_exact: bool) -> Iterator[Span]:
 
 
 def _goes_on(character: str) -> bool:
-    """Whether a character may be composed with the one before: a mark, or a vowel or final consonant of Hangul."""
+    """Whether a character may combine with the one before it: a mark, or a vowel or final consonant of Hangul."""
     if character.isascii():
         return False
     return "\u1160" <= character <= "\u11ff" or unicodedata.category(character).startswith("M")

@@ -1,7 +1,6 @@
-"""The passages of a student's notes that a question is about: found by the search of the notes, whole or in one piece.
+"""Finds the passages of a student's notes that fit a question: whole blocks, or one part of a long block.
 
-Everything is bounded: the words that are looked for, the topics that are compared, the text that is read, what a model
-is told.
+Everything is bounded: the words of the question, the topics compared, the text read, and the text sent to the model.
 """
 
 import math
@@ -32,45 +31,45 @@ from notes.services import get_blocks
 
 TERMS_MAX = 12
 COMPARED_MAX = 500
-"""How many topics with one of the words are compared: the newest."""
+"""How many topics with one of the words are compared; the newest come first."""
 RANKED_MAX = 100
 TITLES_MAX = 20
 TOPICS_MAX = 20
 TEXT_READ_MAX = 400_000
-"""In characters, of all topics that are read for one question."""
+"""In characters, over all topics read for one question."""
 PASSAGES_MAX = 20
 PASSAGES_MAX_BYTES = 24_000
 PASSAGE_MAX = 3_000
-"""In characters. Of a longer block a model is told the part around the first word of the question."""
+"""In characters. Of a longer block, the model gets the part around the first word of the question."""
 BEFORE_WORD = 500
 CONTEXT_WEIGHT = 0.5
-"""What a word counts that stands in the titles above a block only."""
+"""The weight of a word that appears only in the titles above a block, not in the block."""
 FUSION_CONSTANT = 60
-"""The usual one: how little the first place of a ranking counts more than the next."""
+"""The constant k of reciprocal rank fusion, with its usual value."""
 
 _WORDS_AROUND = ("words", "chapter__words", "chapter__note__words")
 _NO_WORDS = Value("", output_field=WordsField())
 
 
 class Term(NamedTuple):
-    """A word of a question: what finds it in the index, and the forms in which a text has it."""
+    """A word of a question: the query that finds it in the index, and its forms in texts."""
 
     tsquery: str
     forms: frozenset[str]
     is_pair: bool = False
-    """Whether it is a pair of characters of a script without spaces, of which many are no words."""
+    """Whether it is a pair of characters from a script without spaces. Many such pairs are not words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which notes are asked: those named, and those with one of the tags; all of the user's without either."""
+    """The notes to search: the named ones, and those with one of the tags. With neither, all of the user's notes."""
 
     user_id: int
     note_ids: tuple[int, ...] = ()
     tags: tuple[str, ...] = ()
 
     def topics(self) -> QuerySet[Topic]:
-        """The topics in scope; never those in the trash."""
+        """The topics in scope, without those in the trash."""
         topics = Topic.objects.owned_by(self.user_id)
         if not self.note_ids and not self.tags:
             return topics
@@ -78,61 +77,61 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A block, and where it stands."""
+class LocatedBlock:
+    """A block with its topic, its note and the titles above it."""
 
     block: Block
     topic_id: int
     note_id: int
     titles: tuple[str, ...]
-    """Of the note, the chapter and the topic."""
+    """The titles of the note, the chapter and the topic."""
     heading: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What a model is told of a block: its text, or a part of it as it stands there."""
+    """The text of a block that is sent to the model: all of it, or one part, verbatim."""
 
-    place: Place
+    place: LocatedBlock
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``passages`` are those to ask a model about, the best first; ``places`` are all blocks that were read."""
+    """``passages`` are sent to the model, best first; ``places`` are all blocks that were read."""
 
     scope: Scope
     terms: list[Term] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    places: list[LocatedBlock] = field(default_factory=list)
 
 
 def find_passages(question: str, scope: Scope) -> Found:
-    """What the notes in scope say about a question: found by its words, and by what it means where that is possible.
+    """Find the passages in scope that fit a question, by its words and, with embeddings, by its meaning.
 
-    Two queries, and one short transaction for each topic that has no blocks yet. Embeddings take four queries and a
-    call more.
+    Takes two queries, and one short transaction for each topic that has no blocks yet. Embeddings add four queries and
+    one call to their provider.
     """
     terms = question_terms(question, user_id=scope.user_id)
     near = nearest_passages(question, user_id=scope.user_id, topics=scope.topics())
-    places = list(read_places(_best_topics(terms, scope), user_id=scope.user_id)) if terms else []
+    places = list(read_blocks(_best_topics(terms, scope), user_id=scope.user_id)) if terms else []
     places += _read_near(near, places, scope)
     by_words, by_meaning = _ranked_by_words(terms, places), _ranked_by_meaning(near, places)
     return Found(scope, terms, _told(fused(by_words, by_meaning), terms, places), places)
 
 
-def _read_near(near: Sequence[Near], places: Sequence[Place], scope: Scope) -> Iterator[Place]:
-    """The blocks of the topics that are near and were not read yet, the nearest first."""
+def _read_near(near: Sequence[Near], places: Sequence[LocatedBlock], scope: Scope) -> Iterator[LocatedBlock]:
+    """The blocks of the near topics that were not read yet, nearest first."""
     read = {place.topic_id for place in places}
     wanted = [pk for pk in dict.fromkeys(each.topic_id for each in near) if pk not in read]
     if not wanted:
         return iter(())
     nearness = Case(*(When(pk=pk, then=number) for number, pk in enumerate(wanted)))
-    return read_places(scope.topics().filter(pk__in=wanted).order_by(nearness), user_id=scope.user_id)
+    return read_blocks(scope.topics().filter(pk__in=wanted).order_by(nearness), user_id=scope.user_id)
 
 
-def _ranked_by_meaning(near: Sequence[Near], places: Sequence[Place]) -> list[int]:
-    """The numbers of the places that are near, the nearest first. A block that has changed since is none of them."""
+def _ranked_by_meaning(near: Sequence[Near], places: Sequence[LocatedBlock]) -> list[int]:
+    """The indexes of the near blocks, nearest first. A block that changed after it was embedded is left out."""
     if not near:
         return []
     rank = {(each.topic_id, each.hash): number for number, each in enumerate(near)}
@@ -145,7 +144,7 @@ def _ranked_by_meaning(near: Sequence[Near], places: Sequence[Place]) -> list[in
 
 
 def fused(*rankings: Sequence[int]) -> list[int]:
-    """What stands in the rankings, the best first: each counts by its places alone (reciprocal rank fusion)."""
+    """Merge rankings by reciprocal rank fusion, best first: only the position in each ranking counts."""
     scores: dict[int, float] = {}
     for ranking in rankings:
         for place, each in enumerate(ranking):
@@ -154,12 +153,12 @@ def fused(*rankings: Sequence[int]) -> list[int]:
 
 
 def question_terms(question: str, *, user_id: int) -> list[Term]:
-    """The words of a question that tell what it is about, at most ``TERMS_MAX``, each once."""
+    """The distinct words that say what a question is about, at most ``TERMS_MAX``."""
     text = unicodedata.normalize("NFC", question)
     found: dict[str, tuple[str, frozenset[str], bool]] = {}
     for word, start, end in words_in(text):
         if word.is_dense:
-            # Of a script without spaces a whole sentence is one word: each pair of characters is looked for.
+            # In a script without spaces a whole sentence is one word, so each pair of characters is searched for.
             found |= {unit: (unit, frozenset([unit]), True) for unit in word.units[:-1] or word.units}
         else:
             forms = frozenset([*word.units, *stems(list(word.units)), *filter(None, [word.other])])
@@ -175,19 +174,19 @@ def question_terms(question: str, *, user_id: int) -> list[Term]:
 
 
 def enough_of(terms: Sequence[Term]) -> int:
-    """How many of the words must be found: half of them, of pairs a third. Less is chance."""
+    """How many of the terms must be found: half of the words, a third of the pairs. Fewer match by chance."""
     pairs = sum(term.is_pair for term in terms)
     return max(1, (len(terms) - pairs + 1) // 2 + pairs // 3)
 
 
 def _best_topics(terms: Sequence[Term], scope: Scope) -> QuerySet[Topic, Any]:
-    """The topics that have most of the words, themselves or in the titles above them, the best first.
+    """The topics that contain most of the words, in their text or in the titles above them, best first.
 
-    Ranked are those that the index names for the rarest words: one query. It is not part of the ranking query, as
-    PostgreSQL may then rank the topics of all users first.
+    Only the topics that ``_most_promising`` names are ranked. It is a separate query: in one query PostgreSQL may rank
+    the topics of all users first.
     """
     queries = [term.tsquery for term in terms]
-    # A note of which a large topic was just written has no words itself; its other topics have theirs.
+    # While a large new topic waits for indexing, its note has no words; its other topics keep theirs.
     context = Concatenation(*(Coalesce(F(words), _NO_WORDS) for words in _WORDS_AROUND))
     words_found = reduce(add, (Case(When(Q(InIndex(context, Query(query))), then=1), default=0) for query in queries))
     return (
@@ -201,7 +200,7 @@ def _best_topics(terms: Sequence[Term], scope: Scope) -> QuerySet[Topic, Any]:
 
 
 def _most_promising(queries: Sequence[str], scope: Scope) -> list[int]:
-    """The ids of the topics with the most and the rarest of the words, as far as the index names them."""
+    """The ids of the topics with the most and the rarest of the words, from the index alone. One query."""
     any_word = AnyOf(queries)
     notes = Note.objects.owned_by(scope.user_id).live().filter(_in_index(any_word)).order_by("-updated_at", "-pk")
     chapters = Chapter.objects.owned_by(scope.user_id).filter(_in_index(any_word)).order_by("-pk")
@@ -231,7 +230,7 @@ def _in_index(query: Query | AnyOf) -> Q:
 
 
 def topics_with_words(words: Iterable[str], scope: Scope, *, at_most: int) -> QuerySet[Topic, Any] | None:
-    """The newest topics in scope that have every one of the words; None if no word can be looked for."""
+    """The newest topics in scope that contain all of the words; None if no word can be searched for."""
     queries = [query for word in words if (query := tsquery_of(word, user_id=scope.user_id))]
     if not queries:
         return None
@@ -239,8 +238,8 @@ def topics_with_words(words: Iterable[str], scope: Scope, *, at_most: int) -> Qu
     return scope.topics().filter(every_word).order_by("-chapter__note__updated_at", "-pk")[:at_most]
 
 
-def read_places(topics: QuerySet[Topic, Any], *, user_id: int) -> Iterator[Place]:
-    """The blocks of topics, in their order. Topics that have none yet get them now."""
+def read_blocks(topics: QuerySet[Topic, Any], *, user_id: int) -> Iterator[LocatedBlock]:
+    """The blocks of the topics, in order. Topics without blocks get them now."""
     rows = topics.values_list(
         "pk", "explanation", "blocks", "chapter__note_id", "chapter__note__title", "chapter__title", "title"
     )
@@ -257,14 +256,16 @@ def read_places(topics: QuerySet[Topic, Any], *, user_id: int) -> Iterator[Place
                 continue
         heading = ""
         for block in blocks:
-            yield Place(block, topic_id, note_id, tuple(titles), heading)
+            yield LocatedBlock(block, topic_id, note_id, tuple(titles), heading)
             if block.kind is Kind.HEADING:
                 heading = block.text.strip().strip("#").strip()
 
 
-def _ranked_by_words(terms: Sequence[Term], places: Sequence[Place]) -> list[int]:
-    """The numbers of the places with most of the words, of those that have enough of them together with the titles
-    above them, the best first."""
+def _ranked_by_words(terms: Sequence[Term], places: Sequence[LocatedBlock]) -> list[int]:
+    """The indexes of the blocks with most of the words, best first.
+
+    A block counts if it and the titles above it together contain ``enough_of`` the terms.
+    """
     if not terms:
         return []
     own = [_terms_in(place.block.text, terms) for place in places]
@@ -286,8 +287,8 @@ def _ranked_by_words(terms: Sequence[Term], places: Sequence[Place]) -> list[int
     return [index for _, index in sorted(scored)]
 
 
-def _told(ranked: Sequence[int], terms: Sequence[Term], places: Sequence[Place]) -> list[Passage]:
-    """As many of the places as a model is told of."""
+def _told(ranked: Sequence[int], terms: Sequence[Term], places: Sequence[LocatedBlock]) -> list[Passage]:
+    """The best passages, as many as fit into the limits of a prompt."""
     passages: list[Passage] = []
     room = PASSAGES_MAX_BYTES
     for index in ranked:
@@ -300,7 +301,7 @@ def _told(ranked: Sequence[int], terms: Sequence[Term], places: Sequence[Place])
 
 
 def _terms_in(text: str, terms: Sequence[Term]) -> frozenset[int]:
-    """Which of the terms a text has, by their numbers."""
+    """The indexes of the terms that a text contains."""
     chunks = set(chunks_in(unicodedata.normalize("NFC", text)))
     words = {lexeme for chunk in chunks for _, lexeme in lexemes_of(chunk).placed}
     words.update(stems(list(words)))
@@ -308,17 +309,17 @@ def _terms_in(text: str, terms: Sequence[Term]) -> frozenset[int]:
 
 
 def terms_in(text: str, terms: Sequence[Term]) -> int:
-    """How many of the terms a text has."""
+    """How many of the terms a text contains."""
     return len(_terms_in(text, terms))
 
 
 def _part_of(text: str, terms: Sequence[Term]) -> str:
-    """The text, or of a long one the part around the first of the words."""
+    """The text; of a long one, the part around the first of the words."""
     if len(text) <= PASSAGE_MAX:
         return text
     first = next(
         (at for word, at, _ in words_in(text) if any(not each.forms.isdisjoint(word.units) for each in terms)), 0
     )
     start = max(0, first - BEFORE_WORD)
-    start = text.rfind(" ", max(0, start - BEFORE_WORD), start) + 1 or start  # rather not within a word
+    start = text.rfind(" ", max(0, start - BEFORE_WORD), start) + 1 or start  # do not start inside a word
     return text[start : start + PASSAGE_MAX]

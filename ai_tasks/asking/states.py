@@ -1,4 +1,4 @@
-"""What became of the blocks that an answer quotes: the state of each quote today."""
+"""The state today of each quote in an answer: whether its block is unchanged."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ QUOTING = frozenset({AITask.RequestType.ASK.value})
 
 
 def with_states(result: Any, *, user_id: int) -> Any:
-    """The result of a task whose type is ``QUOTING``, as it is shown. One query, if it quotes anything.
+    """Add the state of each quote to the result of a ``QUOTING`` task. One query, if there are quotes.
 
-    ``result`` is a dictionary, or an ``orjson.Fragment`` of one. A quote is ``current`` while its block has the text
-    that was quoted, ``changed`` once it has another, ``gone`` without its block, and while its note is in the trash.
+    ``result`` is a dictionary, or an ``orjson.Fragment`` of one. A quote is ``current`` while its block is unchanged,
+    ``changed`` when the block has another text, and ``gone`` when the block is deleted or its note is in the trash.
     """
     if result is None:
         return None
@@ -42,7 +42,7 @@ def with_states(result: Any, *, user_id: int) -> Any:
             quote = dict(quote)
             quoted, now = quote.pop("hash"), hashes.get(quote["block_id"])
             quote["state"] = "gone" if now is None else "current" if now == quoted else "changed"
-            if now is not None:  # its topic may stand in another note by now
+            if now is not None:  # the topic may have moved to another note
                 quote["note_id"] = blocks[quote["block_id"]][0]
             shown.append(quote)
         sentences.append({**sentence, "quotes": shown})

@@ -1,4 +1,7 @@
-"""Judging an answer by its quotes. What is checked is that a quote stands in the notes, not that it proves anything."""
+"""Gives each sentence of an answer a verdict by its quotes.
+
+The check is that a quote exists in the notes, not that it proves the sentence.
+"""
 
 import re
 import time
@@ -9,18 +12,18 @@ from typing import Literal, NamedTuple, TypedDict
 from django.db.models import Q
 
 from ai_tasks.asking.finding import SPAN_MAX, Haystack, Quote, Span
-from ai_tasks.asking.passages import Found, Place, read_places, topics_with_words
+from ai_tasks.asking.passages import Found, LocatedBlock, read_blocks, topics_with_words
 from notes.blocks.stored import ID_LENGTH
 from notes.search.words import words_in
 
 SENTENCES_MAX = 40
 QUOTES_MAX = 100
-"""Of one answer. What a model writes beyond is left out."""
+"""Per answer. Sentences beyond either limit are dropped."""
 SEARCH_WORDS_MAX = 6
 SEARCH_TOPICS_MAX = 20
-"""How many topics are read for a quote that stands in nothing that was read for the question."""
+"""How many topics are read to find a quote that is not in the retrieved passages."""
 SEARCH_SECONDS = 10.0
-"""For how long such quotes of one answer are looked for. Among 9,000 topics one takes up to half a second."""
+"""The time limit for such searches of one answer. With 9,000 topics, one search takes up to half a second."""
 
 _BLOCK_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}\Z")
 
@@ -29,9 +32,9 @@ State = Literal["current", "changed", "gone"]
 
 
 class QuoteShown(TypedDict):
-    """The words of a block that a sentence rests on; ``start`` and ``end`` are half-open, in code points of its text.
+    """A quote that was found: ``start`` and ``end`` are half-open, in code points of the block's text.
 
-    ``hash`` is that of the block when it was quoted. It is kept with the answer, and not shown.
+    ``hash`` is the block's hash when it was quoted. It is stored with the answer and not shown.
     """
 
     note_id: int
@@ -45,7 +48,7 @@ class QuoteShown(TypedDict):
 
 
 class Sentence(TypedDict):
-    """A sentence of an answer, and the quotes that stand: only these are shown."""
+    """A sentence of an answer with those of its quotes that were found."""
 
     text: str
     verdict: Verdict
@@ -53,17 +56,17 @@ class Sentence(TypedDict):
 
 
 class Named(NamedTuple):
-    """A quote as a model names it."""
+    """A quote as the model gave it."""
 
     block_id: str
     quote: Quote
 
 
 def judge(sentences: Sequence[tuple[str, list[Named]]], found: Found) -> list[Sentence]:
-    """The sentences with their verdicts.
+    """Give each sentence its verdict.
 
-    A sentence is ``supported`` if it names at least one quote and each of them stands in a block of the scope, be it
-    under another id; ``misquoted`` if one does not; ``unsupported`` if it names none.
+    A sentence is ``supported`` if it has quotes and all of them exist in the scope, even under another block id;
+    ``misquoted`` if one does not exist; ``unsupported`` if it has no quotes.
     """
     judged: list[Sentence] = []
     sentences = _bounded(sentences)
@@ -80,7 +83,7 @@ def judge(sentences: Sequence[tuple[str, list[Named]]], found: Found) -> list[Se
 
 
 def _bounded(sentences: Sequence[tuple[str, list[Named]]]) -> list[tuple[str, list[Named]]]:
-    """Those with a text, as long as there is room for them and their quotes."""
+    """The sentences that have a text, up to ``SENTENCES_MAX`` and ``QUOTES_MAX``."""
     kept: list[tuple[str, list[Named]]] = []
     room = QUOTES_MAX
     for text, named in sentences:
@@ -92,7 +95,7 @@ def _bounded(sentences: Sequence[tuple[str, list[Named]]]) -> list[tuple[str, li
     return kept
 
 
-def shown_quote(place: Place, span: Span) -> QuoteShown:
+def shown_quote(place: LocatedBlock, span: Span) -> QuoteShown:
     return {
         "note_id": place.note_id,
         "topic_id": place.topic_id,
@@ -106,7 +109,8 @@ def shown_quote(place: Place, span: Span) -> QuoteShown:
 
 
 class Finder:
-    """Finds quotes in a scope: in the block that is named, in those read for the question, in all others."""
+    """Finds quotes in a scope: first in the block that the model named, then in the retrieved blocks, then in all
+    others."""
 
     def __init__(self, found: Found, named: Iterable[Named]) -> None:
         told = [passage.place for passage in found.passages]
@@ -118,7 +122,7 @@ class Finder:
         self._read_unread({each.block_id for each in named})
 
     def __call__(self, named: Named) -> QuoteShown | None:
-        """The quote as the notes have it; None if it stands in no block of the scope, or is too short."""
+        """The quote as the notes have it; None if it is too short, or is in no block of the scope."""
         if named.quote.folded is None and named.quote.exact is None:
             return None
         if named.block_id in self._by_id:
@@ -128,32 +132,32 @@ class Finder:
         return _first(self._prepared, named.quote) or self._search(named.quote)
 
     def _read_unread(self, block_ids: set[str]) -> None:
-        """Read blocks of the scope that an answer names though its model was not told of them."""
+        """Read the blocks that the answer names although they were not sent to the model."""
         unread = sorted(block_id for block_id in block_ids - self._by_id.keys() if _BLOCK_ID.match(block_id))
         if not unread:
             return
         naming = reduce(Q.__or__, (Q(blocks__contains=block_id) for block_id in unread[:QUOTES_MAX]))
-        for place in read_places(self._scope.topics().filter(naming)[:QUOTES_MAX], user_id=self._scope.user_id):
+        for place in read_blocks(self._scope.topics().filter(naming)[:QUOTES_MAX], user_id=self._scope.user_id):
             self._by_id[place.block.id] = _prepared(place)
 
     def _search(self, quote: Quote) -> QuoteShown | None:
-        """Look in all notes of the scope, by the words of the quote, as long as there is time for one answer."""
+        """Search all notes of the scope by the words of the quote, until the answer's search time is over."""
         for words in _search_words(quote):
             if time.monotonic() > self._search_until:
                 return None
             topics = topics_with_words(words, self._scope, at_most=SEARCH_TOPICS_MAX)
             if topics is not None:
-                places = read_places(topics, user_id=self._scope.user_id)
+                places = read_blocks(topics, user_id=self._scope.user_id)
                 if shown := _first(map(_prepared, places), quote):
                     return shown
         return None
 
 
-def _prepared(place: Place) -> tuple[Place, Haystack]:
+def _prepared(place: LocatedBlock) -> tuple[LocatedBlock, Haystack]:
     return place, Haystack(place.block.text, kind=place.block.kind)
 
 
-def _first(prepared: Iterable[tuple[Place, Haystack]], quote: Quote) -> QuoteShown | None:
+def _first(prepared: Iterable[tuple[LocatedBlock, Haystack]], quote: Quote) -> QuoteShown | None:
     for place, haystack in prepared:
         if span := haystack.find(quote):
             return shown_quote(place, span)
@@ -161,7 +165,8 @@ def _first(prepared: Iterable[tuple[Place, Haystack]], quote: Quote) -> QuoteSho
 
 
 def _search_words(quote: Quote) -> list[list[str]]:
-    """The words of a quote by which to look for it. Its first and its last may be parts of words: then without them."""
+    """Lists of words to search for, in order. The first and last word of a quote may be cut: they are left out in later
+    tries."""
     text = (quote.folded or quote.exact or "")[:SPAN_MAX]
     found = [text[start:end] for _, start, end in words_in(text)]
     tries = [found, found[1:-1]] if len(found) > 2 else [found, found[:-1], found[1:]]

@@ -1,7 +1,8 @@
-"""Finding passages by what they mean: each has a vector that a model of embeddings made of it.
+"""Finds passages by meaning: a model turns each passage into a vector, an embedding.
 
-Off unless ``EMBEDDINGS_BASE_URL`` or ``EMBEDDINGS_API_KEY`` is set: then there is no query, no row and no call.
+Off unless ``EMBEDDINGS_BASE_URL`` or ``EMBEDDINGS_API_KEY`` is set; then it makes no query, no row and no call.
 
-``texts`` says what of a block is embedded, ``waiting`` which notes are to be indexed, ``indexing`` indexes them,
-``searching`` finds what is near a question. ``calls`` asks the provider and keeps count, ``extension`` knows pgvector.
+``texts`` defines which text of a block is embedded, ``waiting`` which notes need indexing, ``indexing`` indexes them,
+``searching`` finds the passages near a question. ``calls`` calls the provider and records the use, ``extension``
+handles pgvector.
 """

@@ -1,4 +1,4 @@
-"""Asking the provider of embeddings: within a time, measured, counted, and not at all while it is out."""
+"""Calls the embeddings provider: with a time limit and a record of the cost, and not during an outage."""
 
 import logging
 import time
@@ -25,28 +25,28 @@ FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=10)
 FAILURES_MAX = 1_000
 ABOUT_THE_TEXT = frozenset({"provider_context_too_long", "provider_rejected", "answer_refused"})
-"""Failures of one request: others may be well."""
+"""Errors specific to one request: others may succeed."""
 
 
 class Stopped(BaseException):
-    """The worker is to end. Not an ``Exception``, so that no error handling catches it."""
+    """The worker is shutting down. Not an ``Exception``, so that no error handling catches it."""
 
 
-class _Patience:
-    """The observer of a call that nobody watches."""
+class _SilentObserver:
+    """An observer that reports nothing: it only ends the call at its deadline, or when the worker stops."""
 
     def __init__(self, seconds: float, should_stop: Callable[[], bool]) -> None:
         self.deadline = time.monotonic() + seconds
         self._should_stop = should_stop
 
     def progress(self, percent: int, message: str, text: str = "") -> None:
-        """Nobody to tell."""
+        """No-op."""
 
     def delta(self, text: str) -> None:
-        """Nobody to tell."""
+        """No-op."""
 
     def restart(self) -> None:
-        """Nobody to tell."""
+        """No-op."""
 
     def check(self) -> None:
         if self._should_stop():
@@ -54,7 +54,7 @@ class _Patience:
 
 
 def standing_of(endpoint: Endpoint) -> EmbeddingModel:
-    """What is known of the model. One query."""
+    """What is known about the model. One query."""
     return EmbeddingModel.objects.filter(pk=endpoint.model).first() or EmbeddingModel(name=endpoint.model)
 
 
@@ -71,16 +71,16 @@ def embed(
     seconds: float,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Embeddings:
-    """Vectors for the texts of a user. What it took is recorded; a failure of the provider's own makes a pause.
+    """Vectors for the texts of a user. Records the cost; after a failure of the provider it pauses all calls.
 
     Raises ``ProviderError``, ``AIBudgetReached`` and :class:`Stopped`.
     """
     begun = charge(user_id, endpoint.model, texts)
     if not connection.in_atomic_block:
-        connection.close()  # back to the pool, as a call takes seconds
+        connection.close()  # return it to the pool, as a call takes seconds
     try:
         with observed_call(EMBEDDINGS):
-            answer = load_embedding_provider().embed(texts, _Patience(seconds, should_stop), endpoint=endpoint)
+            answer = load_embedding_provider().embed(texts, _SilentObserver(seconds, should_stop), endpoint=endpoint)
     except ProviderError as error:
         if error.was_free:
             take_back(begun)
@@ -102,11 +102,11 @@ def embed(
 
 
 def pause(standing: EmbeddingModel, error: ProviderError) -> None:
-    """Leave the provider alone for a while: twice as long after each failure, or as long as it asked for."""
+    """Pause all calls to the provider: twice as long after each failure, or as long as it asked for."""
     wait = min(FIRST_PAUSE * 2 ** min(standing.failures, 10), LONGEST_PAUSE)
     if isinstance(error, ProviderUnavailable) and error.retry_after:
         wait = max(wait, min(timedelta(seconds=error.retry_after), LONGEST_PAUSE))
-    logger.warning("Embeddings fail (%s) and are left alone for %d s", error.code, wait.total_seconds())
+    logger.warning("Embeddings failed (%s); next attempt in %d s", error.code, wait.total_seconds())
     _change(
         standing,
         failures=Least(F("failures") + 1, Value(FAILURES_MAX)),
@@ -117,10 +117,10 @@ def pause(standing: EmbeddingModel, error: ProviderError) -> None:
 
 
 def learn_dimension(standing: EmbeddingModel, dimension: int) -> None:
-    """Keep of which dimension the model's vectors are. What has another one is indexed anew."""
+    """Store the dimension of the model's vectors. Vectors of another dimension are computed again."""
     if standing.dimension:
         logger.warning(
-            "The model %s answers with %d numbers instead of %d: all notes are indexed anew",
+            "The model %s returns vectors of %d numbers instead of %d: all notes are indexed again",
             standing.name, dimension, standing.dimension,
         )  # fmt: skip
     _change(standing, dimension=dimension)

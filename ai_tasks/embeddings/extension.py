@@ -1,6 +1,6 @@
-"""PostgreSQL's extension ``vector`` (pgvector): searching needs it, and the tables do not.
+"""PostgreSQL's extension ``vector`` (pgvector). Searching needs it; storing vectors does not.
 
-Once it is there the vectors are kept in its type. As ``real[]`` they can be searched, too, but each is converted then.
+With the extension, the column has its type ``vector``. A ``real[]`` column works too, but each search converts it.
 """
 
 import logging
@@ -12,15 +12,15 @@ from NoteAssist_AI.postgresql.schema import LOCK_TIMEOUT
 logger = logging.getLogger(__name__)
 
 MISSING = (
-    "EMBEDDINGS_* are set, and the database has no extension vector: questions are answered by the words of notes "
-    "alone. Install pgvector and run manage.py migrate, or have a superuser run CREATE EXTENSION vector"
+    "EMBEDDINGS_* is set, but the database lacks the extension vector: questions are answered by word search "
+    "only. Install pgvector and run manage.py migrate, or have a superuser run CREATE EXTENSION vector"
 )
 
 _TYPE = """
 SELECT format_type(atttypid, NULL) FROM pg_attribute
 WHERE attrelid = to_regclass('ai_tasks_passagevector') AND attname = 'vector'
 """
-# In the row itself, where it fits into a page: a search would fetch each vector from another table in several pieces.
+# MAIN keeps a vector in its row where it fits into a page. Otherwise a search fetches it from the TOAST table in parts.
 TO_VECTOR = """
 ALTER TABLE ai_tasks_passagevector
 ALTER COLUMN vector TYPE vector USING CASE WHEN dimension > 0 THEN vector::vector ELSE '[0]' END,
@@ -29,7 +29,7 @@ ALTER COLUMN vector SET STORAGE MAIN
 
 
 def is_installed() -> bool:
-    """Whether this database knows vectors. One query."""
+    """Whether this database has the extension. One query."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regtype('vector') IS NOT NULL")
         row: tuple[bool] = cursor.fetchone()
@@ -37,9 +37,9 @@ def is_installed() -> bool:
 
 
 def install() -> bool:
-    """Install the extension where the server has it and our role may, and have it keep our vectors.
+    """Install the extension if the server offers it and our role may, and convert our column to its type.
 
-    Return whether it is there now.
+    Return whether the extension is installed.
     """
     try:
         with transaction.atomic(), connection.cursor() as cursor:
@@ -50,14 +50,14 @@ def install() -> bool:
             return False
     try:
         with transaction.atomic():
-            _keep_vectors()
+            _convert_column()
     except DatabaseError as error:
-        logger.warning("Vectors are searched more slowly, as they stay real[] (%s)", _first_line(error))
+        logger.warning("Vector search is slower: the column stays real[] (%s)", _first_line(error))
     return True
 
 
-def _keep_vectors() -> None:
-    """Turn the column of vectors from ``real[]`` into a ``vector``. That writes the table anew."""
+def _convert_column() -> None:
+    """Convert the column from ``real[]`` to ``vector``. This rewrites the table."""
     with connection.cursor() as cursor:
         cursor.execute(_TYPE)
         row: tuple[str] | None = cursor.fetchone()

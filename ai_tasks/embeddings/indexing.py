@@ -1,8 +1,8 @@
-"""Indexing: each passage of a note that is due gets its vector.
+"""Indexing: computes a vector for each passage of the notes that are due.
 
-A row says that a note is due (see ``waiting``), so nothing is lost with a message, a worker or Redis. A worker claims
-it for a while, and stores vectors as they come: after its death another one goes on. A text that the user has a vector
-of already, be it in another note, is not asked about again. No transaction and no connection is held during a call.
+A row says that a note is due (see ``waiting``), so no work is lost with a message, a worker or Redis. A worker claims a
+note with a lease and stores vectors as they arrive; if it dies, another worker continues. A text that the user already
+has a vector of, in any note, is not sent again. No transaction and no connection is held during a call.
 """
 
 import logging
@@ -32,23 +32,23 @@ from notes.services import get_blocks
 logger = logging.getLogger(__name__)
 
 RUN_SECONDS = 50.0
-"""After so long a run begins no other note. Beat begins the next run."""
+"""After this time a run starts no further note. Beat starts the next run."""
 FAILURES_MAX = 5
 TEXTS_MAX = 32
-"""Of one call; common servers take no more."""
+"""Per call; common servers accept no more."""
 COPIED_MAX = 200
 _CANARY = "The quick brown fox jumps over the lazy dog."
 
 Key = tuple[int, str]
-"""A topic's id, and the hash of a text in it."""
+"""A topic's id and the hash of a text in it."""
 
 
 class FenceLost(Exception):
-    """Another worker has the note."""
+    """Another worker has claimed the note."""
 
 
 class DimensionChanged(Exception):
-    """The model's vectors have other dimensions than before: everything is indexed anew."""
+    """The model's vectors have another dimension than before: everything is indexed again."""
 
 
 class Claim(NamedTuple):
@@ -58,9 +58,9 @@ class Claim(NamedTuple):
 
 
 def index_due_notes(should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Index the notes that are due, one after the other, the longest due first; return how many were indexed.
+    """Index the due notes one by one, those that are due longest first; return how many were indexed.
 
-    Does nothing without a provider of embeddings, without the extension that searches, and while the provider is out.
+    Does nothing without an embeddings provider, without the extension, or during an outage of the provider.
     """
     endpoint = embedding_endpoint()
     if endpoint is None:
@@ -83,12 +83,12 @@ def index_due_notes(should_stop: Callable[[], bool] = lambda: False) -> int:
 
 
 def _lease() -> timedelta:
-    """Longer than a call takes, before which it is renewed."""
+    """Longer than a call may take; the lease is renewed before each call."""
     return timedelta(seconds=2 * settings.AI_TIMEOUT_SECONDS + 60)
 
 
 def _claim() -> Claim | None:
-    """Take a note that is due and that no other worker has."""
+    """Claim a due note that no other worker holds."""
     with transaction.atomic():
         free = NoteIndexing.objects.filter(due_at__lte=Now()).exclude(lease_expires_at__gt=Now())
         row = free.select_for_update(skip_locked=True, no_key=True).order_by("due_at").first()
@@ -110,7 +110,7 @@ def _mine(claim: Claim) -> QuerySet[NoteIndexing]:
 
 
 def _end(claim: Claim, **values: object) -> None:
-    """Nothing is left to be done, unless the note was changed since it was claimed."""
+    """Mark the note as done, unless it was changed after the claim."""
     _mine(claim).filter(due_at=claim.due_at).update(due_at=None, **values)
     _give_back(claim)
 
@@ -131,7 +131,7 @@ class _Indexing:
         self._should_stop = should_stop
 
     def carry_out(self) -> bool:
-        """Whether the note is indexed now."""
+        """Index the note; return whether it is indexed now."""
         try:
             self._index()
         except FenceLost:
@@ -140,12 +140,12 @@ class _Indexing:
             self._wait_for_tomorrow(reached)
             return False
         except (Stopped, ProviderError, DimensionChanged, IntegrityError) as reason:
-            # The provider is out, or what was read is gone: it stays due, and the next who claims it goes on.
+            # The provider is unavailable, or a topic was deleted: the note stays due, and the next claim continues.
             logger.info("Note %d stays due: %r", self._claim.note_id, reason)
             _give_back(self._claim)
             return False
         except (OperationalError, InterfaceError):
-            raise  # the database is unavailable: another worker has the note after its lease
+            raise  # the database is unavailable: another worker claims the note when the lease expires
         except Exception:
             logger.exception("Note %d could not be indexed", self._claim.note_id)
             self._fail()
@@ -153,7 +153,7 @@ class _Indexing:
         return True
 
     def _wait_for_tomorrow(self, reached: AIBudgetReached) -> None:
-        """Have the note indexed on another day, and all else of its user that is due: there is no money for it."""
+        """The budget is used up: postpone the note, and the user's other due notes, to the next day."""
         logger.info("Note %d is indexed after midnight: %s", self._claim.note_id, reached.detail)
         free = NoteIndexing.objects.filter(due_at__lte=Now()).exclude(lease_expires_at__gt=Now())
         postponed = {"due_at": next_midnight(), "error_code": reached.code}
@@ -163,7 +163,7 @@ class _Indexing:
         _give_back(self._claim)
 
     def _fail(self) -> None:
-        """Try again later, or not at all if it has failed so often."""
+        """Try again later; give up after ``FAILURES_MAX`` failures."""
         _mine(self._claim).update(failures=F("failures") + 1)
         failures = _mine(self._claim).values_list("failures", flat=True).first() or FAILURES_MAX
         if failures >= FAILURES_MAX:
@@ -176,7 +176,7 @@ class _Indexing:
     def _index(self) -> None:
         note_id = self._claim.note_id
         user_id = Note.objects.live().filter(pk=note_id).values_list("user_id", flat=True).first()
-        if user_id is None:  # in the trash: the walk finds it again once it is restored
+        if user_id is None:  # in the trash: ``waiting.walk`` finds it again after a restore
             _mine(self._claim).delete()
             return
         wanted = self._read_texts(user_id)
@@ -200,7 +200,7 @@ class _Indexing:
         self._finish(topic_ids, len(wanted))
 
     def _read_texts(self, user_id: int) -> dict[Key, str]:
-        """What is to be embedded. Topics that have no blocks yet get them now."""
+        """The texts to embed. Topics without blocks get them now."""
         texts: dict[Key, str] = {}
         topics = Topic.objects.filter(chapter__note=self._claim.note_id).exclude(explanation="")
         for topic_id, explanation, stored in topics.values_list("pk", "explanation", "blocks"):
@@ -215,7 +215,7 @@ class _Indexing:
         return texts
 
     def _copy(self, missing: Sequence[Key], user_id: int) -> list[Key]:
-        """Take the vectors of texts that the user has elsewhere, too; return what is still missing."""
+        """Copy the vectors of texts that the user has elsewhere; return the keys still missing."""
         known = PassageVector.objects.filter(
             user_id=user_id, model=self._standing.name, dimension__in=(self._standing.dimension, 0)
         )
@@ -232,7 +232,10 @@ class _Indexing:
             raise FenceLost
 
     def _embed(self, batch: dict[Key, str], user_id: int) -> None:
-        """Ask for the vectors of some passages, and store them; ``REFUSED`` for a text that the model refuses."""
+        """Request and store the vectors of some passages.
+
+        If the request is rejected, it is split in half until one text is left; that text is stored as ``REFUSED``.
+        """
         texts = list(dict.fromkeys(batch.values()))
         try:
             answer = self._ask(texts, user_id)
@@ -251,7 +254,7 @@ class _Indexing:
         self._store({key: vector_of[text] for key, text in batch.items()}, user_id)
 
     def _refused(self, batch: dict[Key, str], user_id: int, error: ProviderError) -> dict[Key, list[float]]:
-        """One text is refused. If any other is, too, it is the provider's fault."""
+        """Find out whether only this text is rejected: if a harmless text is rejected too, the provider is at fault."""
         try:
             self._check_dimension(self._ask([_CANARY], user_id), [_CANARY], user_id)
         except ProviderError as other:
@@ -273,7 +276,7 @@ class _Indexing:
         )
 
     def _check_dimension(self, answer: Embeddings, texts: Sequence[str], user_id: int) -> None:
-        """One answer of another dimension is a mistake; two of the same are another model under the same name."""
+        """Handle a new dimension: one such answer is an error; two of the same mean that the model has changed."""
         if answer.dimension == self._standing.dimension:
             return
         if not self._standing.dimension:
@@ -287,7 +290,7 @@ class _Indexing:
         raise DimensionChanged
 
     def _store(self, vectors: dict[Key, list[float]], user_id: int) -> None:
-        """One statement. Raises ``IntegrityError`` if a topic or the user was deleted meanwhile."""
+        """One statement. Raises ``IntegrityError`` if a topic or the user was deleted in the meantime."""
         if vectors:
             PassageVector.objects.bulk_create(
                 [
@@ -319,7 +322,7 @@ class _Indexing:
 
 
 def _batches(missing: Sequence[Key], texts: dict[Key, str]) -> Iterator[dict[Key, str]]:
-    """The missing texts, ``TEXTS_MAX`` at a time; keys of one text go together."""
+    """The missing texts, ``TEXTS_MAX`` at a time; keys with equal texts stay together."""
     keys_of: dict[str, list[Key]] = {}
     for key in missing:
         keys_of.setdefault(texts[key], []).append(key)

@@ -1,8 +1,7 @@
-"""The tables of embeddings: vectors of passages, what is to be indexed, and what is known of the model.
+"""The tables of embeddings: vectors of passages, the state of each note's indexing, and facts about the model.
 
-Their foreign keys are made by migrations, with ``ON DELETE CASCADE``: to delete a note, a topic or an account costs no
-statement more. None needs pgvector to be installed: vectors are ``real[]`` until ``extension.install`` makes them its
-``vector``.
+Migrations create the foreign keys with ``ON DELETE CASCADE``, so deleting a note, a topic or an account takes no extra
+statement. The tables work without pgvector: vectors are ``real[]`` until ``extension.install`` converts the column.
 """
 
 from typing import Any
@@ -21,27 +20,27 @@ CODE_MAX_LENGTH = 50
 
 
 REFUSED = [0.0]
-"""Kept as a vector where there is none: pgvector has no empty one."""
+"""Stored for a text without a vector: pgvector has no empty one."""
 
 
 class RealField(models.FloatField):
-    """A number of four bytes."""
+    """A four-byte floating-point number."""
 
     def db_type(self, connection: object) -> str:
         return "real"
 
 
 class VectorField(ArrayField):
-    """Numbers of four bytes: ``real[]``, or pgvector's ``vector``, to which PostgreSQL turns what is written."""
+    """Four-byte numbers, ``real[]`` or pgvector's ``vector``; PostgreSQL converts what is written."""
 
     def from_db_value(self, value: Any, *_context: object) -> list[float]:
         return orjson.loads(value) if isinstance(value, str) else value
 
 
 class PassageVector(models.Model):
-    """What a passage of a topic means to a model, as a vector of length 1. ``hash`` is that of the embedded text.
+    """The vector of a passage, of length 1. ``hash`` is the hash of the embedded text.
 
-    ``dimension`` 0, and :data:`REFUSED`: the model refuses the text, and is not asked again.
+    ``dimension`` 0 and the vector :data:`REFUSED` mean that the model rejected the text; it is not sent again.
     """
 
     user = models.ForeignKey(
@@ -62,11 +61,11 @@ class PassageVector(models.Model):
 
 
 class NoteIndexing(models.Model):
-    """How far the indexing of a note is. A note without a row has not been processed yet.
+    """The state of a note's indexing. A note without a row has not been processed yet.
 
-    ``due_at``: when it is to be indexed; None: it is, or it has failed with ``error_code``. One that is due and has a
-    code waits for that: for the budgets of another day. Whoever changes the note
-    sets it anew in the same transaction, so that no worker takes an older text for the newest.
+    ``due_at`` is when it is to be indexed; None: it is indexed, or it failed with ``error_code``. A due row with an
+    ``error_code`` waits, for example for the next day's budget. A change of the note sets ``due_at`` in the same
+    transaction, so no worker takes an older text for the newest.
     """
 
     note = models.OneToOneField(
@@ -74,16 +73,16 @@ class NoteIndexing(models.Model):
     )
     due_at = models.DateTimeField(null=True)
     attempt = models.PositiveIntegerField(default=0, db_default=0)
-    """Rises with each claim: a worker's writes count only for its own."""
+    """Increases with each claim; a worker's writes apply only while its number is current."""
     failures = models.PositiveSmallIntegerField(default=0, db_default=0)
-    """Claims in a row that came to nothing, but for what is the provider's fault."""
+    """Consecutive failed claims, not counting provider errors."""
     lease_expires_at = models.DateTimeField(null=True)
     model = models.CharField(max_length=MODEL_MAX_LENGTH, blank=True, default="", db_default="")
-    """Of the vectors that the note has. Empty: it has none yet."""
+    """The model of the note's vectors; empty if it has none."""
     dimension = models.PositiveIntegerField(default=0, db_default=0)
     passages = models.PositiveIntegerField(default=0, db_default=0)
     skipped = models.PositiveIntegerField(default=0, db_default=0)
-    """Of these, those that the model refuses."""
+    """How many of these the model rejects."""
     indexed_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=CODE_MAX_LENGTH, blank=True, default="", db_default="")
 
@@ -97,11 +96,11 @@ class NoteIndexing(models.Model):
 
 
 class EmbeddingModel(models.Model):
-    """What all workers know of a model. ``dimension`` 0: it has not answered yet."""
+    """What all workers share about a model. ``dimension`` 0: it has not answered yet."""
 
     name = models.CharField(max_length=MODEL_MAX_LENGTH, primary_key=True)
     dimension = models.PositiveIntegerField(default=0)
-    failures = models.PositiveSmallIntegerField(default=0)  # one after the other
+    failures = models.PositiveSmallIntegerField(default=0)  # consecutive
     paused_until = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=CODE_MAX_LENGTH, blank=True, default="")
     error_detail = models.CharField(max_length=300, blank=True, default="")
@@ -111,7 +110,7 @@ class EmbeddingModel(models.Model):
 
 
 class EmbeddingUse(models.Model):
-    """What embeddings took for a user on the last day (UTC) on which they took anything."""
+    """A user's embedding calls, tokens and cost on the last day (UTC) with any."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,

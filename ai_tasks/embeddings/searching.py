@@ -1,6 +1,6 @@
-"""The passages that are nearest to a question in what they mean: exact, among the user's own vectors.
+"""Finds the passages nearest in meaning to a question: an exact search over the user's own vectors.
 
-Whatever is wrong with embeddings, a question is answered: nothing is found here then, and words find what they find.
+If embeddings fail for any reason, nothing is found here and only the word search is used.
 """
 
 import logging
@@ -21,12 +21,12 @@ from notes.models import Topic
 logger = logging.getLogger(__name__)
 
 QUESTION_SECONDS = 10.0
-"""For how long the provider may keep a question waiting."""
+"""The time limit for embedding a question."""
 NEAREST_MAX = 20
 
 
 class Near(NamedTuple):
-    """A passage near a question, by its topic and the hash of its embedded text; similarity is a cosine."""
+    """A passage near a question: its topic, the hash of its text, and the cosine similarity."""
 
     topic_id: int
     hash: str
@@ -34,7 +34,7 @@ class Near(NamedTuple):
 
 
 class _Vector(Func):
-    """An array, or a text of numbers, as pgvector's type."""
+    """Converts an array or a text to pgvector's type."""
 
     template = "(%(expressions)s)::vector"
     output_field = models.TextField()
@@ -47,9 +47,9 @@ class _CosineDistance(Func):
 
 
 def nearest_passages(question: str, *, user_id: int, topics: QuerySet[Topic, Any]) -> list[Near]:
-    """The best passages of these topics, the nearest first; empty if none is near enough, or none can be looked for.
+    """The nearest passages in these topics, nearest first; empty if none is near enough or the search is not possible.
 
-    Three queries and a call; off no query at all.
+    Three queries and one call; no query if embeddings are off.
     """
     endpoint = embedding_endpoint()
     if endpoint is None:
@@ -61,14 +61,14 @@ def nearest_passages(question: str, *, user_id: int, topics: QuerySet[Topic, Any
     try:
         asked = calls.embed([question], user_id=user_id, endpoint=endpoint, standing=standing, seconds=QUESTION_SECONDS)
     except ProviderError as error:
-        logger.warning("A question is answered by words alone, as embeddings fail: %s", error.code)
+        logger.warning("A question is answered by word search only; embeddings failed: %s", error.code)
         return []
     except AIBudgetReached as reached:
-        logger.info("A question is answered by words alone: %s", reached.detail)
+        logger.info("A question is answered by word search only: %s", reached.detail)
         return []
     if asked.dimension != standing.dimension:
         logger.warning(
-            "A question is answered by words alone: its vector has %d numbers, those of passages have %d",
+            "A question is answered by word search only: its vector has %d numbers, those of passages have %d",
             asked.dimension, standing.dimension,
         )  # fmt: skip
         return []
@@ -76,12 +76,12 @@ def nearest_passages(question: str, *, user_id: int, topics: QuerySet[Topic, Any
         with transaction.atomic():
             return nearest_to(asked.vectors[0], among=mine, topics=topics)
     except DatabaseError as error:
-        logger.warning("A question is answered by words alone, as vectors cannot be searched: %s", error)
+        logger.warning("A question is answered by word search only; the vector search failed: %s", error)
         return []
 
 
 def nearest_to(vector: Sequence[float], *, among: QuerySet[PassageVector], topics: QuerySet[Topic, Any]) -> list[Near]:
-    """The best of these passages, which must have vectors of one dimension, in these topics. One query."""
+    """The nearest of these vectors, which must have one dimension, in these topics. One query."""
     asked = _Vector(Value(f"[{','.join(map(repr, vector))}]", output_field=models.TextField()))
     rows = (
         among.filter(topic__in=topics.values("pk"))

@@ -1,4 +1,4 @@
-"""How far the indexing of a note is, as it is shown."""
+"""The state of a note's indexing, as the API shows it."""
 
 from datetime import datetime
 from typing import Literal, TypedDict
@@ -12,9 +12,9 @@ from notes.models import Note
 
 State = Literal["off", "waiting", "running", "current", "failed"]
 DETAILS = {
-    "worker_lost": "Indexing ended its worker several times.",
+    "worker_lost": "Indexing this note stopped its worker several times.",
     "internal_error": "Something went wrong on our side.",
-    "ai_budget_reached": "The AI budget of today is used up. Indexing goes on after 00:00 UTC.",
+    "ai_budget_reached": "Today's AI budget is used up. Indexing continues after 00:00 UTC.",
 }
 
 
@@ -24,7 +24,7 @@ class Problem(TypedDict):
 
 
 class Indexing(TypedDict):
-    """``model`` and what follows tell of the vectors that the note has, be they of an older text."""
+    """``model`` and the fields after it describe the vectors that the note has, which may be of an older text."""
 
     state: State
     model: str | None
@@ -36,7 +36,7 @@ class Indexing(TypedDict):
 
 
 def indexing_of(note_id: int, *, user_id: int) -> Indexing:
-    """The state of a note's indexing: one query; three while it waits. Raises ``Note.DoesNotExist``."""
+    """The state of a note's indexing: two queries, three while it waits. Raises ``Note.DoesNotExist``."""
     Note.objects.owned_by(user_id).live().only("pk").get(pk=note_id)
     endpoint = embedding_endpoint()
     if endpoint is None:

@@ -1,16 +1,16 @@
-"""What of a note is embedded: the text of each block that a question may be answered from."""
+"""Defines which text of a block is embedded."""
 
 from notes.blocks.splitting import Kind
 from notes.blocks.stored import Block, text_digest
 
 EMBEDDED_MAX = 3_000
-"""In characters. Of a longer block the beginning is embedded; the rest is found by its words."""
+"""In characters. Only the beginning of a longer block is embedded; word search finds the rest."""
 EMBEDDED_MIN = 12
-"""What is shorter cannot be quoted."""
+"""Shorter texts cannot be quoted."""
 
 
 def embedded_text(block: Block) -> str | None:
-    """What a model is asked about a block; None: nothing. White space at its ends does not make it another text."""
+    """The text of a block to embed; None: nothing to embed. White space at its ends is ignored."""
     if block.kind is Kind.HEADING:
         return None
     text = block.text.strip()[:EMBEDDED_MAX]
@@ -18,6 +18,6 @@ def embedded_text(block: Block) -> str | None:
 
 
 def embedded_hash(block: Block) -> str | None:
-    """The hash of that text."""
+    """The hash of ``embedded_text``."""
     text = embedded_text(block)
     return None if text is None else text_digest(text)

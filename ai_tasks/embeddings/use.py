@@ -1,6 +1,6 @@
-"""What embeddings took for a user today: shown in the usage, and counted by the budgets.
+"""A user's use of embeddings today, for the usage endpoint and the budgets.
 
-A call counts as the most that it can cost until what it did cost is known; if that never comes it stays so.
+A call counts with its highest possible cost until its real cost is known; if that never arrives, it stays so.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ WHERE known.day <= EXCLUDED.day
 
 
 class Charge(NamedTuple):
-    """A call that is begun: for whom, on which day, and the most that it can cost; None without a price."""
+    """A call that has started: its user, its day, and its highest possible cost; None if the model has no price."""
 
     user_id: int
     day: date
@@ -39,9 +39,9 @@ class Charge(NamedTuple):
 
 
 def charge(user_id: int, model: str, texts: Sequence[str]) -> Charge:
-    """Count a call as the most that it can cost, as no token is shorter than a byte.
+    """Reserve the highest possible cost of a call, assuming one token per byte.
 
-    Raises ``AIBudgetReached``. Without a price there is no statement.
+    Raises ``AIBudgetReached``. Without a price it runs no statement.
     """
     now = timezone.now()
     most = price_of(model, input_tokens=sum(len(text.encode()) + BYTES_PER_MESSAGE for text in texts), output_tokens=0)
@@ -54,7 +54,7 @@ def charge(user_id: int, model: str, texts: Sequence[str]) -> Charge:
 
 
 def settle(begun: Charge, answer: Embeddings, cost: Decimal | None) -> None:
-    """Record what a call took. If the provider has not counted it, it stays at the most. One statement."""
+    """Record the real cost of a call. If the provider did not report it, the reservation stays. One statement."""
     if answer.usage_estimated or cost is None:
         cost = begun.most or ZERO
     _add(
@@ -67,20 +67,20 @@ def settle(begun: Charge, answer: Embeddings, cost: Decimal | None) -> None:
 
 
 def take_back(begun: Charge) -> None:
-    """The call was free. One statement, if it had a price."""
+    """Cancel the reservation of a free call. One statement, if it had a price."""
     if begun.most:
         _add(begun, cost=-begun.most)
 
 
 def _add(begun: Charge, **values: Any) -> None:
-    """Add to the user's day, unless that is over. One statement, whoever else adds at the same time."""
+    """Add to the user's day, unless a later day has begun. One statement, safe under concurrency."""
     row = {"calls": 0, "tokens": 0, "estimated": False, **values, "user_id": begun.user_id, "day": begun.day}
     with connection.cursor() as cursor:
         cursor.execute(_ADD, row)
 
 
 def use_today(user_id: int) -> dict[str, Any] | None:
-    """The user's embeddings of today, as a feature of the usage; None if there were none. One query."""
+    """The user's embeddings today, as a feature of the usage; None if there were none. One query."""
     use = EmbeddingUse.objects.filter(user_id=user_id, day=timezone.now().date()).first()
     if use is None:
         return None

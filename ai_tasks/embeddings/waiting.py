@@ -1,7 +1,7 @@
-"""Which notes are to be indexed: rows that say when.
+"""Marks the notes that need indexing: each has a row with the time when it is due.
 
-A write to a note says so in its own transaction. For all others, as when embeddings are new here or the model is
-another one, workers walk through the notes, a part at a time.
+A write to a note sets this in its own transaction. Other notes (embeddings were just turned on, or the model changed)
+are found by a walk over all notes in batches.
 """
 
 from collections.abc import Sequence
@@ -16,24 +16,24 @@ from notes.models import Note
 from utils.redis.client import RedisUnavailable, redis_guard
 
 SETTLE = timedelta(seconds=30)
-"""How long a note must be left alone: who writes changes the same passage every few seconds."""
+"""How long a note must be unchanged before it is indexed: while a user writes, a passage changes every few seconds."""
 WALK_MAX = 2_000
-"""How many notes are processed in one batch."""
+"""-"""
 WALK_KEY = "embeddings:walk"
-"""Where the walk is: a note's id. Without it the walk begins again."""
+"""The Redis key of the walk's position, a note's id. Without it the walk starts again."""
 WALK_SECONDS = 7 * 86_400
 
 
 def follow_notes(note_ids: Sequence[int]) -> None:
-    """Have notes indexed that are being written to: one statement of their transaction."""
+    """Mark notes that are being written for indexing: one statement in the caller's transaction."""
     if settings.EMBEDDINGS_ARE_ON:
         _mark(note_ids, SETTLE)
 
 
 def walk(standing: EmbeddingModel) -> int:
-    """Look at the next notes, and have those indexed whose vectors are not the model's; return how many.
+    """Check the next ``WALK_MAX`` notes and mark those without vectors of this model; return how many.
 
-    Two queries, and one statement if there are any. Nothing without Redis.
+    Two queries, and one statement if any were found. Does nothing without Redis.
     """
     marked = 0
     with suppress(RedisUnavailable):

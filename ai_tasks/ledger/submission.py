@@ -38,7 +38,7 @@ _INSERT = "INSERT INTO {} ({}) VALUES ({})".format(
 
 class AILimitReached(TooManyRequests):
     code = "ai_limit_reached"
-    detail = "The AI requests of this hour are used up."
+    detail = "Your AI requests for this hour are used up."
 
 
 class TaskUnfinished(Conflict):

@@ -94,7 +94,7 @@ def wait_for_outage(
     ``code`` and ``detail`` are the provider's error; ``usage`` and ``was_free`` are as in ``fail``.
     Raises ``FenceLost``.
     """
-    message = f"{detail} Your request waits, and goes on by itself."
+    message = f"{detail} Your request waits and continues automatically."
     with transaction.atomic():
         waits = (
             attempt.held()

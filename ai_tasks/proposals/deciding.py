@@ -24,7 +24,7 @@ class ProposalDrifted(PreconditionFailed):
     """Nothing was applied. The response has the ``hunks`` as they are now: deciding again accepts them so."""
 
     code = "proposal_drifted"
-    detail = "Blocks that you accepted changes to have changed since. Review the hunks again."
+    detail = "Blocks that the accepted hunks change have changed in the meantime. Review the hunks again."
 
 
 class ProposalChanged(PreconditionFailed):
@@ -41,14 +41,16 @@ class ProposalSuperseded(Conflict):
 
 class HunkDecided(Conflict):
     code = "hunk_decided"
-    detail = "This hunk was decided before."
+    detail = "This hunk was already decided."
 
 
 class TextTooLarge(OverBudget):
     """The topic's text would be longer than a topic's text may be."""
 
     code = "text_too_large"
-    detail = "The topic's text would be too long. Reject some of it, or accept deletions first."
+    detail = (
+        f"The topic's text would be longer than {TEXT_MAX_BYTES} bytes. Reject some hunks, or accept deletions first."
+    )
 
 
 class Decision(NamedTuple):

@@ -1,8 +1,8 @@
-"""Who answers AI requests.
+"""Chooses the provider that answers AI requests.
 
-``openai_compatible`` does as soon as ``AI_API_KEY`` or ``AI_BASE_URL`` is set: a server of one's own (Ollama, vLLM,
-llama.cpp) needs no key. ``AI_FALLBACKS`` names further ones of that kind. With neither key nor URL, answers are made
-``offline``, from the user's own text and notes.
+With ``AI_API_KEY`` or ``AI_BASE_URL`` set it is ``openai_compatible``; a self-hosted server (Ollama, vLLM, llama.cpp)
+needs no key. ``AI_FALLBACKS`` adds more endpoints of that kind. With neither set it is ``offline``, which answers from
+the user's own text and notes.
 """
 
 from importlib import import_module
@@ -16,19 +16,19 @@ from NoteAssist_AI.ai_settings import DEFAULT
 OFFLINE = "offline"
 OPENAI_COMPATIBLE = "openai_compatible"
 EMBEDDINGS = "embeddings"
-"""The name by which metrics know the provider of embeddings."""
+"""The name of the embeddings provider in metrics."""
 
 _OPENAI_BASE_URL = "https://api.openai.com/v1"
 _MODULES = {OPENAI_COMPATIBLE: "ai_tasks.providers.openai_compatible"}
 
 
 def configured_provider() -> str:
-    """The name of the provider of choice, as tasks record it."""
+    """The name of the primary provider, as tasks record it."""
     return OPENAI_COMPATIBLE if settings.AI_API_KEY or settings.AI_BASE_URL else OFFLINE
 
 
 def configured_model(request_type: str = DEFAULT) -> str | None:
-    """The model of choice for a request type; None offline. Part of what makes two requests equal."""
+    """The configured model for a request type; None offline. Part of the key that makes two requests equal."""
     return None if configured_provider() == OFFLINE else model_of(request_type)
 
 
@@ -38,7 +38,7 @@ def model_of(request_type: str) -> str:
 
 
 def endpoints_of(request_type: str) -> list[Endpoint]:
-    """Whom to ask, in this order; empty offline."""
+    """The endpoints to try, in this order; empty offline."""
     if configured_provider() == OFFLINE:
         return []
     first = Endpoint(
@@ -55,17 +55,17 @@ def endpoints_of(request_type: str) -> list[Endpoint]:
 
 
 def provider_names() -> list[str]:
-    """The names of all that may be asked; empty offline."""
+    """The names of all configured providers; empty offline."""
     return [endpoint.name for endpoint in endpoints_of(DEFAULT)]
 
 
 def load_provider(name: str) -> Provider:
-    """The module of a provider, imported on first use: only workers should pay for the memory of an HTTP client."""
+    """The module of a provider, imported on first use, so that only workers load the HTTP client into memory."""
     return cast(Provider, import_module(_MODULES[name]))
 
 
 def embedding_endpoint() -> Endpoint | None:
-    """Whom to ask for vectors of texts; None if nobody."""
+    """The endpoint for embeddings; None if they are off."""
     if not settings.EMBEDDINGS_ARE_ON:
         return None
     return Endpoint(
@@ -77,5 +77,5 @@ def embedding_endpoint() -> Endpoint | None:
 
 
 def load_embedding_provider() -> EmbeddingProvider:
-    """As :func:`load_provider`."""
+    """Like :func:`load_provider`, for embeddings."""
     return cast(EmbeddingProvider, import_module(f"{_MODULES[OPENAI_COMPATIBLE]}.embeddings"))

@@ -1,4 +1,4 @@
-"""What a provider promises, and what it may ask of its caller."""
+"""The interface of a provider, and of the observer through which it reports to its caller."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ MAX_ANSWER_BYTES = TEXT_MAX_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Whom to ask: a server, our key there, and one of its models. ``name`` is what tasks record as their provider."""
+    """A server, our key for it, and one of its models. Tasks record ``name`` as their provider."""
 
     name: str
     base_url: str
@@ -29,14 +29,14 @@ class Message(TypedDict):
 
 
 class Source(TypedDict):
-    """What an answer rests on."""
+    """A note that an answer is based on."""
 
     title: str
     url: str
 
 
 class Observer(Protocol):
-    """The caller's end of a running call."""
+    """How a running call reports to its caller, and learns that it must stop."""
 
     deadline: float
     """The ``time.monotonic()`` value after which the call must have ended."""
@@ -45,20 +45,22 @@ class Observer(Protocol):
         """Report the progress of the call, 0 to 100, and further text of the answer. Raises what ``check`` raises."""
 
     def delta(self, text: str) -> None:
-        """Pass on more of the answer's text."""
+        """Report further text of the answer."""
 
     def restart(self) -> None:
-        """Forget the text that was passed on: it was not the answer, which begins anew."""
+        """Discard the text reported so far: it was not part of the answer, which starts again."""
 
     def check(self) -> None:
-        """Called at least every second or so; raises, past all ``except Exception``, when the call must stop."""
+        """Called at least once a second; raises when the call must stop. No ``except Exception`` catches what it
+        raises."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a call took. ``model`` is None offline; ``usage_estimated``: the provider gave no count, this is a guess.
+    """The tokens and the cost of a call.
 
-    ``asked`` names the provider. ``cost`` is in US dollars; None where no price is known.
+    ``model`` is None offline. ``usage_estimated``: the provider gave no count, so the numbers are estimates. ``asked``
+    names the provider. ``cost`` is in US dollars, None if no price is known.
     """
 
     model: str | None
@@ -71,13 +73,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion(Usage):
-    """A model's whole answer: clean text of at most ``MAX_ANSWER_BYTES``, free of thinking, and what it took."""
+    """A complete answer: its text, at most ``MAX_ANSWER_BYTES``, without invalid characters or reasoning, and its
+    usage."""
 
     text: str
 
 
 class Provider(Protocol):
-    """A module or object that asks one kind of model server."""
+    """A client for one kind of model server: a module or an object."""
 
     def complete(
         self,
@@ -87,21 +90,19 @@ class Provider(Protocol):
         *,
         endpoint: Endpoint | None = None,
     ) -> Completion:
-        """Ask the model and wait for the whole answer, reporting to ``observer`` on the way.
+        """Call the model and wait for the complete answer, reporting to ``observer`` meanwhile.
 
-        ``endpoint``: the provider of choice if left out.
-        ``options`` are further parameters of the request (``temperature``, ``max_tokens``, ``response_format``);
-        those that the server does not take are left out.
+        ``endpoint``: the primary provider by default. ``options`` are further parameters of the request
+        (``temperature``, ``max_tokens``, ``response_format``); those that the server does not accept are left out.
 
-        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer`` with what came of an answer that is not
-        whole, and whatever ``observer.check`` raises; the connection is closed in every case. Safe to call from many
-        threads.
+        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer`` (with the incomplete text), and anything
+        that ``observer.check`` raises. The connection is closed in every case. Thread-safe.
         """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embeddings:
-    """Vectors of length 1, all of one dimension, and what they took. ``usage_estimated`` as in ``Usage``."""
+    """Vectors of length 1, all of one dimension, and their usage. ``usage_estimated`` as in ``Usage``."""
 
     vectors: list[list[float]]
     dimension: int
@@ -110,11 +111,11 @@ class Embeddings:
 
 
 class EmbeddingProvider(Protocol):
-    """A module that asks one kind of server for vectors."""
+    """A client for one kind of embeddings server."""
 
     def embed(self, texts: Sequence[str], observer: Observer, *, endpoint: Endpoint) -> Embeddings:
-        """A vector for each text, in their order.
+        """Return one vector for each text, in order.
 
-        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer``, and whatever ``observer.check`` raises.
-        Safe to call from many threads.
+        Raises ``ProviderUnavailable``, ``ProviderRefused``, ``UnusableAnswer``, and anything that ``observer.check``
+        raises. Thread-safe.
         """

@@ -1,6 +1,6 @@
-"""How a call of an AI provider fails: worth another attempt, or final.
+"""The failures of a provider call: temporary or final.
 
-``code`` is stable and ``detail`` is ours: what the vendor wrote goes to the log, never to the user.
+``code`` is stable and ``detail`` is our own text. The vendor's text goes to the log, never to the user.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from ai_tasks.providers.base import Usage
 
 
 class ProviderError(Exception):
-    """A failed call; subclasses say whether trying again can help.
+    """A failed call; the subclass says whether a retry can help.
 
-    ``usage`` is what it took all the same, if that is known: it is paid for. ``was_free``: the provider said no before
-    any model began, or was not reached.
+    ``usage`` is the usage of the failed call if known, since it costs money too. ``was_free``: the provider refused
+    before a model started, or could not be reached.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -29,9 +29,9 @@ class ProviderError(Exception):
 
 
 class ProviderUnavailable(ProviderError):
-    """A temporary failure: a limit, a time-out, a broken connection, an error of the provider's own.
+    """A temporary failure: a rate limit, a time-out, a broken connection, or an error of the provider.
 
-    ``retry_after`` is how many seconds the provider asked to be left alone, if it said so.
+    ``retry_after`` is the number of seconds that the provider asked us to wait, if it did.
     """
 
     def __init__(self, code: str, detail: str, retry_after: float | None = None) -> None:
@@ -40,14 +40,14 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider does not want this request, and would not want it a second time."""
+    """The provider refuses this request, and would refuse it again."""
 
 
 class UnusableAnswer(ProviderError):
-    """An answer came, but it is no whole one that could be used: cut, refused, unreadable, empty, too long.
+    """An answer arrived but cannot be used: it is cut, refused, unreadable, empty or too long.
 
-    ``text`` is what came of it, perhaps nothing. ``result`` is the same as its request type shows it, once that is
-    known: kept and shown, never applied and never given again.
+    ``text`` is the part that arrived, perhaps empty. ``result`` is that part in the shape of its request type, once
+    known. It is stored and shown, but never applied to a note and never served for another request.
     """
 
     def __init__(self, code: str, detail: str, text: str = "") -> None:

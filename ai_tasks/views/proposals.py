@@ -33,11 +33,11 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description="The `ETag` of the proposal that you have. If a hunk has another status or text since, or has drifted, "
-    "nothing is decided, and the answer is a 412 `proposal_changed` with the `hunks` as they are now.",
+    description="The `ETag` of the proposal that you read. If a hunk has changed or drifted since, "
+    "nothing is decided, and the response is a 412 `proposal_changed` with the current `hunks`.",
 )
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The tag of the proposal, for `If-Match`."
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The version tag of the proposal, for `If-Match`."
 )
 
 

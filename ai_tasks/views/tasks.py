@@ -37,10 +37,10 @@ from utils.query_optimization import QueryOptimizer
 
 POLL_AFTER_SECONDS = "1"
 LOCATION = OpenApiParameter(
-    "Location", str, OpenApiParameter.HEADER, response=[200, 202], description="Where the task is, as a relative link."
+    "Location", str, OpenApiParameter.HEADER, response=[200, 202], description="Relative link to the task."
 )
 RETRY_AFTER = OpenApiParameter(
-    "Retry-After", int, OpenApiParameter.HEADER, response=[202], description="Seconds until a first poll is worth it."
+    "Retry-After", int, OpenApiParameter.HEADER, response=[202], description="Seconds to wait before the first poll."
 )
 
 

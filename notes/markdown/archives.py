@@ -116,7 +116,7 @@ def opened_tar(file: IO[bytes]) -> Iterator[list[Entry]]:
         except (UnsafeArchive, UnreadableArchive):
             raise
         except _DAMAGED as error:
-            raise UnreadableArchive("This is no archive that can be read.") from error
+            raise UnreadableArchive("This archive cannot be read.") from error
         yield _sorted(entries)
 
 
@@ -128,7 +128,7 @@ def _of_tar(archive: tarfile.TarFile) -> list[Entry]:
         if not (member.isfile() or member.isdir()) or member.issparse():
             raise UnsafeArchive("The archive has an entry that is neither a file nor a folder.")
         if member.size < 0:  # with which Python goes back and reads the same entries again
-            raise UnreadableArchive("An entry of the archive has no size that can be.")
+            raise UnreadableArchive("An entry of the archive has an impossible size.")
         bounds.add(member.size, member.size)
         if name and member.isfile():
             entries.append(Entry(name, member.size, lambda member=member: _tar_file(archive, member)))  # type: ignore[misc]
@@ -146,7 +146,7 @@ def _of_zip(files: ExitStack, bounds: _Bounds, file: IO[bytes]) -> list[Entry]:
     try:
         archive = files.enter_context(zipfile.ZipFile(file))
     except _DAMAGED as error:
-        raise UnreadableArchive("This is no zip that can be read.") from error
+        raise UnreadableArchive("This zip file cannot be read.") from error
     entries = []
     for info in archive.infolist():
         name = _safe_name(_name(info))
@@ -192,7 +192,7 @@ def _safe_name(name: str) -> str:
     normal = unicodedata.normalize("NFC", name.replace("\\", "/"))
     parts = PurePosixPath(normal).parts
     if normal.startswith("/") or ".." in parts or "\0" in normal or _DRIVE.match(normal):
-        raise UnsafeArchive("The archive has an entry whose name leads out of it.")
+        raise UnsafeArchive("The archive has an entry whose name points outside the archive.")
     return "/".join(parts)
 
 

@@ -27,7 +27,7 @@ def decode(content: bytes) -> tuple[str, list[str]]:
     """The text and its warnings: that its encoding was guessed. Raises :class:`NotText`."""
     text, warnings = _decode(content)
     if "\0" in text:
-        raise NotText("This is no text file.")
+        raise NotText("This is not a text file.")
     return text, warnings
 
 
@@ -37,7 +37,7 @@ def _decode(content: bytes) -> tuple[str, list[str]]:
             try:
                 return content[len(mark) :].decode(encoding), []
             except UnicodeDecodeError as error:
-                raise NotText(f"This file begins like {encoding.upper()} and is none.") from error
+                raise NotText(f"This file has a byte order mark but is not valid {encoding.upper()}.") from error
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -55,8 +55,8 @@ def _guess(content: bytes) -> tuple[str, list[str]]:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        return text, [f"Its encoding is not stated. It was read as {encoding}: look at its letters."]
-    raise NotText("This is no text in an encoding that is known here.")
+        return text, [f"Its encoding is not stated. It was read as {encoding}: check its letters."]
+    raise NotText("The text encoding of this file is not supported.")
 
 
 def _likely(content: bytes) -> str | None:

@@ -36,7 +36,7 @@ def _fit_title(note: NoteTree) -> list[str]:
     note.title = _title(whole)
     if note.title == whole.strip() or not is_visible(whole):
         return []
-    note.warnings.append("The title was too long. It stands in the text as a whole.")
+    note.warnings.append("The title was too long. The text contains all of it.")
     parts: list[ChapterTree | TopicTree] = [*note.chapters]
     parts += [topic for chapter in note.chapters for topic in chapter.topics]
     for part in parts:
@@ -77,7 +77,7 @@ def _fit_tags(note: NoteTree) -> list[str]:
 def _fit_chapter(note: NoteTree, chapter: ChapterTree) -> None:
     title = _title(chapter.title)
     if title != chapter.title.strip() and is_visible(chapter.title):
-        note.warnings.append("A heading was too long. It stands in the text as a whole.")
+        note.warnings.append("A heading was too long. The text contains all of it.")
         chapter.topics.insert(0, TopicTree(title, explanation=chapter.title.strip()))
     chapter.title = title
     chapter.topics = [part for topic in chapter.topics for part in _fitting_topics(note, topic)]
@@ -86,16 +86,16 @@ def _fit_chapter(note: NoteTree, chapter: ChapterTree) -> None:
 def _fitting_topics(note: NoteTree, topic: TopicTree) -> Iterator[TopicTree]:
     title = _title(topic.title)
     if title != topic.title.strip() and is_visible(topic.title):
-        note.warnings.append("A heading was too long. It stands in the text as a whole.")
+        note.warnings.append("A heading was too long. The text contains all of it.")
         topic.explanation = join(topic.title.strip(), topic.explanation)
     topic.title = title
     _fit_sources(note, topic)
     if not re.fullmatch(CODE_LANGUAGE, topic.code_language):
-        note.warnings.append(f"The language {topic.code_language[:40]!r} is none that a topic can have.")
+        note.warnings.append(f"The language {topic.code_language[:40]!r} is not a valid language of code.")
         topic.explanation = join(topic.explanation, f"Code: {topic.code_language}")
         topic.code_language = ""
     if len(topic.code.encode()) > TEXT_MAX_BYTES:
-        note.warnings.append("Code was too long for a topic. It stands in the text.")
+        note.warnings.append("Code was too long for a topic. It was moved to the text.")
         topic.explanation = join(topic.explanation, topic.code)
         topic.code = ""
     texts = list(pieces(topic.explanation))
@@ -113,7 +113,7 @@ def _fit_sources(note: NoteTree, topic: TopicTree) -> None:
         if len(kept) < SOURCES_MAX and is_visible(title) and len(title) <= TITLE_MAX_LENGTH and _is_address(url):
             kept.append({"title": title, "url": url})
         else:
-            note.warnings.append("A source that a topic cannot have stands in its text.")
+            note.warnings.append("An invalid source was moved to the text.")
             topic.explanation = join(topic.explanation, f"{title} {url}")
     topic.sources = kept
 

@@ -28,5 +28,5 @@ def keep(note: NoteTree, source: str, *, unknown: Iterable[str] = (), unusable: 
         note.warnings.append(f"The front matter is kept in the text, as a note has no {names[:_NAMES_SHOWN]}.")
     if names := ", ".join(unusable):
         note.warnings.append(
-            f"The front matter is kept in the text, as a note cannot take what it says of {names[:_NAMES_SHOWN]}."
+            f"The front matter is kept in the text, as these fields are not valid in a note: {names[:_NAMES_SHOWN]}."
         )

@@ -60,7 +60,7 @@ def read(front: FrontMatter, body: str) -> NoteTree:
         changed_at=timestamp_of(values.get("updated_at")),
     )
     if title and heading.strip() not in ("", title):
-        note.warnings.append("The heading is not the title of the front matter: it stands in the text.")
+        note.warnings.append("The heading differs from the title of the front matter: it was moved to the text.")
         rest = f"\n# {escape_title(heading)}\n{rest}"
     if rest.strip():
         note.chapters.append(ChapterTree(note.title, [TopicTree(note.title, explanation=_explanation(rest))]))

@@ -36,7 +36,7 @@ _SPACES = re.compile(r"\s+")
 
 class TooManyAttachments(Conflict):
     code = "too_many_attachments"
-    detail = f"A note may have {ATTACHMENTS_MAX} attachments."
+    detail = f"A note can have at most {ATTACHMENTS_MAX} attachments."
 
 
 @dataclass(slots=True)
@@ -119,7 +119,7 @@ def record_card_attachments(*, user_id: int, stored: Mapping[UUID, StoredFile]) 
         )
         charge_user(user_id=user_id, grown=sum(one.size for one in stored.values()))
         if Attachment.objects.filter(user_id=user_id, note=None).count() > CARD_ATTACHMENTS_MAX:
-            raise TooManyAttachments(f"Your cards may have {CARD_ATTACHMENTS_MAX} attachments.")
+            raise TooManyAttachments(f"Your cards can have at most {CARD_ATTACHMENTS_MAX} attachments.")
     for one in stored.values():
         one.has_row = True
     return made

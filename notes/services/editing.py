@@ -104,7 +104,7 @@ class MovedMeanwhile(Conflict):
     """A chapter or topic was moved or deleted after its note was looked up and before the note was claimed."""
 
     code = "moved_meanwhile"
-    detail = "It was moved or deleted at the same time. Try again."
+    detail = "It was moved or deleted in the meantime. Try again."
 
 
 def begin_edit(

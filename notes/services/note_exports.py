@@ -46,7 +46,7 @@ _PROCESS = Path(pdf.__file__).with_name("process.py")
 
 class TooManyPDFs(Conflict):
     code = "too_many_note_exports"
-    detail = f"{UNFINISHED_MAX} of your exports are being made. Try again when one of them is done."
+    detail = f"You have {UNFINISHED_MAX} unfinished exports. Try again when one is finished."
 
 
 def submit_export(*, user_id: int, note_id: int) -> NoteExport:
@@ -88,7 +88,12 @@ def carry_out_export(export_id: UUID) -> None:
         end(job, JobStatus.FAILED, code="note_gone", detail="The note is in the trash, or deleted.")
     except ProcessFailed as error:
         logger.warning("Export %s failed: %s", job.pk, error)
-        end(job, JobStatus.FAILED, code="pdf_failed", detail="The note is too large for a PDF, or cannot be set.")
+        end(
+            job,
+            JobStatus.FAILED,
+            code="pdf_failed",
+            detail="The note is too large for a PDF, or could not be converted.",
+        )
     else:
         head, _, content = made.partition(b"\n")
         name = storage.new_name("exports")

@@ -38,7 +38,7 @@ class OrderOutOfRange(InvalidRequest):
 
 class TooManyChildren(InvalidRequest):
     code = "too_many"
-    detail = "The limit is reached: no more can be added here."
+    detail = "The limit is reached. No more can be added here."
 
     def __init__(self, children: Children) -> None:
         detail = f"A {children.parent} has at most {children.maximum} {children.name}."

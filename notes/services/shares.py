@@ -41,7 +41,7 @@ return redis.call('HGETALL', KEYS[2])
 
 class TooManyShares(Conflict):
     code = "too_many_shares"
-    detail = f"A note may be shared by {SHARES_MAX} links."
+    detail = f"A note can have at most {SHARES_MAX} share links."
 
 
 class WrongSharePassword(ApplicationError):

@@ -160,13 +160,17 @@ class AttachmentViewSet(viewsets.GenericViewSet):
         responses={
             **{(200, kind): OpenApiResponse(OpenApiTypes.BINARY, "The file.") for kind in CONTENT_TYPES},
             **{(206, kind): OpenApiResponse(OpenApiTypes.BINARY, "The part of it.") for kind in CONTENT_TYPES},
-            304: OpenApiResponse(description="You have it: a file never changes."),
+            304: OpenApiResponse(description="Not modified: a file never changes."),
         },
         parameters=[
-            OpenApiParameter(TOKEN, str, description="Of a signed link, as `url` of an attachment has it."),
+            OpenApiParameter(TOKEN, str, description="From a signed link, as in the `url` of an attachment."),
             OpenApiParameter("Range", str, OpenApiParameter.HEADER, description="One part: `bytes=0-1023`."),
             OpenApiParameter(
-                "ETag", str, OpenApiParameter.HEADER, response=[200, 206, 304], description="The file's own: for ever."
+                "ETag",
+                str,
+                OpenApiParameter.HEADER,
+                response=[200, 206, 304],
+                description="The tag of the file, which never changes.",
             ),
         ],
     )
@@ -185,7 +189,7 @@ class AttachmentViewSet(viewsets.GenericViewSet):
         )
 
     @extend_schema(
-        operation_id="deleteAttachment", responses={204: OpenApiResponse(description="The attachment is gone.")}
+        operation_id="deleteAttachment", responses={204: OpenApiResponse(description="The attachment was deleted.")}
     )
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete an attachment.

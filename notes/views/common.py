@@ -21,14 +21,18 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description='The `ETag` of what you have, which is the note\'s version, quoted: `"3"`. If the note has changed '
-    "since, nothing is written and the answer is a 412 with `current_version`.",
+    description='The `ETag` that you received: the note\'s version, quoted: `"3"`. If the note has changed '
+    "since, nothing is written and the response is a 412 with `current_version`.",
 )
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The tag of what is shown, for `If-Match`."
+    "ETag",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="The version tag of the response, for `If-Match`.",
 )
 LOCATION = OpenApiParameter(
-    "Location", str, OpenApiParameter.HEADER, response=[201], description="Where it is, as a relative link."
+    "Location", str, OpenApiParameter.HEADER, response=[201], description="Relative link to it."
 )
 
 OVER_BUDGET = (NoteTooLarge, AccountFull)

@@ -55,8 +55,8 @@ IF_MATCH_IN_NOTE = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description='The `ETag` of what you have: the id and the version of the note that it is in, quoted: `"12-3"`. If '
-    "the note has changed since, nothing is written and the answer is a 412 with `current_version`.",
+    description='The `ETag` that you received: the id and the version of its note, quoted: `"12-3"`. If '
+    "the note has changed since, nothing is written and the response is a 412 with `current_version`.",
 )
 _STATE = re.compile("([0-9]{1,19})-([0-9]{1,10})")
 
@@ -145,7 +145,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     @extend_schema(
         operation_id="deleteChapter",
         parameters=[IF_MATCH_IN_NOTE],
-        responses={204: OpenApiResponse(description="The chapter is gone.")},
+        responses={204: OpenApiResponse(description="The chapter was deleted.")},
     )
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a chapter.
@@ -295,7 +295,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     @extend_schema(
         operation_id="deleteTopic",
         parameters=[IF_MATCH_IN_NOTE],
-        responses={204: OpenApiResponse(description="The topic is gone.")},
+        responses={204: OpenApiResponse(description="The topic was deleted.")},
     )
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a topic.

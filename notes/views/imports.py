@@ -19,10 +19,10 @@ from utils.storage import StorageNotConfigured, StorageUnavailable, require_stor
 from utils.streaming.uploads import TooManyUploads, UploadParser, UploadTooSlow, comparable, upload_slot
 
 LOCATION = OpenApiParameter(
-    "Location", str, OpenApiParameter.HEADER, response=[202], description="Where it is, as a relative link."
+    "Location", str, OpenApiParameter.HEADER, response=[202], description="Relative link to it."
 )
 RETRY_AFTER = OpenApiParameter(
-    "Retry-After", int, OpenApiParameter.HEADER, response=[202], description="Seconds until it is worth a look."
+    "Retry-After", int, OpenApiParameter.HEADER, response=[202], description="Seconds to wait before the first poll."
 )
 
 

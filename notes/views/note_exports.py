@@ -58,7 +58,7 @@ class NoteExportViewSet(viewsets.GenericViewSet):
         """
         return Response(NoteExportSerializer(QueryOptimizer.get_export(pk, request.user)).data)
 
-    @extend_schema(operation_id="deleteExport", responses={204: OpenApiResponse(description="The export is gone.")})
+    @extend_schema(operation_id="deleteExport", responses={204: OpenApiResponse(description="The export was deleted.")})
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete an export.
 

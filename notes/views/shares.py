@@ -67,7 +67,9 @@ class ShareViewSet(viewsets.GenericViewSet):
         shown = self.get_serializer(share).data
         return created(Response(shown), path=f"/api/notes/{note_pk}/shares/{share.pk}/")
 
-    @extend_schema(operation_id="deleteShare", responses={204: OpenApiResponse(description="The link opens nothing.")})
+    @extend_schema(
+        operation_id="deleteShare", responses={204: OpenApiResponse(description="The link no longer works.")}
+    )
     def destroy(self, request: Request, note_pk: int, pk: UUID) -> Response:
         """Take a link back.
 

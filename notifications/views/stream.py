@@ -41,5 +41,5 @@ class NotificationStreamView(StreamView):
         try:
             after = after or read_last_id(key)
         except RedisUnavailable as error:
-            raise Unavailable("Nothing can be streamed right now. Poll instead.", retry_after=30) from error
+            raise Unavailable("Event streams are unavailable right now. Poll instead.", retry_after=30) from error
         return stream_response(EventStream(client_of(request), key=key, channel=channel, after=after))

@@ -1,6 +1,6 @@
-"""Packages of Anki (``.apkg``), both ways.
+"""Exports and imports Anki packages (``.apkg``).
 
-Out: ``exporting`` writes a package, with the texts of ``fields`` and the schedules of ``schedules``. In: ``packages``
-opens one, ``collection_process`` reads the database in it, ``notes`` makes cards of what it says by ``templates`` and
-``texts``, ``importing`` writes them. See docs/anki.md.
+Export: ``exporting`` writes a package, with the texts of ``fields`` and the schedules of ``schedules``. Import:
+``packages`` opens one, ``collection_process`` reads its database, ``notes`` turns its notes into cards with
+``templates`` and ``texts``, ``importing`` writes them. See docs/anki.md.
 """

@@ -1,11 +1,11 @@
-"""The database of an Anki package on standard input, as lines of JSON on standard output.
+"""Reads an Anki package's database from standard input and writes its content to standard output as lines of JSON.
 
 The first line is ``{"created": seconds, "decks": {id: name}, "models": {id: {name, is_cloze, fields, templates}}}``.
-Each other line is a note: ``{guid, model, fields, tags, cards: [{n, deck, type, queue, due, interval, factor, reps,
-lapses, data}]}``. What cannot be read ends with a status other than 0.
+Each further line is a note: ``{guid, model, fields, tags, cards: [{n, deck, type, queue, due, interval, factor, reps,
+lapses, data}]}``. On an unreadable database, the exit status is not 0.
 
-Run by ``utils.bounded_process``: it imports nothing of the project. The database comes from a stranger, so nothing in
-it may run: tables only, no views, no triggers, no functions, no writing.
+``utils.bounded_process`` runs it in a process of its own, so it imports nothing of the project. The database is
+untrusted, and nothing in it may run: only plain tables are read, without views, triggers, functions or writes.
 """
 
 import io
@@ -22,9 +22,9 @@ DATABASE_MAX = 500 * 1024 * 1024
 NOTES_MAX = 50_000
 CARDS_OF_NOTE_MAX = 1_000
 TEXT_MAX = 64 * 1024 * 1024
-"""Characters of all fields together."""
+"""In characters, over all fields."""
 VALUE_MAX = 16 * 1024 * 1024
-"""Bytes of one value, such as all models of a package."""
+"""In bytes, of one value, such as the JSON of all models."""
 _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _WINDOW_MAX = 2**27
 _PIECE = 1024 * 1024
@@ -33,19 +33,19 @@ _CARD = "nid, ord, did, type, queue, due, ivl, factor, reps, lapses, odue, odid,
 
 
 class Unreadable(ValueError):
-    """The text says why."""
+    """The database cannot be read; the message says why."""
 
 
 def main() -> None:
     unpack()
-    # The file itself cannot change either: SQLite makes no journal for it.
+    # The file is read-only, so SQLite creates no journal.
     database = sqlite3.connect(f"file:{_NAME}?mode=ro&immutable=1", uri=True)
     database.execute("PRAGMA trusted_schema = OFF")
     database.execute("PRAGMA query_only = ON")
     database.execute("PRAGMA cell_size_check = ON")
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_MAX)
     database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    # The order of names does not matter here, but tables of Anki's name this one.
+    # Anki's tables name this collation; its order does not matter here.
     database.create_collation("unicase", lambda a, b: (a > b) - (a < b))
     database.text_factory = lambda value: value.decode(errors="replace").replace("\0", "")
     tables = plain_tables(database)
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def unpack() -> None:
-    """Put the database into a file in this process's own folder."""
+    """Write the database to a file in this process's own folder."""
     source = sys.stdin.buffer
     assert isinstance(source, io.BufferedReader)
     with open(_NAME, "wb") as target:
@@ -80,7 +80,7 @@ def copy(source: Any, target: Any) -> None:
 
 
 def plain_tables(database: sqlite3.Connection) -> set[str]:
-    """Names of tables that hold rows of their own. A view or a virtual or computed column would run code."""
+    """The names of plain tables. Views, virtual tables and computed columns are excluded: they would run code."""
     found = set()
     for kind, name, sql in database.execute("SELECT type, name, sql FROM sqlite_master"):
         if kind == "table" and str(sql).upper().startswith("CREATE TABLE"):
@@ -91,7 +91,7 @@ def plain_tables(database: sqlite3.Connection) -> set[str]:
 
 
 def old_header(database: sqlite3.Connection) -> dict[str, Any]:
-    """Of schema 11: models and decks are JSON in one row."""
+    """Read schema 11: models and decks are JSON in one row."""
     row = database.execute("SELECT crt, models, decks FROM col").fetchone()
     if row is None:
         raise Unreadable("The database has no collection.")
@@ -109,7 +109,7 @@ def old_header(database: sqlite3.Connection) -> dict[str, Any]:
 
 
 def new_header(database: sqlite3.Connection) -> dict[str, Any]:
-    """Of schema 15 and later: tables, whose ``config`` are messages of protocol buffers (notetypes.proto)."""
+    """Read schema 15 and later: tables whose ``config`` columns are protocol buffers messages (notetypes.proto)."""
     row = database.execute("SELECT crt FROM col").fetchone()
     if row is None:
         raise Unreadable("The database has no collection.")
@@ -133,12 +133,12 @@ def sorted_rows(database: sqlite3.Connection, sql: str) -> list[tuple[str, str]]
 
 
 def message(data: Any) -> dict[int, Any]:
-    """The fields of a protocol buffers message by their numbers: whole numbers and bytes, of a repeated one the last.
+    """The fields of a protocol buffers message by number, as integers and bytes; of a repeated field, the last value.
 
     See https://protobuf.dev/programming-guides/encoding/.
     """
     if not isinstance(data, bytes):
-        raise Unreadable("A configuration is not in the form that Anki writes.")
+        raise Unreadable("A configuration is not in Anki's format.")
     values: dict[int, Any] = {}
     at = 0
     while at < len(data):
@@ -155,7 +155,7 @@ def message(data: Any) -> dict[int, Any]:
             case 5:
                 at += 4
             case _:
-                raise Unreadable("A configuration is not in the form that Anki writes.")
+                raise Unreadable("A configuration is not in Anki's format.")
     return values
 
 
@@ -167,7 +167,7 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
-    raise Unreadable("A configuration is not in the form that Anki writes.")
+    raise Unreadable("A configuration is not in Anki's format.")
 
 
 def text_of(value: Any) -> str:
@@ -175,7 +175,7 @@ def text_of(value: Any) -> str:
 
 
 def notes(database: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    """The notes in the order of their ids, each with its cards."""
+    """Yield the notes with their cards, ordered by id."""
     cards = cards_by_note(database)
     group = next(cards, None)
     count = size = 0
@@ -210,7 +210,7 @@ def card(row: tuple[Any, ...]) -> dict[str, Any]:
     n, deck, kind, queue, due, interval, factor, reps, lapses, original_due, original_deck = map(whole, row[1:12])
     return {
         "n": n,
-        # A card in a filtered deck remembers where it came from.
+        # A card in a filtered deck stores the deck that it came from.
         "deck": str(original_deck or deck),
         "type": kind,
         "queue": queue,
@@ -225,7 +225,7 @@ def card(row: tuple[Any, ...]) -> dict[str, Any]:
 
 def whole(value: Any) -> int:
     if not isinstance(value, int):
-        raise Unreadable("A number is none.")
+        raise Unreadable("A number is invalid.")
     return value
 
 

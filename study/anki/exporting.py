@@ -1,7 +1,7 @@
-"""Cards as a package of Anki that a later one updates: the same cards there, with what they were learned to there.
+"""Exports cards as an Anki package. A later package updates the same cards in Anki and keeps their progress there.
 
-A note's ``guid`` is its card's id, and the ids of the note types and of the deck never change. So Anki finds what it
-has, takes the new texts and keeps its own schedules. Ours go along for cards that it does not have.
+A note's ``guid`` is its card's id, and the ids of the note types and the deck never change. So Anki recognises its
+cards, takes the new texts and keeps its own schedules. Our schedules apply only to cards that Anki does not have yet.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from utils.personal_data import File
 
 CARDS_MAX = 50_000
 CHARACTERS_MAX = 100_000_000
-"""Of all texts together."""
+"""In characters, over all texts."""
 DECK_ID = 1_789_417_602_114
 DECK_NAME = "NoteAssist AI"
 _BATCH = 500
@@ -58,7 +58,7 @@ def _model(model_id: int, name: str, fields: Sequence[str], templates: Sequence[
 
 _FORWARD = ("{{Front}}", _ANSWER % "Back")
 _BACKWARD = ("{{Back}}", _ANSWER % "Front")
-# A new id would make a second note type of every collection that has one already, and so second cards.
+# Never change these ids: a new one would create a second note type in existing collections, and so duplicate cards.
 MODELS = {
     Card.Kind.BASIC: _model(1_789_417_602_111, "basic", ("Front", "Back"), [_FORWARD], genanki.Model.FRONT_BACK),
     Card.Kind.REVERSED: _model(
@@ -81,7 +81,7 @@ class ExportTooLarge(ApplicationError):
 
 
 def cards_to_export(user_id: int, filters: dict[str, Any]) -> list[UUID]:
-    """The ids of the user's cards, in the order in which they were made, without those that are only proposed.
+    """The ids of the user's cards in order of creation, without proposed ones.
 
     Two queries. ``filters`` are ``note`` and ``tag``. Raises :class:`ExportTooLarge`.
     """
@@ -93,7 +93,7 @@ def cards_to_export(user_id: int, filters: dict[str, Any]) -> list[UUID]:
 
 
 def package_files(settings: StudySettings, card_ids: Sequence[UUID], now: datetime) -> Iterator[File]:
-    """The files of the package, generated while they are sent: a few cards are in memory at a time."""
+    """The files of the package, generated while they are sent, so only a few cards are in memory at a time."""
     media = OutgoingMedia(settings.user_id)
     yield "collection.anki2", _database(settings, card_ids, now, media)
     yield "media", [orjson.dumps(media.names_by_number())]
@@ -128,7 +128,7 @@ def _fill(
     for model in MODELS.values():
         deck.add_model(model)
     genanki.Package(deck).write_to_db(database.cursor(), seconds, ids)
-    # Days of study begin when they do here.
+    # Anki's day then starts at the student's hour.
     database.execute("UPDATE col SET crt = ?, mod = ?", [int(created.timestamp()), seconds * 1000])
     position = 0
     for start in range(0, len(card_ids), _BATCH):
@@ -156,7 +156,7 @@ def _fill(
 
 
 def _load(user_id: int, card_ids: Sequence[UUID]) -> tuple[list[Card], dict[UUID, list[Face]]]:
-    """The cards in this order, without those that were deleted meanwhile, and their faces: two queries."""
+    """The cards in this order, without those deleted in the meantime, and their faces: two queries."""
     mine: QuerySet[Card] = Card.objects.owned_by(user_id).filter(pk__in=card_ids)
     found = {card.pk: card for card in mine.only("pk", "kind", "front", "back", "tags", "suspended")}
     faces: dict[UUID, list[Face]] = {card_id: [] for card_id in found}
@@ -172,7 +172,7 @@ def _texts(card: Card, media: OutgoingMedia) -> dict[str, str]:
 
 
 def _tag(tag: str) -> str:
-    """Anki's tags are words."""
+    """The tag without spaces, which Anki's tags cannot contain."""
     return "_".join(tag.split())
 
 

@@ -1,4 +1,4 @@
-"""Texts of cards as Anki's fields: safe HTML, in which nothing is a command to Anki that was none before."""
+"""Converts card texts to Anki fields: safe HTML in which user text cannot become an Anki command."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import comrak
 import nh3
 
 DEPTH_MAX = 50
-"""Of tags in tags. What is deeper goes out as plain text."""
+"""Of nested tags. A deeper text is exported as plain text."""
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "img", "li", "ol", "p",
     "pre", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
@@ -20,11 +20,11 @@ _MATH = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
 _ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/")
 _COMMAND = re.compile(r"\[(?=/?(?:sound:|anki:|latex\]|\$))", re.IGNORECASE)
-"""What Anki would play, or hand to LaTeX."""
+"""Text that Anki would play as a sound, or pass to LaTeX."""
 _ONE_PARAGRAPH = re.compile(r"<p>((?:(?!</?p>).)*)</p>\n?", re.DOTALL)
 
 MediaName = Callable[[str], str | None]
-"""The name in the package of an attachment, by its id in lower case; None if it has none."""
+"""The file name in the package for an attachment id in lower case; None if it has no file."""
 
 
 def _options() -> dict[str, Any]:
@@ -38,12 +38,12 @@ _OPTIONS = _options()
 
 
 def attachments_in(text: str) -> set[str]:
-    """The ids of attachments that a text names, in lower case."""
+    """The ids of the attachments in a text, in lower case."""
     return {found.lower() for found in _ATTACHMENT.findall(text)}
 
 
 def to_field(text: str, *, media_name: MediaName, is_cloze: bool = False) -> str:
-    """A card's Markdown as the HTML of a field. HTML in the text stays text, as everywhere."""
+    """Convert a card's Markdown to the HTML of a field. HTML in the Markdown is shown as text."""
     html = comrak.render_markdown(text, **_OPTIONS)
     if _depth(html) > DEPTH_MAX:
         return _plain(text)
@@ -56,10 +56,10 @@ def to_field(text: str, *, media_name: MediaName, is_cloze: bool = False) -> str
         url_schemes={"http", "https", "mailto"},
         link_rel=None,
     )
-    html = _COMMAND.sub("&#91;", html).replace("\x1f", " ").strip()  # which separates fields
+    html = _COMMAND.sub("&#91;", html).replace("\x1f", " ").strip()  # \x1f separates fields in Anki
     if one := _ONE_PARAGRAPH.fullmatch(html):
         html = one[1]
-    # A text of link definitions alone shows nothing.
+    # A text with only link definitions renders as nothing.
     return html if html or not text.strip() else _plain(text)
 
 
@@ -75,7 +75,7 @@ def _math(found: re.Match[str], *, is_cloze: bool) -> str:
 
 
 def _image(found: re.Match[str], media_name: MediaName) -> str:
-    """A picture of the package; the label of what is in none, so that Anki loads nothing from elsewhere."""
+    """An image of the package; its label if the package lacks it, so that Anki loads nothing from the network."""
     attachment = _ATTACHMENT.fullmatch(found[1])
     name = media_name(attachment[1].lower()) if attachment else None
     if name is None:

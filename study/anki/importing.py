@@ -1,8 +1,8 @@
-"""Packages of Anki as cards: the importer of ``.apkg`` files.
+"""Imports Anki packages as cards: the importer of ``.apkg`` files.
 
-A card is known by the package's id of its note, so the same deck imported twice makes no card twice, and one's own
-export none at all. A card that is there already keeps what it says; it only learns of reviews that were made in Anki
-since its own last one.
+A card is identified by its Anki note's id, so importing a deck twice creates no duplicates, and importing one's own
+export creates nothing. An existing card keeps its text; it only takes over reviews made in Anki since its own last
+review.
 """
 
 import re
@@ -19,7 +19,7 @@ from django.utils import timezone
 from notes.importers import FileReport, ImportContext, Outcome, SourceFile
 from notes.markdown.archives import UnreadableArchive
 from notes.services import OverBudget
-from study.anki.notes import Draft, Reader
+from study.anki.notes import ImportedCard, Reader
 from study.anki.packages import PACKAGE_MAX, opened_package
 from study.anki.schedules import Learned, learned
 from study.models import Card, Face, StudyEvent, StudySettings
@@ -32,20 +32,20 @@ from study.services.settings import get_settings
 from study.services.statements import CardWithFaces, lock_cards, record
 
 SECONDS_MAX = 60
-"""Of this thread's work on a package; ten thousand cards take about ten."""
+"""The time limit for a package in this thread; ten thousand cards take about ten seconds."""
 _NAMESPACE = UUID("0b5e8d0c-64a3-4c0a-9a0c-6a8f4f2f9a11")
 _BATCH = 500
 _LEARNED_AT_ONCE = 200
-"""Cards that are brought up to date in one transaction: nobody is to wait a second for the lock that it takes."""
+"""How many cards one transaction updates, so that its lock blocks other requests for less than a second."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @contextmanager
 def import_package(context: ImportContext, file: SourceFile) -> Iterator[Callable[[], FileReport]]:
-    """Read a package and bring cards that are here up to date; what is given then makes all new cards, or none.
+    """Read a package and update existing cards; the yielded function then creates all new cards, or none.
 
-    Call that in a transaction, and enter this one before it: each batch of cards is brought up to date in a
-    transaction of its own. Both raise ``UnreadableArchive``, this one ``UnsafeArchive`` and the other ``OverBudget``.
+    Call that function in a transaction, and enter this context manager before it: each batch of updates has its own
+    transaction. Both raise ``UnreadableArchive``; this one also ``UnsafeArchive``, and the function ``OverBudget``.
     """
     content = file.read(PACKAGE_MAX + 1)
     if len(content) > PACKAGE_MAX:
@@ -54,7 +54,7 @@ def import_package(context: ImportContext, file: SourceFile) -> Iterator[Callabl
     with opened_package(content) as package:
         pictures = IncomingPictures(context.user_id, package)
         reader = Reader(package.header, pictures.markdown)
-        drafts: list[Draft] = []
+        drafts: list[ImportedCard] = []
         for note in package.notes():
             drafts += reader.drafts(note)
             _check_time(until)
@@ -66,7 +66,7 @@ def import_package(context: ImportContext, file: SourceFile) -> Iterator[Callabl
 
         def make_cards() -> FileReport:
             try:
-                # Storing may take long, so it comes before any lock.
+                # Storing may take long, so it happens before any lock is taken.
                 with pictures.stored(_texts_of_new(context, drafts)), importing(context.user_id):
                     for batch in _batches(drafts):
                         writer.create(batch)
@@ -81,13 +81,13 @@ def import_package(context: ImportContext, file: SourceFile) -> Iterator[Callabl
         yield make_cards
 
 
-def _batches(drafts: Sequence[Draft], size: int = _BATCH) -> Iterator[Sequence[Draft]]:
+def _batches(drafts: Sequence[ImportedCard], size: int = _BATCH) -> Iterator[Sequence[ImportedCard]]:
     for start in range(0, len(drafts), size):
         yield drafts[start : start + size]
 
 
-def _texts_of_new(context: ImportContext, drafts: Sequence[Draft]) -> list[str]:
-    """The texts of cards that are not here yet; in a dry run of none, as nothing is kept."""
+def _texts_of_new(context: ImportContext, drafts: Sequence[ImportedCard]) -> list[str]:
+    """The texts of the new cards; none in a dry run, which stores nothing."""
     if context.dry_run:
         return []
     here: set[UUID] = set()
@@ -104,22 +104,22 @@ def _check_time(until: float, told: Sequence[str] = ()) -> None:
 
 
 def _told(reader: Reader) -> list[str]:
-    told = [f"Cards that were left out, as {reason}: {count}." for reason, count in reader.left_out.most_common(10)]
+    told = [f"Cards left out ({reason}): {count}." for reason, count in reader.left_out.most_common(10)]
     if reader.lost["sound"]:
-        told.append(f"Sounds that were left out: {reader.lost['sound']}.")
+        told.append(f"Sounds left out: {reader.lost['sound']}.")
     if reader.lost["picture"]:
-        told.append(f"Pictures that were left out, as they are missing or of another kind: {reader.lost['picture']}.")
+        told.append(f"Pictures left out, missing or of an unsupported type: {reader.lost['picture']}.")
     if reader.lost["tag"]:
-        told.append(f"Tags that were left out: {reader.lost['tag']}.")
+        told.append(f"Tags left out: {reader.lost['tag']}.")
     return told
 
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes drafts in batches, each with a fixed number of queries.
+    """Writes the cards of a package in batches, each with a fixed number of queries.
 
-    What takes long is done without the lock on the user's cards, so that reviews go on: to work out schedules, and to
-    write cards that nobody else can see yet.
+    Slow work is done without the lock on the user's cards, so that reviews continue: computing schedules, and writing
+    cards that are not visible to others yet.
     """
 
     settings: StudySettings
@@ -129,7 +129,7 @@ class _Writer:
     created: int = 0
     updated: int = 0
     there: set[UUID] = field(default_factory=set)
-    """Cards of the package that were here already."""
+    """The package's cards that already existed."""
     size: Size = field(default_factory=Size)
 
     def told(self) -> list[str]:
@@ -138,11 +138,11 @@ class _Writer:
     def told_of_learned(self) -> list[str]:
         return [f"Cards that were here already, with later reviews: {self.updated}."] if self.updated else []
 
-    def learn(self, drafts: Sequence[Draft]) -> None:
-        """Bring those of a batch that are here already up to date, in a transaction of its own."""
+    def learn(self, drafts: Sequence[ImportedCard]) -> None:
+        """Update the existing cards of a batch, in a transaction of its own."""
         found = {
             card.pk: (card, draft)
-            for draft, card in reversed(self._found(drafts))  # of several the first counts
+            for draft, card in reversed(self._found(drafts))  # the first of several wins
             if card is not None and card.pk not in self.there
         }
         self.there.update(found)
@@ -164,7 +164,7 @@ class _Writer:
             self.updated += len(changed)
 
     def _bring_up_to_date(self, cards: dict[UUID, Card], faces: dict[UUID, list[Face]]) -> None:
-        """Write what the log of cards comes to, whose rows are as they were read or have changed since."""
+        """Write the state of the cards after the new log entries, also for cards that changed since they were read."""
         refold(faces)
         for card_id, card in cards.items():
             for face in faces[card_id]:
@@ -173,39 +173,39 @@ class _Writer:
             versions = dict(Card.objects.filter(pk__in=list(cards)).values_list("pk", "version"))
             same = [pk for pk, card in cards.items() if versions.get(pk) == card.version]
             record((), (face for pk in same for face in faces[pk]), same)
-            # What was reviewed or changed meanwhile.
+            # Cards that were reviewed or changed in the meantime.
             others = lock_cards(self.settings.user_id, versions.keys() - set(same))
             refold({pk: found.faces for pk, found in others.items()})
             record((), (face for found in others.values() for face in found.faces), list(others))
 
-    def create(self, drafts: Sequence[Draft]) -> None:
-        """Create what is new of a batch; call it for each one, and then :meth:`charge`."""
-        new: dict[UUID, Draft] = {}
+    def create(self, drafts: Sequence[ImportedCard]) -> None:
+        """Create the new cards of a batch. Call it for each batch, then :meth:`charge`."""
+        new: dict[UUID, ImportedCard] = {}
         for draft, card in self._found(drafts):
             ids = _ids_of(self.settings.user_id, draft)
             if card is not None:
                 self.there.add(card.pk)
-            elif self.there.isdisjoint(ids):  # else it was deleted meanwhile
+            elif self.there.isdisjoint(ids):  # otherwise it was deleted in the meantime
                 new.setdefault(ids[-1], draft)
         self._create(new)
 
     def charge(self) -> None:
-        """Count what was created. Raises as ``charge_cards``."""
+        """Count the created cards. Raises as ``charge_cards``."""
         if self.size == Size():
             return
-        connection.check_constraints()  # now, not at the commit: no review waits for it
+        connection.check_constraints()  # check now, not at the commit, which would hold the lock
         with studying(self.settings.user_id):
             charge_cards(user_id=self.settings.user_id, grown=self.size)
 
-    def _found(self, drafts: Sequence[Draft]) -> list[tuple[Draft, Card | None]]:
-        """Each draft with the card that it is of."""
+    def _found(self, drafts: Sequence[ImportedCard]) -> list[tuple[ImportedCard, Card | None]]:
+        """Each imported card with the existing card, if there is one."""
         ids_of = [_ids_of(self.settings.user_id, draft) for draft in drafts]
         cards = Card.objects.owned_by(self.settings.user_id).only("pk", "version", "proposed", "suspended")
         known = cards.in_bulk({one for ids in ids_of for one in ids})
         found = (next((known[one] for one in ids if one in known), None) for ids in ids_of)
         return list(zip(drafts, found, strict=True))
 
-    def _create(self, drafts: dict[UUID, Draft]) -> None:
+    def _create(self, drafts: dict[UUID, ImportedCard]) -> None:
         made: list[CardWithFaces] = []
         events: list[StudyEvent] = []
         for card_id, draft in drafts.items():
@@ -217,13 +217,13 @@ class _Writer:
                 back=draft.back,
                 tags=draft.tags,
                 suspended=draft.suspended,
-                # New cards come up in the order of the package.
+                # New cards are asked in the order of the package.
                 created_at=self.now + timedelta(microseconds=self.created + len(made)),
             )
             faces = faces_for(card)
             made.append(CardWithFaces(card, faces))
             events += self._baselines(card_id, draft, faces)
-        # Of a card that was deleted the log is here still, and counts again.
+        # The log of a deleted card still exists, and counts again.
         StudyEvent.objects.bulk_create(events, ignore_conflicts=True)
         refold({card.pk: faces for card, faces in made})
         Card.objects.bulk_create([card for card, _ in made])
@@ -231,8 +231,8 @@ class _Writer:
         self.size = self.size.plus(size_of_new(made))
         self.created += len(made)
 
-    def _baselines(self, card_id: UUID, draft: Draft, faces: Iterable[Face]) -> list[StudyEvent]:
-        """What was learned of these faces in Anki, unless they were reviewed here since."""
+    def _baselines(self, card_id: UUID, draft: ImportedCard, faces: Iterable[Face]) -> list[StudyEvent]:
+        """The baselines of faces learned in Anki, unless they were reviewed here since."""
         terms = self.settings.terms
         events = []
         for face in faces:
@@ -257,10 +257,10 @@ def _baseline(settings: StudySettings, card_id: UUID, n: int, memory: Learned) -
     )
 
 
-def _ids_of(user_id: int, draft: Draft) -> list[UUID]:
-    """The ids under which a card may be here; the last one is what a new card gets.
+def _ids_of(user_id: int, draft: ImportedCard) -> list[UUID]:
+    """The possible ids of an imported card; a new card gets the last one.
 
-    A package of ours names the card that a note was made of.
+    In our own packages, a note's guid is the id of its card.
     """
     own = [UUID(draft.guid)] if _UUID.fullmatch(draft.guid) else []
     return [*own, uuid5(_NAMESPACE, f"{user_id}\n{draft.guid}\n{draft.part}")]

@@ -1,4 +1,4 @@
-"""Pictures of cards as the media of a package: there a file is called by a number, in its cards by a name."""
+"""Exports the pictures of cards as media of a package, which stores each file under a number and lists its name."""
 
 from collections.abc import Iterator
 from typing import IO
@@ -16,11 +16,11 @@ _ENDINGS = {
     Attachment.ContentType.GIF: "gif",
     Attachment.ContentType.WEBP: "webp",
 }
-"""What Anki shows. A PDF is none of it."""
+"""The types that Anki can show; PDF is not one of them."""
 
 
 class OutgoingMedia:
-    """The pictures of one user's package. Its names follow from their ids, so a later package brings no doubles."""
+    """The pictures of one user's package. Names derive from ids, so a later package creates no duplicates."""
 
     def __init__(self, user_id: int) -> None:
         self._user_id = user_id
@@ -28,7 +28,7 @@ class OutgoingMedia:
         self._stored: list[str] = []
 
     def look_up(self, attachment_ids: set[str]) -> None:
-        """Find the user's own among these: one query, or none."""
+        """Load the user's own attachments among these ids: one query, or none."""
         wanted = attachment_ids - self._names.keys()
         if not wanted or not settings.FILES_ARE_KEPT:
             return
@@ -39,14 +39,14 @@ class OutgoingMedia:
             self._stored.append(attachment.file)
 
     def name(self, attachment_id: str) -> str | None:
-        """What the fields of cards call it; None if it is not in the package."""
+        """The name of an attachment in card fields; None if it is not in the package."""
         return self._names.get(attachment_id)
 
     def names_by_number(self) -> dict[str, str]:
         return {str(number): name for number, name in enumerate(self._names.values())}
 
     def files(self) -> Iterator[File]:
-        """One that the storage lacks is left out, and logged."""
+        """Yield the files. A file missing from the storage is left out and logged."""
         for number, name in enumerate(self._stored):
             try:
                 file = storage.read(name)

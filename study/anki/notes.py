@@ -1,7 +1,7 @@
-"""Notes of Anki as cards: what each of them asks and answers, and what was learned of it.
+"""Converts Anki notes to cards: question, answer, and learning state.
 
-A note with deletions becomes one ``cloze`` card; one whose two cards ask for each other becomes a ``reversed`` card; of
-any other note each card becomes a ``basic`` one, as its templates show it.
+A note with cloze deletions becomes one ``cloze`` card. A note with two cards that ask for each other becomes a
+``reversed`` card. Every card of any other note becomes a ``basic`` card, rendered by its template.
 """
 
 import re
@@ -22,13 +22,13 @@ from study.models import SIDE_MAX_BYTES
 _DEFAULT_DECK = "Default"
 _OCCLUSION = "image-occlusion:"
 _RULE = re.compile(r"<hr\b[^<>]*\bid=[\"']?answer\b[^<>]*>", re.IGNORECASE)
-"""What stands between the question and the answer, by Anki's custom."""
+"""The rule between question and answer, by Anki's convention."""
 _LEADING = re.compile(r"(?:\s|<[hb]r\b[^<>]*>)*", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class Draft:
-    """A card to be written. ``part`` says which of its note it is; ``learned`` are Anki's cards by our faces."""
+class ImportedCard:
+    """A card to create. ``part`` identifies it within its note; ``learned`` maps our faces to Anki's cards."""
 
     guid: str
     part: str
@@ -41,25 +41,25 @@ class Draft:
 
 
 class LeftOut(ValueError):
-    """A card that cannot be one of ours; the text says why, for the report."""
+    """A card that cannot be imported; the message gives the reason for the report."""
 
 
 @dataclass(slots=True)
 class Reader:
-    """Makes drafts of notes, and counts what it leaves out."""
+    """Converts notes to cards, and counts what is left out."""
 
     header: Mapping[str, Any]
     picture: texts.Picture
     left_out: Counter[str] = field(default_factory=Counter)
-    """How many cards, by the reason."""
+    """The number of cards left out, by reason."""
     lost: Counter[str] = field(default_factory=Counter)
-    """How many sounds and pictures."""
+    """The number of lost sounds, pictures and tags."""
 
-    def drafts(self, note: Mapping[str, Any]) -> Iterator[Draft]:
-        """The cards of one note. Raises ``UnreadableArchive`` for a note of a kind that the package does not have."""
+    def drafts(self, note: Mapping[str, Any]) -> Iterator[ImportedCard]:
+        """Yield the cards of one note. Raises ``UnreadableArchive`` if the package lacks its note type."""
         model = self.header["models"].get(note["model"])
         if model is None:
-            raise UnreadableArchive("The package has notes of a kind that it does not describe.")
+            raise UnreadableArchive("The package has notes of an unknown note type.")
         try:
             if model["is_cloze"]:
                 yield self._cloze(note, model)
@@ -68,21 +68,21 @@ class Reader:
         except (LeftOut, templates.CannotShow, texts.TooLong) as error:
             self.left_out[str(error) or "too long"] += max(1, len(note["cards"]))
 
-    def _cloze(self, note: Mapping[str, Any], model: Mapping[str, Any]) -> Draft:
+    def _cloze(self, note: Mapping[str, Any], model: Mapping[str, Any]) -> ImportedCard:
         question, answer = self._templates(model, 0)
         fields = self._fields(note, model, 0)
         if any(_OCCLUSION in text for text in note["fields"]):
-            raise LeftOut("they hide parts of a picture")
+            raise LeftOut("image occlusion")
         front = self._markdown(_filled(question, fields, is_question=True))
         back = self._markdown(_filled(answer, fields, with_cloze=False))
         try:
             faces = set(faces_of("cloze", front))
         except InvalidCloze as error:
-            raise LeftOut("their deletions are none of ours") from error
+            raise LeftOut("unsupported deletions") from error
         cards = {card["n"] + 1: card for card in note["cards"] if card["n"] + 1 in faces}
         return self._draft(note, "", "cloze", front, back, cards)
 
-    def _basic(self, note: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[Draft]:
+    def _basic(self, note: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[ImportedCard]:
         sides: dict[int, tuple[str, str]] = {}
         cards = {card["n"]: card for card in note["cards"]}
         for n in cards:
@@ -102,7 +102,7 @@ class Reader:
     def _templates(self, model: Mapping[str, Any], n: int) -> tuple[str, str]:
         found = model["templates"].get(str(n))
         if found is None:
-            raise LeftOut("their note type has no such template")
+            raise LeftOut("missing template")
         return found[0], found[1]
 
     def _fields(self, note: Mapping[str, Any], model: Mapping[str, Any], n: int) -> dict[str, str]:
@@ -134,16 +134,16 @@ class Reader:
         front: str,
         back: str,
         cards: dict[int, dict[str, Any]],
-    ) -> Draft:
+    ) -> ImportedCard:
         if not front:
-            raise LeftOut("nothing of them can be shown")
+            raise LeftOut("nothing to show")
         if max(len(front.encode()), len(back.encode())) > SIDE_MAX_BYTES:
             raise LeftOut("too long")
         suspended = bool(cards) and all(card["queue"] == SUSPENDED for card in cards.values())
-        return Draft(note["guid"], part, kind, front, back, self._tags(note), suspended, cards)
+        return ImportedCard(note["guid"], part, kind, front, back, self._tags(note), suspended, cards)
 
     def _tags(self, note: Mapping[str, Any]) -> list[str]:
-        """The note's, and its deck's name."""
+        """The note's tags, and the name of its deck."""
         deck = self._deck(note)
         found = []
         for text in [*note["tags"], *([deck] if deck not in ("", _DEFAULT_DECK, DECK_NAME) else [])]:
@@ -159,7 +159,7 @@ def _filled(template: str, fields: Mapping[str, str], *, is_question: bool = Fal
 
 
 def _without_question(answer: str, question: str) -> str:
-    """The answer's own part, where its template shows the question first."""
+    """The answer without the question that its template repeats at the start."""
     shown = _RULE.split(answer, maxsplit=1)
     return shown[1] if len(shown) == 2 and shown[0].strip() in ("", question.strip()) else answer
 

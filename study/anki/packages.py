@@ -1,8 +1,8 @@
-"""Opening a package of Anki: what it says, and its media, within bounds.
+"""Opens an Anki package and gives bounded access to its notes and media.
 
-There are three forms. In all of them the package is a zip with one SQLite database. That of the newest form is
-``collection.anki21b``, compressed by Zstandard, as its media are. Older programs find a database in the newer forms,
-too, that only says that they are too old; so the newest one counts.
+A package is a zip with a SQLite database, in one of three formats. In the newest, the database is
+``collection.anki21b`` and, like the media, compressed with Zstandard. A newer package also has a placeholder database
+for older programs, so the newest format found is read.
 """
 
 import io
@@ -31,19 +31,19 @@ _ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
 @dataclass(slots=True)
 class Package:
-    """What a package says. Its lines are read one at a time."""
+    """The content of a package. Its notes are read one at a time."""
 
     header: dict[str, Any]
     _lines: io.BytesIO
     _media: dict[str, Entry] = field(default_factory=dict)
 
     def notes(self) -> Iterator[dict[str, Any]]:
-        """The notes, as ``collection_process`` writes them."""
+        """The notes, in the format of ``collection_process``."""
         for line in self._lines:
             yield orjson.loads(line)
 
     def media(self, name: str, at_most: int) -> bytes | None:
-        """The file that cards call so, cut after so many bytes; None if there is none that can be read."""
+        """The file with this name in card fields, cut after ``at_most`` bytes; None if it is missing or unreadable."""
         entry = self._media.get(unicodedata.normalize("NFC", name))
         if entry is None:
             return None
@@ -56,12 +56,12 @@ class Package:
 
 @contextmanager
 def opened_package(content: bytes) -> Iterator[Package]:
-    """Raises ``UnsafeArchive`` and ``UnreadableArchive``."""
+    """Open a package. Raises ``UnsafeArchive`` and ``UnreadableArchive``."""
     with opened_zip(io.BytesIO(content)) as entries:
         by_name = {entry.name: entry for entry in entries}
         database = next((by_name[name] for name in _DATABASES if name in by_name), None)
         if database is None:
-            raise UnreadableArchive("This is no package of Anki.")
+            raise UnreadableArchive("This is not an Anki package.")
         lines = io.BytesIO(_read_database(database))
         yield Package(orjson.loads(lines.readline()), lines, _media_of(by_name))
 
@@ -74,7 +74,7 @@ def _read_database(entry: Entry) -> bytes:
 
 
 def _media_of(by_name: dict[str, Entry]) -> dict[str, Entry]:
-    """The files by the names that cards have for them."""
+    """The media files by their names in card fields."""
     entry = by_name.get(_MEDIA)
     if entry is None:
         return {}
@@ -100,7 +100,8 @@ def _names_in_json(content: bytes) -> dict[str, str]:
 
 
 def _names_in_message(content: bytes) -> dict[str, str]:
-    """Of the newest form: ``MediaEntries`` of import_export.proto, whose place in the list is the file's name."""
+    """Read the newest format: ``MediaEntries`` of import_export.proto. An entry's position is the file's name in the
+    zip."""
     names: dict[str, str] = {}
     stream = io.BytesIO(content)
     while tag := stream.read(1):

@@ -1,9 +1,9 @@
-"""Schedules as Anki writes them, and as ``study.memory`` does.
+"""Converts schedules between Anki's format and ``study.memory``.
 
-Anki counts days from the day on which a collection was made (``created``), and learning steps in seconds since 1970.
-With FSRS on, a card's ``data`` holds stability and difficulty; without, there are an interval and an ease. How these
-become stability and difficulty, and back, is Anki's own way (``memory_state_from_sm2`` of fsrs-rs), with FSRS 6's
-default parameters and a retention of 0.9, at which the stability is the interval.
+Anki counts review days from the day its collection was created (``created``), and learning steps in seconds since 1970.
+With FSRS, a card's ``data`` holds stability and difficulty; without, the card has an interval and an ease factor. The
+conversion between the two is Anki's own (``memory_state_from_sm2`` of fsrs-rs), with the default parameters of FSRS 6
+and a retention of 0.9, at which stability equals the interval.
 """
 
 import json
@@ -25,8 +25,8 @@ _STABILITY_MIN = 0.001
 _EASE_MIN, _EASE_MAX = 1.3, 5.0
 _EASE_DEFAULT = 2.5
 _COUNT_MAX = 100_000
-_A_MOMENT = 10**9
-"""A due number above this is seconds since 1970, not a day."""
+_FIRST_TIMESTAMP = 10**9
+"""A larger due number is a timestamp in seconds since 1970; a smaller one is a day."""
 _HALF_A_DAY = timedelta(hours=12)
 _DAY = timedelta(days=1)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What another program remembers of a face: the ``data`` of a ``baseline`` event (``study.memory``)."""
+    """The state of a face in another program: the ``data`` of a ``baseline`` event (``study.memory``)."""
 
     stability: float
     difficulty: float
@@ -55,7 +55,7 @@ class Learned:
 
 
 def learned(card: dict[str, Any], *, created: int, terms: Terms, now: datetime) -> Learned | None:
-    """The memory of a card as ``collection_process`` gives it; None if it is new, or still being learned."""
+    """The learning state of a card given by ``collection_process``; None if it is new or in its learning steps."""
     if card["type"] not in (REVIEW, RELEARNING):
         return None
     data = _json(card["data"])
@@ -63,7 +63,7 @@ def learned(card: dict[str, Any], *, created: int, terms: Terms, now: datetime) 
     stability = _within(data.get("s"), _STABILITY_MIN, MAXIMUM_INTERVAL) or float(interval)
     difficulty = _within(data.get("d"), 1.0, 10.0) or _difficulty(card["factor"], stability)
     due_at = _due_at(card["due"], created, terms, now)
-    reviewed_at = _moment(data.get("lrt")) or due_at - interval * _DAY
+    reviewed_at = _timestamp(data.get("lrt")) or due_at - interval * _DAY
     return Learned(
         stability,
         difficulty,
@@ -75,18 +75,18 @@ def learned(card: dict[str, Any], *, created: int, terms: Terms, now: datetime) 
 
 
 def _due_at(due: int, created: int, terms: Terms, now: datetime) -> datetime:
-    if due > _A_MOMENT:
-        moment = _moment(due) or now
+    if due > _FIRST_TIMESTAMP:
+        at = _timestamp(due) or now
     else:
-        begins = _moment(created) or now
-        # The middle of Anki's day: it may begin at another hour than the student's.
-        moment = begins + _HALF_A_DAY + min(max(due, -MAXIMUM_INTERVAL), MAXIMUM_INTERVAL) * _DAY
-    moment = min(max(moment, _EARLIEST), now + (MAXIMUM_INTERVAL - 1) * _DAY)
-    return terms.start_of(terms.day_of(moment))
+        begins = _timestamp(created) or now
+        # The middle of Anki's day, which may start at another hour than the student's.
+        at = begins + _HALF_A_DAY + min(max(due, -MAXIMUM_INTERVAL), MAXIMUM_INTERVAL) * _DAY
+    at = min(max(at, _EARLIEST), now + (MAXIMUM_INTERVAL - 1) * _DAY)
+    return terms.start_of(terms.day_of(at))
 
 
-def _moment(seconds: Any) -> datetime | None:
-    """A time after 2000, when there was no Anki, and before 2200; None for anything else."""
+def _timestamp(seconds: Any) -> datetime | None:
+    """The time if it is between 2000, before Anki existed, and 2200; None for any other value."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 946_684_800 < seconds < 7_258_118_400:
         return None
     return datetime.fromtimestamp(seconds, UTC)
@@ -107,7 +107,7 @@ def _within(value: Any, least: float, most: float) -> float | None:
 
 
 def _growth(stability: float) -> float:
-    """By how much a review at a recall of 0.9 lets such a memory grow, for each point of difficulty below 11."""
+    """The relative growth of stability in a review at recall 0.9, per point of difficulty below 11."""
     return math.exp(_W8) * stability**-_W9 * math.expm1(_W10 * 0.1)
 
 
@@ -121,9 +121,10 @@ def _ease(difficulty: float, stability: float) -> float:
 
 
 def row_of(memory: Memory, terms: Terms, *, created: datetime, position: int, suspended: bool) -> dict[str, Any]:
-    """The columns of ``cards`` for a face, in a collection made at ``created``, the start of a day of study.
+    """The columns of Anki's table ``cards`` for a face, in a collection created at ``created``, the start of a study
+    day.
 
-    ``position`` is the place of a new face among the others.
+    ``position`` is the position of a new face among the others.
     """
     kind = _TYPES[memory.state]
     columns = {"type": kind, "queue": kind, "due": position, "ivl": 0, "factor": 0, "left": 0, "data": ""}

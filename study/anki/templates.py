@@ -1,4 +1,4 @@
-"""What Anki's note types show: their templates, filled with a note's fields.
+"""Renders Anki's card templates with a note's fields.
 
 See https://docs.ankiweb.net/templates/intro.html.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 TEMPLATE_MAX = 50_000
 SHOWN_MAX = 200_000
-"""In characters: what is longer is no card of ours anyway."""
+"""In characters. Longer cards are rejected anyway."""
 _PART = re.compile(r"\{\{([^{}]*)\}\}")
 _COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
 _INVISIBLE = re.compile(r"<(?!img|audio|video|object)[^<>]*>|&nbsp;|\s", re.IGNORECASE)
@@ -21,11 +21,11 @@ _FRONT = "FrontSide"
 
 
 class CannotShow(ValueError):
-    """The template is longer than :data:`TEMPLATE_MAX`, or shows more than :data:`SHOWN_MAX`."""
+    """The template is longer than :data:`TEMPLATE_MAX`, or its result longer than :data:`SHOWN_MAX`."""
 
 
 class _Part(NamedTuple):
-    """``kind`` is text, if, unless, end or field; ``name`` the text or the field's name."""
+    """A part of a template. ``kind`` is text, if, unless, end or field; ``name`` is the text or the field's name."""
 
     kind: str
     name: str
@@ -33,11 +33,10 @@ class _Part(NamedTuple):
 
 
 def fill(template: str, fields: Mapping[str, str], *, is_question: bool, with_cloze: bool) -> str:
-    """A filled template. ``fields`` include Anki's own, such as ``Tags``.
+    """Fill a template. ``fields`` includes Anki's special fields, such as ``Tags``.
 
-    Deletions are shown as they are written, ``{{c1::…}}``; without ``with_cloze`` the fields that have them are left
-    out, as they are the other side of the card. The other side itself, ``{{FrontSide}}``, is left out as well. Raises
-    :class:`CannotShow`.
+    Cloze deletions stay in source form, ``{{c1::…}}``; without ``with_cloze``, fields that contain them are left out,
+    since they are the other side of the card. ``{{FrontSide}}`` is left out too. Raises :class:`CannotShow`.
     """
     shown: list[str] = []
     conditions: list[tuple[str, bool]] = []
@@ -61,7 +60,7 @@ def fill(template: str, fields: Mapping[str, str], *, is_question: bool, with_cl
                     shown.append(_value(part, fields, is_question=is_question))
                     size += len(shown[-1])
         if size > SHOWN_MAX:
-            raise CannotShow("A card shows too much.")
+            raise CannotShow("A card's text is too long.")
     return "".join(shown)
 
 
@@ -86,13 +85,13 @@ def _parts(template: str) -> tuple[_Part, ...]:
 
 
 def _is_empty(name: str, fields: Mapping[str, str]) -> bool:
-    if _OF_ONE_DELETION.fullmatch(name):  # we have one text for all of them
+    if _OF_ONE_DELETION.fullmatch(name):  # one text serves all deletions
         return False
     return not _INVISIBLE.sub("", fields.get(name, ""))
 
 
 def _value(part: _Part, fields: Mapping[str, str], *, is_question: bool) -> str:
-    is_typed = "type" in part.filters and is_question  # a box to type the answer into
+    is_typed = "type" in part.filters and is_question  # an input for a typed answer
     if is_typed or part.name == _FRONT or any(name in _SILENT for name in part.filters):
         return ""
     return fields.get(part.name, "")

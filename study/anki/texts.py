@@ -1,4 +1,4 @@
-"""Anki's HTML as the Markdown of cards, with nothing in it that runs or is loaded from elsewhere."""
+"""Converts Anki's HTML to safe Markdown: nothing in it runs, and nothing is loaded from the network."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import nh3
 from markdownify import MarkdownConverter
 
 DEPTH_MAX = 50
-"""Of tags in tags. What is deeper loses its tags: ``nh3`` takes quadratic time for it."""
+"""Of nested tags. A deeper text loses its tags, as ``nh3`` takes quadratic time for it."""
 _TAGS = {
     "a", "b", "blockquote", "br", "code", "dd", "del", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6",
     "hr", "i", "img", "li", "ol", "p", "pre", "s", "strike", "strong", "table", "tbody", "td", "th", "thead", "tr",
@@ -22,7 +22,7 @@ _TAG = re.compile(r"<[^<>]*>")
 _NESTING = re.compile(r"<(/?)(?!p\b|li\b|br\b|hr\b|img\b|td\b|th\b|tr\b|input\b|dd\b|dt\b)[a-z]", re.IGNORECASE)
 _LINE = re.compile(r"<(?:br|/div|/p)\b[^<>]*>", re.IGNORECASE)
 _SOUND = re.compile(r"\[sound:[^\]\n]{1,500}\]|\[anki:[^\]\n]{1,500}\]")
-_MATH = re.compile(  # none of them looks beyond the next opening mark, so time is linear
+_MATH = re.compile(  # each stops at the next opening mark, so time is linear
     r"\\\((?P<inline>(?:(?!\\[()]).)+)\\\)|\\\[(?P<display>(?:(?!\\[\[\]]).)+)\\\]"
     r"|\[\$\](?P<old>(?:(?!\[/?\$).)+)\[/\$\]|\[\$\$\](?P<old_display>(?:(?!\[/?\$).)+)\[/\$\$\]"
     r"|\[latex\](?P<latex>(?:(?!\[/?latex\]).)+)\[/latex\]",
@@ -36,18 +36,19 @@ _INLINE_MARKUP = re.compile(r"[`*$]|(?<!\w)_|_(?!\w)|~(?=~)|\[(?=[^\[\]]*\]\()")
 _LINE_MARKUP = re.compile(r"^(?=#{1,6}\s|[>+-]\s|[-=]{3,}\s*$)|^(\d{1,9})(?=[.)]\s)", re.MULTILINE)
 
 HTML_MAX = 40_000
-"""In characters, of clean HTML. A side of a card is half of it."""
+"""In characters, of sanitised HTML. A side of a card has half as much."""
 
 Picture = Callable[[str, str], str | None]
-"""The Markdown of a picture, by its file's name and its description; None if there is none."""
+"""Returns the Markdown of a picture, given its file name and description; None if it is missing."""
 
 
 class TooLong(ValueError):
-    """The text is longer than a side of a card can be."""
+    """The text does not fit on a side of a card."""
 
 
 def to_markdown(html: str, *, picture: Picture, told: Callable[[str], None]) -> str:
-    """A text of a card. ``told`` is called with what was left out: ``sound``, ``picture``. Raises :class:`TooLong`."""
+    """Convert the text of a card. Calls ``told`` with what it leaves out: ``sound`` or ``picture``. Raises
+    :class:`TooLong`."""
     html = _MARKS.sub("", html)
     if _SOUND.search(html):
         told("sound")
@@ -95,7 +96,7 @@ class _Converter(MarkdownConverter):
         return found
 
     def convert_div(self, el: Any, text: str, parent_tags: Any) -> str:
-        """A line: that is what Anki's editor makes of a new line."""
+        """A line: Anki's editor writes each new line as a div."""
         return text if "_inline" in parent_tags else f"\n\n{text.strip()}\n\n"
 
     def escape(self, text: str, parent_tags: Any) -> str:
@@ -103,13 +104,13 @@ class _Converter(MarkdownConverter):
 
 
 def _escaped(text: str) -> str:
-    """The text as Markdown that shows it."""
+    """Markdown that shows exactly this text."""
     text = _INLINE_MARKUP.sub(r"\\\g<0>", _BACKSLASH.sub(r"\\\\", text))
     return _LINE_MARKUP.sub(lambda found: f"{found[1]}\\" if found[1] else "\\", text)
 
 
 def _formula(html: str, *, is_display: bool) -> str:
-    """The source of a formula between our marks."""
+    """The source of a formula between our delimiters."""
     source = unescape(_TAG.sub("", _LINE.sub("\n", html))).replace("$", r"\$").strip()
     return f"$${source}$$" if is_display else f"${' '.join(source.split())}$"
 

@@ -1,4 +1,4 @@
-"""The days of study until an exam, in its time zone, and how long the student studies on each."""
+"""The study days until an exam, in its time zone, and the study time of each."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -8,13 +8,13 @@ from study.days import day_of, start_of
 
 
 class ExamDay(NamedTuple):
-    """A day of study until an exam."""
+    """A study day before an exam."""
 
     day: date
     planned: float
-    """How many seconds the student studies, in whole minutes."""
+    """The planned seconds, in whole minutes."""
     most: float
-    """How many seconds the day has."""
+    """The length of the day in seconds."""
 
 
 def days_until(
@@ -26,12 +26,12 @@ def days_until(
     minutes_per_day: Sequence[int],
     studied_today: float = 0.0,
 ) -> list[ExamDay]:
-    """Today and each day up to that of the exam, which ends with the exam.
+    """All days from today to the exam day, which ends at the exam.
 
-    ``minutes_per_day``: from Monday to Sunday. ``studied_today``: so many seconds of today's are over. A day may be
-    shorter than its minutes: today, that of the exam, and where clocks are put forward.
+    ``minutes_per_day`` runs from Monday to Sunday. ``studied_today`` is the time already studied today, in seconds.
+    Today, the exam day and days with a clock change may be shorter than their minutes.
     """
-    first, last = (day_of(moment, time_zone=time_zone, day_starts_at=day_starts_at) for moment in (now, at))
+    first, last = (day_of(instant, time_zone=time_zone, day_starts_at=day_starts_at) for instant in (now, at))
     found = []
     for day in (first + timedelta(days=n) for n in range((last - first).days + 1)):
         begins, ends = (

@@ -1,7 +1,8 @@
-"""What will be remembered on the day of an exam, with a band, and whether that reaches the goal. No clock, no table.
+"""Forecasts the recall on the day of an exam, with an uncertainty band, and whether it reaches the target.
 
-The band comes from ``RUNS`` courses of a student who remembers worse than the log says, as well, or better, each with
-chance answers of its own. All are seeded: what is known being the same, the forecast is the same to the last bit.
+The band comes from ``RUNS`` simulations of a student whose memory is worse than, equal to or better than the log
+suggests, each with its own random answers. All are seeded, so the same input gives exactly the same forecast. It reads
+no clock and no table.
 """
 
 import random
@@ -12,30 +13,30 @@ from math import ceil
 from statistics import fmean
 from typing import NamedTuple
 
-from study.forecasting.course import Course, Mind, Outlook, Rules, Visit
 from study.forecasting.forgetting import recall
 from study.forecasting.habits import SLIPS, Habits
+from study.forecasting.simulation import FaceState, Rules, Simulation, Student, Visit
 
 RUNS = 9
 SAMPLE_MAX = 400
-"""So many faces are simulated at most. Of more every n-th of each chapter is, in the order of recall."""
+"""The maximum number of simulated faces. From more, every n-th of each chapter is taken, in order of recall."""
 SAMPLE_LEAST = 8
-"""Of each chapter, if there are not too many."""
+"""The minimum per chapter, if there are not too many chapters."""
 LONG_DAYS = 60
-"""An exam that is further away is simulated with fewer faces, so that it costs no more."""
+"""A more distant exam is simulated with fewer faces, to limit the cost."""
 REPEATED_FACES = 600
-"""A course of fewer faces is repeated, so that chance evens out."""
-# What students differ in is independent: each run has another quantile of each, the middle one the medians.
+"""A simulation of fewer faces is repeated, to average out chance."""
+# Students differ in independent quantities: each run uses other quantiles of them, the middle run the medians.
 _SLIPS_OF_RUN = [((4 * run + 6) % RUNS + 0.5) / RUNS for run in range(RUNS)]
 _SECONDS_OF_RUN = [((7 * run + 3) % RUNS + 0.5) / RUNS for run in range(RUNS)]
 FIRST_TRY = 8.0
-"""The search for the missing time begins with so many seconds a day."""
+"""The search for the missing time starts with this many seconds per day."""
 FINENESS = 16
-"""It ends when it knows the missing time to such a part of it, or to one view."""
+"""It ends when the missing time is known to 1/16, or to one view."""
 
 
 class Band(NamedTuple):
-    """Expected recall from 0 to 1: with a probability of 80 % it is between ``p10`` and ``p90``."""
+    """Expected recall, 0 to 1. With a probability of 80 % it is between ``p10`` and ``p90``."""
 
     p10: float
     p50: float
@@ -43,7 +44,7 @@ class Band(NamedTuple):
 
 
 class Bands(NamedTuple):
-    """The recall without any study, with the plan, and with the queue as it is."""
+    """The recall without any study, with the plan, and with the normal queue."""
 
     no_study: Band
     plan: Band
@@ -56,23 +57,23 @@ class Forecast:
     groups: dict[int, Bands]
     feasible: bool
     minutes_short: int | None
-    """How many minutes are missing until the exam; None if the goal is not reached however many there are."""
+    """The missing minutes until the exam; None if no amount of time reaches the target."""
     simulated: int
-    """How many faces were simulated."""
+    """The number of simulated faces."""
 
 
 @dataclass(frozen=True)
 class Days:
-    """The days until the exam: for how many seconds the student studies on each, and how many there are in all."""
+    """The days until the exam: the study seconds and the total seconds of each."""
 
     planned: Sequence[float]
     most: Sequence[float]
 
     def with_more(self, pieces: int, seconds: float) -> list[float]:
-        """The seconds of each day, with so many pieces more, spread evenly, as far as a day has so much time.
+        """The study seconds of each day after adding ``pieces``, spread evenly, as far as each day has time.
 
-        Where there are fewer pieces than days some days get one and others none, the last one first: time that is too
-        short for a view is of no use.
+        With fewer pieces than days, some days get one piece and others none, starting from the last day: a piece
+        shorter than a view is useless.
         """
         days = len(self.planned)
         return [
@@ -82,9 +83,9 @@ class Days:
 
 
 def forecast(
-    faces: Sequence[Outlook], days: Days, *, habits: Habits, plan: Rules, due_first: Rules, target: float
+    faces: Sequence[FaceState], days: Days, *, habits: Habits, plan: Rules, due_first: Rules, target: float
 ) -> Forecast:
-    """Forecast the recall of some faces, at least one, on the last of these days."""
+    """Forecast the recall of at least one face on the last of these days."""
     chosen, weights = _sample(faces, days)
     sample = [faces[n] for n in chosen]
     groups = [face.group for face in sample]
@@ -96,10 +97,12 @@ def forecast(
         }
 
     last_day = len(days.planned) - 1
-    minds = [_mind(habits, run) for run in range(RUNS)]
-    no_study = bands([Course(sample, weights, rules=plan, mind=mind, last_day=last_day).recalls() for mind in minds])
-    planned = bands([_recalls(sample, weights, days.planned, plan, mind) for mind in minds])
-    queued = bands([_recalls(sample, weights, days.planned, due_first, _mind(habits, run)) for run in range(RUNS)])
+    students = [_student(habits, run) for run in range(RUNS)]
+    no_study = bands(
+        [Simulation(sample, weights, rules=plan, student=student, last_day=last_day).recalls() for student in students]
+    )
+    planned = bands([_recalls(sample, weights, days.planned, plan, student) for student in students])
+    queued = bands([_recalls(sample, weights, days.planned, due_first, _student(habits, run)) for run in range(RUNS)])
     reached = planned[0].p50
     missing = None
     if reached < target:
@@ -114,19 +117,19 @@ def forecast(
 
 
 def likely_day(
-    faces: Sequence[Outlook], seconds: Sequence[float], *, day: int, habits: Habits, rules: Rules
+    faces: Sequence[FaceState], seconds: Sequence[float], *, day: int, habits: Habits, rules: Rules
 ) -> list[Visit]:
-    """What is studied on a day, if until then the likeliest happens: what is asked is known. All faces count."""
-    mind = Mind(habits, habits.strength_at(0.5), SLIPS / 2, habits.seconds, chance=lambda: 0.5)
-    course = Course(faces, [1] * len(faces), rules=rules, mind=mind, last_day=len(seconds) - 1)
+    """The visits of a day, if the student gives the likeliest answers until then. All faces are simulated."""
+    student = Student(habits, habits.strength_at(0.5), SLIPS / 2, habits.seconds, chance=lambda: 0.5)
+    simulation = Simulation(faces, [1] * len(faces), rules=rules, student=student, last_day=len(seconds) - 1)
     visits: list[Visit] = []
     for n in range(day + 1):
-        visits = course.study(n, seconds[n])
+        visits = simulation.study(n, seconds[n])
     return visits
 
 
-def _mind(habits: Habits, run: int) -> Mind:
-    return Mind(
+def _student(habits: Habits, run: int) -> Student:
+    return Student(
         habits,
         strength=habits.strength_at((run + 0.5) / RUNS),
         slips=SLIPS * _SLIPS_OF_RUN[run],
@@ -136,30 +139,32 @@ def _mind(habits: Habits, run: int) -> Mind:
 
 
 def _recalls(
-    faces: Sequence[Outlook], weights: Sequence[float], seconds: Sequence[float], rules: Rules, mind: Mind
+    faces: Sequence[FaceState], weights: Sequence[float], seconds: Sequence[float], rules: Rules, student: Student
 ) -> list[float]:
-    course = Course(faces, weights, rules=rules, mind=mind, last_day=len(seconds) - 1)
+    simulation = Simulation(faces, weights, rules=rules, student=student, last_day=len(seconds) - 1)
     for day, left in enumerate(seconds):
-        course.study(day, left)
-    return course.recalls()
+        simulation.study(day, left)
+    return simulation.recalls()
 
 
 def _missing(
-    faces: Sequence[Outlook], weights: Sequence[float], days: Days, rules: Rules, habits: Habits, *, by: float
+    faces: Sequence[FaceState], weights: Sequence[float], days: Days, rules: Rules, habits: Habits, *, by: float
 ) -> int | None:
-    """How many minutes more in all raise the recall by so much: found by doubling and halving.
+    """The total extra minutes that raise the recall to the target, found by doubling and bisection.
 
-    They come in pieces that are as long as a visit, as less would be too short to study anything.
+    Time is added in pieces as long as a visit: shorter pieces are too short to study anything.
     """
-    middle, groups = _mind(habits, RUNS // 2), [0] * len(faces)
+    middle, groups = _student(habits, RUNS // 2), [0] * len(faces)
     repetitions = min(max(REPEATED_FACES // len(faces), 1), RUNS)
 
     def reached(seconds: Sequence[float]) -> float:
-        minds = [replace(middle, chance=random.Random(seed).random) for seed in range(repetitions)]
-        return fmean(_means(_recalls(faces, weights, seconds, rules, mind), weights, groups)[0] for mind in minds)
+        students = [replace(middle, chance=random.Random(seed).random) for seed in range(repetitions)]
+        return fmean(
+            _means(_recalls(faces, weights, seconds, rules, student), weights, groups)[0] for student in students
+        )
 
     needed = reached(days.planned) + by
-    piece = Course(faces, weights, rules=rules, mind=middle, last_day=len(days.planned) - 1).longest_visit
+    piece = Simulation(faces, weights, rules=rules, student=middle, last_day=len(days.planned) - 1).longest_visit
     least, most = 0, max(1, round(FIRST_TRY * len(days.planned) / piece))
     while reached(days.with_more(most, piece)) < needed:
         if days.with_more(most, piece) == list(days.most):
@@ -171,8 +176,8 @@ def _missing(
     return max(1, ceil((sum(days.with_more(most, piece)) - sum(days.planned)) / 60))
 
 
-def _sample(faces: Sequence[Outlook], days: Days) -> tuple[list[int], list[float]]:
-    """Which faces are simulated, in their order, and how many each stands for."""
+def _sample(faces: Sequence[FaceState], days: Days) -> tuple[list[int], list[float]]:
+    """Choose the faces to simulate, in order, and how many faces each stands for."""
     last_day = len(days.planned) - 1
     most = max(SAMPLE_MAX // 4, round(SAMPLE_MAX * min(1.0, (LONG_DAYS / max(last_day, 1)) ** 0.5)))
     if len(faces) <= most:
@@ -191,12 +196,12 @@ def _sample(faces: Sequence[Outlook], days: Days) -> tuple[list[int], list[float
     return chosen, [weight_of[n] for n in chosen]
 
 
-def _known(face: Outlook, last_day: int) -> float:
+def _known(face: FaceState, last_day: int) -> float:
     return 0.0 if face.stability is None else recall(last_day - face.seen, face.stability)
 
 
 def _means(recalls: Sequence[float], weights: Sequence[float], groups: Sequence[int]) -> tuple[float, dict[int, float]]:
-    """The mean recall, and that of each chapter."""
+    """The mean recall over all faces, and per chapter."""
     known, faces = defaultdict[int, float](float), defaultdict[int, float](float)
     for share, weight, group in zip(recalls, weights, groups, strict=True):
         known[group] += share * weight
@@ -205,7 +210,8 @@ def _means(recalls: Sequence[float], weights: Sequence[float], groups: Sequence[
 
 
 def band_of(values: Sequence[float]) -> Band:
-    """The runs stand for equal shares of what may be, each for the middle of its own: of nine the lowest is at 1/18."""
+    """The band of the runs. Each stands for the middle of an equal share of outcomes: of nine runs, the lowest is at
+    1/18."""
     ordered = sorted(values)
 
     def at(share: float) -> float:

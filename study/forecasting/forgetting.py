@@ -1,6 +1,6 @@
-"""FSRS 6 in plain numbers, by whole days: what :mod:`study.memory` does one card at a time, for many at once.
+"""FSRS 6 with plain numbers and whole days: a fast version of :mod:`study.memory` for many cards.
 
-The parameters are the library's. ``tests/study/test_exams_forecast.py`` holds that both give the same numbers.
+The parameters are the library's. ``tests/study/test_exams_forecast.py`` checks that both give the same numbers.
 """
 
 from math import exp
@@ -21,7 +21,7 @@ _BONUS = {HARD: _W[15], GOOD: 1.0, EASY: _W[16]}
 
 
 def recall(days: float, stability: float) -> float:
-    """The probability, from 0 to 1, that something is remembered so many days after it was seen."""
+    """The probability of recall, 0 to 1, some days after the last view."""
     return float((1 + FACTOR * days / stability) ** DECAY)
 
 
@@ -31,7 +31,7 @@ def first_seen(rating: int) -> tuple[float, float]:
 
 
 def seen_again(stability: float, difficulty: float, days: int, rating: int) -> tuple[float, float]:
-    """Stability and difficulty after a view so many days after the last one."""
+    """Stability and difficulty after a view ``days`` after the last one."""
     if days < 1:
         change = _SHORT_TERM[rating] * stability ** -_W[19]
         grown = stability * (change if rating == AGAIN else max(change, 1.0))
@@ -50,7 +50,7 @@ def seen_again(stability: float, difficulty: float, days: int, rating: int) -> t
 
 
 def days_until_due(stability: float, desired_retention: float, *, most: int) -> int:
-    """After how many days recall has fallen to the desired retention, without fuzz."""
+    """The days until recall falls to the desired retention, without fuzz."""
     return min(max(round(stability / FACTOR * (desired_retention ** (1 / DECAY) - 1)), 1), most)
 
 

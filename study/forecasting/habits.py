@@ -1,4 +1,4 @@
-"""What a student's own reviews say about them: how long they take, how they answer, and how long they remember."""
+"""Estimates a student's habits from the review log: time per view, answers, and strength of memory."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,51 +9,51 @@ from typing import NamedTuple
 from study.forecasting.forgetting import DECAY
 
 SECONDS_DEFAULT, SECONDS_MIN, SECONDS_MAX = 9.0, 2.0, 120.0
-"""For one view, where there are fewer than ``DURATIONS_MIN`` to take the mean of, and its bounds."""
+"""Seconds per view: the default with fewer than ``DURATIONS_MIN`` durations, and the bounds."""
 DURATIONS_MIN = 20
 LONGEST_TIMES = 4
 SECONDS_ASSUMED, SECONDS_MEASURED = 0.5, 0.12
-"""How far the time that views take may differ from that, as a standard deviation of its logarithm."""
+"""The standard deviation of the log of the time per view: assumed, and measured."""
 SLIPS = 0.04
-"""Up to so many answers are wrong whatever is remembered. How many, a log cannot tell from forgetting."""
+"""The maximum share of answers that are wrong although remembered. A log cannot tell slips from forgetting."""
 STUDENTS_DIFFER = 0.5
-"""How much the strength of students differs, as a standard deviation of its logarithm: what is known without a log."""
+"""Prior standard deviation of log strength between students."""
 MODEL_ERRS = 0.15
-"""How far the days ahead differ from those of the log, likewise: a log never makes a forecast surer than that."""
+"""Standard deviation of log strength between the log and the future: the least uncertainty of a forecast."""
 PRIOR_ANSWERS = 20
-"""What is assumed of answers weighs as much as so many of the student's."""
+"""The weight of the assumed answer shares, in answers."""
 _STRENGTHS = [exp(-2 + n / 20) for n in range(81)]
 
 
 class Reviewed(NamedTuple):
-    """A review of the log, as far as habits go."""
+    """The part of a review that habits use."""
 
     rating: str
     predicted: float | None
-    """The recall that was expected, for a face that was in state ``review``."""
+    """The expected recall; only for a face in state ``review``."""
     is_first: bool
-    """Whether a new face was seen."""
+    """Whether it was the first view of a face."""
     duration_ms: int | None
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How a student reviews. Without arguments: what is assumed of one whose log is empty."""
+    """A student's habits. The defaults are the assumptions for an empty log."""
 
     seconds: float = SECONDS_DEFAULT
-    """For one view of a card."""
+    """Per view."""
     seconds_spread: float = SECONDS_ASSUMED
-    """The standard deviation of its logarithm."""
+    """Standard deviation of the log of ``seconds``."""
     recalled: tuple[float, float, float] = (0.08, 0.85, 0.07)
-    """Of the reviews that were recalled: hard, good, easy."""
+    """Shares of hard, good and easy among recalled reviews."""
     first: tuple[float, float, float, float] = (0.2, 0.1, 0.6, 0.1)
-    """Of the first views: again, hard, good, easy."""
+    """Shares of again, hard, good and easy among first views."""
     steps_forgotten: float = 0.1
-    """Of the views that repeat a card on the same day: again."""
+    """Share of again among repeated views on the same day."""
     strength: float = 0.0
-    """The logarithm of the strength: everything is remembered so many times as long as FSRS thinks."""
+    """Log strength: memories last exp(strength) times as long as FSRS predicts."""
     strength_spread: float = sqrt(STUDENTS_DIFFER**2 + MODEL_ERRS**2)
-    """Its standard deviation."""
+    """Standard deviation of ``strength``."""
 
     def strength_at(self, quantile: float) -> float:
         return exp(NormalDist(self.strength, self.strength_spread).inv_cdf(quantile))
@@ -63,7 +63,7 @@ class Habits:
 
 
 def habits_of(reviews: Sequence[Reviewed]) -> Habits:
-    """The habits that a log shows, the newest few thousand reviews of it."""
+    """Estimate habits from the newest few thousand reviews."""
     assumed = Habits()
     durations = [review.duration_ms / 1000 for review in reviews if review.duration_ms]
     is_timed = len(durations) >= DURATIONS_MIN
@@ -86,7 +86,7 @@ def habits_of(reviews: Sequence[Reviewed]) -> Habits:
 
 
 def _usual(durations: Sequence[float]) -> float:
-    """The mean, as it is sums that count. A break is no view, so none counts for more than some times the median."""
+    """The mean, since totals matter. Each duration is capped at a multiple of the median: a break is not a view."""
     most = LONGEST_TIMES * median(durations)
     return min(max(fmean(min(seconds, most) for seconds in durations), SECONDS_MIN), SECONDS_MAX)
 
@@ -97,9 +97,9 @@ def _shares(ratings: Sequence[str], names: Sequence[str], assumed: Sequence[floa
 
 
 def strength_of(reviews: Iterable[tuple[float, bool]]) -> tuple[float, float]:
-    """The logarithm of the strength and its standard deviation, by what was predicted and whether it was recalled.
+    """Log strength and its standard deviation, from pairs of predicted recall and actual result.
 
-    A posterior on a grid: the prior is a normal distribution around 0, each review a throw of a coin.
+    A posterior on a grid: the prior is normal around 0, each review is a Bernoulli trial.
     """
     bins: dict[int, list[tuple[float, bool]]] = {}
     for predicted, was_recalled in reviews:
@@ -123,5 +123,5 @@ def strength_of(reviews: Iterable[tuple[float, bool]]) -> tuple[float, float]:
 
 
 def _for_stronger(predicted: float, strength: float) -> float:
-    """The recall at the same moment, if stability were so many times as great."""
+    """The recall at the same time if stability were ``strength`` times as large."""
     return float((1 + (max(predicted, 1e-4) ** (1 / DECAY) - 1) / strength) ** DECAY)

@@ -1,1 +1,1 @@
-"""Making cards from a topic, for the student to decide about: the request type ``make_cards``."""
+"""The request type ``make_cards``: makes cards from a topic and proposes them to the student."""

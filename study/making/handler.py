@@ -1,4 +1,4 @@
-"""The request type ``make_cards``: cards from a topic's passages, for the student to decide about."""
+"""The handler of ``make_cards``: proposes cards made from a topic's passages."""
 
 from collections.abc import Sequence
 from typing import Any, NotRequired
@@ -9,7 +9,7 @@ from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer
 from notes.models import TITLE_MAX_LENGTH, Topic
 from notes.services import OverBudget
-from study.making.passages import PASSAGES_MAX_BYTES, Found, find_passages
+from study.making.passages import PASSAGES_MAX_BYTES, TopicPassages, find_passages
 from study.making.reading import MadeCard, as_shown, read_cards
 from study.making.rules import made_by_rules
 from study.models import Card
@@ -21,13 +21,13 @@ COUNT_DEFAULT = 20
 KINDS = list(Card.Kind.values)
 
 TOPIC_GONE = "The topic is gone or in the trash, so no cards were made."
-NOTHING_LEFT = "Every passage of this topic has cards of these kinds already."
-NO_PASSAGES = "This topic has no passage that cards could be made of."
-NO_ROOM = "The cards were not kept."
+NOTHING_LEFT = "Every passage of this topic already has cards of these kinds."
+NO_PASSAGES = "This topic has no passage to make cards from."
+NO_ROOM = "The cards were not saved."
 NOT_KEPT = "The cards could not be recorded. Ask again for them."
 OFFLINE = "No AI model is configured: these cards are made of the topic's own words, by fixed rules."
-NONE_MADE = "The model found nothing to make cards of."
-NOTHING_FOUND = "No definition, bold term, list or code was found that a card could be made of."
+NONE_MADE = "The model found nothing to make cards from."
+NOTHING_FOUND = "No definition, bold term, list or code was found to make a card from."
 
 _CARD = {
     "type": "object",
@@ -43,7 +43,7 @@ _CARD = {
 
 
 class Made(Result):
-    """A result with its cards: ``made`` until they are recorded, ``cards`` from then on."""
+    """A result with its cards: ``made`` before they are recorded, ``cards`` afterwards."""
 
     made: NotRequired[list[MadeCard]]
     cards: NotRequired[list[dict[str, Any]]]
@@ -71,18 +71,18 @@ class MakeCards(Handler):
     from_topic = None
     needs_topic = True
     applies_to = None
-    is_reused = False  # the cards are made already
-    gathered_bytes = 2 * PASSAGES_MAX_BYTES  # the passages and their marks
+    is_reused = False  # the cards of an old answer exist already
+    gathered_bytes = 2 * PASSAGES_MAX_BYTES  # the passages and the lines around them
     response_format = response_format("cards", _CARD)
     prompt = Prompt("make_cards", 1)
 
     def validate(self, data: object) -> dict[str, Any]:
-        """As any other; the kinds come in one order."""
+        """Validate as usual, and sort the kinds so that equal requests are equal."""
         valid = super().validate(data)
         return {**valid, "kinds": [kind for kind in KINDS if kind in valid["kinds"]]}
 
     def resolve(self, data: dict[str, Any], topic: Topic | None) -> dict[str, Any]:
-        """The data as it is. Raises ``InvalidRequest`` without a topic, or with one that has no text."""
+        """Return the data unchanged. Raises ``InvalidRequest`` without a topic, or for a topic without text."""
         if topic is None:
             raise InvalidRequest(errors=[_topic_error("required", "Name the topic that the cards are made from.")])
         if not topic.explanation.strip():
@@ -90,14 +90,14 @@ class MakeCards(Handler):
         return data
 
     def gather(self, data: dict[str, Any], *, user_id: int, topic_id: int | None = None) -> dict[str, Any]:
-        """With the topic's passages that have no such cards, as ``found``; None if the topic is gone."""
+        """Add the topic's passages without such cards as ``found``; None if the topic is gone."""
         found = None
         if topic_id is not None:
             found = find_passages(user_id=user_id, topic_id=topic_id, kinds=data["kinds"])
         return {**data, "found": found}
 
     def answer_without_model(self, data: dict[str, Any], observer: Observer) -> OfflineAnswer | None:
-        found: Found | None = data["found"]
+        found: TopicPassages | None = data["found"]
         if found is None:
             return _answer([], TOPIC_GONE)
         observer.progress(10, f"Found {len(found.passages)} passages to make cards of")
@@ -106,7 +106,7 @@ class MakeCards(Handler):
         return _answer([], NOTHING_LEFT if found.had_cards else NO_PASSAGES)
 
     def messages(self, data: dict[str, Any]) -> list[Message]:
-        found: Found | None = data.get("found")
+        found: TopicPassages | None = data.get("found")
         fields = {"count": str(data["count"]), "kinds": ", ".join(data["kinds"])}
         if found is not None:
             fields["topic"] = found.title[:TITLE_MAX_LENGTH]
@@ -114,8 +114,8 @@ class MakeCards(Handler):
         return self.prompt.messages(fields)
 
     def parse(self, text: str, data: dict[str, Any]) -> Result:
-        """The cards of the answer. Raises ``UnusableAnswer`` for what is no such document."""
-        found: Found = data["found"]
+        """Read the cards in the answer. Raises ``UnusableAnswer`` for any other document."""
+        found: TopicPassages = data["found"]
         made, left_out = read_cards(read_answer(text, "cards"), found.passages, data["kinds"])
         notices = [f"{left_out} of the model's cards cannot be asked, and were left out."] if left_out else []
         if not made and not left_out:
@@ -126,8 +126,8 @@ class MakeCards(Handler):
         return Made(**super().incomplete(content, notice), cards=[])
 
     def offline(self, data: dict[str, Any], *, user_id: int, observer: Observer) -> OfflineAnswer:
-        """Make cards of definitions, bold terms, lists and code."""
-        found: Found = data["found"]
+        """Make cards from definitions, bold terms, lists and code."""
+        found: TopicPassages = data["found"]
         observer.progress(20, "Reading the passages")
         made = made_by_rules(found.passages, count=data["count"])
         answer = _answer(made, _notice([OFFLINE if made else f"{OFFLINE} {NOTHING_FOUND}"], found) or "")
@@ -136,7 +136,7 @@ class MakeCards(Handler):
         return answer
 
     def record(self, result: Any, *, user_id: int, topic_id: int | None, may_write: bool) -> Result:
-        """Propose the cards to the student, and name them."""
+        """Propose the cards to the student, and add their ids to the result."""
         made: Sequence[MadeCard] = result.pop("made")
         if not may_write:
             return result | {"notice": NOT_KEPT}
@@ -154,7 +154,7 @@ def _topic_error(code: str, detail: str) -> FieldError:
     return {"pointer": "/topic_id", "code": code, "detail": detail}
 
 
-def _notice(parts: Sequence[str], found: Found) -> str | None:
+def _notice(parts: Sequence[str], found: TopicPassages) -> str | None:
     more = ["The topic is long: ask again for cards from the rest of it."] if found.has_more else []
     return " ".join([*parts, *more]) or None
 
@@ -170,5 +170,5 @@ def _result(made: Sequence[MadeCard], notice: str | None) -> Result:
 
 
 def _listed(made: Sequence[MadeCard]) -> str:
-    """The cards as Markdown."""
+    """The cards as a Markdown list."""
     return "\n\n".join(f"{number}. {card.front}\n\n{card.back}".rstrip() for number, card in enumerate(made, 1))

@@ -1,4 +1,4 @@
-"""The passages of a topic that cards can still be made of."""
+"""Selects the passages of a topic from which cards can still be made."""
 
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
@@ -11,12 +11,12 @@ from notes.services import get_blocks
 from study.models import Card
 
 PASSAGES_MAX_BYTES = 60_000
-"""Of the passages of one request; what is left over is there for the next one."""
+"""Per request; later requests take the remaining passages."""
 WORDS_MIN = 3
 
 
-class Passage(NamedTuple):
-    """A block, the block before it, the heading that it stands under, and of which kinds it has no card."""
+class CardPassage(NamedTuple):
+    """A block, the block before it, the heading above it, and the kinds of cards that it lacks."""
 
     block: Block
     before: Block | None
@@ -24,27 +24,27 @@ class Passage(NamedTuple):
     kinds: frozenset[str]
 
 
-class Found(NamedTuple):
-    """A topic's title and passages in order.
+class TopicPassages(NamedTuple):
+    """A topic's title and its passages in order.
 
-    ``has_more`` if not all were taken, ``had_cards`` if some were left out as they have cards.
+    ``has_more``: some passages did not fit. ``had_cards``: some were left out because they have cards.
     """
 
     title: str
-    passages: list[Passage]
+    passages: list[CardPassage]
     has_more: bool
     had_cards: bool
 
 
-def find_passages(*, user_id: int, topic_id: int, kinds: Collection[str]) -> Found | None:
-    """The passages of a topic that have no card of one of these kinds; None if the topic is gone. Three queries."""
+def find_passages(*, user_id: int, topic_id: int, kinds: Collection[str]) -> TopicPassages | None:
+    """The passages of a topic that lack a card of one of these kinds; None if the topic is gone. Three queries."""
     title = Topic.objects.owned_by(user_id).filter(pk=topic_id).values_list("title", flat=True).first()
     try:
         blocks = get_blocks(user_id=user_id, topic_id=topic_id).blocks
     except Topic.DoesNotExist:
         return None
     covered = covered_kinds(user_id=user_id, blocks=blocks)
-    passages: list[Passage] = []
+    passages: list[CardPassage] = []
     heading, size, has_more, had_cards = "", 0, False, False
     for before, block in zip([None, *blocks], blocks, strict=False):
         if block.kind is Kind.HEADING:
@@ -58,12 +58,12 @@ def find_passages(*, user_id: int, topic_id: int, kinds: Collection[str]) -> Fou
             if passages and size > PASSAGES_MAX_BYTES:
                 has_more = True
                 break
-            passages.append(Passage(block, before, heading, left))
-    return Found(title or "", passages, has_more, had_cards)
+            passages.append(CardPassage(block, before, heading, left))
+    return TopicPassages(title or "", passages, has_more, had_cards)
 
 
 def covered_kinds(*, user_id: int, blocks: Iterable[Block]) -> dict[str, set[str]]:
-    """The kinds of cards that each block has already: those that are made of what it says now, by its words."""
+    """The kinds of cards that each block already has, counting only cards made from its present words."""
     by_id = {block.id: block for block in blocks}
     covered: dict[str, set[str]] = {}
     cards = Card.objects.owned_by(user_id).filter(block_id__in=list(by_id))

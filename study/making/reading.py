@@ -1,4 +1,4 @@
-"""Cards as a model or the rules make them, before they are the student's."""
+"""Cards made by a model or by rules, before they are saved."""
 
 import re
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 from ai_tasks.handlers.structured import Item, text_in
 from notes.blocks.stored import Block
 from study.faces import InvalidCloze, faces_of
-from study.making.passages import Passage
+from study.making.passages import CardPassage
 from study.models import SIDE_MAX_BYTES, Card
 
 POINTED_MIN = 12
-"""Characters. What is shorter stands in many passages."""
+"""In characters. Shorter texts occur in many passages."""
 _DELETION = re.compile(r"\{\{c\d{1,9}::((?:(?!\}\}|::).){0,2000})(?:::[^{}]{0,2000})?\}\}", re.DOTALL)
 
 
 class MadeCard(NamedTuple):
-    """A card to propose. ``block`` is the passage that it is made of, as it was read; None if that is not known."""
+    """A card to propose. ``block`` is its passage as it was read; None if unknown."""
 
     kind: str
     front: str
@@ -24,11 +24,13 @@ class MadeCard(NamedTuple):
     block: Block | None
 
 
-def read_cards(items: Sequence[Item], passages: Sequence[Passage], kinds: Sequence[str]) -> tuple[list[MadeCard], int]:
-    """The cards of a model's answer that can be asked, each once, and how many cannot. Raises ``UnusableAnswer``.
+def read_cards(
+    items: Sequence[Item], passages: Sequence[CardPassage], kinds: Sequence[str]
+) -> tuple[list[MadeCard], int]:
+    """Read a model's cards: return the valid ones without duplicates, and the number of invalid ones.
 
-    A card is tied to the passage that it names, if that was among those that the model was told. Another one is tied to
-    the only passage in which its answer stands word for word. A card of which neither is known belongs to no passage.
+    A card is linked to the passage that it names, if that was in the prompt. Otherwise it is linked to the only passage
+    that contains its answer verbatim, and to none if there are several or none. Raises ``UnusableAnswer``.
     """
     by_id = {passage.block.id: passage.block for passage in passages}
     made: dict[tuple[str, str], MadeCard] = {}
@@ -57,11 +59,11 @@ def can_be_asked(kind: str, front: str, back: str) -> bool:
 
 
 def opened(front: str) -> str:
-    """A cloze card's text, with what it asks for in place."""
+    """A cloze card's text with the deletions filled in."""
     return _DELETION.sub(r"\1", front)
 
 
-def _only_passage_with(answer: str, passages: Sequence[Passage]) -> Block | None:
+def _only_passage_with(answer: str, passages: Sequence[CardPassage]) -> Block | None:
     wanted = _folded(answer)
     if len(wanted) < POINTED_MIN:
         return None

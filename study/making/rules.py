@@ -1,7 +1,7 @@
-"""Cards made without a model, by fixed rules, and of the passages' own words.
+"""Makes cards without a model: fixed rules, using only the passages' own words.
 
-What is asked for: a term that a sentence or an item defines, the bold terms of a sentence, the items of a short list,
-and the code under a heading or an introduction.
+A card asks for a term that a sentence or list item defines, the bold terms of a sentence, the items of a short list, or
+the code under a heading or an introduction.
 """
 
 import re
@@ -12,13 +12,13 @@ from ai_tasks.providers.offline.markdown import sentences_of
 from notes.blocks.splitting import Kind
 from notes.blocks.stored import Block
 from notes.blocks.words import words_of
-from study.making.passages import Passage
+from study.making.passages import CardPassage
 from study.making.reading import MadeCard, can_be_asked
 
 BASIC, REVERSED, CLOZE = "basic", "reversed", "cloze"
 TERM_WORDS_MAX = 6
 CLOZE_WORDS_MIN = 4
-"""How many words a sentence has besides its deletions."""
+"""The minimum words of a sentence besides its deletions."""
 LIST_ITEMS = range(2, 8)
 INTRODUCTION_MAX = 200
 CODE_MAX = 2_000
@@ -38,8 +38,8 @@ _FENCE = re.compile(r" {0,3}(?:`{3,}|~{3,})")
 _RESERVED = re.compile(r"\{\{|\}\}|::")
 
 
-def made_by_rules(passages: Sequence[Passage], *, count: int) -> list[MadeCard]:
-    """At most ``count`` cards, in the order of the text. The same passages give the same cards."""
+def made_by_rules(passages: Sequence[CardPassage], *, count: int) -> list[MadeCard]:
+    """Make at most ``count`` cards, in text order. The same passages always give the same cards."""
     found: dict[tuple[str, str], MadeCard] = {}
     for passage in passages:
         for card in _cards_of(passage):
@@ -50,7 +50,7 @@ def made_by_rules(passages: Sequence[Passage], *, count: int) -> list[MadeCard]:
     return list(found.values())[:count]
 
 
-def _cards_of(passage: Passage) -> Iterator[MadeCard]:
+def _cards_of(passage: CardPassage) -> Iterator[MadeCard]:
     block = passage.block
     match block.kind:
         case Kind.CODE:
@@ -97,7 +97,7 @@ def _is_term(term: str) -> bool:
 
 
 def _cloze(block: Block, sentence: str) -> MadeCard | None:
-    """The bold terms of a sentence, asked one by one."""
+    """A cloze card that asks for the bold terms of a sentence one by one."""
     if _RESERVED.search(sentence):
         return None
     parts, end = [], 0
@@ -111,7 +111,7 @@ def _cloze(block: Block, sentence: str) -> MadeCard | None:
 
 
 def _items(text: str) -> list[str]:
-    """The items at the top of a list, each on one line, with what belongs to it."""
+    """The top-level items of a list, each on one line together with its nested content."""
     items: list[str] = []
     for line in text.splitlines():
         if mark := _ITEM.match(line):
@@ -133,7 +133,7 @@ def _of_code(block: Block, introduction: str) -> Iterator[MadeCard]:
 
 
 def _introduction(before: Block | None, heading: str) -> str:
-    """What announces a list or code: the last sentence before it if that ends in a colon, else the heading."""
+    """The introduction of a list or code: the last sentence before it if that ends with a colon, else the heading."""
     if before is not None and before.kind is Kind.PARAGRAPH:
         sentences = sentences_of(before.text)
         if sentences and sentences[-1].endswith(":"):

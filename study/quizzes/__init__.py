@@ -1,1 +1,1 @@
-"""Quizzes and recall: making questions from cards and passages, and grading answers. Nothing here reads a table."""
+"""Quizzes and recalls: makes questions from cards and passages, and grades answers. It reads no table."""

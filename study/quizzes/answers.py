@@ -1,9 +1,9 @@
-"""Whether two answers are the same: by what they say, not by how they are written.
+"""Compares two answers by meaning, not by spelling.
 
-Tolerated: case, accents, ``ß`` and ``ss``, ``ä`` and ``ae``, white space, kinds of dashes and quotation marks, width
-and script of digits, marks that part thousands, zeros at the end of a decimal, the decimal mark of either language,
-``½`` and ``0.5``, Markdown's emphasis, a full stop or comma at the end of a word. Everything else counts: signs in
-names (``C++``, ``C#``), the sign of a number, its unit, the order of words.
+Ignored: case, accents, ``ß`` and ``ss``, ``ä`` and ``ae``, white space, kinds of dashes and quotation marks, width and
+script of digits, thousands separators, trailing zeros of a decimal, the decimal mark of either language, ``½`` and
+``0.5``, Markdown emphasis, a full stop or comma after a word. Everything else counts: signs in names (``C++``, ``C#``),
+the sign of a number, its unit, word order.
 """
 
 # ruff: noqa: RUF001  # letters that look like others are meant
@@ -17,7 +17,7 @@ from notes.text import normalize
 from study.quizzes.numbers import read_number, read_unit
 
 DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af"
-"""Letters of scripts that write words without spaces, or particles onto words."""
+"""Letters of scripts without spaces between words, or with particles attached to words."""
 
 _DENSE_LETTER = re.compile(f"[{DENSE}]")
 _SUPERSCRIPT = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
@@ -49,12 +49,12 @@ Key = tuple[object, ...]
 
 @lru_cache(maxsize=2048)
 def plain(text: str) -> str:
-    """The text with one spelling for each of its characters; case and accents stay."""
+    """The text with one form for each character; case and accents stay."""
     text = _RAISED.sub(lambda found: "^" + found[0].translate(_SUPERSCRIPT), text)
     text = "".join(_spelled(character) for character in text) if not text.isascii() else text
     text = normalize("NFKC", text).translate(_TYPED)
     text = " ".join(text.split())
-    for _ in range(3):  # emphasis within emphasis
+    for _ in range(3):  # nested emphasis
         text = _EMPHASIS.sub(r"\2", text)
     text = _MIXED.sub(_improper, text)
     text = _TEN_TO.sub("e", text)
@@ -78,7 +78,7 @@ def _improper(found: re.Match[str]) -> str:
 
 
 def letters(text: str, *, umlauts: bool = False) -> str:
-    """A plain text without case and accents. ``umlauts``: with ``ä`` as ``ae``, as where there is no such key."""
+    """A plain text without case and accents. ``umlauts``: write ``ä`` as ``ae``, as on keyboards without the key."""
     folded = unicodedata.normalize("NFC", text.casefold())
     if umlauts:
         folded = folded.translate(_UMLAUTS)
@@ -87,9 +87,9 @@ def letters(text: str, *, umlauts: bool = False) -> str:
 
 @lru_cache(maxsize=1024)
 def keys(text: str, decimal: str) -> tuple[Key, Key]:
-    """What an answer says, in the two ways of writing umlauts. Empty keys: it says nothing.
+    """The comparison keys of an answer, for both spellings of umlauts. Empty keys: the answer is empty.
 
-    ``decimal``: the decimal mark of the language that it is written in, see ``study.quizzes.numbers``.
+    ``decimal`` is the decimal mark of its language, see ``study.quizzes.numbers``.
     """
     written = plain(text)
     return _key(written, decimal, umlauts=False), _key(written, decimal, umlauts=True)
@@ -110,7 +110,7 @@ def _key(written: str, decimal: str, *, umlauts: bool) -> Key:
             if unit is None and (found := read_unit(written, end)):
                 unit, end = found
             if _ENDS_NUMBER.match(written, end):
-                # Elsewhere zeros at the end count: "Python 3.10" is not "Python 3.1".
+                # Inside other text, trailing zeros count: "Python 3.10" is not "Python 3.1".
                 decimals = None if unit or not key else number.decimals
                 key.append((number.value, unit, decimals))
                 at = end
@@ -124,7 +124,7 @@ def _key(written: str, decimal: str, *, umlauts: bool) -> Key:
 
 
 def same_answer(expected: str, given: str, *, decimal: str, given_decimal: str | None = None) -> bool:
-    """Whether two answers say the same. An answer that says nothing is the same as none."""
+    """Whether two answers are equal. An empty answer equals nothing."""
     if len(given) > 4 * len(expected) + 200:
         return False
     mine, theirs = keys(expected, decimal), keys(given, given_decimal or decimal)
@@ -134,7 +134,7 @@ def same_answer(expected: str, given: str, *, decimal: str, given_decimal: str |
 
 
 def all_differ(texts: Iterable[str], *, decimal: str) -> bool:
-    """Whether no two of these say the same, and each says something."""
+    """Whether all texts are different and none is empty."""
     seen: set[Key] = set()
     for text in texts:
         both = keys(text, decimal)
@@ -145,7 +145,7 @@ def all_differ(texts: Iterable[str], *, decimal: str) -> bool:
 
 
 def stands_in(answer: str, text: str) -> bool:
-    """Whether the answer's words stand in the text as they follow each other, whatever their case and accents."""
+    """Whether the text contains the answer's words in sequence, ignoring case and accents."""
     needle = _comparable(answer).rstrip(_TRAILING)
     if not needle:
         return False
@@ -166,7 +166,7 @@ def _comparable(text: str) -> str:
 
 
 def is_dense(text: str) -> bool:
-    """Whether it has letters of a script that writes words without spaces."""
+    """Whether a text has letters of a script without spaces between words."""
     return _DENSE_LETTER.search(text) is not None
 
 

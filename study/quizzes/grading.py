@@ -1,4 +1,4 @@
-"""Grading the answers to a quiz's questions."""
+"""Grades the answers to a quiz."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ TYPED_ANSWER_MAX = 2_000
 
 
 class WrongShape(ValueError):
-    """An answer that its question cannot have: ``code``, ``detail``, and where in the answer."""
+    """An answer of the wrong form: ``code``, ``detail``, and the position in the answer."""
 
     def __init__(self, code: str, detail: str, *place: str | int) -> None:
         self.code = code
@@ -22,11 +22,11 @@ class WrongShape(ValueError):
 class Grade(NamedTuple):
     correct: bool
     wrong_cards: Sequence[tuple[str, int]]
-    """The cards, with their faces, that were not known."""
+    """The cards and faces that were answered wrong."""
 
 
 def check_shape(question: Mapping[str, Any], answer: Any) -> None:
-    """Raise :class:`WrongShape` unless the answer is one that the question can have, right or wrong."""
+    """Raise :class:`WrongShape` if the answer does not have the form that its question requires."""
     match question["kind"]:
         case "choice":
             if type(answer) is not int:
@@ -56,7 +56,7 @@ def _check_order(items: Sequence[Mapping[str, str]], answer: Any) -> None:
         if one not in known:
             raise WrongShape("unknown_item", "There is no such item.", at)
         if one in answer[:at]:
-            raise WrongShape("duplicate", "This item is named before.", at)
+            raise WrongShape("duplicate", "This item is listed twice.", at)
     if len(answer) < len(known):
         raise WrongShape("missing_items", "Name every item once.")
 
@@ -74,14 +74,14 @@ def _check_match(pairs: Mapping[str, Sequence[Mapping[str, str]]], answer: Any) 
         if right not in rights:
             raise WrongShape("unknown_item", "There is no such item on the right.", left)
         if right in taken:
-            raise WrongShape("duplicate", "This item is matched before.", left)
+            raise WrongShape("duplicate", "This item is matched twice.", left)
         taken.add(right)
 
 
 def grade(question: Mapping[str, Any], solution: Mapping[str, Any], answer: Any, *, language: str) -> Grade:
-    """Grade an answer that :func:`check_shape` has passed. ``language`` is the student's, empty if unknown.
+    """Grade an answer that passed :func:`check_shape`. ``language`` is the student's, empty if unknown.
 
-    An item that is left out of a ``match`` is wrong.
+    In a ``match``, an omitted item is wrong.
     """
     expected = solution["expected"]
     if question["kind"] == "match":

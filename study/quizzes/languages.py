@@ -1,4 +1,4 @@
-"""What quizzes and recall must know about languages: how numbers are written, which words say nothing, which deny."""
+"""Language data for quizzes and recalls: number formats, stop words, and words of negation."""
 
 # ruff: noqa: RUF001  # letters that look like others are meant
 
@@ -8,7 +8,7 @@ DECIMAL_COMMA = frozenset(
     "af az be bg bs ca cs da de el es et eu fi fr gl hr hu hy id is it ka kk lt lv mk nb nl nn no pl pt ro ru sk sl sq "
     "sr sv tr uk uz vi".split()
 )
-"""Languages that write 1.000,5 or 1 000,5. In all others it is 1,000.5. Source: CLDR, decimal symbols."""
+"""Languages that write 1.000,5 or 1 000,5; all others write 1,000.5. Source: CLDR, decimal symbols."""
 
 _FUNCTION_WORDS = {
     "en": "the a an and or of to in on at by for from with as is are was were be been it its this that which who "
@@ -45,18 +45,18 @@ NEGATIONS = frozenset(
     "değil yok hiç tidak bukan tanpa "
     "لا ليس ليست لم لن غير بدون לא אין בלי नहीं न मत बिना".split()
 )
-"""Words that deny what follows them, as written in running text. "No" of Portuguese ("in the") counts, too: it
-stands on both sides of a comparison unless somebody put it there."""
+"""Words that negate what follows them, as in running text. Portuguese "no" ("in the") counts too: usually both compared
+texts contain it."""
 
 DENYING_LETTERS = re.compile("ない|なかった|ません|不|没|沒|无|無|非|未|않|없|아니")
-"""Where words are not parted by spaces, or where an ending denies: Japanese, Chinese, Korean."""
+"""Negations inside words, in Japanese, Chinese and Korean."""
 
 BUT = frozenset("but sondern aber mais pero sino ma mas maar men utan ale но αλλά ama".split())
-"""Words that end what a negation reaches."""
+"""Words that end the scope of a negation."""
 
 
 def language_of(text: str, *, default: str = "") -> str:
-    """The language whose small words the text has most of, among eleven; ``default`` where there are hardly any."""
+    """The language, of eleven, with most stop words in the text; ``default`` if there are hardly any."""
     words = re.findall(r"[^\W\d_]+", text[:5000].lower())
     counts = {language: sum(word in known for word in words) for language, known in _BY_LANGUAGE.items()}
     best = max(counts, key=lambda language: counts[language])
@@ -66,7 +66,7 @@ def language_of(text: str, *, default: str = "") -> str:
 
 
 def preferred_language(header: str | None) -> str:
-    """The language that an ``Accept-Language`` header asks for first, as ``de``; empty if it names none."""
+    """The preferred language of an ``Accept-Language`` header, such as ``de``; empty if it names none."""
     first = re.match(r"\s*([A-Za-z]{2,3})(?=[-_,;\s]|\Z)", header or "")
     return first[1].lower() if first else ""
 

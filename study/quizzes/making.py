@@ -1,6 +1,6 @@
-"""Making a quiz: which facts are asked in which way. The same material and seed give the same quiz.
+"""Makes a quiz: chooses facts and the kinds of questions. The same material and seed give the same quiz.
 
-Every question has one right answer that can be shown in the student's own texts. What would have two is left out.
+Each question has exactly one right answer, which the student's own texts show. Ambiguous questions are left out.
 """
 
 # ruff: noqa: RUF001  # letters that look like others are meant
@@ -18,7 +18,7 @@ from study.quizzes.material import (
     ITEMS_MAX,
     AskedCard,
     Fact,
-    Passage,
+    QuizPassage,
     content_of,
     facts_of_cards,
     facts_of_passages,
@@ -30,16 +30,16 @@ KINDS = ("choice", "gap", "order", "match")
 DISTRACTORS_MIN, DISTRACTORS_MAX = 2, 3
 PAIRS_MIN, PAIRS_MAX = 3, 5
 FACTS_MAX = 400
-"""Facts that are found in passages; which ones is drawn by lot."""
+"""The maximum number of facts from passages, chosen at random."""
 STEPS_MAX = 50
 TRUE_ANSWERS_MAX = 10
 _LOOKED_AT = 60
-"""How many answers are considered as distractors of one question."""
+"""How many candidates are considered as distractors of one question."""
 ORDER_PROMPT = "Put these in order."
 MATCH_PROMPT = "Match what belongs together."
 
 Question = dict[str, Any]
-"""A question as it is shown, without its solution, which is kept apart."""
+"""A question as shown; its solution is stored separately."""
 Made = tuple[Question, dict[str, Any]]
 """A question and its solution."""
 
@@ -49,14 +49,14 @@ def make_questions(
     quiz_id: UUID,
     seed: int,
     cards: Sequence[AskedCard],
-    passages: Sequence[Passage],
+    passages: Sequence[QuizPassage],
     kinds: Sequence[str],
     count: int,
     language: str,
 ) -> tuple[list[Question], list[dict[str, Any]]]:
-    """At most ``count`` questions of these kinds, in turn, and the solution of each.
+    """Make at most ``count`` questions, rotating through these kinds, each with its solution.
 
-    The first turn has a question of every kind for which there is material, as far as ``count`` reaches.
+    The first round has one question of every kind that has material, up to ``count``.
     """
     maker = _Maker(random.Random(seed), cards, passages, language)
     made = maker.first_turn(kinds, count)
@@ -66,7 +66,7 @@ def make_questions(
         if (another := next(maker.offered[kind], None)) is not None:
             turn.append(kind)
             made.append((kind, another))
-    # An id says nothing: it follows from the quiz's own and the question's place.
+    # An id reveals nothing: it derives from the quiz's id and the position.
     questions = [
         {"id": str(uuid5(quiz_id, str(at))), "kind": kind, **question} for at, (kind, (question, _)) in enumerate(made)
     ]
@@ -75,14 +75,14 @@ def make_questions(
 
 class _Maker:
     def __init__(
-        self, rng: random.Random, cards: Sequence[AskedCard], passages: Sequence[Passage], language: str
+        self, rng: random.Random, cards: Sequence[AskedCard], passages: Sequence[QuizPassage], language: str
     ) -> None:
         self._rng = rng
         drawn = rng.sample(passages, len(passages))
         of_passages = islice(facts_of_passages(drawn, language=language), FACTS_MAX)
         facts = [*facts_of_cards(cards, language=language), *of_passages]
         self._answers: dict[str, list[Fact]] = {}
-        """Facts by what they ask, so that all true answers to one question are known."""
+        """Facts by what they ask: all true answers to one question are known."""
         self._facts: list[Fact] = []
         seen: set[tuple[str, object]] = set()
         for fact in facts:
@@ -94,29 +94,29 @@ class _Maker:
             seen |= said
         self._steps = list(islice(steps_of_passages(drawn, language=language), STEPS_MAX))
         rng.shuffle(self._facts)
-        self._facts.sort(key=lambda fact: fact.sort == "word")  # the weakest last
+        self._facts.sort(key=lambda fact: fact.sort == "word")  # the weakest come last
         rng.shuffle(self._steps)
         self._begin()
 
     def _begin(self) -> None:
-        """Begin a quiz, of which no question is made yet."""
+        """Reset the state for a new quiz."""
         self._used: set[str] = set()
         self._asked: list[Fact] = []
         self._shown: list[tuple[str, frozenset[str]]] = []
-        """What questions show, with the words of it that say something."""
+        """The texts that questions show, with their content words."""
         self.offered: dict[str, Iterator[Made]] = {
             "choice": self._choices(),
             "gap": self._gaps(),
             "order": self._orders(),
             "match": self._matches(),
         }
-        """Questions of each kind. What a question uses no later one uses, of whatever kind."""
+        """Candidate questions by kind. Material used by one question is never used by another, of any kind."""
 
     def first_turn(self, kinds: Sequence[str], count: int) -> list[tuple[str, Made]]:
-        """Begin the quiz with one question of each kind, in this order.
+        """Start the quiz with one question of each kind, in this order.
 
-        What one kind uses may be all that another one had. So a kind that got nothing goes before the others in another
-        try; if none has all of them, the one with the most counts.
+        One kind may use up the material of another. So another order is tried in which the kinds without a question
+        come first; if no order serves all kinds, the best one wins.
         """
         order = list(kinds)
         tries: list[tuple[list[str], int]] = []
@@ -124,7 +124,9 @@ class _Maker:
         while True:
             made = self._try(order, count)
             tries.append((order, len(made)))
-            late = [kind for kind in order[1:] if kind not in made]  # what got nothing though it was first has nothing
+            late = [
+                kind for kind in order[1:] if kind not in made
+            ]  # a kind that came first and got nothing has no material
             if not late or len(made) == count:
                 break
             order = [*late, *made]
@@ -146,7 +148,7 @@ class _Maker:
         return made
 
     def _take(self, facts: Sequence[Fact], uses: frozenset[str], shown: Sequence[str]) -> bool:
-        """Use these, unless a question shares them, or shows the answer of one of these, or the other way round."""
+        """Use these facts, unless a question shares their material, or one reveals the answer of the other."""
         if self._used & uses:
             return False
         texts = [(text, content_of(text)) for text in shown]
@@ -168,7 +170,7 @@ class _Maker:
     def _choices(self) -> Iterator[Made]:
         for fact in self._facts:
             if self._used & fact.uses or fact.sort == "word" or len(self._true_answers(fact)) > TRUE_ANSWERS_MAX:
-                continue  # where one word was taken out another may do
+                continue  # another word of the same sentence may still work
             distractors = self._distractors(fact)
             if len(distractors) < DISTRACTORS_MIN or not self._take([fact], fact.uses, [fact.prompt]):
                 continue
@@ -177,7 +179,7 @@ class _Maker:
             yield {"prompt": fact.prompt, "choices": choices}, _solution(fact, choices.index(fact.answer))
 
     def _distractors(self, fact: Fact) -> list[str]:
-        """Answers to other questions that are wrong here, the most alike first."""
+        """Wrong answers taken from other facts, the most similar first."""
         others = [
             other
             for other in self._facts
@@ -207,7 +209,7 @@ class _Maker:
             return True
         if stands_in(other.answer, fact.statement):
             return True
-        # "Venus is also a planet" makes Venus an answer to "____ is a planet".
+        # "Venus is also a planet" makes Venus a right answer to "____ is a planet".
         return fact.content <= other.content or other.content <= fact.content
 
     def _gaps(self) -> Iterator[Made]:
@@ -284,17 +286,17 @@ def _solution(fact: Fact, expected: Any) -> dict[str, Any]:
 
 
 def _gives_away(fact: Fact, text: str, content: frozenset[str]) -> bool:
-    """Whether a text says the answer of a fact, and something of what the fact asks about."""
+    """Whether a text contains the answer of a fact and part of its question."""
     return bool(fact.content & content) and stands_in(fact.answer, text)
 
 
 def _overlap(one: str, other: str, decimal: str) -> bool:
-    """Whether two answers say the same, or one says the other and more."""
+    """Whether two answers are equal, or one contains the other."""
     return same_answer(one, other, decimal=decimal) or stands_in(one, other) or stands_in(other, one)
 
 
 def _fits(fact: Fact, chosen: Sequence[Fact]) -> bool:
-    """Whether neither side of the pair says what a side of another one says, so that each has one partner."""
+    """Whether neither side of the pair equals a side of another pair, so that each item has one partner."""
     if fact.pair is None:
         return False
     if any(fact.uses & other.uses for other in chosen):

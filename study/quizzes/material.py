@@ -1,7 +1,8 @@
-"""What questions are made of: facts and ordered lists, found in cards and passages by fixed rules, in any language.
+"""Extracts the material of questions, facts and ordered lists, from cards and passages, by fixed rules for any
+language.
 
-A fact is a statement with one thing taken out. Whether another thing would do in its place, only the student's own
-texts can tell: where they say so, the fact is not asked.
+A fact is a statement with one part removed. Only the student's own texts can tell whether something else would fit too:
+if they do, the fact is not used.
 """
 
 # ruff: noqa: RUF001  # letters that look like others are meant
@@ -28,12 +29,12 @@ TYPED_WORDS_MAX = 6
 QUOTE_MAX = 500
 ITEMS_MIN, ITEMS_MAX = 3, 8
 BLOCK_MAX = 10_000
-"""Longer blocks are not read: what is asked about is a sentence or a list."""
+"""In characters. Longer blocks are skipped: a question is about a sentence or a list."""
 STATEMENTS_MAX = 1_200
-"""How many sentences and items are considered for one quiz."""
+"""The maximum number of sentences and items considered for a quiz."""
 
 
-class Passage(NamedTuple):
+class QuizPassage(NamedTuple):
     """A block of a topic, with the text before it."""
 
     topic_id: int
@@ -44,7 +45,7 @@ class Passage(NamedTuple):
 
 
 class AskedCard(NamedTuple):
-    """A card, as far as questions are made of it."""
+    """The fields of a card that questions use."""
 
     id: UUID
     kind: str
@@ -57,24 +58,24 @@ class AskedCard(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fact:
-    """``prompt`` asks for ``answer``. ``statement`` is the whole of it, which explains the answer."""
+    """``prompt`` asks for ``answer``. ``statement`` is the complete statement, which explains the answer."""
 
     prompt: str
     answer: str
     statement: str
     sort: str
-    """Answers of one sort stand in for each other: ``card``, ``term``, ``number kg``."""
+    """Answers of the same sort can be distractors of each other: ``card``, ``term``, ``number kg``."""
     decimal: str
     uses: frozenset[str]
-    """What of the student's texts it shows. Two questions of a quiz share nothing, so none gives another away."""
+    """The parts of the student's texts that it shows. Questions of a quiz share none, so none reveals another."""
     quote: dict[str, Any] | None = None
     card: tuple[UUID, int] | None = None
-    """The card that it is from, and the face."""
+    """The card and the face that it comes from."""
     accepted: tuple[str, ...] = ()
-    """Other right answers, as ``70 times`` where ``70`` is asked for."""
+    """Other right answers, such as ``70 times`` for ``70``."""
     pair: tuple[str, str] | None = None
     content: frozenset[str] = frozenset()
-    """The words of the prompt that say something."""
+    """The content words of the prompt."""
 
     @cached_property
     def is_number(self) -> bool:
@@ -86,7 +87,7 @@ class Fact:
 
     @property
     def is_typed(self) -> bool:
-        """Whether it is short enough, and says one thing only, so that it can be typed."""
+        """Whether the answer is short and simple enough to be typed."""
         return (
             len(self.answer) <= TYPED_MAX
             and len(self.answer.split()) <= TYPED_WORDS_MAX
@@ -105,7 +106,7 @@ class Steps:
 
 
 _SEVERAL = re.compile(r"[\n;|]| / |, | (?:or|oder|ou|o|of|eller|lub|или|and|und|et|y|e) |、|…|\.\.\.")
-"""Answers that are several, of which a student may well type one."""
+"""Separators of several answers, of which a student may type only one."""
 _NOT_PROSE = re.compile(r"\]\(|https?://|<[a-zA-Z/!]|\$|!\[|\[\[|\{\{|\|")
 _DELETION = re.compile(r"\{\{c(\d{1,3})::(.*?)(?:::(.*?))?\}\}", re.DOTALL)
 _ITEM = re.compile(r" {0,3}(?:[-*+]|(?P<number>\d{1,9})[.)])[ \t]+(?P<text>\S.*)")
@@ -135,7 +136,7 @@ def one_line(text: str) -> str:
 
 
 def statement_key(text: str) -> str:
-    """The same for statements that say the same."""
+    """A key that is equal for statements that say the same."""
     return letters(plain(text))
 
 
@@ -145,7 +146,7 @@ def content_of(text: str) -> frozenset[str]:
 
 
 def facts_of_cards(cards: Iterable[AskedCard], *, language: str) -> Iterator[Fact]:
-    """What cards ask for, each face by itself."""
+    """Facts from cards, one per face."""
     for card in cards:
         if len(card.front) + len(card.back) > 2 * PROMPT_MAX:
             continue
@@ -215,7 +216,7 @@ def _is_answer(text: str, decimal: str) -> bool:
 
 
 def _uses_of(card: AskedCard, answer: str) -> frozenset[str]:
-    """The card, what it says, and the sentences of its passage that say its answer, too."""
+    """The card, its text, and the sentences of its passage that contain its answer."""
     said = {f"card {card.id}", statement_key(f"{card.front} {card.back}")}
     said |= {statement_key(text) for text in _statements_of_card(card.block_text) if stands_in(answer, text)}
     return frozenset(said)
@@ -235,8 +236,8 @@ def _quote_of(card: AskedCard) -> dict[str, Any] | None:
 # --- Passages ---------------------------------------------------------------------------------------------------------
 
 
-def facts_of_passages(passages: Iterable[Passage], *, language: str) -> Iterator[Fact]:
-    """What paragraphs, lists and quotes say: definitions, and sentences with something that can be taken out."""
+def facts_of_passages(passages: Iterable[QuizPassage], *, language: str) -> Iterator[Fact]:
+    """Facts from paragraphs, lists and quotes: definitions, and sentences with a removable part."""
     left = STATEMENTS_MAX
     for passage in passages:
         if passage.kind not in (Kind.PARAGRAPH, Kind.LIST, Kind.QUOTE) or len(passage.text) > BLOCK_MAX:
@@ -252,7 +253,7 @@ def facts_of_passages(passages: Iterable[Passage], *, language: str) -> Iterator
 
 
 def _statements(text: str) -> Iterator[str]:
-    """Items of lists, and sentences, as they are written."""
+    """The list items and sentences of a text, verbatim."""
     lines: list[str] = []
     for line in text.splitlines():
         if item := _ITEM.match(line):
@@ -277,7 +278,7 @@ def _sentences(text: str) -> Iterator[str]:
         start = end
 
 
-def _of_statement(passage: Passage, text: str, spoken: str, decimal: str) -> Iterator[Fact]:
+def _of_statement(passage: QuizPassage, text: str, spoken: str, decimal: str) -> Iterator[Fact]:
     def fact(prompt: str, answer: str, sort: str, **more: Any) -> Fact:
         return Fact(
             prompt=one_line(prompt),
@@ -314,7 +315,7 @@ def _of_statement(passage: Passage, text: str, spoken: str, decimal: str) -> Ite
 
 
 def _takeable(text: str, spoken: str) -> Iterator[tuple[int, int, str]]:
-    """What may be taken out of a sentence, the best first, as ``(start, end, sort)``."""
+    """The removable parts of a sentence, best first, as ``(start, end, sort)``."""
     for pattern in (_BOLD, _CODE, _QUOTED):
         for found in pattern.finditer(text):
             yield found.start(), found.end(), "term"
@@ -334,7 +335,7 @@ def _takeable(text: str, spoken: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _number(text: str, found: re.Match[str], spoken: str) -> tuple[int, int, str] | None:
-    """A number with its unit, unless it can be read in two ways, or is no number but a version, a date or a code."""
+    """A number with its unit, unless it is ambiguous, or is a version, a date or a code."""
     start, end = found.span()
     unit = read_unit(text, end)
     if unit is not None:
@@ -354,15 +355,15 @@ def _number(text: str, found: re.Match[str], spoken: str) -> tuple[int, int, str
     return start, end, f"number {unit[0] if unit else ''}"
 
 
-def steps_of_passages(passages: Iterable[Passage], *, language: str) -> Iterator[Steps]:
-    """Numbered lists whose items all differ and do not say their own place."""
+def steps_of_passages(passages: Iterable[QuizPassage], *, language: str) -> Iterator[Steps]:
+    """Numbered lists whose items are all different and do not contain their own position."""
     for passage in passages:
         if passage.kind != Kind.LIST or len(passage.text) > BLOCK_MAX:
             continue
         lines = [line for line in passage.text.splitlines() if line.strip()]
         found = [_ITEM.match(line) for line in lines]
         if any(item is None or item["number"] is None for item in found):
-            continue  # with other lists inside, or not numbered
+            continue  # nested or not numbered
         items = [item for item in found if item is not None]
         numbers = [int(item["number"]) for item in items]
         counted = list(range(numbers[0], numbers[0] + len(numbers)))

@@ -1,4 +1,4 @@
-"""Numbers and units as people write them."""
+"""Reads numbers and units as people write them."""
 
 import re
 import unicodedata
@@ -20,27 +20,27 @@ _ONE_KIND = {
 
 
 class Number(NamedTuple):
-    """A number's value, and how many digits stand after its decimal mark."""
+    """A number's value, and its number of decimals."""
 
     value: Fraction
     decimals: int
     end: int
-    """Where it ends in the text."""
+    """Its end position in the text."""
 
 
 def read_number(text: str, at: int, *, decimal: str) -> Number | None:
-    """The number that begins at a place of a folded text; None if what stands there is no number.
+    """Read the number at a position of a folded text; None if there is none.
 
-    ``decimal`` decides what ``1.000`` is, and nothing else: ``1.5`` and ``1,5``, ``1.000.000`` and ``1.000,5`` can be
-    read in one way only. What begins with a zero and goes on with digits (``007``) is a code, no number; neither is
-    what has several marks that part no thousands (``1.2.3``, a version or a date).
+    ``decimal`` matters only for ``1.000``: ``1.5`` and ``1,5``, ``1.000.000`` and ``1.000,5`` have only one reading.
+    Digits after a leading zero (``007``) are a code, not a number; so is text with several marks that do not separate
+    thousands (``1.2.3``, a version or a date).
     """
     found = _NUMBER.match(text, at)
     if found is None:
         return None
     digits, end = found["whole"], found.end()
     if " " in digits and not _GROUPED.fullmatch(digits):
-        # "5 6": the second is a number of its own.
+        # In "5 6", the second is a separate number.
         digits = digits.partition(" ")[0].rstrip(",.'_")
         end = found.start("whole") + len(digits)
         found = _NUMBER.fullmatch(text, at, end)
@@ -55,7 +55,7 @@ def read_number(text: str, at: int, *, decimal: str) -> Number | None:
             return None
         value *= Fraction(10) ** int(exponent)
     elif power := found["power"]:
-        # "10^3"; other powers are no numbers that people write out.
+        # Only "10^3" and the like; people do not write out other powers as numbers.
         if value != 10 or abs(int(power)) > _EXPONENT_MAX:
             return None
         value = Fraction(10) ** int(power)
@@ -180,7 +180,7 @@ UNITS = _units(
     cm^3 cm3
     """
 )
-"""Spellings of units, each with the unit. No unit is converted into another: number and unit must both be right."""
+"""Spellings of units, each with its unit. Units are not converted: number and unit must both match."""
 
 _FOLDED: dict[str, set[str]] = {}
 for _name, _unit in UNITS.items():
@@ -190,9 +190,9 @@ _AFTER = re.compile(r" ?(?P<unit>[^\s\d,;.!?()\[\]]{1,20}(?:\^[0-9])?[0-9]?)(?![
 
 
 def read_unit(text: str, at: int) -> tuple[str, int] | None:
-    """The unit that stands right after a number, with where it ends.
+    """Read the unit directly after a number, with its end position.
 
-    Case counts where it makes another unit (``mW`` and ``MW``) and in single letters; not elsewhere (``KG``).
+    Case counts where it distinguishes units (``mW``, ``MW``) and in single letters, not elsewhere (``KG``).
     """
     found = _AFTER.match(text, at)
     if found is None:

@@ -1,9 +1,9 @@
-"""Comparing what a student writes from memory with the blocks of a topic, without a model.
+"""Compares what a student writes from memory with the blocks of a topic, without a model.
 
-Both texts are cut into statements: sentences, list items, rows, headings. A statement of the topic is covered as far as
-its words that say something stand in one statement of the student's. It is contradicted where the two share most words
-but one of them denies what the other says. So presence of words is compared, and who denies; synonyms, antonyms
-("impossible") and the order of words within a sentence are not.
+Both texts are split into statements: sentences, list items, rows, headings. A topic's statement is covered to the
+degree that one statement of the student contains its content words. It is contradicted if the two share most words and
+one negates what the other states. Only the presence of words and negations is compared, not synonyms, antonyms
+("impossible") or word order.
 """
 
 # ruff: noqa: RUF001  # letters that look like others are meant
@@ -23,17 +23,17 @@ from study.quizzes.answers import DENSE, letters
 from study.quizzes.languages import BUT, DENYING_LETTERS, FUNCTION_WORDS, NEGATIONS
 
 COVERED, PARTIAL = 0.8, 0.4
-"""The share of its words from which a block counts as covered, or partly so."""
+"""The minimum share of a block's words to count as covered, or as partly covered."""
 CONTRADICTED = 0.6
-"""The share of a statement's words that one which contradicts it has, too."""
+"""The minimum share of common words for a contradiction."""
 STATEMENT_WORDS_MAX = 40
 STATEMENTS_MAX = 2_000
-"""Statements of a topic that are compared, from its start; prose of 100 kB has about 1,250."""
+"""The maximum number of a topic's statements that are compared, from its start; prose of 100 kB has about 1,250."""
 EVIDENCE_MAX = 300
 _COMPARISONS = 80_000
-"""Pairs of statements that are compared at most, as a whole."""
+"""The maximum number of compared pairs of statements, in total."""
 _NOT_RECALLED = (Kind.HEADING, Kind.CODE, Kind.MATH, Kind.HTML)
-"""Blocks that count only where there are no others."""
+"""Kinds of blocks that count only if there are no others."""
 
 _SENTENCE_MARK = re.compile("[.!?\u2026\u3002\uff01\uff1f]")
 _STARTS = re.compile(r"\s*(?:#{1,6}\s|[|>]|<|```|~~~|\$\$|[-*+]\s|\d{1,9}[.)]\s)")
@@ -42,11 +42,11 @@ _MARKS = re.compile(r"^\s*(?:#{1,6}\s+|>\s*|[-*+]\s+|\d{1,9}[.)]\s+)+")
 _TOKEN = re.compile(rf"[{DENSE}]+|[^\W_{DENSE}]+(?:[.,'\u2019][^\W_{DENSE}]+)*|[;:,.—–，、；：]")
 _CLAUSE_END = frozenset(";:,.—–，、；：")
 _COMPARED_MAX = 50
-"""The least statements that one is compared with, however many there are."""
+"""Each statement is compared with at least this many, however many there are."""
 
 
 class Compared(NamedTuple):
-    """What became of a block: covered, partial, missing or contradicted; the student's words that show it."""
+    """The result for a block: covered, partial, missing or contradicted, and the student's words as evidence."""
 
     block_id: str
     state: str
@@ -58,7 +58,7 @@ class _Statement:
     text: str
     terms: frozenset[str]
     denied: frozenset[str]
-    """The terms that it only denies."""
+    """The terms that occur only negated."""
     numbers: frozenset[str]
 
     @property
@@ -66,7 +66,7 @@ class _Statement:
         return self.terms, self.denied
 
     def contradicts(self, other: "_Statement") -> bool:
-        """Whether one of the two denies most of what it denies against what the other says."""
+        """Whether one of the two negates most of what the other states."""
         shared = self.terms & other.terms
         return any(
             one.denied and 2 * len(one.denied & shared - another.denied) >= len(one.denied)
@@ -77,15 +77,15 @@ class _Statement:
 class Comparison(NamedTuple):
     score: int
     blocks: list[Compared]
-    """The blocks that have words."""
+    """The blocks with words."""
     is_whole: bool
     """Whether the whole topic was compared: see ``STATEMENTS_MAX``."""
 
 
 def compare(blocks: Sequence[tuple[str, str, str]], text: str) -> Comparison:
-    """Compare a text with a topic's blocks, given by id, kind and text.
+    """Compare a text with a topic's blocks, given as (id, kind, text).
 
-    The topic's own text scores 100, an empty one 0; the order of statements does not matter.
+    The topic's own text scores 100, an empty text 0; the order of statements does not matter.
     """
     words = _Words()
     said: dict[str, list[_Statement]] = {}
@@ -109,7 +109,7 @@ def compare(blocks: Sequence[tuple[str, str, str]], text: str) -> Comparison:
             counted.append((share, sum(len(one.terms) for one in statements)))
     whole = sum(weight for _, weight in counted)
     score = round(100 * sum(share * weight for share, weight in counted) / whole) if whole else 0
-    # Only what is whole scores 100, and only what is nothing 0.
+    # Only a complete text scores 100, and only a text without matches 0.
     if counted and score == 100 and any(share < 1 for share, _ in counted):
         score = 99
     return Comparison(score, results, is_whole=left > 0)
@@ -137,7 +137,7 @@ def _compare_block(statements: Sequence[_Statement], student: "_Student") -> tup
 
 
 class _Student:
-    """The student's statements, found by their words."""
+    """An index of the student's statements by word."""
 
     def __init__(self, statements: Sequence[_Statement], said: dict[str, list[_Statement]]) -> None:
         distinct = {one.key: one for one in statements}
@@ -145,7 +145,7 @@ class _Student:
         self._all = list(distinct.values())
         own = {one.key for of_block in said.values() for one in of_block}
         self._is_own = [one.key in own for one in self._all]
-        """Whether the topic says the same: then it contradicts nothing."""
+        """Whether the topic contains the same statement, which then contradicts nothing."""
         self._with: dict[str, list[int]] = defaultdict(list)
         for at, one in enumerate(self._all):
             for term in one.terms:
@@ -154,9 +154,9 @@ class _Student:
         self._looked_at = max(_COMPARED_MAX, _COMPARISONS // max(total, 1))
 
     def look_up(self, statement: _Statement) -> tuple[float, str, str | None]:
-        """The share of the statement that is covered, by which text, and a text that contradicts it.
+        """The covered share of the statement, the text that covers it, and a text that contradicts it.
 
-        A text that denies less of it than another one says is about something else.
+        A statement that negates less of it than another one does is about something else.
         """
         share, evidence, denied, contradiction = 0.0, "", 0.0, None
         if exact := self._exact.get(statement.key):
@@ -169,13 +169,13 @@ class _Student:
                     denied, contradiction = overlap, other.text
                 continue
             if statement.numbers - other.numbers:
-                overlap = min(overlap, COVERED - 0.1)  # another number is another fact
+                overlap = min(overlap, COVERED - 0.1)  # a different number is a different fact
             if overlap > share:
                 share, evidence = overlap, other.text
         return share, evidence, contradiction if denied >= share else None
 
     def _candidates(self, statement: _Statement) -> Iterator[int]:
-        """The statements that share words with this one, by its rarest words first; a bounded number."""
+        """The statements that share words with this one, rarest words first; a bounded number."""
         seen: set[int] = set()
         for places in sorted((self._with[term] for term in statement.terms if term in self._with), key=len):
             for at in places:
@@ -187,7 +187,7 @@ class _Student:
 
 
 class _Words:
-    """Words of both texts in the form in which they are compared; each is folded and stemmed once."""
+    """Normalises the words of both texts; each word is folded and stemmed once."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -218,7 +218,7 @@ def _of_unit(unit: str, words: _Words) -> Iterator[_Statement]:
 
 
 def _units(text: str) -> Iterator[str]:
-    """Paragraphs, items, rows and headings: where a sentence ends at the latest."""
+    """Paragraphs, list items, rows and headings: a sentence never extends beyond one of these."""
     lines: list[str] = []
     for line in text.splitlines():
         if not line.strip() or _STARTS.match(line) or (lines and _STANDS_ALONE.match(lines[-1])):
@@ -234,7 +234,7 @@ def _units(text: str) -> Iterator[str]:
 
 
 def _read(sentence: str, words: _Words) -> Iterator[_Statement]:
-    """The sentence as a statement; a very long one as several."""
+    """The sentence as a statement; a very long one as several statements."""
     tokens = _TOKEN.findall(normalize("NFKC", sentence).lower())
     for start in range(0, len(tokens), STATEMENT_WORDS_MAX):
         yield _statement(sentence, tokens[start : start + STATEMENT_WORDS_MAX], words)
@@ -252,7 +252,7 @@ def _statement(sentence: str, tokens: Sequence[str], words: _Words) -> _Statemen
         denies = denies_all = False
         for token in clause:
             if _is_dense(token):
-                # Where words are not parted a negation may stand anywhere.
+                # Without spaces between words, a negation may be anywhere.
                 denies_all = denies_all or DENYING_LETTERS.search(token) is not None
                 found = [part for run in DENYING_LETTERS.sub(" ", token).split() for part in _pieces(run)]
             elif token in NEGATIONS or token in _CONTRACTED:
@@ -276,7 +276,7 @@ def _statement(sentence: str, tokens: Sequence[str], words: _Words) -> _Statemen
 
 
 def _clauses(tokens: Sequence[str]) -> Iterator[list[str]]:
-    """The tokens up to each mark or word that ends what a negation reaches."""
+    """The tokens split at each mark or word that ends the scope of a negation."""
     clause: list[str] = []
     for token in tokens:
         if token in _CLAUSE_END or token in BUT:
@@ -299,7 +299,7 @@ def _is_dense(token: str) -> bool:
 
 
 def _pieces(run: str) -> list[str]:
-    """Pairs of letters, as words of such scripts have no spaces between them."""
+    """Pairs of letters, for scripts without spaces between words."""
     return [first + second for first, second in pairwise(run)] if len(run) > 1 else [run]
 
 

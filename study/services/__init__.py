@@ -15,7 +15,7 @@ from study.services.cards import (
 from study.services.deciding import decide_cards
 from study.services.exams import (
     ExamChanged,
-    NoSuchTime,
+    InvalidExamTime,
     TooManyExams,
     create_exam,
     delete_exam,
@@ -36,7 +36,7 @@ __all__ = [
     "CardDecided",
     "CardsFull",
     "ExamChanged",
-    "NoSuchTime",
+    "InvalidExamTime",
     "NotTheLastReview",
     "QuizAnswered",
     "Review",

@@ -1,7 +1,8 @@
-"""How many cards a student may keep, and how much these may take.
+"""Limits the number and the size of a student's cards.
 
-The student's settings, which every write to cards locks first, know both; they change by what a write adds or takes
-away, so that its cost does not grow with the cards. A count that is not known yet (None) is made when a write needs it.
+The student's settings row stores both totals. Every write to cards locks this row first and changes the totals by what
+it adds or removes, so the cost does not grow with the number of cards. An unknown total (None) is computed when a write
+needs it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -17,14 +18,14 @@ from notes.services import OverBudget
 from study.services.statements import CardWithFaces
 
 FACE_BYTES = 400
-"""Each face of a card counts as so many bytes: about what its schedule takes, indexes included."""
+"""The size of a face's schedule in bytes, indexes included, which counts towards the limit."""
 
 _SIZES = f"""
 SELECT count(*) AS cards, coalesce(sum(
     octet_length(front) + octet_length(back) + octet_length(block_text) + octet_length(array_to_string(tags, ''))
 ), 0)::bigint + {FACE_BYTES} * (SELECT count(*) FROM study_face WHERE %s) AS bytes FROM study_card WHERE %s
 """
-"""Long texts are not read for that: the database knows their sizes."""
+"""Long texts need not be read: the database knows their sizes."""
 _OF_CARDS = _SIZES % ("card_id = ANY(%s)", "id = ANY(%s)")
 _OF_USER = _SIZES % ("user_id = %s", "user_id = %s")
 _CHANGE = """
@@ -62,14 +63,14 @@ class Size(NamedTuple):
 
 
 def size_of(card_ids: Collection[UUID]) -> Size:
-    """How many of these cards there are, and what they take: one query."""
+    """The number and the size of these cards: one query."""
     found = _first_row(_OF_CARDS, [list(card_ids), list(card_ids)])
     assert found is not None  # it is a sum
     return Size(*found)
 
 
 def size_of_new(cards: Iterable[CardWithFaces]) -> Size:
-    """The same of cards that were just made: no query."""
+    """The number and the size of cards that were just made: no query."""
     sizes = [
         sum(len(text.encode()) for text in (card.front, card.back, card.block_text, *card.tags))
         + FACE_BYTES * len(faces)
@@ -80,22 +81,22 @@ def size_of_new(cards: Iterable[CardWithFaces]) -> Size:
 
 @contextmanager
 def changing_cards(user_id: int, card_ids: Collection[UUID], *, is_limited: bool = True) -> Iterator[None]:
-    """Charge by what the block changes of these cards, deleting included. Raises as :func:`charge_cards`."""
+    """Charge the difference that the block makes to these cards, deletions included. Raises as :func:`charge_cards`."""
     before = size_of(card_ids)
     yield
     charge_cards(user_id=user_id, grown=size_of(card_ids).less(before), is_limited=is_limited)
 
 
 def charge_cards(*, user_id: int, grown: Size, is_limited: bool = True) -> None:
-    """Record how much more cards the user has by this transaction, which holds the lock of the user's cards.
+    """Add to the user's totals. The caller's transaction must hold the lock of the user's cards.
 
-    Call it when they are written. Raises :class:`TooManyCards` and :class:`CardsFull`. Who has too much already may
-    write what does not grow.
+    Call it when the cards are written. Raises :class:`TooManyCards` and :class:`CardsFull`. A user who is over a limit
+    may still make writes that do not increase the totals.
     """
     if grown == Size():
         return
     used = _first_row(_CHANGE, [*grown, user_id]) or _first_row(_COUNT, [user_id, user_id, user_id])
-    assert used is not None  # whoever holds the lock has the row
+    assert used is not None  # taking the lock creates the row
     for error, now, more, limit in zip(
         (TooManyCards, CardsFull), used, grown, (settings.CARDS_PER_USER, settings.CARD_BYTES_PER_USER), strict=True
     ):

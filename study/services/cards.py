@@ -1,4 +1,4 @@
-"""Writing cards. Every function takes the lock of the user's cards first, and raises a card's version."""
+"""Writes cards. Every function first takes the lock of the user's cards, and increases a card's version."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from utils.database.batching import batch_query
 from utils.http.errors import Conflict, FieldError, NotFound, PreconditionFailed
 
 Versions = Collection[int] | None
-"""The versions of the card at which a write is allowed; None for any."""
+"""The card versions at which a write is allowed; None for any."""
 
 
 class CardChanged(PreconditionFailed):
@@ -31,27 +31,27 @@ class CardChanged(PreconditionFailed):
 
 class CardDecided(Conflict):
     code = "card_decided"
-    detail = "This card was accepted before."
+    detail = "This card was already accepted."
 
 
 def texts_of(user_id: int) -> Iterator[str]:
-    """What the user's cards say, one at a time."""
+    """The texts of the user's cards, one at a time."""
     for batch in batch_query(Card.objects.owned_by(user_id).only("pk", "front", "back")):
         for card in batch:
             yield from (card.front, card.back)
 
 
 def create_card(*, user_id: int, data: Mapping[str, Any]) -> CardWithFaces:
-    """Add a card that the student wrote: ``kind``, ``front``, ``back``, ``tags``, ``topic_id``, ``block_id``.
+    """Add a card of the student: ``kind``, ``front``, ``back``, ``tags``, ``topic_id``, ``block_id``.
 
-    Raises ``NotFound`` for a topic or a block that is not the user's, ``InvalidCloze``, and as ``charge_cards``.
+    Raises ``NotFound`` for another user's topic or block, ``InvalidCloze``, and as ``charge_cards``.
     """
     with studying(user_id):
         return _create(user_id, [data], proposed=False)[0]
 
 
 def propose_cards(*, user_id: int, cards: Sequence[Mapping[str, Any]]) -> list[CardWithFaces]:
-    """Add cards that the student has to decide about; until then nothing of them is due. Raises as ``create_card``."""
+    """Add proposed cards, which are not due until the student accepts them. Raises as ``create_card``."""
     with studying(user_id):
         return _create(user_id, cards, proposed=True)
 
@@ -63,7 +63,7 @@ def _create(user_id: int, data: Sequence[Mapping[str, Any]], *, proposed: bool) 
     places = {(one["topic_id"], one["block_id"]) for one in data if one.get("block_id")}
     texts = passages(user_id, places) if places else {}
     now = timezone.now()
-    # New cards come up in order of creation: these in the order given.
+    # New cards are asked in order of creation: keep the given order.
     times = [now + timedelta(microseconds=n) for n in range(len(data))]
     cards = [
         Card(user_id=user_id, proposed=proposed, created_at=at, **one) for at, one in zip(times, data, strict=True)
@@ -90,16 +90,16 @@ def _require_topics(user_id: int, topic_ids: Collection[int]) -> None:
 
 
 def update_card(*, user_id: int, card_id: UUID, changes: Mapping[str, Any], if_match: Versions = None) -> CardWithFaces:
-    """Change what a card says. Its faces keep their schedules; a face that comes back has its old one.
+    """Change the content of a card. Its faces keep their schedules; a face that returns gets its old one back.
 
-    ``topic_id`` and ``block_id`` come together. Values that it has already leave the version as it is.
+    ``topic_id`` and ``block_id`` are given together. Unchanged values do not increase the version.
 
-    Raises ``Card.DoesNotExist``, :class:`CardChanged`, ``NotFound`` for a topic or a block that is not the user's, and
-    as ``charge_cards``.
+    Raises ``Card.DoesNotExist``, :class:`CardChanged`, ``NotFound`` for another user's topic or block, and as
+    ``charge_cards``.
     """
     with studying(user_id):
         place = (changes.get("topic_id"), changes.get("block_id"))
-        # Before the card is locked: see ``passages``.
+        # Notes are locked before cards: see ``passages``.
         text = passages(user_id, [place])[place] if place[0] and place[1] else ""  # type: ignore[list-item, index]
         card, faces = _load_one(user_id, card_id, if_match)
         changed = {name: value for name, value in changes.items() if getattr(card, name) != value}
@@ -112,7 +112,7 @@ def update_card(*, user_id: int, card_id: UUID, changes: Mapping[str, Any], if_m
         for name, value in changed.items():
             setattr(card, name, value)
         if not _can_be_asked(card):
-            # Checked before with a card that another write has changed meanwhile.
+            # The serializer validated against a card that another write has changed since.
             raise CardChanged(current_version=card.version)
         with changing_cards(user_id, [card_id]):
             _save(card, changed)
@@ -132,7 +132,10 @@ def _can_be_asked(card: Card) -> bool:
 
 
 def synchronize_faces(cards: Sequence[CardWithFaces]) -> None:
-    """Give cards the faces that their texts ask for: three queries, if any card has others. Its lists are changed."""
+    """Create and delete faces so that they match the cards' texts: three queries, if any card changes.
+
+    Changes the ``faces`` lists in place. A face that returns is rebuilt from the log.
+    """
     gone, changed = [], {}
     for card, faces in cards:
         wanted = faces_of(card.kind, card.front)
@@ -159,7 +162,7 @@ def delete_card(*, user_id: int, card_id: UUID, if_match: Versions = None) -> No
 
 
 def suspend_card(*, user_id: int, card_id: UUID, suspended: bool, if_match: Versions = None) -> CardWithFaces:
-    """Take a card out of the queue, or put it back. Its schedule stays. Raises as :func:`update_card`."""
+    """Take a card out of the queue, or put it back. Its schedules stay. Raises as :func:`update_card`."""
     with studying(user_id):
         card, faces = _load_one(user_id, card_id, if_match)
         if card.suspended != suspended:
@@ -167,7 +170,7 @@ def suspend_card(*, user_id: int, card_id: UUID, suspended: bool, if_match: Vers
             _save(card, ["suspended", "suspended_as_leech"])
             _activate(card, faces)
         elif card.suspended_as_leech:
-            # Nothing that is shown changes, but from now on the student wants it so.
+            # Nothing visible changes, but now the suspension is the student's own.
             Card.objects.filter(pk=card.pk).update(suspended_as_leech=False)
         return CardWithFaces(card, faces)
 
@@ -185,7 +188,7 @@ def reset_card(*, user_id: int, card_id: UUID, if_match: Versions = None) -> Car
 
 
 def reset_event(face: Face, terms: Terms) -> StudyEvent:
-    """An entry after which the face is new."""
+    """A log entry that makes a face new."""
     return StudyEvent(
         user_id=face.user_id,
         event_id=uuid4(),
@@ -198,13 +201,13 @@ def reset_event(face: Face, terms: Terms) -> StudyEvent:
 
 
 def _after(last: datetime | None) -> datetime:
-    """Now, or just after the last event, should another server's clock be ahead."""
+    """The present time, or just after the last event if another server's clock is ahead."""
     now = timezone.now()
     return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def confirm_card(*, user_id: int, card_id: UUID, if_match: Versions = None) -> CardWithFaces:
-    """Tie a card to what its passage says now, so that it is no longer stale.
+    """Link a card to the present text of its passage, so that it is no longer stale.
 
     Raises ``NotTiedToBlock``, ``PassageGone``, and as :func:`update_card`.
     """

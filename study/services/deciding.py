@@ -1,4 +1,4 @@
-"""Deciding about proposed cards."""
+"""Accepts and rejects proposed cards."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
@@ -22,19 +22,19 @@ _TAKEN_OVER = ("kind", "front", "back", "topic_id", "block_id", "stale", "orphan
 def decide_cards(
     *, user_id: int, accept: Sequence[UUID], reject: Sequence[UUID], schedule: Mapping[UUID, Schedule] | None = None
 ) -> list[CardWithFaces]:
-    """Accept proposed cards, which are new then, and delete those that are rejected. All or nothing.
+    """Accept proposed cards, which become new, and delete rejected ones: all or nothing.
 
-    One that replaces a card gives that one what it says, and is gone. The card keeps its id, its tags and its log, and
-    its schedule, too, unless ``schedule`` says ``reset`` for the proposed one.
+    A proposed card that replaces another card passes its content to that card and is deleted. The replaced card keeps
+    its id, tags and log. It also keeps its schedule, unless ``schedule`` maps the proposed card to ``reset``.
 
-    Returns the accepted ones, or the cards that they replaced, in the order given: a fixed number of queries. Raises
-    ``NotFound`` with a pointer to the unknown id, :class:`CardDecided`, and as ``charge_cards``.
+    Return the accepted cards, or the cards that they replaced, in the given order: a fixed number of queries. Raises
+    ``NotFound`` with a pointer for an unknown id, :class:`CardDecided`, and as ``charge_cards``.
     """
     with studying(user_id) as settings:
         proposed = Card.objects.owned_by(user_id).filter(pk__in=accept).values_list("pk", "replaces", "block_text")
         told = {pk: (replaces, text) for pk, replaces, text in proposed}
         named = {replaces for replaces, _ in told.values() if replaces is not None}
-        # All in one statement: cards are locked in the order of their ids.
+        # In one statement, so that all cards are locked in the order of their ids.
         found = lock_cards(user_id, [*accept, *reject, *named])
         for name, ids in (("accept", accept), ("reject", reject)):
             for index, card_id in enumerate(ids):

@@ -1,4 +1,4 @@
-"""Writing exams, and the links to their calendars."""
+"""Writes exams and their calendar links."""
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -16,13 +16,13 @@ from study.services.locking import studying
 from utils.http.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, pointer_to
 
 EXAMS_MAX = 50
-"""Of one student, those that are over included."""
+"""Per student, past exams included."""
 DAYS_AHEAD_MAX = 730
 _NAMESPACE = UUID("d1f0c9a8-3a0c-4d7b-9f53-2f6d1b0e7c41")
 TOKEN_BYTES = 24
 
 Versions = Collection[int] | None
-"""The versions of the exam at which a write is allowed; None for any."""
+"""The exam versions at which a write is allowed; None for any."""
 
 
 class ExamChanged(PreconditionFailed):
@@ -33,20 +33,20 @@ class ExamChanged(PreconditionFailed):
 
 class TooManyExams(Conflict):
     code = "too_many_exams"
-    detail = f"There may be {EXAMS_MAX} exams: delete one that is over."
+    detail = f"You can have at most {EXAMS_MAX} exams. Delete one that is over."
 
 
-class NoSuchTime(InvalidRequest):
-    """An exam that is over, or too far ahead."""
+class InvalidExamTime(InvalidRequest):
+    """The time is in the past, or too far ahead."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(errors=[{"pointer": "/at", "code": code, "detail": detail}])
 
 
 def create_exam(*, user_id: int, data: Mapping[str, Any]) -> Exam:
-    """Add an exam: the columns of :class:`Exam` that the student sets.
+    """Add an exam, given the columns of :class:`Exam` that the student sets.
 
-    Raises :class:`TooManyExams`, :class:`NoSuchTime`, and ``NotFound`` for a note that is not the user's.
+    Raises :class:`TooManyExams`, :class:`InvalidExamTime`, and ``NotFound`` for another user's note.
     """
     with studying(user_id) as settings:
         if Exam.objects.owned_by(user_id).count() >= EXAMS_MAX:
@@ -59,10 +59,10 @@ def create_exam(*, user_id: int, data: Mapping[str, Any]) -> Exam:
 
 
 def import_exams(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Add exams from an export, given by their columns, that the user does not have yet; those that are over, too.
+    """Add exams of an export, given by their columns, past ones included.
 
-    Notes must be the user's. An exam keeps its id if the user has it, else it gets one that follows from it, so that
-    the same export makes nothing twice. Returns how many were made, and for how many there was no room.
+    Notes must be the user's. Ids derive from the exported ids. An exam that the user has under either id is skipped, so
+    importing twice creates no duplicates. Return how many were created, and how many did not fit.
     """
     with studying(user_id):
         mine = set(Exam.objects.owned_by(user_id).values_list("pk", flat=True))
@@ -77,9 +77,9 @@ def import_exams(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> tuple[in
 
 
 def update_exam(*, user_id: int, exam_id: UUID, changes: Mapping[str, Any], if_match: Versions = None) -> Exam:
-    """Change an exam. Values that it has already leave the version as it is; notes that it has may be deleted since.
+    """Change an exam. Unchanged values do not increase the version; its notes may have been deleted since.
 
-    Raises ``Exam.DoesNotExist``, :class:`ExamChanged`, :class:`NoSuchTime`, and ``NotFound`` for a note.
+    Raises ``Exam.DoesNotExist``, :class:`ExamChanged`, :class:`InvalidExamTime`, and ``NotFound`` for a note.
     """
     with transaction.atomic():
         exam = _locked(user_id, exam_id, if_match)
@@ -99,15 +99,15 @@ def update_exam(*, user_id: int, exam_id: UUID, changes: Mapping[str, Any], if_m
 
 
 def delete_exam(*, user_id: int, exam_id: UUID, if_match: Versions = None) -> None:
-    """Delete an exam; the link to its calendar opens nothing. Raises ``Exam.DoesNotExist``, :class:`ExamChanged`."""
+    """Delete an exam and its calendar link. Raises ``Exam.DoesNotExist``, :class:`ExamChanged`."""
     with transaction.atomic():
         _locked(user_id, exam_id, if_match).delete()
 
 
 def link_calendar(*, user_id: int, exam_id: UUID) -> str:
-    """Make the token of a link to the exam's calendar; an older one opens nothing from now on.
+    """Create the token of a calendar link; an older token stops working.
 
-    Only its hash is kept. Raises ``Exam.DoesNotExist``.
+    Only the hash is stored. Raises ``Exam.DoesNotExist``.
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
     _set_link(user_id, exam_id, sha256(token.encode()).digest())
@@ -115,7 +115,7 @@ def link_calendar(*, user_id: int, exam_id: UUID) -> str:
 
 
 def unlink_calendar(*, user_id: int, exam_id: UUID) -> None:
-    """Take the link to the exam's calendar back, if there is one. Raises ``Exam.DoesNotExist``."""
+    """Revoke the exam's calendar link, if there is one. Raises ``Exam.DoesNotExist``."""
     _set_link(user_id, exam_id, None)
 
 
@@ -135,9 +135,9 @@ def _locked(user_id: int, exam_id: UUID, if_match: Versions) -> Exam:
 def _require_time(at: datetime) -> None:
     ahead = at - timezone.now()
     if ahead.total_seconds() <= 0:
-        raise NoSuchTime("in_the_past", "This time is over.")
+        raise InvalidExamTime("in_the_past", "This time is in the past.")
     if ahead.days > DAYS_AHEAD_MAX:
-        raise NoSuchTime("too_far_ahead", f"An exam is at most {DAYS_AHEAD_MAX} days ahead.")
+        raise InvalidExamTime("too_far_ahead", f"An exam is at most {DAYS_AHEAD_MAX} days ahead.")
 
 
 def _require_notes(user_id: int, note_ids: Sequence[int], *, known: Sequence[int] = ()) -> None:

@@ -1,7 +1,7 @@
-"""Cards and reviews from the export of an account.
+"""Imports cards and reviews from an account's export.
 
-Cards get ids of their own here, which follow from the user and from the ids there, so that the same export makes
-nothing twice. Reviews keep their ids, and with the log come the schedules: folding it gives the same times here.
+Card ids here derive from the user and the exported ids, so importing twice creates no duplicates. Reviews keep their
+ids. Schedules are computed from the imported log, which gives the same times as in the other account.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,10 +23,10 @@ _TOGETHER = 500
 
 
 def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID]:
-    """Add cards, given by their columns, that the user does not have yet; return their ids in the rows.
+    """Add the cards that the user does not have yet, given by their columns; return their ids in the export.
 
-    Topics and blocks must be the user's. A card that the user had and deleted comes back with its schedule.
-    Raises as ``charge_cards``.
+    Topics and blocks must be the user's. A card that the user deleted comes back with its schedule. Raises as
+    ``charge_cards``.
     """
     made: set[UUID] = set()
     size = Size()
@@ -46,16 +46,16 @@ def import_cards(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> set[UUID
             Face.objects.bulk_create(face for of_card in faces.values() for face in of_card)
             size = size.plus(size_of_new(CardWithFaces(card, faces[card.pk]) for card in cards))
             made.update(new)
-        connection.check_constraints()  # now, not at the commit: no review waits for it
+        connection.check_constraints()  # check now, not at the commit, which would hold the lock
         with studying(user_id):
             charge_cards(user_id=user_id, grown=size)
     return made
 
 
 def import_events(*, user_id: int, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Add entries, given by their columns, that the user's log does not have yet; return how many.
+    """Add the log entries that the user does not have yet, given by their columns; return how many.
 
-    The cards' schedules follow.
+    Updates the cards' schedules.
     """
     changed: set[UUID] = set()
     count = 0
@@ -90,7 +90,7 @@ def _event(user_id: int, row: Mapping[str, Any], card_id: UUID) -> StudyEvent:
 
 
 def _ids_here(user_id: int, ids: Iterable[UUID]) -> dict[UUID, UUID]:
-    """What cards of an export are called here: as there, if the user has or had them, else by ids that follow."""
+    """Map exported card ids to ids here: the same id if the user has or had the card, otherwise a derived one."""
     wanted = list(ids)
     mine = set(Card.objects.owned_by(user_id).filter(pk__in=wanted).values_list("pk", flat=True))
     mine |= set(StudyEvent.objects.owned_by(user_id).filter(card_id__in=wanted).values_list("card_id", flat=True))

@@ -1,7 +1,7 @@
-"""The start of every write to a student's cards: their settings' row is locked, so such writes come one by one.
+"""The lock of a student's cards: every write first locks the settings row, so writes run one after the other.
 
-An import may take a minute, and no review should wait for that. So imports come one by one by a lock of their own, and
-write without the other one what nobody else can see or touch yet.
+An import may take a minute, and no review should wait for it. So imports have a second lock, and write rows that are
+not visible to others yet without the first one.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from study.services.statements import lock_settings
 
 @contextmanager
 def studying(user_id: int) -> Iterator[StudySettings]:
-    """A transaction that holds the lock of the user's cards, with the user's settings: one query."""
+    """A transaction with the lock of the user's cards; yields the settings. One query."""
     with transaction.atomic():
         yield _locked(user_id)
 
 
 @contextmanager
 def importing(user_id: int) -> Iterator[None]:
-    """A transaction in which the user has no other import of cards. Enter it before :func:`studying`."""
+    """A transaction with the lock that excludes other imports of the user. Enter it before :func:`studying`."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"study.importing {user_id}"])
         yield

@@ -1,4 +1,4 @@
-"""Proposing the cards that were made of a topic."""
+"""Saves the cards that were made from a topic as proposed cards."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -20,11 +20,11 @@ from study.services.statements import CardWithFaces
 
 
 def propose_made(*, user_id: int, topic_id: int | None, made: Sequence[MadeCard]) -> list[tuple[UUID, MadeCard]] | None:
-    """Add cards in state ``proposed``, each tied to the text that it was made of. None if the topic is gone.
+    """Add cards in state ``proposed``, each linked to the text that it was made from; None if the topic is gone.
 
-    Runs in the caller's transaction. A card is left out if its passage has got one of that kind since it was read. One
-    that is made of what a stale card's passage says now is to replace that card. If the passage has changed since it
-    was read, the new card is stale itself, and an orphan if the passage is gone. Raises as ``charge_cards``.
+    Runs in the caller's transaction. A card is left out if its passage has got a card of that kind since it was read. A
+    card made from the present text of a stale card's passage replaces that card. If the passage has changed since it
+    was read, the new card is stale; if the passage is gone, it is an orphan. Raises as ``charge_cards``.
     """
     with studying(user_id):
         blocks = _locked_blocks(user_id, topic_id)
@@ -58,7 +58,7 @@ def propose_made(*, user_id: int, topic_id: int | None, made: Sequence[MadeCard]
 
 
 def _locked_blocks(user_id: int, topic_id: int | None) -> dict[str, Block] | None:
-    """The topic's blocks by their ids, with its note locked, so that no edit comes before the cards are tied to it."""
+    """The topic's blocks by id, with its note locked, so that no edit happens before the cards are linked."""
     notes = Note.objects.owned_by(user_id).live().filter(chapters__topics=topic_id)
     if topic_id is None or not notes.select_for_update(no_key=True, of=("self",)).values_list("pk"):
         return None
@@ -76,7 +76,7 @@ def _tie(card: Card, read: Block, current: Block | None) -> None:
 
 
 def _stale_cards(user_id: int, block_ids: set[str]) -> dict[tuple[str, str], list[UUID]]:
-    """The stale cards of these passages, the oldest first, by passage and kind."""
+    """The stale cards of these passages by passage and kind, oldest first."""
     stale = Card.objects.owned_by(user_id).filter(stale=True, proposed=False, block_id__in=block_ids)
     found: dict[tuple[str, str], list[UUID]] = {}
     for pk, block_id, kind in stale.order_by("created_at", "pk").values_list("pk", "block_id", "kind"):

@@ -1,4 +1,4 @@
-"""Making quizzes from a student's notes and cards, and grading them once."""
+"""Makes quizzes from a student's notes and cards, and grades each once."""
 
 import random
 import secrets
@@ -18,13 +18,13 @@ from study.days import day_of
 from study.models import Card, Quiz, StudyEvent, StudySettings
 from study.quizzes.grading import Grade, WrongShape, check_shape, grade
 from study.quizzes.making import make_questions
-from study.quizzes.material import AskedCard, Passage
+from study.quizzes.material import AskedCard, QuizPassage
 from study.services.locking import studying
 from study.services.reviews import Review, record_reviews
 from utils.http.errors import Conflict, FieldError, InvalidRequest, NotFound, pointer_to
 
 QUIZZES_KEPT = 200
-"""Of one student; with a new one the oldest beyond that go."""
+"""Per student; a new quiz deletes the oldest beyond that."""
 TOPICS_LISTED_MAX = 2_000
 TOPICS_READ_MAX = 60
 BYTES_READ_MAX = 300_000
@@ -35,16 +35,16 @@ _AGAIN = UUID("6a1f4c0e-6f0b-4a53-9d0b-0c5b4f1c9e77")
 
 class QuizAnswered(Conflict):
     code = "quiz_answered"
-    detail = "This quiz was answered before."
+    detail = "This quiz was already answered."
 
 
 def create_quiz(
     *, user_id: int, note_ids: Sequence[int], tags: Sequence[str], count: int, kinds: Sequence[str], language: str
 ) -> Quiz:
-    """Make a quiz from the notes named, or from those with one of the tags, and from their cards.
+    """Make a quiz from the named notes, or from notes with one of the tags, and from their cards.
 
-    What is read of many notes is drawn by lot. ``language``: the student's, empty if unknown. Too little material makes
-    fewer questions, and a notice. Raises ``NotFound`` with a pointer for a note that is not there.
+    From many notes, topics are chosen at random. ``language`` is the student's, empty if unknown. With too little
+    material there are fewer questions and a notice. Raises ``NotFound`` with a pointer for an unknown note.
     """
     notes = _scope(user_id, note_ids, tags)
     seed = secrets.randbits(62)
@@ -79,7 +79,8 @@ def _scope(user_id: int, note_ids: Sequence[int], tags: Sequence[str]) -> QueryS
 
 
 def _cards(user_id: int, notes: QuerySet[Note], tags: Sequence[str]) -> list[AskedCard]:
-    """The newest cards of these notes that their student holds to be right; of tags, also those that have one."""
+    """The newest cards of these notes that are neither proposed, suspended nor stale; with tags, also cards with one of
+    them."""
     of_scope = Q(topic__in=Topic.objects.filter(chapter__note__in=notes.values("pk")).values("pk"))
     if tags:
         of_scope |= Q(tags__overlap=list(tags))
@@ -93,10 +94,10 @@ def _cards(user_id: int, notes: QuerySet[Note], tags: Sequence[str]) -> list[Ask
     ]
 
 
-def _passages(user_id: int, notes: QuerySet[Note], rng: random.Random) -> Iterable[Passage]:
+def _passages(user_id: int, notes: QuerySet[Note], rng: random.Random) -> Iterable[QuizPassage]:
     """The blocks of these notes' topics, up to a number of topics and bytes: two queries.
 
-    A topic that has no blocks yet gets them, which takes more.
+    Topics without blocks get them now, which takes more queries.
     """
     topics = Topic.objects.filter(chapter__note__in=notes.values("pk"))
     size = Func("explanation", function="octet_length", output_field=IntegerField())
@@ -124,21 +125,21 @@ def _blocks(user_id: int, row: Mapping[str, Any]) -> Sequence[Block]:
         return []
 
 
-def _of_topic(topic_id: int, blocks: Sequence[Block]) -> Iterable[Passage]:
+def _of_topic(topic_id: int, blocks: Sequence[Block]) -> Iterable[QuizPassage]:
     lead = ""
     for block in blocks:
-        yield Passage(topic_id, block.id, block.kind, block.text, lead)
+        yield QuizPassage(topic_id, block.id, block.kind, block.text, lead)
         lead = block.text
 
 
 def answer_quiz(*, user_id: int, quiz_id: UUID, answers: Sequence[Mapping[str, Any]]) -> Quiz:
-    """Grade the answers, ``question_id`` and ``answer`` each, and record a review ``again`` for each card not known.
+    """Grade the answers (``question_id``, ``answer``), and record a review ``again`` for each card answered wrong.
 
-    A question that is left out is not correct, and asks for no review. At most one such review is recorded for a card
-    in a day of study, from all quizzes together.
+    An omitted question is wrong, but causes no review. A card gets at most one such review per study day, over all
+    quizzes.
 
-    Raises ``Quiz.DoesNotExist``, :class:`QuizAnswered`, and ``InvalidRequest`` with pointers for answers that their
-    questions cannot have.
+    Raises ``Quiz.DoesNotExist``, :class:`QuizAnswered`, and ``InvalidRequest`` with pointers for answers of the wrong
+    form.
     """
     with studying(user_id) as settings:
         quiz = Quiz.objects.owned_by(user_id).select_for_update(no_key=True).get(pk=quiz_id)
@@ -161,7 +162,7 @@ def answer_quiz(*, user_id: int, quiz_id: UUID, answers: Sequence[Mapping[str, A
         quiz.answered_at = timezone.now()
         if wrong_cards:
             reviews = [_again(UUID(card_id), face, quiz.answered_at, settings) for card_id, face in wrong_cards.items()]
-            # Of a card that is gone, or has its review of today, nothing is recorded.
+            # A deleted card, or one with such a review today, gets no further review.
             outcomes, _ = record_reviews(user_id=user_id, reviews=reviews)
             recorded = {
                 (str(review.card_id), review.face)
@@ -183,7 +184,7 @@ def _by_question(quiz: Quiz, answers: Sequence[Mapping[str, Any]]) -> dict[str, 
         if question_id not in questions:
             errors.append(_error("unknown_question", "This quiz has no such question.", at, "question_id"))
         elif question_id in given:
-            errors.append(_error("duplicate", "This question is answered before.", at, "question_id"))
+            errors.append(_error("duplicate", "This question is answered twice.", at, "question_id"))
         else:
             given[question_id] = one["answer"]
             try:
@@ -212,6 +213,6 @@ def _result(question: Mapping[str, Any], solution: Mapping[str, Any], answer: An
 
 
 def _again(card_id: UUID, face: int, now: datetime, settings: StudySettings) -> Review:
-    """A review whose id follows from card and day, so that the log takes one a day."""
+    """A review with an id derived from card and day, so that the log accepts one per day."""
     day = day_of(now, time_zone=settings.time_zone, day_starts_at=settings.day_starts_at)
     return Review(uuid5(_AGAIN, f"{card_id} {day}"), card_id, face, StudyEvent.Rating.AGAIN, now, None)

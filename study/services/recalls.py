@@ -1,4 +1,4 @@
-"""What students write from memory, compared with their topics."""
+"""Compares what students write from memory with their topics."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -10,13 +10,13 @@ from study.quizzes.recall import as_json, compare
 from utils.http.errors import NotFound
 
 RECALLS_KEPT = 100
-"""Of one student; with a new one the oldest beyond that go."""
+"""Per student; a new recall deletes the oldest beyond that."""
 
 
 def create_recall(*, user_id: int, topic_id: int, text: str) -> Recall:
-    """Compare a text with a topic's blocks, and keep what came out.
+    """Compare a text with a topic's blocks, and save the result.
 
-    Raises ``NotFound`` with a pointer for a topic that is not the user's.
+    Raises ``NotFound`` with a pointer for another user's topic.
     """
     try:
         blocks = get_blocks(user_id=user_id, topic_id=topic_id).blocks

@@ -1,7 +1,7 @@
-"""The log of reviews: recording and undoing.
+"""Records and undoes reviews.
 
-Clients send reviews late, twice, in any order and by clocks that lie. Each has an id of its own, so it is recorded
-once; schedules are a fold over the log in its own order, so they do not depend on how it arrived.
+Clients send reviews late, twice, in any order, and with wrong clocks. Each review has an id, so it is recorded once.
+Schedules are computed from the log in its own order, so the order of arrival does not matter.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class NotTheLastReview(Conflict):
 
 class AlreadyUndone(Conflict):
     code = "already_undone"
-    detail = "This review was undone before."
+    detail = "This review was already undone."
 
 
 class Review(NamedTuple):
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 def record_reviews(*, user_id: int, reviews: Sequence[Review]) -> tuple[list[Outcome], list[CardWithFaces]]:
-    """Record reviews; return what became of each, and the cards that they name as they are then."""
+    """Record reviews; return the outcome of each, and the cards that they name in their new state."""
     with studying(user_id) as settings:
         now = timezone.now()
         known = {row.event_id: row for row in events(user_id, [review.id for review in reviews])}
@@ -118,7 +118,7 @@ def _row(review: Review, found: CardWithFaces, settings: StudySettings, now: dat
 
 
 def _advance(cards: dict[UUID, CardWithFaces], added: Sequence[StudyEvent]) -> None:
-    """Record new reviews and bring their cards up to date: one query, and one more where a review came late."""
+    """Write new log entries and update their cards: one query, and one more if a review came late."""
     by_card: dict[UUID, list[StudyEvent]] = {}
     for row in added:
         by_card.setdefault(row.card_id, []).append(row)
@@ -139,7 +139,7 @@ def _write(added: Sequence[StudyEvent], cards: Sequence[CardWithFaces], lapses_b
         for face in faces:
             face.active = is_active(card)
         if _marks(card) != marks:
-            # A review is never refused for want of room.
+            # A review is never rejected for lack of space.
             with changing_cards(card.user_id, [card.pk], is_limited=False):
                 Card.objects.filter(pk=card.pk).update(**_marks(card))
         card.version += 1
@@ -147,7 +147,7 @@ def _write(added: Sequence[StudyEvent], cards: Sequence[CardWithFaces], lapses_b
 
 
 def _marks(card: Card) -> dict[str, Any]:
-    """What a lapse changes of a card."""
+    """The fields of a card that a lapse may change."""
     return {name: getattr(card, name) for name in ("suspended", "suspended_as_leech", "tags")}
 
 
@@ -156,10 +156,9 @@ def _lapses(found: CardWithFaces) -> int:
 
 
 def undo_review(*, user_id: int, review_id: UUID) -> CardWithFaces:
-    """Take back the last review of a card. It stays in the log, with an entry that cancels it.
+    """Undo the last review of a card. It stays in the log, with an entry that cancels it.
 
-    Raises ``StudyEvent.DoesNotExist``, also for a review of a card that was deleted, :class:`NotTheLastReview` and
-    :class:`AlreadyUndone`.
+    Raises ``StudyEvent.DoesNotExist`` (also for a deleted card), :class:`NotTheLastReview` and :class:`AlreadyUndone`.
     """
     with studying(user_id) as settings:
         reviews = StudyEvent.objects.owned_by(user_id).filter(kind=StudyEvent.Kind.REVIEW)

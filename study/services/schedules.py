@@ -1,4 +1,4 @@
-"""The schedules of cards, kept equal to what folding their log anew would give."""
+"""Updates the schedules of cards, so that they always equal a fold over the complete log."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from study.models import SCHEDULE_WRITTEN, Card, Face, StudyEvent
 LEECH_TAG = "leech"
 LEECH_LAPSES = 8
 LEECH_AGAIN = 4
-"""After so many more lapses a leech that the student has gone on with is suspended again."""
+"""After this many further lapses, a leech that the student resumed is suspended again."""
 
 
 def event_of(row: StudyEvent) -> Event:
@@ -22,14 +22,14 @@ def event_of(row: StudyEvent) -> Event:
 
 
 def live(log: Iterable[StudyEvent]) -> list[StudyEvent]:
-    """The log without undone reviews, and without what undid them."""
+    """The log without undone reviews and without the undo entries."""
     log = list(log)
     undone = {row.undoes for row in log if row.kind == StudyEvent.Kind.UNDO}
     return [row for row in log if row.kind != StudyEvent.Kind.UNDO and row.event_id not in undone]
 
 
 def fold_anew(card_id: UUID, faces: Iterable[Face], log: Iterable[StudyEvent]) -> None:
-    """Set the memory of a card's faces, and how long they are buried, from the card's whole log."""
+    """Compute the memory and the burial of a card's faces from the card's whole log."""
     events = live(log)
     for face in faces:
         face.memory = fold((event_of(row) for row in events if row.face == face.n), card_id=card_id)
@@ -39,7 +39,8 @@ def fold_anew(card_id: UUID, faces: Iterable[Face], log: Iterable[StudyEvent]) -
 
 
 def fold_further(card_id: UUID, faces: Sequence[Face], added: Sequence[StudyEvent]) -> bool:
-    """Add reviews to the faces' memories. False, with nothing done, if one belongs before what is folded already."""
+    """Add reviews to the faces' memories. Return False and change nothing if one belongs before reviews already
+    included."""
     for face in faces:
         position = face.memory.position
         if position and any(row.face == face.n and (row.reviewed_at, row.event_id) < position for row in added):
@@ -54,7 +55,7 @@ def fold_further(card_id: UUID, faces: Sequence[Face], added: Sequence[StudyEven
 
 
 def _bury(face: Face, row: StudyEvent) -> None:
-    """Bury a face for the rest of the day of study on which a sibling was reviewed."""
+    """Bury a face until the end of the study day on which a sibling was reviewed."""
     if not face.has_siblings or row.face == face.n or row.kind != StudyEvent.Kind.REVIEW:
         return
     until = end_of_day(Terms.from_json(row.settings), row.reviewed_at)
@@ -62,12 +63,12 @@ def _bury(face: Face, row: StudyEvent) -> None:
         face.buried_until = until
 
 
-def end_of_day(terms: Terms, moment: datetime) -> datetime:
-    return terms.start_of(terms.day_of(moment) + timedelta(days=1))
+def end_of_day(terms: Terms, at: datetime) -> datetime:
+    return terms.start_of(terms.day_of(at) + timedelta(days=1))
 
 
 def refold(cards: Mapping[UUID, Sequence[Face]], added: Iterable[StudyEvent] = ()) -> None:
-    """Fold the logs of these cards anew, with what is added to them now: one query."""
+    """Compute these cards anew from their logs plus ``added``: one query."""
     logs: dict[UUID, list[StudyEvent]] = {card_id: [] for card_id in cards}
     if logs:
         for row in (*StudyEvent.objects.of_cards(list(logs)), *added):
@@ -78,9 +79,9 @@ def refold(cards: Mapping[UUID, Sequence[Face]], added: Iterable[StudyEvent] = (
 
 
 def mark_leech(card: Card, *, before: int, after: int) -> None:
-    """Suspend and tag a card that is forgotten again and again, and take that back where a lapse is undone.
+    """Suspend and tag a card that is forgotten repeatedly; resume it if the lapse is undone.
 
-    One that the student has suspended stays so.
+    A card that the student suspended stays suspended.
     """
     if _leech_level(after) > _leech_level(before):
         card.suspended_as_leech = card.suspended_as_leech or not card.suspended

@@ -1,4 +1,4 @@
-"""How a student wants to study."""
+"""Reads and writes a student's settings."""
 
 from collections.abc import Collection
 from typing import Any
@@ -18,7 +18,7 @@ class SettingsChanged(PreconditionFailed):
 
 
 def get_settings(*, user_id: int) -> StudySettings:
-    """The user's settings, or the default ones: one query."""
+    """The user's settings, or the defaults: one query."""
     rows = read_rows(_settings, user_id=user_id)
     return StudySettings(**rows[0]) if rows else StudySettings(user_id=user_id)
 
@@ -29,7 +29,7 @@ def _settings(user_id: int) -> QuerySet[StudySettings, Any]:
 
 
 def update_settings(*, user_id: int, changes: dict[str, Any], if_match: Collection[int] | None = None) -> StudySettings:
-    """Change settings, from the next review on. Values that they have already leave the version as it is.
+    """Change settings, effective from the next review. Unchanged values do not increase the version.
 
     Raises :class:`SettingsChanged`.
     """

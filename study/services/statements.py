@@ -1,7 +1,7 @@
-"""The statements of recording reviews, with fixed texts: each is planned once for a connection.
+"""SQL statements for recording reviews, with fixed texts, so that each connection plans them once.
 
-The ORM would write their texts anew for each request, which takes longer than running them. What is written goes to
-PostgreSQL as JSON documents, whatever the number of rows. In these, too, a number keeps its every bit.
+The ORM would generate the SQL for each request, which takes longer than running it. Rows are passed to PostgreSQL as
+one JSON document, which keeps numbers exact.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -59,7 +59,7 @@ def lock_settings(user_id: int) -> StudySettings | None:
 
 
 def lock_cards(user_id: int, card_ids: Iterable[UUID]) -> dict[UUID, CardWithFaces]:
-    """The user's cards among these ids, locked in the order of their ids, with their faces in order."""
+    """The user's cards among these ids, locked in the order of ids, with their faces in order."""
     found: dict[UUID, CardWithFaces] = {}
     sql, ids = _for(_LOCK_CARDS, card_ids)
     for row in _run(sql, [user_id, ids]):
@@ -71,23 +71,23 @@ def lock_cards(user_id: int, card_ids: Iterable[UUID]) -> dict[UUID, CardWithFac
 
 
 def events(user_id: int, event_ids: Sequence[UUID]) -> list[StudyEvent]:
-    """The entries of the user's log with these ids. They have no ``settings`` and no ``data``."""
+    """The user's log entries with these ids, without ``settings`` and ``data``."""
     sql, ids = _for(_EVENTS, event_ids)
     return [StudyEvent.from_db("default", _KNOWN, row) for row in _run(sql, [user_id, ids])]
 
 
 def record(events: Iterable[StudyEvent], faces: Iterable[Face], card_ids: Collection[UUID]) -> None:
-    """Add to the log, write the schedules of these cards' faces that are there, and raise the versions of the cards."""
+    """Add log entries, write the faces of these cards that exist, and increase the cards' versions."""
     sql, ids = _for(_RECORD, card_ids)
     with connection.cursor() as cursor:
         cursor.execute(sql, [_json(events, _EVENT), _json(faces, _SCHEDULE), ids, ids])
 
 
 def _for(sql: str, ids: Iterable[UUID]) -> tuple[str, Any]:
-    """The statement and its parameter for these ids.
+    """The SQL and its parameter for these ids.
 
-    Of an array PostgreSQL sees how many items it has, and plans the statement anew each time, which takes longer than
-    running it for one. A single id, as in most requests, is given as a value.
+    For an array, PostgreSQL considers its length and plans the statement each time, which takes longer than running it
+    for one row. So a single id, the usual case, is passed as a scalar.
     """
     ids = list(ids)
     return (sql.replace("= ANY(%s)", "= %s"), ids[0]) if len(ids) == 1 else (sql, ids)

@@ -1,4 +1,4 @@
-"""Cards as a package of Anki."""
+"""The download of cards as an Anki package."""
 
 from django.conf import settings
 from django.http import StreamingHttpResponse
@@ -44,8 +44,8 @@ class AnkiExportView(APIView):
     def get(self, request: Request) -> StreamingHttpResponse:
         """Download cards for Anki.
 
-        All of them but proposed ones, or those of a note or with a tag: texts, pictures, tags, schedules. A later
-        package updates the same cards in Anki. One download at a time: a second one is a 503 meanwhile.
+        All cards but proposed ones, or those of one note or tag: texts, pictures, tags, schedules. A later package
+        updates the same cards in Anki. Only one download may run at a time; a second one gets a 503.
         """
         filters = read_query(ExportFilterSerializer, request.query_params)
         user_id = user_id_of(request)

@@ -35,20 +35,24 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description='The `ETag` of what you have, which is the version, quoted: `"3"`. If it has changed since, nothing is '
-    "written and the answer is a 412 with `current_version`.",
+    description='The `ETag` that you received: the version, quoted: `"3"`. If it has changed since, nothing is '
+    "written and the response is a 412 with `current_version`.",
 )
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The tag of what is shown, for `If-Match`."
+    "ETag",
+    str,
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="The version tag of the response, for `If-Match`.",
 )
 LOCATION = OpenApiParameter(
-    "Location", str, OpenApiParameter.HEADER, response=[201], description="Where it is, as a relative link."
+    "Location", str, OpenApiParameter.HEADER, response=[201], description="Relative link to it."
 )
 _VERSION = re.compile("[0-9]{1,9}")
 
 
 class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
-    """Cards. Their schedules follow from the reviews."""
+    """Cards. Their schedules are computed from the reviews."""
 
     lookup_value_converter = "uuid"
     serializer_class = CardSerializer
@@ -71,7 +75,7 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
     def list(self, request: Request) -> Response:
         """List your cards.
 
-        The newest first, those in the trash's notes, suspended and proposed ones included.
+        Newest first. Suspended and proposed cards are included, and cards of notes in the trash.
         """
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response([card_as_shown(card) for card in page or ()])
@@ -81,7 +85,7 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show a card.
 
-        With the schedules of its faces. Its `ETag` is its version, which a review raises, too.
+        With the schedules of its faces. Its `ETag` is its version, which a review increases too.
         """
         return _versioned(card_as_shown(QueryOptimizer.get_card_detail(pk, request.user)))
 
@@ -95,7 +99,7 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
     def create(self, request: Request) -> Response:
         """Add a card.
 
-        It is new, and due as soon as the day's limit of new ones has room.
+        It is new, and is asked when the daily limit of new cards allows it.
         """
         body = read_body(CardWriteSerializer, request)
         response = _shown(services.create_card(user_id=user_id_of(request), data=body))
@@ -110,9 +114,9 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
         parameters=[IF_MATCH, ETAG],
     )
     def update(self, request: Request, pk: UUID, partial: bool = False) -> Response:
-        """Replace what a card says.
+        """Replace the content of a card.
 
-        Its schedules stay. A field that is left out has its default.
+        Its schedules stay. An omitted field gets its default.
         """
         card = QueryOptimizer.get_card_detail(pk, request.user) if partial else None
         body = read_body(CardWriteSerializer, request, partial=partial, context={"card": card})
@@ -126,16 +130,16 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
         operation_id="updateCard", request=CardWriteSerializer, responses=CardSerializer, parameters=[IF_MATCH, ETAG]
     )
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Change some of what a card says.
+        """Change part of a card's content.
 
-        Its schedules stay. Unchanged values keep its version.
+        Its schedules stay. Unchanged values do not change its version.
         """
         return self.update(request, pk, partial=True)
 
     @extend_schema(
         operation_id="deleteCard",
         parameters=[IF_MATCH],
-        responses={204: OpenApiResponse(description="The card is gone.")},
+        responses={204: OpenApiResponse(description="The card was deleted.")},
     )
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete a card.
@@ -150,45 +154,45 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
     def suspend(self, request: Request, pk: UUID) -> Response:
         """Suspend a card.
 
-        It is not due until you take that back. Its schedules stay.
+        It is not due until you resume it. Its schedules stay.
         """
         return self._write(services.suspend_card, pk, suspended=True)
 
     @extend_schema(operation_id="unsuspendCard", request=None, responses=CardSerializer, parameters=[IF_MATCH, ETAG])
     @action(detail=True, methods=["post"])
     def unsuspend(self, request: Request, pk: UUID) -> Response:
-        """Take a card's suspension back.
+        """Resume a suspended card.
 
-        It is due again when its schedules say so.
+        It is due again according to its schedules.
         """
         return self._write(services.suspend_card, pk, suspended=False)
 
     @extend_schema(operation_id="resetCard", request=None, responses=CardSerializer, parameters=[IF_MATCH, ETAG])
     @action(detail=True, methods=["post"])
     def reset(self, request: Request, pk: UUID) -> Response:
-        """Learn a card anew.
+        """Reset a card.
 
-        It is new again. Its reviews stay in your history.
+        It becomes new again. Its reviews stay in your history.
         """
         return self._write(services.reset_card, pk)
 
     @extend_schema(operation_id="confirmCard", request=None, responses=CardSerializer, parameters=[IF_MATCH, ETAG])
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, pk: UUID) -> Response:
-        """Say that a card is still right.
+        """Confirm that a card is still right.
 
-        It is no longer stale: from now on it is compared with what its passage says today.
+        It is no longer stale: from now on it is compared with the present text of its passage.
         """
         return self._write(services.confirm_card, pk)
 
     @extend_schema(operation_id="decideCards", request=DecisionSerializer, responses=DecidedSerializer)
     @action(detail=False, methods=["post"])
     def decide(self, request: Request) -> Response:
-        """Decide about proposed cards.
+        """Accept or reject proposed cards.
 
-        Those that you accept are new; those that you reject are deleted. One that replaces a stale card gives that card
-        what it says; that card keeps its id and its history, and `schedule` says whether also its schedule. All or
-        nothing.
+        Accepted cards become new; rejected cards are deleted. An accepted card that replaces a stale card gives that
+        card its content. The replaced card keeps its id and history; `schedule` decides whether it keeps its schedule.
+        All or nothing.
         """
         body = read_body(DecisionSerializer, request)
         accepted = services.decide_cards(user_id=user_id_of(request), **body)
@@ -200,7 +204,7 @@ class CardViewSet(FastReadMixin, viewsets.GenericViewSet[Card]):
 
 
 def expected_versions(request: Request) -> list[int] | None:
-    """The versions in ``If-Match``; None if any is accepted. An ETag that is no version matches none."""
+    """The versions in ``If-Match``; None if any is accepted. An ETag that is not a version matches nothing."""
     header = request.headers.get("If-Match")
     etags = None if header is None else opaque_etags(header)
     if etags is None or "*" in etags:

@@ -1,4 +1,4 @@
-"""Exams of the signed-in user, their forecasts and plans, and calendars for whoever has the link."""
+"""Exams of the signed-in user, their forecasts and plans, and their public calendars."""
 
 from typing import Any
 from uuid import UUID
@@ -39,7 +39,7 @@ from utils.query_optimization import QueryOptimizer
 
 FORECASTS = ("forecasts",)
 CALENDARS = "calendars"
-"""The scope of the limit that calendars count against, by address, and nothing else."""
+"""The rate limit of calendars, per address. They count towards no other limit."""
 
 
 class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
@@ -59,7 +59,7 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
     def list(self, request: Request) -> Response:
         """List your exams.
 
-        The one that is furthest ahead first; those that are over, too.
+        The latest date first, past exams included.
         """
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
@@ -69,7 +69,7 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show an exam.
 
-        Its own fields. What will be known on its day is at `forecast/`.
+        Its own fields only. The forecast is at `forecast/`.
         """
         return _shown(QueryOptimizer.get_exam_detail(pk, request.user))
 
@@ -83,7 +83,7 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
     def create(self, request: Request) -> Response:
         """Add an exam.
 
-        Its scope is cards: those of notes, and those with tags. Cards that you add later count from then on.
+        Its scope is the cards of notes and the cards with tags. Cards that you add later count too.
         """
         zone = services.get_settings(user_id=user_id_of(request)).time_zone
         body = read_body(ExamWriteSerializer, request, context={"time_zone": zone})
@@ -102,7 +102,7 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
     def update(self, request: Request, pk: UUID, partial: bool = False) -> Response:
         """Replace an exam.
 
-        A field that is left out has its default; the time zone and the link to its calendar stay.
+        An omitted field gets its default; the time zone and the calendar link stay.
         """
         zone = QueryOptimizer.get_exam_detail(pk, request.user).time_zone
         body = read_body(ExamWriteSerializer, request, partial=partial, context={"time_zone": zone})
@@ -116,21 +116,21 @@ class ExamViewSet(FastReadMixin, viewsets.GenericViewSet[Exam]):
         operation_id="updateExam", request=ExamWriteSerializer, responses=ExamSerializer, parameters=[IF_MATCH, ETAG]
     )
     def partial_update(self, request: Request, pk: UUID) -> Response:
-        """Change some of an exam.
+        """Change part of an exam.
 
-        Unchanged values keep its version. A new time zone alone does not move the exam.
+        Unchanged values do not change its version. A new time zone alone does not move the exam.
         """
         return self.update(request, pk, partial=True)
 
     @extend_schema(
         operation_id="deleteExam",
         parameters=[IF_MATCH],
-        responses={204: OpenApiResponse(description="The exam is gone.")},
+        responses={204: OpenApiResponse(description="The exam was deleted.")},
     )
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete an exam.
 
-        Its cards stay as they are; the link to its calendar opens nothing.
+        Its cards stay as they are; its calendar link stops working.
         """
         services.delete_exam(user_id=user_id_of(request), exam_id=pk, if_match=expected_versions(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -157,7 +157,7 @@ def _exam_and_settings(pk: UUID, user_id: int) -> Any:
 
 
 class ForecastView(FastReadMixin, APIView):
-    """What will be known on the day of an exam."""
+    """The forecast of an exam."""
 
     errors = {"get": (ExamIsOver,)}
     read_specs = {"get": ReadSpec(renderer=render_forecast, scopes=FORECASTS)}
@@ -167,14 +167,14 @@ class ForecastView(FastReadMixin, APIView):
     def get(self, request: Request, pk: UUID) -> Rendered:
         """Forecast an exam.
 
-        For each chapter and in all, what you can expect to know on its day: without any study, with the plan, and if
-        you study what is due first. Requests for forecasts and plans have a limit of their own.
+        The expected recall on the exam day, per chapter and in total: without any study, with the plan, and if you
+        study what is due first. Forecasts and plans have a rate limit of their own.
         """
         return render_forecast(request._request, user_id_of(request), pk)
 
 
 class PlanView(FastReadMixin, APIView):
-    """What to study on a day."""
+    """The plan of a day."""
 
     errors = {"get": (ExamIsOver,)}
     query_parameters = {"get": names_of(PlanFilterSerializer)}
@@ -185,33 +185,36 @@ class PlanView(FastReadMixin, APIView):
     def get(self, request: Request, pk: UUID) -> Rendered:
         """Plan a day for an exam.
 
-        The day's share of new cards, then what is due, then further new ones; on the last days before the exam, time
-        that is left goes to what is weakest. Of today, what is left of it. A later day's plan is what it will be if
-        you know the likeliest answers until then.
+        First the day's share of new cards, then due cards, then more new cards. In the last days before the exam, spare
+        time goes to the weakest cards. Today's plan covers the rest of today. A later day's plan assumes the likeliest
+        answers until then.
         """
         return render_plan(request._request, user_id_of(request), pk)
 
 
 class CalendarLinkView(APIView):
-    """The link to an exam's calendar."""
+    """The calendar link of an exam."""
 
     @extend_schema(operation_id="createCalendarLink", request=None, responses={201: CalendarLinkSerializer})
     def post(self, request: Request, pk: UUID) -> Response:
-        """Make a link to an exam's calendar.
+        """Create a calendar link for an exam.
 
-        Calendar programs subscribe to `url`, which shows the exam and your minutes on each day until it. Whoever has
-        it can read it, so it is shown once; another POST makes a new one, and the old one opens nothing.
+        Calendar programs subscribe to `url`, which shows the exam and your study minutes of each day before it. Anyone
+        with the link can read it, so it is shown only once. Another POST creates a new link, and the old one stops
+        working.
         """
         token = services.link_calendar(user_id=user_id_of(request), exam_id=pk)
         origin = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
         url = f"{origin}/api/study/calendars/{token}.ics"
         return Response({"url": url}, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
-    @extend_schema(operation_id="deleteCalendarLink", responses={204: OpenApiResponse(description="It opens nothing.")})
+    @extend_schema(
+        operation_id="deleteCalendarLink", responses={204: OpenApiResponse(description="The link no longer works.")}
+    )
     def delete(self, request: Request, pk: UUID) -> Response:
-        """Take the link to an exam's calendar back.
+        """Revoke an exam's calendar link.
 
-        At once. Without one, nothing changes.
+        It stops working at once. Without a link, nothing changes.
         """
         services.unlink_calendar(user_id=user_id_of(request), exam_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -219,7 +222,7 @@ class CalendarLinkView(APIView):
 
 @require_safe
 def calendar(request: HttpRequest, token: str) -> HttpResponse:
-    """The calendar of an exam, for whoever has the link."""
+    """The calendar of an exam, for anyone with its link."""
     count_request(request, scope=CALENDARS, subject=client_address(request))
     exam = QueryOptimizer.get_exam_by_calendar(token)
     its_settings = services.get_settings(user_id=exam.user_id)

@@ -1,4 +1,4 @@
-"""Pictures of cards that belong to no note."""
+"""Uploads of pictures for cards."""
 
 from uuid import uuid4
 
@@ -51,10 +51,10 @@ class MediaView(APIView):
         parameters=[IDEMPOTENCY_KEY, LOCATION],
     )
     def post(self, request: Request) -> Response | HttpResponse:
-        """Keep a file for cards.
+        """Upload a file for cards.
 
-        By the rules of attachments, but of no note. Put `markdown` into a card: what no text names for a week is
-        deleted.
+        The rules of attachments apply, but the file belongs to no note. Put `markdown` into a card: a file that no text
+        uses for a week is deleted.
         """
         user_id = user_id_of(request)
         require_storage()

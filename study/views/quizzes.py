@@ -40,7 +40,7 @@ ACCEPT_LANGUAGE = OpenApiParameter(
 
 
 class QuizViewSet(FastReadMixin, viewsets.GenericViewSet[Quiz]):
-    """Quizzes from one's own notes and cards."""
+    """Quizzes from the user's notes and cards."""
 
     lookup_value_converter = "uuid"
     serializer_class = QuizSerializer
@@ -56,7 +56,7 @@ class QuizViewSet(FastReadMixin, viewsets.GenericViewSet[Quiz]):
     def list(self, request: Request) -> Response:
         """List your quizzes.
 
-        The newest first. The last 200 are kept.
+        Newest first. The last 200 are kept.
         """
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response([quiz_as_listed(quiz) for quiz in page or ()])
@@ -66,7 +66,7 @@ class QuizViewSet(FastReadMixin, viewsets.GenericViewSet[Quiz]):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show a quiz.
 
-        With the results once it is answered.
+        With the results if it is answered.
         """
         return Response(quiz_as_shown(QueryOptimizer.get_quiz_detail(pk, request.user)))
 
@@ -80,8 +80,8 @@ class QuizViewSet(FastReadMixin, viewsets.GenericViewSet[Quiz]):
     def create(self, request: Request) -> Response:
         """Make a quiz.
 
-        From your notes and their cards. Every question has one right answer, which your own texts show. Too little
-        material makes fewer questions, and a `notice`.
+        From your notes and their cards. Each question has exactly one right answer, which your own texts show. With too
+        little material there are fewer questions, and a `notice`.
         """
         body = read_body(QuizWriteSerializer, request)
         language = preferred_language(request.headers.get("Accept-Language"))
@@ -97,7 +97,7 @@ class QuizViewSet(FastReadMixin, viewsets.GenericViewSet[Quiz]):
     def answers(self, request: Request, pk: UUID) -> Response:
         """Answer a quiz.
 
-        Once. A wrong answer to a question from a card adds a review `again` to that card, at most one a day.
+        Only once. A wrong answer to a question from a card adds a review `again` to that card, at most one per day.
         """
         body = read_body(AnswersSerializer, request)
         return Response(quiz_as_shown(services.answer_quiz(user_id=user_id_of(request), quiz_id=pk, **body)))
@@ -120,7 +120,7 @@ class RecallViewSet(FastReadMixin, viewsets.GenericViewSet[Recall]):
     def list(self, request: Request) -> Response:
         """List your recalls.
 
-        The newest first. The last 100 are kept.
+        Newest first. The last 100 are kept.
         """
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response([recall_as_listed(recall) for recall in page or ()])
@@ -130,7 +130,7 @@ class RecallViewSet(FastReadMixin, viewsets.GenericViewSet[Recall]):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show a recall.
 
-        As it was when you wrote it, whatever has become of the topic.
+        As it was when you wrote it, even if the topic has changed since.
         """
         return Response(recall_as_shown(QueryOptimizer.get_recall_detail(pk, request.user)))
 
@@ -144,7 +144,7 @@ class RecallViewSet(FastReadMixin, viewsets.GenericViewSet[Recall]):
     def create(self, request: Request) -> Response:
         """Explain a topic from memory.
 
-        The answer says which passages your text covers, covers in part, misses or contradicts. Words are compared, not
+        The response says which passages your text covers, partly covers, misses or contradicts. It compares words, not
         meanings: see the documentation.
         """
         body = read_body(RecallWriteSerializer, request)

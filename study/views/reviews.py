@@ -1,4 +1,4 @@
-"""The queue of the signed-in user, and the reviews that empty it. They count against a limit of their own."""
+"""The queue of the signed-in user, and its reviews. They have a rate limit of their own."""
 
 from uuid import UUID
 
@@ -38,7 +38,7 @@ def render_due(request: HttpRequest, user_id: int) -> Rendered:
 
 
 class DueView(FastReadMixin, APIView):
-    """What is due now."""
+    """The queue of due cards."""
 
     query_parameters = {"get": names_of(DueFilterSerializer)}
     read_specs = {"get": ReadSpec(renderer=render_due, scopes=SCOPES)}
@@ -46,16 +46,16 @@ class DueView(FastReadMixin, APIView):
     @extend_schema(operation_id="listDue", parameters=[DueFilterSerializer], responses=DueSerializer)
     @cached_page
     def get(self, request: Request) -> Rendered:
-        """List what is due.
+        """List due cards.
 
-        Cards that are being learned, then reviews, then new ones. `counts` says what is left of today, before `limit`.
-        Requests here have a limit of their own and count against no other.
+        Cards in learning steps, then reviews, then new cards. `counts` gives the numbers left for today, regardless of
+        `limit`. These requests have a rate limit of their own and count towards no other.
         """
         return render_due(request._request, user_id_of(request))
 
 
 class ReviewsView(APIView):
-    """Reviews, as they were made."""
+    """Records reviews."""
 
     throttle_scopes = SCOPES
 
@@ -63,8 +63,8 @@ class ReviewsView(APIView):
     def post(self, request: Request) -> Response:
         """Record reviews.
 
-        In any order, late, and more than once: each is recorded once by its `id`. One that is rejected says why and
-        holds up no other.
+        In any order, late, or repeatedly: each is recorded once by its `id`. A rejected review comes with a reason and
+        does not affect the others.
         """
         body = read_body(ReviewsSerializer, request)
         outcomes, cards = services.record_reviews(user_id=user_id_of(request), reviews=body["reviews"])
@@ -76,7 +76,7 @@ class ReviewsView(APIView):
 
 
 class UndoView(APIView):
-    """Takes a review back."""
+    """Undoes a review."""
 
     throttle_scopes = SCOPES
     errors = {"post": (services.NotTheLastReview, services.AlreadyUndone)}
@@ -85,6 +85,6 @@ class UndoView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Undo a review.
 
-        Only the last one of its card. The card is as it was before; the answer shows it.
+        Only a card's last review can be undone. The response shows the card, as it was before that review.
         """
         return Response(card_as_shown(*services.undo_review(user_id=user_id_of(request), review_id=pk)))

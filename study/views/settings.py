@@ -1,4 +1,4 @@
-"""How the signed-in user studies: settings and statistics."""
+"""Study settings and statistics of the signed-in user."""
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -24,7 +24,7 @@ from utils.page_cache.fast_reads import FastReadMixin, ReadSpec, cached_page
 
 
 class SettingsView(FastReadMixin, APIView):
-    """How the user wants to study."""
+    """The user's study settings."""
 
     read_specs = {"get": ReadSpec()}
 
@@ -33,7 +33,7 @@ class SettingsView(FastReadMixin, APIView):
     def get(self, request: Request) -> Response:
         """Show your study settings.
 
-        Until you change them they are the default ones.
+        The defaults, until you change them.
         """
         return _shown(services.get_settings(user_id=user_id_of(request)))
 
@@ -46,7 +46,7 @@ class SettingsView(FastReadMixin, APIView):
     def patch(self, request: Request) -> Response:
         """Change your study settings.
 
-        They take effect from the next review on: what was reviewed before stays as it is.
+        Changes take effect from the next review on; earlier reviews keep their effect.
         """
         body = read_body(SettingsWriteSerializer, request, partial=True)
         return _shown(
@@ -65,7 +65,7 @@ def render_statistics(request: HttpRequest, user_id: int) -> Rendered:
 
 
 class StatsView(FastReadMixin, APIView):
-    """How study goes."""
+    """The user's study statistics."""
 
     query_parameters = {"get": names_of(StatsFilterSerializer)}
     read_specs = {"get": ReadSpec(renderer=render_statistics)}
@@ -73,9 +73,9 @@ class StatsView(FastReadMixin, APIView):
     @extend_schema(operation_id="getStudyStats", parameters=[StatsFilterSerializer], responses=StatsSerializer)
     @cached_page
     def get(self, request: Request) -> Rendered:
-        """Show how study goes.
+        """Show study statistics.
 
-        Reviews on each of the last days, how much was remembered compared with what was expected, and what comes up
-        on each of as many days ahead.
+        The reviews of the last days, how much you remembered compared with what was expected, and the cards due on each
+        of as many days ahead.
         """
         return render_statistics(request._request, user_id_of(request))

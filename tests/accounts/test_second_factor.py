@@ -351,7 +351,7 @@ def test_a_reset_of_nothing_or_nobody_says_so(operator, capsys):
     operator.refresh_from_db()
     assert operator.token_version == 1
 
-    with pytest.raises(CommandError, match="Nobody has this address"):
+    with pytest.raises(CommandError, match="No account has this address"):
         call_command("reset_second_factor", "nobody@example.com")
 
 

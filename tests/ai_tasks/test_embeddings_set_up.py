@@ -72,7 +72,7 @@ def test_where_only_a_superuser_could_do_so_vectors_are_found_as_they_are(no_ext
 
     assert extension.install()
 
-    assert "searched more slowly" in caplog.text
+    assert "Vector search is slower" in caplog.text
     run("RESET ROLE")
     near = nearest_passages("Which cat purrs?", user_id=alice.pk, topics=Topic.objects.owned_by(alice.pk))
     assert [(each.topic_id, each.similarity) for each in near] == [(topic.pk, pytest.approx(1))]
@@ -94,7 +94,7 @@ def test_checks_of_the_database_warn_where_it_is_missing(no_extension):
     assert warning.id == "noteassist.W002"
     out = StringIO()
     call_command("check", databases=["default"], stderr=out)
-    assert "EMBEDDINGS_* are set, and the database has no extension vector." in out.getvalue()
+    assert "EMBEDDINGS_* is set, but the database lacks the extension vector." in out.getvalue()
 
 
 def test_checks_say_nothing_where_it_is_there_or_not_wanted(embeddings, settings):

@@ -26,7 +26,7 @@ from utils.diagnosis import Options, examine
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OVERLOADED = ProviderUnavailable("provider_overloaded", "The AI provider is overloaded.")
-BROKEN = ProviderUnavailable("provider_failed", "The AI provider has a problem of its own.")
+BROKEN = ProviderUnavailable("provider_failed", "The AI provider reported an internal error.")
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_wrong_key_opens_it_at_once_and_the_task_that_found_it_says_so(openai_
 
     assert (found.status, found.error_code) == ("failed", "provider_key_invalid")
     assert (waits.status, waits.provider_failures, waits.next_attempt_at) == ("waiting_provider", 0, None)
-    assert waits.message.startswith("The AI provider does not accept this service's key.")
+    assert waits.message.startswith("The AI provider does not accept the configured key.")
     assert len(openai_server.state.requests) == 1
 
 

@@ -49,7 +49,7 @@ def test_every_program_prints_what_its_page_says(tmp_path):
     with running_product(tmp_path) as url:
         for page in sorted(PAGES.glob("*.md")):
             programs = blocks(page)
-            if page.name == "README.md":
+            if page.name in ("README.md", "ai-tasks.md"):  # tests/test_api_docs.py runs the latter
                 continue
             for language, command in run.items():
                 access = new_token(url, f"{page.stem}-{language}@example.com")

@@ -107,7 +107,7 @@ def test_a_request_creates_at_most_a_thousand_chapters_and_topics(alice_client, 
     assert response.status_code == status
     if status == 400:
         assert response.json()["errors"] == [
-            {"pointer": "/chapters", "code": "too_many", "detail": "There may be at most 1000."}
+            {"pointer": "/chapters", "code": "too_many", "detail": "At most 1000 are allowed."}
         ]
 
 

@@ -257,7 +257,7 @@ def test_an_exam_that_loses_its_notes_is_told_and_kept_for_its_tags(full, charli
 
     report = report_of(charlie, with_rows("study_exams.json", rows_of(archive, "study_exams.json")))
 
-    told = ["2 exams are about notes that were not imported.", "1 of them are about nothing else, and were left out."]
+    told = ["2 exams are about notes that were not imported.", "1 exams are about nothing else and were left out."]
     assert report["study_exams.json"] == ("created", told)
     assert list(Exam.objects.filter(user=charlie).order_by("title").values_list("title", "note_ids")) == [
         ("About a note", []),
@@ -271,7 +271,7 @@ def test_no_more_exams_are_imported_than_there_may_be(full, charlie, monkeypatch
 
     report = report_of(charlie, archive)
 
-    assert report["study_exams.json"] == ("created", ["1 exams were left out, as there may be 50."])
+    assert report["study_exams.json"] == ("created", ["1 exams were left out: the limit is 50."])
     assert Exam.objects.filter(user=charlie).count() == 1
     assert report_of(full, archive)["study_exams.json"] == ("unchanged", [])
 
@@ -349,12 +349,12 @@ def test_wrong_entries_are_left_out_and_told(alice, charlie, name, wrong):
     report = report_of(charlie, with_rows(name, [*(good | changes for changes in wrong), other, 7]))
 
     count = len(wrong) + 1
-    told = f"{count} of {count + 1} entries are not as an export has them, and were left out."
+    told = f"{count} of {count + 1} entries are invalid and were left out."
     assert report[name] == ("created", [told])
     assert sum(model.objects.filter(user=charlie).count() for model in (Card, StudyEvent, Exam)) == 1
 
 
-@pytest.mark.parametrize("content", ["", "no JSON", "[" * 5_000, '{"a": 1}', "null"])
+@pytest.mark.parametrize("content", ["", "not JSON", "[" * 5_000, '{"a": 1}', "null"])
 def test_what_is_no_list_fails(charlie, content):
     names = ("study_settings.json", "study_cards.json", "study_reviews.json", "study_exams.json")
 

@@ -88,7 +88,7 @@ def test_a_note_of_an_unknown_type_fails_the_whole_package(import_nothing, tmp_p
 
     assert import_nothing(deck) == (
         "unreadable_archive",
-        "The package has notes of a kind that it does not describe.",
+        "The package has notes of an unknown note type.",
     )
 
 

@@ -173,8 +173,8 @@ def test_pictures_become_attachments_of_the_cards(alice, alice_client, charlie_c
     ]
     assert warnings_of(job) == [
         "Cards: 2 new, 0 that were here already.",
-        "Sounds that were left out: 1.",
-        "Pictures that were left out, as they are missing or of another kind: 3.",
+        "Sounds left out: 1.",
+        "Pictures left out, missing or of an unsupported type: 3.",
     ]
     shown = alice_client.get(attachment.path)
     assert (shown.status_code, shown["Content-Type"]) == (200, "image/png")
@@ -222,10 +222,10 @@ def test_what_cannot_be_a_card_is_told(alice_client, tmp_path):
     assert sides() == [("basic", "fits", "a")]
     assert warnings_of(job) == [
         "Cards: 1 new, 0 that were here already.",
-        "Cards that were left out, as too long: 1.",
-        "Cards that were left out, as nothing of them can be shown: 1.",
-        "Cards that were left out, as they hide parts of a picture: 1.",
-        "Cards that were left out, as their deletions are none of ours: 1.",
+        "Cards left out (too long): 1.",
+        "Cards left out (nothing to show): 1.",
+        "Cards left out (image occlusion): 1.",
+        "Cards left out (unsupported deletions): 1.",
     ]
 
 

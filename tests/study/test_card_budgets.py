@@ -171,7 +171,7 @@ def test_proposals_that_do_not_fit_are_kept_in_the_answer_only(alice, alice_clie
 
     task = make_cards(alice_client, topic_id)
 
-    notice = "The cards were not kept. The limit of cards is reached. Delete some first."
+    notice = "The cards were not saved. The limit of cards is reached. Delete some first."
     assert (task["status"], task["result"]["notice"], task["result"]["cards"]) == ("succeeded", notice, [])
     assert "stack" in task["result"]["content"]
     assert not Card.objects.exists()

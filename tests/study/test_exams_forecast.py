@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.forecast import COURSES, of, outcomes_of
 from benchmarks.students import mean
-from study.forecasting.course import Course, Mind, Outlook, Rules
 from study.forecasting.forecast import SAMPLE_MAX, Days, band_of, forecast, likely_day
 from study.forecasting.forgetting import days_until_due, first_seen, recall, seen_again
 from study.forecasting.habits import SECONDS_DEFAULT, Habits, Reviewed, habits_of, strength_of
+from study.forecasting.simulation import FaceState, Rules, Simulation, Student
 
 DAY = 86_400.0
 STUDENTS = 40
@@ -115,12 +115,12 @@ def test_a_view_takes_as_long_as_usual(durations, seconds):
     assert habits_of([Reviewed("good", 0.9, False, duration) for duration in durations]).seconds == seconds
 
 
-def faces_of(count: int, chapters: int = 10) -> list[Outlook]:
+def faces_of(count: int, chapters: int = 10) -> list[FaceState]:
     chance = random.Random(3)
     return [
-        Outlook(chance.randrange(chapters))
+        FaceState(chance.randrange(chapters))
         if chance.random() < 0.3
-        else Outlook(
+        else FaceState(
             chance.randrange(chapters),
             chance.uniform(1, 60),
             chance.uniform(1, 10),
@@ -162,14 +162,14 @@ def test_of_many_faces_some_stand_for_all():
 
     found = forecast_of(faces, days_of(31, 60))
 
-    mind = Mind(Habits(), strength=1.0, slips=0.02, seconds=8.0, chance=lambda: 0.5)
-    exact = mean(Course(faces, [1] * len(faces), rules=Rules(), mind=mind, last_day=30).recalls())
+    student = Student(Habits(), strength=1.0, slips=0.02, seconds=8.0, chance=lambda: 0.5)
+    exact = mean(Simulation(faces, [1] * len(faces), rules=Rules(), student=student, last_day=30).recalls())
     assert found.simulated == pytest.approx(SAMPLE_MAX, abs=10)
     assert found.overall.no_study.p50 == pytest.approx(exact, abs=0.005)
 
 
 def test_each_chapter_is_simulated_whatever_its_size():
-    faces = [*faces_of(6000), *(Outlook(99) for _ in range(3))]
+    faces = [*faces_of(6000), *(FaceState(99) for _ in range(3))]
 
     found = forecast_of(faces, days_of(31, 60))
 
@@ -201,7 +201,7 @@ def test_the_minutes_that_are_short_are_about_what_it_takes():
 @pytest.mark.parametrize(("faces", "most"), [(1, 1), (3, 8), (10, 20)])
 def test_a_few_cards_lack_what_a_few_views_take_however_far_the_exam_is(days, faces, most):
     """Ten times that, if each day had to have time for a view."""
-    found = forecast_of([Outlook(0)] * faces, days_of(days, 0))
+    found = forecast_of([FaceState(0)] * faces, days_of(days, 0))
 
     assert not found.feasible
     assert found.minutes_short is not None
@@ -237,9 +237,9 @@ def test_a_days_plan_fits_into_its_seconds(minutes):
 
 
 def test_a_plan_spreads_new_faces_then_takes_what_is_due_and_at_the_end_what_is_weakest():
-    new = [Outlook(0) for _ in range(10)]
-    due = [Outlook(0, 10.0, 5.0, -12, -2), Outlook(0, 10.0, 5.0, -10, 0)]
-    weak, strong = Outlook(0, 5.0, 5.0, -1, 50), Outlook(0, 500.0, 5.0, -1, 400)
+    new = [FaceState(0) for _ in range(10)]
+    due = [FaceState(0, 10.0, 5.0, -12, -2), FaceState(0, 10.0, 5.0, -10, 0)]
+    weak, strong = FaceState(0, 5.0, 5.0, -1, 50), FaceState(0, 500.0, 5.0, -1, 400)
     faces = [*new, *due, strong, weak]
     tight, wide = [60.0] * 10, [3600.0] * 10
 
@@ -263,7 +263,7 @@ def test_due_first_keeps_the_limits_of_the_queue():
 
 
 def test_what_was_studied_ahead_is_not_due_at_its_old_time():
-    face = Outlook(0, 100.0, 5.0, -20, 3)
+    face = FaceState(0, 100.0, 5.0, -20, 3)
 
     visits = [likely_day([face], [60.0] * 6, day=day, habits=Habits(), rules=Rules()) for day in range(6)]
 

@@ -191,7 +191,7 @@ def test_a_model_that_makes_no_cards_is_told_of(alice_client, topic_id, openai_s
     task = make_cards(alice_client, topic_id)
 
     assert (task["status"], task["result"]["cards"]) == ("succeeded", [])
-    assert task["result"]["notice"] == "The model found nothing to make cards of."
+    assert task["result"]["notice"] == "The model found nothing to make cards from."
 
 
 def test_a_passage_is_not_sent_twice(alice, alice_client, topic_id, openai_server):

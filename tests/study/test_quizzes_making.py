@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from notes.blocks.splitting import split
 from study.quizzes.answers import all_differ, same_answer, stands_in
 from study.quizzes.making import KINDS, make_questions
-from study.quizzes.material import AskedCard, Passage
+from study.quizzes.material import AskedCard, QuizPassage
 from tests.study.quizzing import HEART
 
 ID = UUID(int=1)
 
 
-def passages(text: str) -> list[Passage]:
+def passages(text: str) -> list[QuizPassage]:
     found, lead = [], ""
     for at, piece in enumerate(split(text)):
-        found.append(Passage(1, str(at), piece.kind, piece.text, lead))
+        found.append(QuizPassage(1, str(at), piece.kind, piece.text, lead))
         lead = piece.text
     return found
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from notes.blocks.splitting import Kind
 from notes.blocks.stored import new_blocks
 from notes.blocks.words import words_of
-from study.making.passages import Passage
+from study.making.passages import CardPassage
 from study.making.reading import can_be_asked, opened
 from study.making.rules import made_by_rules
 
@@ -20,7 +20,7 @@ def made(text: str, *kinds: str, count: int = 50) -> list[tuple[str, str, str]]:
         if block.kind is Kind.HEADING:
             heading = block.text.strip("# \n")
         else:
-            passages.append(Passage(block, before, heading, frozenset(kinds or KINDS)))
+            passages.append(CardPassage(block, before, heading, frozenset(kinds or KINDS)))
         before = block
     return [(card.kind, card.front, card.back) for card in made_by_rules(passages, count=count)]
 
@@ -105,7 +105,7 @@ def test_cards_come_in_order_each_once_and_no_more_than_asked_for():
 def test_a_kind_that_a_passage_has_already_is_not_made_of_it():
     (block,) = new_blocks("A stack is a **list** with one end.\n")
 
-    cards = made_by_rules([Passage(block, None, "", frozenset({"cloze"}))], count=9)
+    cards = made_by_rules([CardPassage(block, None, "", frozenset({"cloze"}))], count=9)
 
     assert [card.kind for card in cards] == ["cloze"]
 

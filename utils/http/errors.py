@@ -91,7 +91,7 @@ class PreconditionFailed(ApplicationError):
 class Unavailable(ApplicationError):
     code = "unavailable"
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    detail = "The service cannot answer right now."
+    detail = "The service is temporarily unavailable."
 
     def __init__(self, detail: str | None = None, *, retry_after: int = DATABASE_RETRY_SECONDS, **extra: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
@@ -111,7 +111,7 @@ class StorageFull(ApplicationError):
 
     code = "storage_full"
     status_code = HTTPStatus.INSUFFICIENT_STORAGE
-    detail = "The service has no room left to store this."
+    detail = "The service has no storage space left."
 
 
 def problem_response(

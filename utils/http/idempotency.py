@@ -33,8 +33,8 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": KEY_MAX_LENGTH, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
-    description="Your own name for this request, such as a UUID. Sent again with the same key and body within 24 "
-    "hours, it gets the stored answer and does nothing a second time.",
+    description="A name that you choose for this request, such as a UUID. The same key and body within 24 "
+    "hours get the stored response; nothing is carried out again.",
 )
 """How a view that honours the header describes it."""
 
@@ -57,7 +57,7 @@ class AnswerNotKept(Conflict):
     """The request was carried out; ``Location`` in the headers names what it made."""
 
     code = "answer_not_kept"
-    detail = "This request was carried out before, and its answer is not kept any more: read what it made."
+    detail = "This request was already carried out, but its response is no longer stored."
 
 
 class RequestInFlight(Conflict):

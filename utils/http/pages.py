@@ -24,9 +24,9 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 _TEXTS = {
-    404: ("Not found", "The link may have expired, or its owner has taken it back."),
-    413: ("Too long", "What was sent is too long."),
-    429: ("Too many requests", "There were too many requests. Try again in a moment."),
+    404: ("Not found", "The link may have expired, or its owner has revoked it."),
+    413: ("Too long", "The request is too large."),
+    429: ("Too many requests", "Too many requests. Try again in a moment."),
     503: ("Temporarily unavailable", "This page cannot be shown at the moment. Try again soon."),
 }
 

@@ -143,7 +143,7 @@ class LookAheadCursorPagination(BasePagination):
                 "name": "cursor",
                 "in": "query",
                 "required": False,
-                "description": "Where the page begins. Take it from `next` and `previous`, with all else of the link.",
+                "description": "The start of the page. Use the whole `next` or `previous` link.",
                 "schema": {"type": "string", "minLength": 1},
             },
             {"name": "page_size", "in": "query", "required": False, "schema": size},

@@ -89,7 +89,7 @@ class StrictUUIDField(OnlyText, serializers.UUIDField):
 
 
 def too_many(maximum: int) -> serializers.ValidationError:
-    return serializers.ValidationError(f"There may be at most {maximum}.", code="too_many")
+    return serializers.ValidationError(f"At most {maximum} are allowed.", code="too_many")
 
 
 class BoundedListSerializer(serializers.ListSerializer[Any]):

@@ -27,7 +27,7 @@ class TooManyDownloads(Unavailable):
     """This process sends as many files as it may at a time."""
 
     code = "too_many_downloads"
-    detail = "Too many files are being sent. Try again in a moment."
+    detail = "Too many downloads are running. Try again in a moment."
 
     def __init__(self) -> None:
         super().__init__(retry_after=1)
@@ -36,7 +36,7 @@ class TooManyDownloads(Unavailable):
 class RangeNotSatisfiable(ApplicationError):
     code = "range_not_satisfiable"
     status_code = 416
-    detail = "The file has no such part."
+    detail = "The requested range is outside the file."
 
 
 limiter = ConcurrencyLimiter(TooManyDownloads, per_user=FILES_OF_A_READER)

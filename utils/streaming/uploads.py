@@ -28,7 +28,7 @@ _END_BYTES = 100
 class UploadTooSlow(ApplicationError):
     code = "upload_too_slow"
     status_code = 408
-    detail = "The file came too slowly."
+    detail = "The upload was too slow."
 
 
 class TooManyUploads(Unavailable):
@@ -80,7 +80,7 @@ class _BoundedStream:
         except (UnreadablePostError, OSError) as error:
             if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
                 raise UploadTooSlow from error
-            raise ParseError("The request body broke off.") from error
+            raise ParseError("The request body ended too early.") from error
         self._received += len(data)
         self.end = (self.end + data)[-_END_BYTES:]
         if self._received > self._limit:
@@ -135,7 +135,7 @@ class UploadParser(BaseParser):
         try:
             fields, files = MultiPartParser(meta, bounded, [handler]).parse()  # type: ignore[arg-type]
             if files and not bounded.end.rstrip().endswith(b"--"):
-                raise ParseError("The form has no end.")  # Django takes what there is of it for the file
+                raise ParseError("The form is incomplete.")  # Django takes what there is of it for the file
         except MultiPartParserError as error:
             _close(handler)
             raise ParseError("The form is malformed.") from error
@@ -149,7 +149,7 @@ def _once(parts: Mapping[str, list[Any]], handler: _OneFile) -> dict[str, Any]:
     """Each part of the form by its name."""
     if any(len(values) > 1 for values in parts.values()):
         _close(handler)
-        raise ParseError("A field is sent twice.")
+        raise ParseError("A field was sent twice.")
     return {name: values[0] for name, values in parts.items()}
 
 

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         try:
             user = User.objects.get_by_natural_key(email)
         except User.DoesNotExist as error:
-            raise CommandError("Nobody has this address.") from error
+            raise CommandError("No account has this address.") from error
         if second_factor.reset(user_id=user.pk):
             self.stdout.write(f"{user.email} enrols a new second factor at the next sign-in to the admin.")
         else:

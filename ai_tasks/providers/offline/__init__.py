@@ -1,5 +1,6 @@
-"""Answers without a model: sentences of the text itself, careful edits, the user's own notes. Nothing is ever invented.
+"""Answers without a model, from sentences of the text itself, careful edits and the user's own notes. It invents
+nothing.
 
-The regular expressions here take linear time on any text: Python's engine holds the interpreter lock, so one that does
-not would stop every other task of the process, and its heartbeat.
+The regular expressions here take linear time on any text. Python's regex engine holds the interpreter lock, so a slower
+one would stop all other tasks of the process, and their heartbeat.
 """

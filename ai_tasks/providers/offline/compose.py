@@ -1,4 +1,4 @@
-"""Answers put together from the user's own notes, with references to them."""
+"""Builds answers from the user's own notes, with references to them."""
 
 from ai_tasks.providers.base import Source
 from ai_tasks.providers.offline.extract import summary_of
@@ -38,7 +38,7 @@ def from_line(found: Found) -> str:
 
 
 def excerpt_section(found: Found, *, sentences: int, with_code: bool, subject: str) -> str:
-    """What a topic says, in its own sentences, as a section that names where it stands."""
+    """A section with sentences of a topic, and a line that says where they come from."""
     excerpt = summary_of(found.explanation, share=1.0, at_most=sentences, theme=subject)
     parts = [f"## {found.title}", from_line(found), *excerpt]
     if with_code and found.code:
@@ -47,7 +47,7 @@ def excerpt_section(found: Found, *, sentences: int, with_code: bool, subject: s
 
 
 def code_block(code: str, language: str) -> str:
-    """Code in a fence that it cannot close."""
+    """Code in a fence that is longer than any run of backticks in it."""
     longest = max((len(run) for run in _backtick_runs(code)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{code.rstrip()}\n{fence}"

@@ -1,4 +1,4 @@
-"""Editorial improvement: form and small slips, never content. Editing an edited text changes nothing more."""
+"""Improves form and corrects small slips, never content. Editing an edited text again changes nothing."""
 
 import re
 from collections import Counter
@@ -29,7 +29,7 @@ LONG_PARAGRAPH_SENTENCES = 6
 PARAGRAPH_SENTENCES = 3
 LONG_SENTENCE_WORDS = 25
 
-# Words that begin a sentence, and name nothing: a first word such as `print` or `iPhone` may be spelled as it must be.
+# Common words that may open a sentence. Others (`print`, `iPhone`) may have to keep their lower-case letter.
 _OPENERS = "the a an it this that these those there we you they he she in on at if when while because since after to"
 _REPEATED = "the|a|an|of|to|in|is|are|and|or|for|with|by"
 
@@ -45,7 +45,7 @@ _EDITS: list[_Edit] = [
 ]
 _LINKED = re.compile(r"; (however|therefore|moreover|furthermore|consequently|nevertheless|otherwise|instead),(?=\s)")
 _OPENER = re.compile(rf"(?:{'|'.join(_OPENERS.split())})(?=\s)")
-# Begins at a run's first character: no run is read twice.
+# Matches only from the first character of a run, so that no run is scanned twice.
 _TRAILING = re.compile(r"(?<![ \t\u00a0])[ \t\u00a0]++\r?$|\r$")
 _TERM = r"(?:\*\*[^*\n]{2,40}\*\*|`[^`\n]{2,40}`|[\w+#-]{2,40}(?: [\w-]{2,30}){0,2}?)"
 _DEFINED = re.compile(
@@ -56,9 +56,9 @@ _DEFINED = re.compile(
 
 
 def edited(text: str) -> tuple[str, Counter[str]]:
-    """The improved text, and how often something was changed, by kind.
+    """The improved text, and the number of changes of each kind.
 
-    Code, tables, quotations, formulas and links come out as they went in.
+    Code, tables, quotations, formulas and links stay unchanged.
     """
     editor = _Editor()
     return editor.edit(text), editor.changes
@@ -99,7 +99,7 @@ class _Editor:
         marks = line[: len(line) - len(line.lstrip("#"))]
         title = line[len(marks) :].strip()
         if title.endswith("#") and title.rstrip("#").endswith((" ", "\t")):
-            title = title.rstrip("#").strip()  # closing marks; the # of "C#" is none
+            title = title.rstrip("#").strip()  # closing marks; the # of "C#" is not one
         edited = f"{marks} {title}".rstrip()
         return self._count("headings", line, edited)
 
@@ -134,7 +134,7 @@ class _Editor:
         return "".join(parts)
 
     def _edit_sentences(self, text: str) -> str:
-        """Common words that open a sentence get their capital; a long one that goes on after "; however," is two."""
+        """Capitalise common opening words, and split a long sentence at "; however,"."""
         parts, start = [], 0
         for end in sentence_ends(text):
             sentence = text[start:end]
@@ -150,7 +150,7 @@ class _Editor:
         return "".join(parts) + text[start:]
 
     def _split_paragraph(self, text: str) -> list[str]:
-        """A long paragraph becomes several, each of at least two sentences."""
+        """Split a long paragraph into several, each of at least two sentences."""
         ends = sentence_ends(text)
         if len(ends) <= LONG_PARAGRAPH_SENTENCES:
             return [text]
@@ -168,22 +168,22 @@ class _Editor:
 
 
 def _without_trailing(line: str, *, keep_break: bool = False) -> str:
-    """``keep_break``: two spaces at the end of a line that another one follows are a line break."""
+    """``keep_break``: keep two spaces at the end of a line, which Markdown reads as a line break."""
     bare = _TRAILING.sub("", line)
     return bare + "  " if keep_break and line.rstrip("\r").endswith("  ") else bare
 
 
 def _unclosed_fence(block: Block) -> str | None:
-    """The mark that would close the block's code, if it is missing."""
+    """The mark that closes the block's code, if it is missing."""
     mark = opening_fence(block.lines[0])
     is_closed = mark is not None and len(block.lines) > 1 and closes_fence(block.lines[-1], mark)
     return None if is_closed else mark
 
 
 def key_terms(blocks: list[Block]) -> list[str]:
-    """Terms that the text defines, each with the sentence that does so, as list items.
+    """The terms that the text defines, each with its defining sentence, as list items.
 
-    Empty for a short text, for one with fewer than ``KEY_TERMS_MIN`` terms, and for one that has such a list.
+    Empty for a short text, for fewer than ``KEY_TERMS_MIN`` terms, and for a text that already has such a list.
     """
     if any(block.kind is Kind.HEADING and heading_text(block) == KEY_TERMS_HEADING for block in blocks):
         return []
@@ -201,7 +201,7 @@ def key_terms(blocks: list[Block]) -> list[str]:
 
 
 def defined_term(sentence: str) -> str | None:
-    """The term that a sentence defines, without marks of emphasis; None if it defines none."""
+    """The term that a sentence defines, without emphasis marks; None if it defines no term."""
     match = _DEFINED.match(sentence)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Extractive summaries: the most telling sentences of a text, word for word and in their order."""
+"""Extractive summaries: the most important sentences of a text, verbatim and in order."""
 
 import math
 import re
@@ -17,7 +17,7 @@ _DEFINES = re.compile(r"\b(is an?|are|means|refers to|is called|is the|consists 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """``block`` numbers the block that it stands in; ``opens`` if it is the first one there."""
+    """``block`` is the index of its block; ``opens``: it is the block's first sentence."""
 
     text: str
     block: int
@@ -44,9 +44,9 @@ def sentences_in(blocks: list[Block]) -> list[Sentence]:
 
 
 def most_telling(sentences: list[Sentence], count: int, *, theme: str = "") -> list[Sentence]:
-    """The ``count`` best sentences, in their order, none of them nearly repeating another.
+    """The ``count`` best sentences, in order and without near repetitions.
 
-    A sentence is good if its words are those that the text keeps coming back to or that stand in ``theme``.
+    A sentence scores high if it contains words that are frequent in the text, or words of ``theme``.
     """
     frequency = Counter(word for sentence in sentences for word in sentence.words)
     theme_words = frozenset(key_words(theme))
@@ -77,7 +77,7 @@ def _score(sentence: Sentence, index: int, total: int, frequency: Counter[str], 
     if _LEANS_ON_ANOTHER.match(sentence.text) or sentence.text.endswith("?"):
         weight *= 0.8
     if sentence.text.endswith(":") or (sentence.text[0].islower() and not sentence.in_list):
-        weight *= 0.4  # half a sentence: code or a list has the rest
+        weight *= 0.4  # half a sentence: code or a list completes it
     length = sentence.text.count(" ") + 1
     if not SHORTEST_WORDS <= length <= LONGEST_WORDS:
         weight *= 0.6
@@ -90,9 +90,9 @@ def _alike(one: Sentence, other: Sentence) -> bool:
 
 
 def summary_of(text: str, *, share: float, at_most: int, with_headings: bool = False, theme: str = "") -> list[str]:
-    """The best ``share`` of a text's sentences, at least one and ``at_most`` that many, as Markdown blocks.
+    """The best ``share`` of a text's sentences, between one and ``at_most``, as Markdown blocks.
 
-    Empty if the text has no sentence. ``with_headings`` keeps the headings that the chosen sentences stand under.
+    Empty if the text has no sentence. ``with_headings`` keeps the headings above the chosen sentences.
     """
     blocks = blocks_of(text)
     sentences = sentences_in(blocks)

@@ -1,7 +1,7 @@
-"""Markdown cut into blocks, as far as an editor must understand it to leave alone what is not prose.
+"""Splits Markdown into blocks, so that an editor can leave alone everything that is not prose.
 
-Whatever is not plainly a heading, a paragraph or a list is verbatim: code above all, tables, quotations, HTML,
-formulas, link definitions, and everything indented, whose meaning depends on what it is indented under.
+Only headings, paragraphs and lists count as prose. All else is verbatim: code, tables, quotations, HTML, formulas, link
+definitions, and indented text, whose meaning depends on the block above it.
 """
 
 import re
@@ -19,7 +19,7 @@ _RULE = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}\r?$")
 _VERBATIM_START = re.compile(r"[>|<]|\[[^\]\n]{1,100}\]:|[ \t]")
 _INDENTED = re.compile(r"(?: {4}| {0,3}\t)")
 
-# Bounded, so that an unbalanced mark costs no more than its bound.
+# Bounded: an unbalanced mark costs at most its bound.
 _INLINE_VERBATIM = re.compile(
     r"``[^\n]{1,300}?``|`[^`]{1,300}`|\]\([^)\n]{0,500}\)|<[^<>\n]{1,300}>|https?://\S{1,2000}|\$[^$\n]{1,200}\$"
 )
@@ -42,7 +42,7 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Block:
-    """Lines without their line ends; ``tight`` if no blank line stood before them."""
+    """Lines without line ends; ``tight``: no blank line precedes them."""
 
     kind: Kind
     lines: list[str]
@@ -54,7 +54,7 @@ class Block:
 
 
 def blocks_of(text: str) -> list[Block]:
-    """Cut a text; every line that is not blank is in exactly one block, blank lines inside code stay there."""
+    """Split a text into blocks. Each non-blank line is in exactly one block; blank lines inside code stay there."""
     lines = text.split("\n")
     blocks: list[Block] = []
     position = 0
@@ -65,7 +65,7 @@ def blocks_of(text: str) -> list[Block]:
             after_blank = True
             position += 1
             continue
-        # Only text goes on in an indented line; after anything else it is code.
+        # An indented line continues a paragraph or a list; after any other block it is code.
         starts_afresh = after_blank or blocks[-1].kind in (Kind.HEADING, Kind.VERBATIM)
         kind, end = _block_at(lines, position, starts_afresh)
         blocks.append(Block(kind, lines[position:end], tight=not after_blank))
@@ -94,7 +94,7 @@ def _block_at(lines: list[str], start: int, starts_afresh: bool) -> tuple[Kind, 
 
 
 def opening_fence(line: str) -> str | None:
-    """The mark with which a line opens a block of code or a formula."""
+    """The mark by which a line opens a block of code or a formula."""
     match = _FENCE.match(line)
     if match is None or match[1][0] in match[2]:
         return None  # opened and closed on one line
@@ -106,7 +106,7 @@ def _rules_a_table(line: str) -> bool:
 
 
 def _end_of_fence(lines: list[str], start: int, mark: str) -> int:
-    """The line after the closing fence; an unclosed one runs to the end of the text."""
+    """The index after the closing fence; an unclosed fence extends to the end of the text."""
     for position in range(start + 1, len(lines)):
         if closes_fence(lines[position], mark):
             return position + 1
@@ -129,7 +129,7 @@ def _end_of_indented(lines: list[str], start: int) -> int:
 
 
 def _end_of_run(lines: list[str], start: int, *, ends_at_list: bool = False) -> int:
-    """The line after the last one that belongs to the same run of text."""
+    """The index after the last line of the same run of text."""
     for position in range(start + 1, len(lines)):
         line = lines[position]
         if not line.strip() or opening_fence(line) or _HEADING.match(line) or _UNDERLINE.match(line):
@@ -140,7 +140,7 @@ def _end_of_run(lines: list[str], start: int, *, ends_at_list: bool = False) -> 
 
 
 def rendered(blocks: list[Block]) -> str:
-    """The blocks as one text: blank lines between them as they were, and always around headings and before lists."""
+    """Join the blocks: blank lines as before, and always around headings and before lists."""
     parts: list[str] = []
     for previous, block in zip([None, *blocks], blocks, strict=False):
         if previous is not None:
@@ -152,7 +152,7 @@ def rendered(blocks: list[Block]) -> str:
 
 
 def list_items(block: Block) -> list[str]:
-    """The items of a list without their markers; a continued line belongs to its item."""
+    """The items of a list without their markers; a continuation line belongs to its item."""
     items: list[str] = []
     for line in block.lines:
         if marker := LIST_ITEM.match(line.lstrip()):
@@ -167,7 +167,7 @@ def heading_text(block: Block) -> str:
 
 
 def prose_spans(text: str) -> Iterator[tuple[int, int, bool]]:
-    """The text cut into ``(start, end, is_prose)``: inline code, links' targets, URLs, tags and formulas are none."""
+    """Split a text into ``(start, end, is_prose)``. Inline code, link targets, URLs, tags and formulas are no prose."""
     position = 0
     for match in _INLINE_VERBATIM.finditer(text):
         if match.start() > position:
@@ -179,7 +179,7 @@ def prose_spans(text: str) -> Iterator[tuple[int, int, bool]]:
 
 
 def sentence_ends(text: str) -> list[int]:
-    """Where sentences of a paragraph end, its own end included. In doubt two sentences stay one."""
+    """The end positions of a paragraph's sentences, including the last. In doubt, two sentences count as one."""
     spans = list(prose_spans(text))
     starts = [start for start, _, _ in spans]
     ends = []

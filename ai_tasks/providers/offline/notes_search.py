@@ -1,4 +1,4 @@
-"""The user's own topics on a subject: what offline answers are built from."""
+"""Finds the user's own topics on a subject, for offline answers."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -17,7 +17,7 @@ TERMS_MAX = 8
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A topic with the titles that it stands under."""
+    """A topic with the titles of its chapter and note."""
 
     id: int
     title: str
@@ -29,9 +29,10 @@ class Found:
 
 
 def find_topics(*, user_id: int, subject: str, having: str, limit: int) -> list[Found]:
-    """The user's topics that match most of the subject's words, best first; ``having`` names a field that is not blank.
+    """The user's topics that match most of the subject's words, best first.
 
-    One query; ``limit`` bounds its rows, the database's statement time-out its cost.
+    ``having`` names a field that must not be blank. One query; ``limit`` bounds its rows, the database's statement
+    time-out its cost.
     """
     terms = [query for term in search_terms(subject, limit=TERMS_MAX) if (query := tsquery_of(term, user_id=user_id))]
     if not terms:

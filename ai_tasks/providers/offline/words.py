@@ -1,4 +1,4 @@
-"""Which words of a text carry its meaning."""
+"""Selects the words of a text that carry its meaning."""
 
 import re
 
@@ -15,17 +15,17 @@ STOPWORDS = frozenset(
     without would yes yet you your
     """.split()
 )
-# Words of a request, not of what it is about.
+# Words that phrase a request and do not name its subject.
 ASKING = frozenset("explain explanation describe example examples code program write show please introduction".split())
 
 
 def key_words(text: str) -> list[str]:
-    """The words that matter, lower case, in a form in which a plural equals its singular."""
+    """The meaningful words in lower case, plurals reduced to the singular."""
     return [_singular(word) for word in _WORD.findall(text.lower()) if len(word) > 2 and word not in STOPWORDS]
 
 
 def search_terms(text: str, *, limit: int) -> list[str]:
-    """The words to look for when asked about ``text``: distinct, in order, never none while there is any word."""
+    """The distinct words to search for, in order. If all are stop words they are kept, so the result is not empty."""
     words = list(dict.fromkeys(_WORD.findall(text.lower())))
     telling = [word for word in words if len(word) > 1 and word not in STOPWORDS and word not in ASKING]
     return (telling or words)[:limit]

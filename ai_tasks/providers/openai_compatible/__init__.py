@@ -1,7 +1,8 @@
-"""Any server that speaks OpenAI's chat completions: OpenAI, Groq, Gemini, Ollama, vLLM, llama.cpp.
+"""Client for any server with OpenAI's chat completions: OpenAI, Groq, Gemini, Ollama, vLLM, llama.cpp.
 
-One POST and a stream of events: ``http`` sends, ``frames`` reads bytes, ``reading`` reads documents, ``thinking`` tells
-an answer from what precedes it, ``failures`` judges what went wrong, ``parameters`` knows what a server does not take.
+Each call is one POST and a stream of events. ``http`` sends it, ``frames`` splits the bytes into documents, ``reading``
+reads a document, ``thinking`` removes the model's reasoning, ``failures`` classifies errors, ``parameters`` remembers
+which parameters a server rejects.
 
 This package imports an HTTP client: import it through ``providers.load_provider``, in workers only.
 """
@@ -22,7 +23,7 @@ from NoteAssist_AI.ai_settings import DEFAULT
 __all__ = ["complete"]
 
 WORTH_CONTINUING = 500
-"""Characters. A limit that is reached before is no limit that one more call would overcome."""
+"""In characters. If the limit is reached earlier, one more call would not help."""
 FORMAT = "response_format"
 GO_ON = "Your answer was cut off. Go on exactly where it stops: repeat nothing, and write no introduction."
 
@@ -34,7 +35,7 @@ def complete(
     *,
     endpoint: Endpoint | None = None,
 ) -> Completion:
-    """See ``Provider.complete``. Tokens are the provider's count; where it gives none, a guess marked as such."""
+    """See ``Provider.complete``. Tokens are the provider's count, or an estimate marked as such."""
     began = time.monotonic()
     call = Call(messages, dict(options or {}), endpoint or endpoints_of(DEFAULT)[0])
     try:
@@ -52,15 +53,15 @@ def complete(
 
 
 def _can_go_on(cut: UnusableAnswer, observer: Observer, took: float) -> bool:
-    """Whether a second call is worth it, and may take as long as the first one did."""
+    """Whether a second call is worthwhile, and has as much time as the first one took."""
     is_worth_it = cut.code == "answer_cut" and len(cut.text) >= WORTH_CONTINUING
     return is_worth_it and time.monotonic() + took < observer.deadline
 
 
 def _continued(first: Call, cut: UnusableAnswer, observer: Observer) -> Completion:
-    """Ask once for the rest of an answer that reached the model's limit, and join the two."""
+    """Request once the rest of an answer that reached the model's limit, and join the two."""
     so_far: list[Message] = [{"role": "assistant", "content": cut.text}, {"role": "user", "content": GO_ON}]
-    options = {name: value for name, value in first.options.items() if name != FORMAT}  # a rest is no whole document
+    options = {name: value for name, value in first.options.items() if name != FORMAT}  # the rest is not JSON
     second = Call([*first.messages, *so_far], options, first.endpoint)
     usage = first.usage
     failure = UnusableAnswer("answer_cut", CUT_BY_LIMIT, cut.text)
@@ -74,7 +75,7 @@ def _continued(first: Call, cut: UnusableAnswer, observer: Observer) -> Completi
     if added := second.usage_if_failed:
         usage = _sum(usage, added)
     elif error and not error.was_free:
-        usage = replace(usage, usage_estimated=True)  # what the second call took nobody knows
+        usage = replace(usage, usage_estimated=True)  # the second call's usage is unknown
     text, addition = joined(cut.text, rest)
     if len(text.encode()) > MAX_ANSWER_BYTES:
         failure.usage = usage

@@ -1,4 +1,4 @@
-"""One chat completion: requested, read as it arrives, and reported to its observer."""
+"""One chat completion: sends the request, reads the answer as it arrives, and reports it to an observer."""
 
 import codecs
 import logging
@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 BYTES_PER_TOKEN = 4
 MAX_RESTARTS = 50
 LINGER_SECONDS = 5.0
-"""How long a server may take to close an answer that is whole already."""
+"""How long a server may take to close the connection after a complete answer."""
 WAITING_PERCENT, WRITING_PERCENT, WRITTEN_PERCENT = 10, 15, 90
 
 _OPEN_TO_OTHER_PARAMETERS = frozenset(
     {"provider_rejected", "provider_failed", "provider_misconfigured", "provider_model_unknown"}
 )
-"""Failures that may be about a parameter. The others say plainly what they are about, and may name one in passing."""
+"""Failures that may be caused by a parameter. Other codes are unambiguous, even if their text mentions a parameter."""
 
 
 class _Reported(Exception):
-    """The server reported a failure, classified as ``failure``."""
+    """The server reported an error, classified as ``failure``."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -43,22 +43,22 @@ class _Reported(Exception):
 
 
 class CleanText:
-    """Frees a text of what cannot be stored, NUL and lone surrogates, piece by piece.
+    """Removes what cannot be stored (NUL, lone surrogates) from a text that arrives in pieces.
 
-    Servers may cut a surrogate pair in two between chunks, so its first half waits for the second.
+    A server may split a surrogate pair between two chunks, so its first half waits for the second.
     """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-16-le")(errors="replace")
 
     def add(self, chunk: str, *, final: bool = False) -> str:
-        """Take one more chunk and return what of it is ready."""
+        """Take one more chunk; return the text that is ready."""
         units = chunk.replace("\x00", "").encode("utf-16-le", "surrogatepass")
         return self._decoder.decode(units, final)
 
 
 class Audience:
-    """Passes an answer on to the observer as it grows."""
+    """Reports a growing answer to the observer."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
@@ -69,7 +69,7 @@ class Audience:
         self._observer.restart()
 
     def show(self, text: str, length: int) -> None:
-        # Nobody knows the length of an answer before its end; most take a few percent of the limit.
+        # The length is unknown before the end. Most answers need a few percent of the limit, hence the fourth root.
         percent = WRITING_PERCENT + int((WRITTEN_PERCENT - WRITING_PERCENT) * (length / MAX_ANSWER_BYTES) ** 0.25)
         if percent > self._percent:
             self._percent = percent
@@ -78,7 +78,7 @@ class Audience:
 
 
 class Call:
-    """One request for a chat completion; its ``ending`` and ``usage`` are known once it was asked for."""
+    """One chat completion; ``ending`` and ``usage`` are known after ``ask``."""
 
     def __init__(self, messages: list[Message], options: dict[str, Any], endpoint: Endpoint) -> None:
         self.messages = messages
@@ -88,12 +88,12 @@ class Call:
         self.ending = Ending()
         self.was_answered = False
         self._complaint: Report | None = None
-        """What may have been an error, if the answer turns out not to be whole."""
+        """A possible error; it counts only if the answer turns out to be incomplete."""
         self._bytes_written = 0
-        """Of everything that the model wrote, thinking included: it is paid for."""
+        """All that the model wrote, including its reasoning, which is paid for too."""
 
     def ask(self, observer: Observer, audience: Audience | None) -> str:
-        """The text of the whole answer. Raises what ``Provider.complete`` does; without an audience nobody is told."""
+        """Return the text of the complete answer; raises like ``Provider.complete``. ``audience`` None: no reports."""
         text = _VisibleText(audience)
         with observed_by(observer) as watch, translated_failures(self._connection_lost):
             try:
@@ -110,12 +110,12 @@ class Call:
 
     @property
     def reported_usage(self) -> Usage | None:
-        """What the provider says that the call took, if it does."""
+        """The usage that the provider reported, if it did."""
         return self.ending.usage(self.model)
 
     @property
     def usage(self) -> Usage:
-        """What the call took: the provider's count, else a guess."""
+        """The usage of the call: the provider's count, or an estimate."""
         return self.reported_usage or Usage(
             model=self.ending.model or self.model,
             input_tokens=sum(_tokens(len(message["content"].encode())) for message in self.messages),
@@ -125,7 +125,7 @@ class Call:
 
     @property
     def usage_if_failed(self) -> Usage | None:
-        """What a call took that brought no whole answer; None if nothing tells that it took anything."""
+        """The usage of a call that failed; None if nothing shows that it used anything."""
         return self.usage if self.ending.has_text else self.reported_usage
 
     def _connection_lost(self) -> ProviderUnavailable:
@@ -134,7 +134,7 @@ class Call:
         return ProviderUnavailable("provider_connection_lost", "The AI provider's answer broke off.")
 
     def _ask(self, watch: Watch, text: "_VisibleText") -> None:
-        """Ask, and ask again without each parameter that the server refuses."""
+        """Send the request, and repeat it without each parameter that the server rejects."""
         server = (self.endpoint.base_url, self.model)
         options = {"stream": True, "stream_options": {"include_usage": True}, **self.options}
         while True:
@@ -150,7 +150,7 @@ class Call:
                     logger.warning("The AI provider answered %s.", reported.report.for_the_log)
                     reported.failure.was_free = not self._bytes_written
                     raise reported.failure from None
-                logger.info("The AI server takes no %s: it is asked without it from now on.", name)
+                logger.info("The AI server rejects the parameter %s; it is left out from now on.", name)
                 parameters.remember(name, server)
             else:
                 return
@@ -167,7 +167,7 @@ class Call:
                 if self.ending.is_whole:
                     watch.patience = LINGER_SECONDS
         except httpx2.TransportError:
-            if not self.ending.is_whole:  # else nothing is missing but the farewell
+            if not self.ending.is_whole:  # otherwise the answer is complete already
                 raise
         if self._complaint and not self.ending.is_whole:
             raise _Reported(self._complaint)
@@ -188,12 +188,12 @@ class Call:
                         yield read_answer(frame.document, self.ending, is_whole=frame.is_whole)
                         self.ending.is_done = self.ending.is_done or frame.is_whole
             except UnusableAnswer:
-                if not self.ending.is_whole:  # else it is no part of the answer
+                if not self.ending.is_whole:  # otherwise it is not part of the answer
                     raise
 
 
 class _VisibleText:
-    """The answer so far, reported as it grows: clean, without thinking, of at most ``MAX_ANSWER_BYTES``."""
+    """The visible answer so far, cleaned, without reasoning, at most ``MAX_ANSWER_BYTES``; reported as it grows."""
 
     def __init__(self, audience: Audience | None) -> None:
         self._audience = audience
@@ -211,7 +211,7 @@ class _VisibleText:
         self.add("", final=True)
 
     def add(self, piece: str, *, final: bool = False) -> None:
-        """Raises ``UnusableAnswer``, too large or restarted without end."""
+        """Raises ``UnusableAnswer`` if the answer is too large, or restarts too often."""
         shown = self._thinking.feed(self._clean.add(piece, final=final), final=final)
         if shown.restart:
             self._restarts += 1

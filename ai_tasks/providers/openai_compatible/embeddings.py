@@ -1,4 +1,4 @@
-"""Vectors of texts, by OpenAI's embeddings: one POST, and one document in return. Nothing of it is believed unseen."""
+"""Client for OpenAI's embeddings: one POST, one JSON document in return, all of it validated."""
 
 import logging
 import math
@@ -19,10 +19,10 @@ from ai_tasks.providers.openai_compatible.transport import UNREADABLE, observed_
 logger = logging.getLogger(__name__)
 
 DIMENSION_MAX = 16_000
-"""What pgvector takes."""
+"""The maximum of pgvector."""
 _BYTES_PER_TOKEN = 4
 _LARGEST = 3e38
-"""Of a number of four bytes."""
+"""The largest four-byte floating-point number."""
 
 
 def embed(texts: Sequence[str], observer: Observer, *, endpoint: Endpoint) -> Embeddings:
@@ -37,7 +37,7 @@ def embed(texts: Sequence[str], observer: Observer, *, endpoint: Endpoint) -> Em
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise _unreadable("no JSON") from None
+        raise _unreadable("invalid JSON") from None
     if is_error(document):
         raise _reported(report_in(document, headers))
     return _read(document, texts)
@@ -48,17 +48,17 @@ def _read(document: Any, texts: Sequence[str]) -> Embeddings:
         case {"data": list(data)} if len(data) == len(texts):
             pass
         case _:
-            raise _unreadable("not as many vectors as texts")
+            raise _unreadable("a wrong number of vectors")
     vectors: dict[int, list[float]] = {}
     for position, item in enumerate(data):
         match item:
             case {"embedding": list(numbers), **rest}:
-                vectors[_place(rest.get("index"), position)] = _unit(numbers)
+                vectors[_text_index(rest.get("index"), position)] = _unit(numbers)
             case _:
                 raise _unreadable("no vector")
     dimensions = {len(vector) for vector in vectors.values()}
     if sorted(vectors) != list(range(len(texts))) or len(dimensions) != 1:
-        raise _unreadable("vectors that do not belong together")
+        raise _unreadable("inconsistent vectors")
     tokens = None
     match document:
         case {"usage": dict(usage)}:
@@ -74,25 +74,25 @@ def _read(document: Any, texts: Sequence[str]) -> Embeddings:
     )
 
 
-def _place(index: object, position: int) -> int:
-    """Where a vector belongs: servers may answer in another order, and say so."""
+def _text_index(index: object, position: int) -> int:
+    """The index of the text of a vector: servers may answer in another order, with ``index``."""
     if index is None:
         return position
     if not isinstance(index, int) or isinstance(index, bool):
-        raise _unreadable("a vector without a place")
+        raise _unreadable("a vector with an invalid index")
     return index
 
 
 def _unit(numbers: list[Any]) -> list[float]:
-    """A vector of length 1 in this direction."""
+    """Scale a vector to length 1. Raises ``UnusableAnswer`` for a malformed one."""
     if not 1 <= len(numbers) <= DIMENSION_MAX:
-        raise _unreadable("a vector of no usable dimension")
+        raise _unreadable("a vector of unsupported length")
     for number in numbers:
         if type(number) not in (float, int) or not abs(number) <= _LARGEST:
-            raise _unreadable("a vector of something else than numbers")
+            raise _unreadable("a vector with invalid numbers")
     length = math.sqrt(math.fsum(number * number for number in numbers))
     if not length:
-        raise _unreadable("a vector without a direction")
+        raise _unreadable("a vector of zeros")
     return [number / length for number in numbers]
 
 

@@ -1,7 +1,7 @@
-"""Classifies a provider's failure by its codes, its words and its status, in this order.
+"""Classifies a provider's failure by its codes, then its words, then its status.
 
-Vendors agree on none of the three: a bad key comes as a 400, an empty account as a 429, an overload inside a 200. A
-failure that time may cure is ``ProviderUnavailable``; the others would only cost another call.
+Vendors agree on none of these: a bad key comes with a 400, an empty account with a 429, an overload inside a 200. A
+failure that may pass with time is ``ProviderUnavailable``; a retry after any other would only cost money.
 """
 
 import re
@@ -39,14 +39,14 @@ _LIMIT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One way to fail and how it is recognised: by vendors' codes, else by their words, else by a status."""
+    """One kind of failure and how to recognise it: by codes, otherwise by words, otherwise by status."""
 
     failure: Callable[[Report], ProviderError]
     codes: frozenset[str]
     words: re.Pattern[str]
     statuses: frozenset[int] = frozenset()
     unless: re.Pattern[str] | None = None
-    """Words that speak against ``words``."""
+    """Words that rule the kind out although ``words`` match."""
 
     def has_words(self, report: Report) -> bool:
         if report.is_html or (self.unless and self.unless.search(report.text)):
@@ -64,11 +64,11 @@ def _unavailable(code: str, detail: str) -> Callable[[Report], ProviderError]:
 
 def _rate_limited(report: Report) -> ProviderError:
     wait = wait_in_words(report.text) if report.retry_after is None else report.retry_after
-    return ProviderUnavailable("provider_rate_limited", "The AI provider takes no more requests now.", wait)
+    return ProviderUnavailable("provider_rate_limited", "The AI provider accepts no more requests at the moment.", wait)
 
 
 def _too_long(report: Report) -> ProviderError:
-    """Says by how much, if the provider did."""
+    """Includes the numbers of tokens if the provider names them."""
     detail = "The text is too long for the AI model"
     numbers = [int(number.replace(",", "")) for number in _NUMBER.findall(report.text)[:20]]
     match = _LIMIT.search(report.text)
@@ -78,22 +78,22 @@ def _too_long(report: Report) -> ProviderError:
         others = [number for number in numbers if 100 <= number < asked]
         limit = max(others, default=limit)
     if limit and asked > limit:
-        detail += f": it takes {asked:,} tokens, and the model at most {limit:,}"
+        detail += f": it has {asked:,} tokens, and the model accepts at most {limit:,}"
     elif limit:
-        detail += f", which takes at most {limit:,} tokens"
+        detail += f", which accepts at most {limit:,} tokens"
     return ProviderRefused("provider_context_too_long", f"{detail}.")
 
 
-_failed = _unavailable("provider_failed", "The AI provider has a problem of its own.")
+_failed = _unavailable("provider_failed", "The AI provider reported an internal error.")
 _overloaded = _unavailable("provider_overloaded", "The AI provider is overloaded.")
 _timed_out = _unavailable("provider_timeout", "The AI provider took too long to answer.")
 _proxy_failed = _unavailable("provider_unavailable", "The AI provider cannot be reached through its proxy.")
 _not_served = _refused(
-    "provider_region_unsupported", "The AI provider does not serve the country that this service runs in."
+    "provider_region_unsupported", "The AI provider does not serve the country in which this service runs."
 )
 _rejected = _refused("provider_rejected", "The AI provider did not accept this request.")
-_misconfigured = _refused("provider_misconfigured", "The AI provider is not to be found at this service's address.")
-_moved = _refused("provider_misconfigured", "The AI provider has moved; redirects are not followed.")
+_misconfigured = _refused("provider_misconfigured", "No AI provider was found at the configured address.")
+_moved = _refused("provider_misconfigured", "The AI provider sent a redirect, which is not followed.")
 
 
 def _one_of(*words: str) -> re.Pattern[str]:
@@ -167,7 +167,7 @@ _KINDS = (
         ),
     ),
     _Kind(
-        failure=_refused("provider_model_unknown", "The AI provider does not know this service's model."),
+        failure=_refused("provider_model_unknown", "The AI provider does not know the configured model."),
         codes=_codes(
             "model_not_found model_not_exist unknown_model invalid_model modelnotfound deploymentnotfound "
             "no_such_model unsupported_model model_not_supported model_decommissioned model_deprecated "
@@ -186,7 +186,7 @@ _KINDS = (
         unless=re.compile(r"try again|temporar|overload|currently", re.I),
     ),
     _Kind(
-        failure=_refused("provider_key_invalid", "The AI provider does not accept this service's key."),
+        failure=_refused("provider_key_invalid", "The AI provider does not accept the configured key."),
         codes=_codes(
             "invalid_api_key authentication_error invalid_authentication_error authenticationerror api_key_invalid "
             "unauthenticated unauthorized invalid_token invalid_key missing_api_key auth_error expired_api_key "
@@ -255,14 +255,14 @@ _KINDS = (
 
 
 def failure_of(report: Report) -> ProviderError:
-    """A vendor's failure as one of ours."""
+    """Convert a vendor's report to a ``ProviderError``."""
     status = report.status
     if status is not None and status < HTTPStatus.BAD_REQUEST:
         return _moved(report)
     if _TOO_LARGE_AT_ALL.search(report.text) and not report.is_html:
         return _too_long(report)
     if _NOT_SERVED.search(report.text) and not report.is_html:
-        return _not_served(report)  # said with a 403 and its codes, but another key would not help
+        return _not_served(report)  # sent as a 403 with the codes of a bad key, but another key would not help
     kind = (
         next((kind for kind in _KINDS if kind.codes & report.codes), None)
         or next((kind for kind in _KINDS if kind.has_words(report)), None)
@@ -272,7 +272,7 @@ def failure_of(report: Report) -> ProviderError:
 
 
 def _is_a_proxys(report: Report) -> bool:
-    """A page for people comes from something in between, which knows nothing of keys."""
+    """Whether a proxy sent the error: its HTML page says nothing about the key or the model."""
     return report.is_html and report.status != HTTPStatus.UNAUTHORIZED and report.status not in (402, 413, 429)
 
 

@@ -1,7 +1,7 @@
-"""A response's bytes as the JSON documents that it consists of, whatever its content type says.
+"""Splits a response's bytes into JSON documents, regardless of its content type.
 
-httpx2 reads the events. What it leaves out is ours: a byte order mark, a last event that no blank line ends, content
-types that are missing or wrong (vendors send ``text/plain``, and JSON although a stream was asked for).
+httpx2 parses the events. This module handles what it does not: a byte order mark, a last event without a blank line,
+and missing or wrong content types (some vendors send ``text/plain``, or JSON although a stream was requested).
 """
 
 import codecs
@@ -26,8 +26,11 @@ _DONE = frozenset({"[DONE]", '"[DONE]"'})
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One document of a response. ``is_whole``: it is the only one; ``is_done``: it says that the stream is complete;
-    ``is_error``: the event's name says that it is an error."""
+    """One document of a response.
+
+    ``is_whole``: it is the only one; ``is_done``: it marks the end of the stream; ``is_error``: the event's name marks
+    an error.
+    """
 
     document: Any = None
     is_whole: bool = False
@@ -36,10 +39,10 @@ class Frame:
 
 
 def frames(response: httpx2.Response) -> Generator[Frame]:
-    """The documents as they come. Raises ``UnusableAnswer`` and httpx2's ``TransportError``."""
+    """Yield the documents as they arrive. Raises ``UnusableAnswer`` and httpx2's ``TransportError``."""
     chunks = response.iter_raw()
     lead = b""
-    for chunk in chunks:  # some servers send blank lines for as long as they wait themselves
+    for chunk in chunks:  # some servers send blank lines while they wait
         lead = _begun(lead + chunk)
         if lead and not codecs.BOM_UTF8.startswith(lead):
             break
@@ -55,7 +58,7 @@ def frames(response: httpx2.Response) -> Generator[Frame]:
 
 
 def _begun(lead: bytes) -> bytes:
-    """An answer's first bytes from the one that tells its kind, or what there is of a byte order mark."""
+    """The first bytes, without byte order mark and white space; unchanged while the mark may be incomplete."""
     return lead if codecs.BOM_UTF8.startswith(lead) else lead.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
@@ -69,13 +72,13 @@ def _document(chunks: Iterable[bytes]) -> Iterator[Frame]:
     try:
         document = _parsed(text)
     except UnusableAnswer:
-        yield from _lines_of(text)  # a stream without the frames of one
+        yield from _lines_of(text)  # lines of JSON without event frames
     else:
         yield Frame(document, is_whole=True)
 
 
 def _events(response: httpx2.Response, lead: bytes, chunks: Iterator[bytes]) -> Iterator[Frame]:
-    # Blank lines at the end make an event of what came last; without them it would be lost.
+    # The blank lines complete an unfinished last event, which would be lost otherwise.
     body = httpx2.Response(
         200,
         headers={"content-type": "text/event-stream; charset=utf-8"},
@@ -100,7 +103,7 @@ def _events(response: httpx2.Response, lead: bytes, chunks: Iterator[bytes]) -> 
 
 
 def _frames_of(data: str, *, is_error: bool) -> Iterator[Frame]:
-    """One document, or one in each line: some servers leave out the blank line between two events."""
+    """Yield one document, or one per line: some servers leave out the blank line between two events."""
     try:
         yield Frame(_parsed(data), is_error=is_error)
     except UnusableAnswer:
@@ -111,7 +114,7 @@ def _frames_of(data: str, *, is_error: bool) -> Iterator[Frame]:
 
 
 def _lines_of(text: str) -> Iterator[Frame]:
-    """One document in each line. Raises ``UnusableAnswer``."""
+    """Yield one document per line. Raises ``UnusableAnswer``."""
     for line in filter(None, map(str.strip, text.split("\n"))):
         yield Frame(is_done=True) if line.upper() in _DONE else Frame(_parsed(line))
 

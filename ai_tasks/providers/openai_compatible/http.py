@@ -1,4 +1,4 @@
-"""The one HTTP client of a process, the requests that it sends, and what becomes of those that fail."""
+"""The process's one HTTP client: sends requests and translates failures."""
 
 import functools
 import logging
@@ -30,7 +30,7 @@ def send(
     path: str = "chat/completions",
     accept: str = "text/event-stream, application/json",
 ) -> httpx2.Response:
-    """Ask a server; the answer is open to be read, and must be closed. Raises ``TransportError``."""
+    """Send a request. The caller must close the response, whose body is not yet read. Raises ``TransportError``."""
     url = httpx2.URL(endpoint.base_url)
     headers = {"Accept": accept}
     if endpoint.api_key:
@@ -43,19 +43,19 @@ def send(
 
 
 def error_body(response: httpx2.Response) -> bytes:
-    """What there is of it: the status alone tells much."""
+    """Read the body of an error, as much as arrives: the status alone says a lot."""
     body = bytearray()
     try:
         for chunk in response.iter_raw():
             body += chunk
     except httpx2.TransportError:
-        logger.info("The AI provider's error broke off.")
+        logger.info("The AI provider's error response broke off.")
     return bytes(body)
 
 
 @contextmanager
 def translated_failures(connection_lost: Callable[[], ProviderUnavailable]) -> Iterator[None]:
-    """Raise ``ProviderUnavailable`` for what the transport raises inside."""
+    """Translate transport errors to ``ProviderUnavailable``."""
     try:
         yield
     except httpx2.ConnectError as error:
@@ -79,11 +79,11 @@ def _client() -> httpx2.Client:
 
 @functools.cache
 def make_client() -> httpx2.Client:
-    """The process's one client; its connections serve all threads."""
+    """Make the process's one client; all threads share its connections."""
     return httpx2.Client(
         transport=WatchedTransport(max_connections=settings.AI_WORKER_CONCURRENCY),
         timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=CONNECT_SECONDS),
         headers={"Accept-Encoding": "identity", "User-Agent": "NoteAssist-AI"},
-        follow_redirects=False,  # the key goes to the server that was configured, and to no other
+        follow_redirects=False,  # the key must go only to the configured server
         trust_env=False,
     )

@@ -1,6 +1,6 @@
-"""What servers do not take: asked again without it, and remembered for the process.
+"""Retries without parameters that a server rejects, and remembers them for the process.
 
-OpenAI's own models differ in what they take, and other servers know only some of it.
+OpenAI's own models accept different parameters, and other servers know only some of them.
 """
 
 import re
@@ -21,7 +21,7 @@ _refused: OrderedDict[tuple[str, str], set[str]] = OrderedDict()
 
 
 def fitting(options: dict[str, Any], server: tuple[str, str]) -> dict[str, Any]:
-    """The options without what this server, named by base URL and model, is known to refuse."""
+    """The options without those that this server (base URL and model) is known to reject."""
     with _lock:
         refused = frozenset(_refused.get(server, ()))
     if not refused:
@@ -37,7 +37,7 @@ def fitting(options: dict[str, Any], server: tuple[str, str]) -> dict[str, Any]:
 
 
 def remember(name: str, server: tuple[str, str]) -> None:
-    """Ask this server without that parameter from now on."""
+    """Leave out this parameter for this server from now on."""
     with _lock:
         _refused.setdefault(server, set()).add(name)
         _refused.move_to_end(server)
@@ -46,13 +46,13 @@ def remember(name: str, server: tuple[str, str]) -> None:
 
 
 def forget() -> None:
-    """Forget what is known of all servers."""
+    """Forget the parameters of all servers."""
     with _lock:
         _refused.clear()
 
 
 def refused_parameter(report: Report, sent: Iterable[str]) -> str | None:
-    """Which of the parameters that were sent the server complains about, if that is its complaint."""
+    """The sent parameter that the server's error names; None if it names none."""
     names = [name for name in sent if name not in _NEEDED]
     for place in report.places:
         parts = re.split(r"[^\w]+", place.lower())

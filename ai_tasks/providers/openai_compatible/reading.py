@@ -1,4 +1,4 @@
-"""What the documents of a chat completion say: text, how it ended, what it took. Nothing is believed unseen."""
+"""Reads the documents of a chat completion: text, finish reason and usage. All fields are validated."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,13 @@ from ai_tasks.providers.errors import UnusableAnswer
 from ai_tasks.providers.openai_compatible.transport import UNREADABLE
 
 MAX_TOKENS_RECORDED = 100_000_000
-"""What a task's calls took is added up in an integer of 32 bits."""
+"""The usage of a task's calls is summed in a 32-bit integer."""
 MODEL_MAX_LENGTH = 100
 
 WHOLE = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})
-"""The finish reasons of a whole answer. Every other one, known or not, is that of an incomplete one."""
+"""The finish reasons of a complete answer. Every other reason, known or not, means an incomplete one."""
 LENGTH = frozenset({"length", "max_tokens", "model_length", "max_length", "max_output_tokens", "max_completion_tokens"})
-"""Those that say that a limit was reached: more can be asked for."""
+"""The reasons that mean a length limit was reached: the rest can be requested."""
 REFUSED = frozenset(
     {
         "content_filter", "content_filtered", "safety", "recitation", "refusal", "blocklist", "prohibited_content",
@@ -34,7 +34,7 @@ EMPTY = "The AI model's answer is empty."
 
 @dataclass(slots=True)
 class Ending:
-    """An answer's metadata."""
+    """The metadata of an answer."""
 
     finish_reason: str | None = None
     is_done: bool = False
@@ -46,13 +46,13 @@ class Ending:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the answer has come to its own end. It may be empty all the same."""
+        """Whether the answer is complete. It may still be empty."""
         if self.refusal:
             return False
         return self.is_done if self.finish_reason is None else self.finish_reason in WHOLE
 
     def shortfall(self, text: str) -> UnusableAnswer | None:
-        """Why this is no whole answer; None if it is one."""
+        """Why this answer is incomplete; None if it is complete."""
         if self.refusal or (self.finish_reason or "") in REFUSED:
             return UnusableAnswer("answer_refused", REFUSAL, text.strip() or self.refusal)
         if not self.is_whole:
@@ -62,7 +62,7 @@ class Ending:
         return None
 
     def usage(self, model: str) -> Usage | None:
-        """What the provider itself says that the call took, if it does."""
+        """The usage that the provider reported, if it did."""
         if self.input_tokens is None or self.output_tokens is None:
             return None
         return Usage(
@@ -74,7 +74,7 @@ class Ending:
 
 
 def read_answer(document: object, ending: Ending, *, is_whole: bool) -> str:
-    """Take what is ours from a chunk, or from a whole answer: its text. Raises ``UnusableAnswer``."""
+    """Read a chunk, or a whole answer, into ``ending`` and return its text. Raises ``UnusableAnswer``."""
     if not isinstance(document, dict):
         raise _unreadable()
     _read_usage(document, ending)
@@ -88,7 +88,7 @@ def read_answer(document: object, ending: Ending, *, is_whole: bool) -> str:
         return ""
     _read_reason(choice.get("finish_reason"), ending)
     text = _text_of(choice.get("delta"), ending)
-    if not text and not ending.has_text:  # else it is all of it once more
+    if not text and not ending.has_text:  # otherwise it repeats the whole text
         text = _text_of(choice.get("message"), ending)
     ending.has_text = ending.has_text or bool(text)
     return text
@@ -105,7 +105,7 @@ def is_error(document: object) -> bool:
 
 
 def may_be_error(document: object) -> bool:
-    """Whether a document without any answer says something of which nobody knows whether it is an error."""
+    """Whether a document without an answer may be an error."""
     match document:
         case {"choices": choices} if choices is not None:
             return False
@@ -120,7 +120,7 @@ def may_be_error(document: object) -> bool:
 def _read_usage(document: dict[str, Any], ending: Ending) -> None:
     match document:
         case {"model": str(model)}:
-            # Lone surrogates, which JSON can spell, are no more storable than NUL.
+            # Neither NUL nor lone surrogates, which JSON can express, can be stored.
             ending.model = model.replace("\x00", "").encode(errors="replace").decode()[:MODEL_MAX_LENGTH] or None
     match document:
         case {"usage": dict(usage)} | {"x_groq": {"usage": dict(usage)}}:
@@ -131,13 +131,13 @@ def _read_usage(document: dict[str, Any], ending: Ending) -> None:
 
 
 def token_count(value: object) -> int | None:
-    """A number of tokens as a server gives it; None if that is none."""
+    """The number of tokens that a server sent; None if it is not a valid number."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKENS_RECORDED
     return value if is_count else None  # type: ignore[return-value]  # mypy does not see through the name
 
 
 def _read_reason(reason: object, ending: Ending) -> None:
-    """An incomplete ending is not taken back by what comes later."""
+    """A later reason never replaces one that means an incomplete answer."""
     if reason is None:
         return
     name = reason.strip().lower() if isinstance(reason, str) else "unknown"

@@ -1,8 +1,8 @@
 """Collects what a server says about a failure, in any format, without interpreting it.
 
-In use are ``{"error": {"message", "type", "code", "param"}}``, ``{"error": "…"}``, ``{"detail": [{"loc", "msg"}]}``,
+Servers send ``{"error": {"message", "type", "code", "param"}}``, ``{"error": "…"}``, ``{"detail": [{"loc", "msg"}]}``,
 ``{"detail": "…"}``, ``{"message": {"detail": …}}``, ``{"object": "error", "message", "code"}``, lists of these, plain
-text and the HTML of a proxy. So everything that a document says is taken together, wherever in it it stands.
+text and a proxy's HTML. So all texts of a document are collected, wherever they are.
 """
 
 import json
@@ -19,14 +19,15 @@ _MAX_TEXT = 2000
 _CODES = frozenset({"code", "type", "status", "reason", "error_code", "error_type", "name", "error"})
 _PLACES = frozenset({"param", "loc", "parameter", "field"})
 _ECHOES = frozenset({"input", "ctx", "url", "messages", "request", "request_id", "traceback"})
-"""Where servers repeat what they were sent, or say nothing about the failure."""
+"""Fields in which servers repeat the request, or that say nothing about the failure."""
 
 
 @dataclass(slots=True)
 class Report:
-    """``status``: of HTTP, or where the failure came inside an answer, the one that it names; None if none.
+    """A failure as the server reports it.
 
-    ``codes`` are names of failures in lower case; ``places`` what names the parameter at fault; ``text`` the rest.
+    ``status`` is the HTTP status, or the one that an error inside an answer names; None without either. ``codes`` are
+    names of failures in lower case; ``places`` name the parameter at fault; ``text`` is the rest.
     """
 
     status: int | None = None
@@ -38,31 +39,31 @@ class Report:
 
     @property
     def for_the_log(self) -> str:
-        """Names of failures only: what vendors write may repeat the key, or the user."""
+        """Only the names of failures: a vendor's text may repeat the key or the user's text."""
         return f"{self.status} ({', '.join(repr(code[:50]) for code in sorted(self.codes)[:5])})"
 
 
 def report_of(response: httpx2.Response, body: bytes) -> Report:
-    """What an answer with an error status says."""
+    """Read a response with an error status."""
     text = body.decode(errors="replace").lstrip("\ufeff").strip()
     report = Report(status=response.status_code, retry_after=wait_of(response.headers))
     try:
         _gather(_document_in(text), report)
     except (ValueError, RecursionError):
-        # Of a type that says so, but without a tag, it is plain words: frameworks call what they are given HTML.
+        # Without a tag it is plain text, whatever the content type says: frameworks label all text as HTML.
         report.is_html = text.startswith("<")
         report.text = text[:_MAX_TEXT]
     return report
 
 
 def _document_in(text: str) -> Any:
-    """JSON as it stands, or in the data of events, as some servers refuse a stream. Raises ``ValueError``."""
+    """Parse JSON, alone or in the data of events, as some servers refuse a stream. Raises ``ValueError``."""
     data = [line.removeprefix("data:") for line in text.splitlines() if line.startswith("data:")]
     return [json.loads(each) for each in data if each.strip() != "[DONE]"] if data else json.loads(text)
 
 
 def report_in(document: Any, headers: httpx2.Headers) -> Report:
-    """What an error says that stands in place of an answer, or in the middle of one."""
+    """Read an error sent in place of an answer, or in the middle of one."""
     report = Report(retry_after=wait_of(headers))
     _gather(document, report)
     return report

@@ -1,4 +1,4 @@
-"""How long to wait before the next call: ``Retry-After`` of RFC 9110 (seconds, or a date), and vendors' own ways."""
+"""Reads how long to wait before the next call: ``Retry-After`` of RFC 9110 (seconds or a date) and its variants."""
 
 import math
 import re
@@ -17,13 +17,13 @@ _IN_WORDS = re.compile(
 
 
 def wait_of(headers: httpx2.Headers) -> float | None:
-    """What the headers ask for, in seconds; milliseconds are the more exact."""
+    """The wait that the headers ask for, in seconds. ``retry-after-ms`` is more exact and wins."""
     milliseconds = seconds_to_wait(headers.get("retry-after-ms"), unit=0.001)
     return seconds_to_wait(headers.get("retry-after")) if milliseconds is None else milliseconds
 
 
 def wait_in_words(text: str) -> float | None:
-    """What a message asks for: ``Please try again in 1m26.5s``."""
+    """The wait that a message asks for, such as ``Please try again in 1m26.5s``, in seconds."""
     match = _IN_WORDS.search(text)
     if not match or not (match["h"] or match["m"] or match["s"]):
         return None
@@ -32,7 +32,7 @@ def wait_in_words(text: str) -> float | None:
 
 
 def seconds_to_wait(value: str | None, *, unit: float = 1.0) -> float | None:
-    """How long to wait, between 0 and ``MAX_SECONDS``; None if the header is missing or makes no sense."""
+    """The wait in seconds, between 0 and ``MAX_SECONDS``; None if the header is missing or invalid."""
     if value is None:
         return None
     try:
@@ -42,6 +42,6 @@ def seconds_to_wait(value: str | None, *, unit: float = 1.0) -> float | None:
             timestamp = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
-        # The date is in GMT by definition, also where it does not say so.
+        # The date is in GMT by definition, even if it does not say so.
         seconds = (timestamp.replace(tzinfo=timestamp.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return None if math.isnan(seconds) else min(max(seconds, 0.0), MAX_SECONDS)

@@ -2,15 +2,19 @@
 
 MAX_OVERLAP = 2000
 MIN_OVERLAP = 12
-"""Fewer equal characters than these are chance."""
+"""A shorter overlap may be chance."""
 
 
 def joined(text: str, rest: str) -> tuple[str, str]:
-    """The whole, and what it adds to ``text``: models repeat the last words, or all of it, though told not to."""
+    """Return the joined text, and what it adds to ``text``.
+
+    Models repeat the last words, or the whole text, although the prompt forbids it; the overlap is removed.
+    """
     if len(text) >= MIN_OVERLAP and rest.startswith(text):
         addition = rest[len(text) :]
         return text + addition, addition
-    # The longest end of the text that the rest begins with, in one pass (the failure function of Knuth, Morris, Pratt).
+    # The longest end of the text that the rest starts with, in one pass: the failure function of Knuth, Morris and
+    # Pratt.
     head, tail = rest[:MAX_OVERLAP], text[-MAX_OVERLAP:]
     fallback = [0] * len(head)
     length = 0

@@ -1,9 +1,9 @@
-"""The tags around a model's reasoning, as bounded patterns, complete and truncated."""
+"""Bounded patterns for the tags around a model's reasoning, complete or truncated."""
 
 import re
 
 MAX_HELD = 120
-"""How many characters may wait for the rest of a tag: more than the longest one has."""
+"""How many characters may wait for the rest of a tag; longer than any tag."""
 
 _NAMES = (
     "think", "thinking", "thought", "thoughts", "reasoning", "reason", "scratchpad", "inner_monologue",
@@ -19,7 +19,7 @@ _CLOSES = "|".join([rf"<\s{{0,2}}/{_NAMED}", r"\[/THINK\]", "◁/think▷", r"<\
 THINKING_CLOSES = re.compile(_CLOSES, re.IGNORECASE)
 _UNMARKED_ANALYSIS = "analysis(?=[A-Z])"
 UNMARKED_FINAL = re.compile("assistantfinal")
-"""The end of thinking in channels whose marks a server has dropped: ``analysisWe need to …assistantfinalA loop …``."""
+"""The end of the reasoning if a server dropped the channel marks: ``analysisWe need to …assistantfinalA loop …``."""
 CHANNEL_TOKEN = re.compile(rf"<\|({'|'.join(_CHANNEL_NAMES)})\|>")
 CHANNEL_HEADER = re.compile(
     r"(?=<\|(?:start|channel)\|>)(?:<\|start\|>[^<\n]{0,80})?(?:<\|channel\|>(?P<name>[^<\n]{0,80}))?"
@@ -34,7 +34,7 @@ _TOKEN = re.compile(
 
 
 def _cut_short(word: str) -> str:
-    """A pattern of every beginning of a word, the empty one and the whole one, too."""
+    """A pattern that matches every prefix of a word, from the empty one to the whole word."""
     pattern = ""
     for character in reversed(word):
         pattern = f"(?:{re.escape(character)}{pattern})?"
@@ -62,14 +62,14 @@ _MAX_HEADER = 300
 
 
 def next_token(text: str, at: int) -> re.Match[str] | None:
-    """The next line end, run of backticks or tag."""
+    """The next line end, run of backticks or tag from ``at`` on."""
     return _TOKEN.search(text, at)
 
 
 def start_of_a_possible_tag(text: str, at: int, *, at_the_beginning: bool) -> int:
-    """Where a tag may have begun whose rest has not come yet; the text's end if nowhere.
+    """Where an incomplete tag may start; the text's end if nowhere.
 
-    There is no whole tag from ``at`` on.
+    There must be no complete tag from ``at`` on.
     """
     for match in reversed(list(_TAG_BEGINS.finditer(text, max(at, len(text) - MAX_HELD)))):
         if _POSSIBLE_TAG.fullmatch(text, match.start()):
@@ -81,5 +81,5 @@ def start_of_a_possible_tag(text: str, at: int, *, at_the_beginning: bool) -> in
 
 
 def begins_a_channel_header(text: str, at: int) -> bool:
-    """Whether the rest of the text may be the beginning of a channel's header."""
+    """Whether the rest of the text may be the start of a channel header."""
     return len(text) - at <= _MAX_HEADER and _POSSIBLE_HEADER.fullmatch(text, at) is not None

@@ -1,12 +1,11 @@
 """Separates a model's answer from its reasoning while both stream in.
 
-Models think between tags (``<think>…</think>`` and its spellings), before a lone closing tag (their prompt held the
-opening one), or in channels (``<|channel|>analysis<|message|>…<|end|>``, of which only ``final`` is the answer). Tags
-that an answer merely mentions, in code or in a sentence, stay.
+Models reason between tags (``<think>…</think>`` and variants), before a lone closing tag (their prompt contained the
+opening one), or in channels (``<|channel|>analysis<|message|>…<|end|>``, where only ``final`` is the answer). Tags that
+an answer merely mentions, in code or in a sentence, are kept.
 
-Text is shown as it comes. Only what may be the beginning of a tag waits, and a lone closing tag takes back what was
-shown before it. The work grows in proportion to the text, whatever is in it: patterns are bounded, and nothing is read
-twice but the few characters that wait.
+Text is shown as it arrives; only a possible start of a tag waits. A lone closing tag retracts what was shown before it.
+The time is linear in the length of any text: patterns are bounded, and only the few waiting characters are read twice.
 """
 
 import re
@@ -31,14 +30,14 @@ _ENDS_A_SENTENCE = ".!?:;…。"
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What became visible. ``restart``: forget all that was shown before."""
+    """Text that became visible. ``restart``: discard everything shown before."""
 
     text: str
     restart: bool = False
 
 
 class ThinkingFilter:
-    """Give it the text of a model piece by piece; it gives back what of it is the answer."""
+    """Takes a model's text piece by piece and returns the parts that belong to the answer."""
 
     def __init__(self) -> None:
         self._waiting = ""
@@ -46,14 +45,14 @@ class ThinkingFilter:
         self._out: list[str] = []
         self._restart = False
         self._has_shown = False
-        """Anything was shown, in this piece or before: until then white space is dropped."""
+        """Whether any text was shown; leading white space is dropped before that."""
         self._was_told = False
-        """Anything was given back to the caller since the last restart."""
+        """Whether the caller received any text since the last restart."""
         self._closes = THINKING_CLOSES
         self._held: list[str] | None = None
-        """Thinking that becomes text again if it never ends: in the middle of an answer a tag may be a mention."""
+        """Reasoning that becomes text again if it never ends: in the middle of an answer, a tag may be a mention."""
         self._mentions = 0
-        """Opening tags that were mentioned: as many closing ones are mentions, too."""
+        """The number of mentioned opening tags; as many closing ones are mentions too."""
         self._uses_channels = False
         self._in_final = False
         self._final_has_text = False
@@ -68,7 +67,7 @@ class ThinkingFilter:
         self._ends_in_space = True
 
     def feed(self, text: str, *, final: bool = False) -> Shown:
-        """Take the next piece; ``final`` ends the text."""
+        """Read the next piece; ``final`` marks the last one."""
         text = self._waiting + text
         at = 0
         while at < len(text):
@@ -87,7 +86,7 @@ class ThinkingFilter:
     # --- Text of the answer ---
 
     def _read_text(self, text: str, at: int, final: bool) -> int | None:
-        """Read one token or the text up to it; where reading goes on, or None to wait for more."""
+        """Read one token, or the text before it. Return where to continue; None to wait for more text."""
         match = next_token(text, at)
         start = match.start() if match else len(text)
         if not match and not final:
@@ -102,7 +101,7 @@ class ThinkingFilter:
             self._end_line()
         elif match["ticks"]:
             if end == len(text) and not final and len(token) < MAX_HELD:
-                return None  # the run may go on
+                return None  # the run may continue
             self._show(token)
             self._see_ticks(len(token))
         elif match["unmarked"]:
@@ -148,7 +147,7 @@ class ThinkingFilter:
             self._inline_code = 0
 
     def _take_back(self) -> None:
-        """Everything so far was thinking."""
+        """Retract everything so far: it was reasoning."""
         self._restart = self._restart or self._was_told
         self._out = []
         self._has_shown = False
@@ -161,7 +160,7 @@ class ThinkingFilter:
         ahead = _AHEAD.match(text, match.end())
         space, character = (ahead[1], ahead[2] or "") if ahead else ("", "")
         if not character and not final and len(space) < MAX_HELD:
-            return None  # what follows decides
+            return None  # the next character decides
         if match["closes"]:
             if self._is_thinkings_end(space, character):
                 self._take_back()
@@ -178,14 +177,16 @@ class ThinkingFilter:
         return match.end()
 
     def _is_thinkings_beginning(self, space: str, character: str) -> bool:
-        """An opening tag in the middle of an answer: at a line's beginning, or after a sentence and before a word."""
+        """Whether an opening tag inside an answer starts reasoning: at the start of a line, or after a sentence and
+        before a word."""
         if not self._line.strip():
             is_indented_code = len(self._line.expandtabs(4)) >= 4
             return not is_indented_code and (self._line_before_is_blank or character in ("\n", ""))
         return self._last in _ENDS_A_SENTENCE and (character == "\n" or (not space and character.isalnum()))
 
     def _is_thinkings_end(self, space: str, character: str) -> bool:
-        """A closing tag without its opening one, unless a sentence mentions it: ``close it with </think> at last``."""
+        """Whether a lone closing tag ends reasoning. One inside a sentence is a mention: ``close it with </think> at
+        last``."""
         if self._mentions:
             return False
         if not self._has_shown or not self._line.strip():
@@ -199,7 +200,7 @@ class ThinkingFilter:
         )
 
     def _begin_thinking(self, closes: re.Pattern[str], *, mention: str | None = None) -> None:
-        """``mention``: the tag, if it was only mentioned should the thinking never end."""
+        """``mention``: the tag to show as text if the reasoning never ends."""
         self._read, self._closes = self._read_thinking, closes
         self._held = None if mention is None else [mention]
 
@@ -211,7 +212,7 @@ class ThinkingFilter:
         if before and before in "`\"'":
             if not after and not final:
                 return self._skip(text, at, match.start() - 1)
-            if after == before:  # it thinks about the tag
+            if after == before:  # the reasoning mentions the tag
                 return self._skip(text, at, match.end())
         self._read, self._held = self._read_text, None
         self._line, self._line_before_is_blank = "", True
@@ -238,7 +239,7 @@ class ThinkingFilter:
             return match.end()
         self._uses_channels = True
         if not self._final_has_text:
-            self._take_back()  # what stood in no channel
+            self._take_back()  # text outside any channel
         name = (header["name"] or "final").split()
         self._in_final = not name or name[0].lower() == "final"
         if not self._in_final:

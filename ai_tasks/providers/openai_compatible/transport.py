@@ -1,9 +1,9 @@
-"""HTTP for calls that take minutes and can be cancelled at once.
+"""HTTP transport for calls that take minutes and can be cancelled at once.
 
-A thread that waits in ``recv`` hears nothing, and closing its socket from another thread is a race. So each wait is a
-row of short ones: between two of them the waiting thread itself asks its observer, and keeps the call's deadline, which
-bounds what per-read time-outs cannot (a server that sends a byte now and then). An exception on the way out closes the
-connection. Answers are measured as they come, before anybody parses them.
+A thread blocked in ``recv`` cannot be woken, and closing its socket from another thread is a race. So each wait is a
+series of short waits. Between two of them the thread calls its observer and checks the call's deadline, which also
+stops a server that sends one byte now and then. An exception closes the connection. Sizes are limited as bytes arrive,
+before any parsing.
 """
 
 import math
@@ -24,19 +24,19 @@ from ai_tasks.providers.errors import UnusableAnswer
 
 POLL_SECONDS = 0.5
 MAX_STREAM_BYTES = 32_000_000
-"""Each event of a stream wraps a few characters in hundreds of bytes."""
+"""An event of a stream wraps a few characters in hundreds of bytes."""
 MAX_ERROR_BYTES = 64_000
 UNPACKED_BYTES = 65_536
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 _UNPACKED = frozenset({"", "identity", "none", "utf-8"})
-"""The last two are no encodings, but servers send them."""
+"""The last two are not encodings, but servers send them."""
 
 UNREADABLE = "The AI provider's answer cannot be read."
 
 
 @dataclass(slots=True)
 class Watch:
-    """The observer of this thread's requests. ``patience``: how many seconds a read may take, if less than usual."""
+    """The observer of this thread's requests. ``patience``: a shorter limit for a read, in seconds."""
 
     observer: Observer
     patience: float = math.inf
@@ -47,7 +47,7 @@ _watch: ContextVar[Watch] = ContextVar("watch")
 
 @contextmanager
 def observed_by(observer: Observer) -> Iterator[Watch]:
-    """Requests that this thread makes inside are watched by ``observer``: ``WatchedTransport`` sends no others."""
+    """Let ``observer`` watch this thread's requests; ``WatchedTransport`` needs one."""
     watch = Watch(observer)
     token = _watch.set(watch)
     try:
@@ -63,7 +63,7 @@ def _seconds_left(timeout: float | None) -> float:
 
 
 class _PollingStream(httpcore2.NetworkStream):
-    """A connection whose reads wake up between short waits. A TLS read goes on unharmed after a time-out, too."""
+    """A connection whose reads wake up after short waits. A TLS read can continue after a time-out, too."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream
@@ -113,11 +113,11 @@ class _PollingBackend(httpcore2.SyncBackend):
 
 @contextmanager
 def _httpx_errors() -> Iterator[None]:
-    """Clients of httpx2 know its exceptions, the connection pool raises those of httpcore2."""
+    """Translate httpcore2's exceptions, which the connection pool raises, to those of httpx2."""
     try:
         yield
     except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.PoolTimeout) as error:
-        raise httpx2.ConnectError(str(error)) from error  # nothing was sent
+        raise httpx2.ConnectError(str(error)) from error  # the request was not sent
     except httpcore2.TimeoutException as error:
         raise httpx2.TimeoutException(str(error)) from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol) as error:
@@ -125,7 +125,7 @@ def _httpx_errors() -> Iterator[None]:
 
 
 def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """gzip or zlib, in small pieces, since a few bytes may unpack to gigabytes."""
+    """Decompress gzip or zlib in small pieces, since a few bytes may expand to gigabytes."""
     unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         for chunk in chunks:
@@ -141,7 +141,7 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _MeasuredBody(httpx2.SyncByteStream):
-    """An answer's bytes, no more than one may reasonably have. An error is cut off: its beginning tells all."""
+    """The bytes of a response, with a size limit. An error body is cut: its beginning is enough."""
 
     def __init__(self, response: httpcore2.Response, *, is_error: bool, is_packed: bool) -> None:
         self._response = response
@@ -165,13 +165,13 @@ class _MeasuredBody(httpx2.SyncByteStream):
 
 
 class WatchedTransport(httpx2.BaseTransport):
-    """Sends requests whose observer can end them within ``POLL_SECONDS``, connected or waiting. Thread-safe."""
+    """Sends requests that their observer can end within ``POLL_SECONDS``, also while they connect. Thread-safe."""
 
     def __init__(self, *, max_connections: int) -> None:
         self._pool = httpcore2.ConnectionPool(
             ssl_context=httpx2.create_ssl_context(trust_env=False),
             max_connections=max_connections,
-            # We hang up at an answer's end without reading its last bytes: there is nothing to be kept.
+            # We close the connection at the end of an answer without reading its last bytes, so it cannot be reused.
             max_keepalive_connections=0,
             network_backend=_PollingBackend(),
         )
@@ -195,7 +195,7 @@ class WatchedTransport(httpx2.BaseTransport):
             )
         headers = httpx2.Headers(response.headers)
         encoding = headers.get("content-encoding", "").strip().lower()
-        if encoding not in _PACKED | _UNPACKED:  # nobody asked for any
+        if encoding not in _PACKED | _UNPACKED:  # none was requested
             response.close()
             raise UnusableAnswer("answer_unreadable", UNREADABLE)
         body = _MeasuredBody(response, is_error=response.status >= 300, is_packed=encoding in _PACKED)

@@ -23,12 +23,12 @@ KEPT_FOR = timedelta(days=30)
 
 class TooManyImports(Conflict):
     code = "too_many_imports"
-    detail = f"You have {UNFINISHED_MAX} imports that are not finished. Wait for one of them, or cancel it."
+    detail = f"You have {UNFINISHED_MAX} unfinished imports. Wait for one to finish, or cancel one."
 
 
 class AlreadyFinished(Conflict):
     code = "import_finished"
-    detail = "This import has ended already."
+    detail = "This import has already ended."
 
 
 @dataclass(slots=True)

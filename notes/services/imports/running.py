@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 NAME_SHOWN_MAX = 500
 _RENEWED_EVERY = 50
 _PIECE = 1024 * 1024
-_UNFORESEEN = "Something went wrong on our side with this file. Nothing was made of it."
-_NOT_IMPORTED = "Files of this kind are not imported."
+_UNFORESEEN = "Something went wrong on our side with this file. Nothing was imported from it."
+_NOT_IMPORTED = "Files of this kind cannot be imported."
 _ATTACHED = "It is an attachment of the notes that show it."
 _HIDDEN = ("__MACOSX",)
 _OF_OUR_EXPORT = "trash/"
@@ -60,7 +60,7 @@ def carry_out_import(import_id: UUID) -> None:
     except UnreadableArchive as error:
         end(job, JobStatus.FAILED, code="unreadable_archive", detail=str(error))
     except storage.FileMissing:
-        end(job, JobStatus.FAILED, code="file_missing", detail="The file that was sent is not there any more.")
+        end(job, JobStatus.FAILED, code="file_missing", detail="The uploaded file no longer exists.")
     except _OUTAGES as error:
         logger.warning("Import %s waits: %s: %s", job.pk, type(error).__name__, error)
         # If the database cannot be reached, the lease ends by itself. A statement may have failed by what it said.
@@ -219,7 +219,7 @@ class _JoplinFiles(_Files):
         text, warnings = read_text(_source(entry))
         item = joplin.parse(text)
         if item is None:
-            raise CannotImport("This is no note of Joplin.")
+            raise CannotImport("This is not a Joplin note.")
         tags = self._notebook.names_of_tags(item.properties["id"])
         return import_joplin_note(context, _source(entry), item, tags, warnings)
 

@@ -48,7 +48,7 @@ def save_tree(context: ImportContext, file: SourceFile, tree: NoteTree) -> FileR
             _remember(context, file, path_hash, known.pk, content_hash, version)
             return FileReport("updated", known.pk, tree.warnings)
         outcome = "conflict"
-        tree.warnings.append("The note was edited since: the file became a second note.")
+        tree.warnings.append("The note was edited since its export: the file became a second note.")
     note = create_note(user_id=context.user_id, data={**data, **tree.times()})  # type: ignore[typeddict-item]
     _remember(context, file, path_hash, note["id"], content_hash, note["version"])
     return FileReport(outcome, note["id"], tree.warnings)

@@ -27,7 +27,7 @@ def test_a_fault_of_ours_in_one_file_fails_that_file_only(alice_client, caplog, 
         [("a.md", "created"), ("b.md", "failed"), ("c.md", "created")],
     )
     assert job["report"]["files"][1]["warnings"] == [
-        "Something went wrong on our side with this file. Nothing was made of it."
+        "Something went wrong on our side with this file. Nothing was imported from it."
     ]
     assert set(Note.objects.values_list("title", flat=True)) == {"First", "Third"}
     (record,) = [record for record in caplog.records if record.exc_info]

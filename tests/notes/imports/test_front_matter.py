@@ -54,12 +54,12 @@ OWN = (
 @pytest.mark.parametrize(
     ("front", "told"),
     [
-        ("title: [x, y]", "cannot take what it says of title"),
-        ("tags: {a: b}", "cannot take what it says of tags"),
-        ("tags: [a, [b]]", "cannot take what it says of tags"),
-        ("created_at: yesterday", "cannot take what it says of created_at"),
-        ("updated_at: [now]", "cannot take what it says of updated_at"),
-        ("status: [draft]", "cannot take what it says of status"),
+        ("title: [x, y]", "these fields are not valid in a note: title"),
+        ("tags: {a: b}", "these fields are not valid in a note: tags"),
+        ("tags: [a, [b]]", "these fields are not valid in a note: tags"),
+        ("created_at: yesterday", "these fields are not valid in a note: created_at"),
+        ("updated_at: [now]", "these fields are not valid in a note: updated_at"),
+        ("status: [draft]", "these fields are not valid in a note: status"),
         ("aliases: [b, c]", "a note has no aliases"),
     ],
 )
@@ -111,5 +111,5 @@ def test_a_heading_that_was_edited_in_an_export_is_kept_and_told(alice_client):
     assert note.title == "Old"
     assert contents(note)[0] == ("Old", [("Old", "# New \\*one\\*")])
     assert job["report"]["files"][0]["warnings"] == [
-        "The heading is not the title of the front matter: it stands in the text."
+        "The heading differs from the title of the front matter: it was moved to the text."
     ]

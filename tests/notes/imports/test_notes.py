@@ -50,7 +50,9 @@ def test_a_note_that_was_edited_since_its_import_is_never_written_over(alice, al
         [("a.md", "conflict")],
         [("a.md", "unchanged")],
     ]
-    assert conflict["report"]["files"][0]["warnings"] == ["The note was edited since: the file became a second note."]
+    assert conflict["report"]["files"][0]["warnings"] == [
+        "The note was edited since its export: the file became a second note."
+    ]
     assert sorted(Note.objects.values_list("title", flat=True)) == ["A", "Mine"]
 
 
@@ -126,8 +128,8 @@ def test_pictures_that_notes_show_become_attachments(alice, alice_client):
     assert outcomes(again)[0] == ("a.md", "unchanged")
     assert [file["warnings"] for file in job["report"]["files"]] == [
         ["drawing.svg was not imported: the link to it stays as it is."],
-        ["Files of this kind are not imported."],
-        ["Files of this kind are not imported."],
+        ["Files of this kind cannot be imported."],
+        ["Files of this kind cannot be imported."],
         ["It is an attachment of the notes that show it."],
     ]
     with storage.read(attachment.file) as file:

@@ -49,7 +49,7 @@ def test_a_guessed_encoding_is_told_and_binary_files_fail(alice_client):
     (warning,) = guessed["report"]["files"][0]["warnings"]
     assert warning.startswith("Its encoding is not stated. It was read as ")
     assert binary["report"]["files"] == [
-        {"name": "b.md", "outcome": "failed", "warnings": ["This is no text in an encoding that is known here."]}
+        {"name": "b.md", "outcome": "failed", "warnings": ["The text encoding of this file is not supported."]}
     ]
 
 

@@ -12,7 +12,7 @@ from utils.http.openapi.problems import problem_schemas
 _IF_NONE_MATCH: Schema = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The `ETag` of what you have: the answer is a 304 without a body if that is still the same.",
+    "description": "The `ETag` that you received: the response is a 304 without a body if nothing has changed.",
     "schema": {"type": "string"},
 }
 SHARED_BY = 3

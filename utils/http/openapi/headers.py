@@ -29,7 +29,7 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "string", "enum": ["true"]},
     },
     "ETag": {
-        "description": "The tag of what is shown, for `If-None-Match`, and for `If-Match` where the operation has it.",
+        "description": "The version tag of the response, for `If-None-Match` and, if accepted, `If-Match`.",
         "schema": {"type": "string", "examples": ['"3"']},
     },
     "Cache-Control": {"description": "Whether the response may be stored.", "schema": {"type": "string"}},

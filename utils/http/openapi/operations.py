@@ -61,7 +61,7 @@ class ApiSchema(AutoSchema):
         codes = list(self._codes(parameters, is_public=is_public, has_body="requestBody" in operation))
         responses = operation["responses"]
         if is_fast_read:
-            responses["304"] = {"description": "You have it: nothing has changed since the tag in `If-None-Match`."}
+            responses["304"] = {"description": "Not modified since the tag in `If-None-Match`."}
             operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IfNoneMatch"})
         responses.update(problem_responses(codes))
         add_headers(

@@ -21,7 +21,7 @@ class Code(NamedTuple):
 LITERALS = (
     Code(400, "bad_request", "The request is malformed."),
     Code(400, "parse_error", "The request body is empty."),
-    Code(400, "https_required", "The request came over plain HTTP. Use https."),
+    Code(400, "https_required", "The request was sent over plain HTTP. Use https."),
     Code(401, "not_authenticated", "The request has no access token."),
     Code(403, "permission_denied", "You may not do this."),
     Code(404, "only_streams_here", "This process serves event streams only."),

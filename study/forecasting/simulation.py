@@ -1,4 +1,7 @@
-"""A course of days until an exam: what is studied on each, and what is remembered on the last. No clock, no table."""
+"""Simulates the study days until an exam: what is studied each day, and what is remembered on the exam day.
+
+Pure computation: it reads no clock and no table.
+"""
 
 import heapq
 from collections.abc import Callable, Sequence
@@ -11,26 +14,26 @@ from study.forecasting.habits import Habits
 from study.memory import MAXIMUM_INTERVAL, fuzz_range
 
 VIEWS_MAX = 6
-"""Of one face on one day, after its first view."""
+"""The maximum views of a face per day, after its first view."""
 AHEAD_DAYS = 7
-"""On the last days before the exam, time that is left goes to what is weakest, due or not."""
+"""In the last days before the exam, spare time goes to the weakest faces, due or not."""
 
 
-class Outlook(NamedTuple):
-    """A face in an exam's scope. Days are counted from today; a new face has no stability."""
+class FaceState(NamedTuple):
+    """A face in an exam's scope. Days count from today; a new face has no stability."""
 
     group: int
-    """The number of its chapter."""
+    """The id of its chapter."""
     stability: float | None = None
     difficulty: float = 0.0
     seen: int = 0
-    """The day on which it was seen last: today or before."""
+    """The day of its last view: 0 or negative."""
     due: int = 0
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How a student studies. Without limits: *the plan*; see :meth:`due_first`."""
+    """The order of study. Without limits it is *the plan*; see also :meth:`due_first`."""
 
     desired_retention: float = 0.9
     learning_steps: int = 2
@@ -38,23 +41,23 @@ class Rules:
     new_per_day: float = inf
     reviews_per_day: float = inf
     spreads_new: bool = True
-    """Whether each day begins with its share of the new faces that are left."""
+    """Whether each day starts with an equal share of the remaining new faces."""
     ahead_days: int = AHEAD_DAYS
 
     def due_first(self, *, new_per_day: int, reviews_per_day: int) -> "Rules":
-        """The queue as it is: what is due, then new faces, up to the limits of the student's settings."""
+        """The normal queue: due faces, then new ones, within the student's daily limits."""
         return replace(self, new_per_day=new_per_day, reviews_per_day=reviews_per_day, spreads_new=False, ahead_days=0)
 
 
 @dataclass(frozen=True)
-class Mind:
-    """What is assumed of the student, and how chance decides: ``chance`` gives numbers from 0 to 1."""
+class Student:
+    """The simulated student. ``chance`` returns random numbers from 0 to 1."""
 
     habits: Habits
     strength: float
     slips: float
     seconds: float
-    """For one view."""
+    """Per view."""
     chance: Callable[[], float]
 
     def recall(self, days: int, stability: float) -> float:
@@ -62,25 +65,25 @@ class Mind:
 
 
 class Visit(NamedTuple):
-    """A face that is studied on a day, and why: ``new``, ``due`` or ``ahead``."""
+    """A face studied on a day, with the reason: ``new``, ``due`` or ``ahead``."""
 
     face: int
-    """Its place among the faces."""
+    """Its index among the faces."""
     why: str
     seconds: float
 
 
-class Course:
-    """The days until an exam, one after the other.
+class Simulation:
+    """Simulates the days until an exam, one after the other.
 
-    ``weights``: how many faces of the scope each stands for. Where all are 1 a day's visits fit into its seconds;
-    else the day that follows pays for the last one.
+    ``weights``: how many faces of the scope each simulated face stands for. If all are 1, a day's visits fit into its
+    seconds. Otherwise a visit may exceed the day, and the next day has that much less.
     """
 
     def __init__(
-        self, faces: Sequence[Outlook], weights: Sequence[float], *, rules: Rules, mind: Mind, last_day: int
+        self, faces: Sequence[FaceState], weights: Sequence[float], *, rules: Rules, student: Student, last_day: int
     ) -> None:
-        self.rules, self.mind, self.last_day = rules, mind, last_day
+        self.rules, self.student, self.last_day = rules, student, last_day
         self.weights = weights
         self._is_whole = all(weight == 1 for weight in weights)
         self._stability = [face.stability for face in faces]
@@ -92,16 +95,16 @@ class Course:
         self._fresh = [n for n, face in enumerate(faces) if face.stability is None][::-1]
         self._fresh_weight = sum(weights[n] for n in self._fresh)
         self._left = 0.0
-        self._new_seconds = mind.seconds * (1 + self._steps_expected(self._steps_to_go_expected()))
-        self._relearning_seconds = mind.seconds * self._steps_expected(rules.relearning_steps)
+        self._new_seconds = student.seconds * (1 + self._steps_expected(self._steps_to_go_expected()))
+        self._relearning_seconds = student.seconds * self._steps_expected(rules.relearning_steps)
 
     @property
     def longest_visit(self) -> float:
-        """How many seconds a visit is expected to take, if it is of the longer kind."""
-        return max(self._new_seconds, self.mind.seconds + self._relearning_seconds)
+        """The expected seconds of a longer visit."""
+        return max(self._new_seconds, self.student.seconds + self._relearning_seconds)
 
     def study(self, day: int, seconds: float) -> list[Visit]:
-        """Study on a day for so many seconds at most, and return what was studied, in order."""
+        """Study for at most ``seconds`` on a day; return the visits in order."""
         rules, visits = self.rules, list[Visit]()
         self._left = min(self._left, 0.0) + seconds
         if rules.spreads_new:
@@ -116,9 +119,9 @@ class Course:
         return visits
 
     def recalls(self) -> list[float]:
-        """The recall of each face on the last day, from 0 to 1."""
+        """The recall of each face on the last day, 0 to 1."""
         return [
-            0.0 if stability is None else self.mind.recall(self.last_day - seen, stability)
+            0.0 if stability is None else self.student.recall(self.last_day - seen, stability)
             for stability, seen in zip(self._stability, self._seen, strict=True)
         ]
 
@@ -139,7 +142,7 @@ class Course:
         queue, most = self._queue, self.rules.reviews_per_day
         while most > 0 and queue and queue[0][0] <= day:
             due, n = queue[0]
-            if due == self._due[n]:  # else it was reviewed ahead
+            if due == self._due[n]:  # otherwise it was reviewed ahead of time
                 if not self._review(n, day, "due", visits):
                     return
                 most -= self.weights[n]
@@ -156,17 +159,17 @@ class Course:
                 return
 
     def _review(self, n: int, day: int, why: str, visits: list[Visit]) -> bool:
-        """Review a face if there is time; whether there was."""
-        mind, days = self.mind, day - self._seen[n]
+        """Review a face if time allows; return whether it did."""
+        student, days = self.student, day - self._seen[n]
         stability = self._stability[n]
         assert stability is not None  # it is not new
-        known = mind.recall(days, stability)
-        seconds = mind.seconds + (1 - known) * self._relearning_seconds
+        known = student.recall(days, stability)
+        seconds = student.seconds + (1 - known) * self._relearning_seconds
         if not self._fits(seconds):
             return False
         self._left -= seconds * self.weights[n]
-        is_recalled = mind.chance() < known
-        rating = self._draw(mind.habits.recalled) + HARD if is_recalled else AGAIN
+        is_recalled = student.chance() < known
+        rating = self._draw(student.habits.recalled) + HARD if is_recalled else AGAIN
         self._stability[n], self._difficulty[n] = seen_again(stability, self._difficulty[n], days, rating)
         if not is_recalled:
             self._repeat(n, self.rules.relearning_steps, self.rules.relearning_steps)
@@ -175,7 +178,7 @@ class Course:
         return True
 
     def _see_first(self, n: int, day: int) -> None:
-        rating = self._draw(self.mind.habits.first) + AGAIN
+        rating = self._draw(self.student.habits.first) + AGAIN
         self._stability[n], self._difficulty[n] = first_seen(rating)
         self._repeat(n, self._steps_to_go(rating), self.rules.learning_steps)
         self._enqueue(n, day)
@@ -185,15 +188,15 @@ class Course:
         return 0 if rating == EASY else max(0, steps - 1) if rating == GOOD else steps
 
     def _steps_to_go_expected(self) -> float:
-        first = self.mind.habits.first
+        first = self.student.habits.first
         return sum(share * self._steps_to_go(rating) for rating, share in enumerate(first, start=AGAIN))
 
     def _steps_expected(self, to_go: float) -> float:
-        return min(to_go / (1 - self.mind.habits.steps_forgotten), VIEWS_MAX)
+        return min(to_go / (1 - self.student.habits.steps_forgotten), VIEWS_MAX)
 
     def _repeat(self, n: int, to_go: int, steps: int) -> None:
-        """Show a face again on the same day, until it has passed its steps."""
-        habits, chance = self.mind.habits, self.mind.chance
+        """Repeat a face on the same day until it passes its steps."""
+        habits, chance = self.student.habits, self.student.chance
         views = 0
         while to_go > 0 and views < VIEWS_MAX:
             views += 1
@@ -204,8 +207,8 @@ class Course:
             self._stability[n], self._difficulty[n] = seen_again(stability, self._difficulty[n], 0, rating)
 
     def _draw(self, shares: Sequence[float]) -> int:
-        """The number of a share, as often as it is great."""
-        x = self.mind.chance()
+        """Draw an index with probabilities proportional to the shares."""
+        x = self.student.chance()
         for number, share in enumerate(shares[:-1]):
             x -= share
             if x < 0:
@@ -216,7 +219,7 @@ class Course:
         stability = self._stability[n]
         assert stability is not None  # it was seen
         least, most = fuzz_range(days_until_due(stability, self.rules.desired_retention, most=MAXIMUM_INTERVAL))
-        due = day + least + int(self.mind.chance() * (most - least + 1))
+        due = day + least + int(self.student.chance() * (most - least + 1))
         self._seen[n], self._due[n] = day, due
         if due <= self.last_day:
             heapq.heappush(self._queue, (due, n))
