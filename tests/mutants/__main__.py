@@ -1,27 +1,33 @@
 """``python -m tests.mutants``: mutate the code where a mistake costs most, by cosmic-ray, in a clone of HEAD."""
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
+from math import sqrt
 from pathlib import Path
 
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import use_db
-from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+from cosmic_ray.work_item import MutationSpec
 
 from tests.contributing.__main__ import make_clone
+from tests.mutants.selection import Runs
 
 PARTS = {
     "ledger": (
         "ai_tasks/ledger",
         "tests/ai_tasks/test_ledger_submission.py tests/ai_tasks/test_ledger_control.py "
-        "tests/ai_tasks/test_ledger_attempts.py tests/ai_tasks/test_attempts.py tests/ai_tasks/test_equal_requests.py "
-        "tests/ai_tasks/test_housekeeping.py tests/ai_tasks/test_state_diagram.py tests/ai_tasks/test_budgets.py "
-        "tests/ai_tasks/test_budget_limits.py tests/ai_tasks/test_outages.py",
+        "tests/ai_tasks/test_ledger_attempts.py tests/ai_tasks/test_ledger_facts.py tests/ai_tasks/test_attempts.py "
+        "tests/ai_tasks/test_equal_requests.py tests/ai_tasks/test_housekeeping.py "
+        "tests/ai_tasks/test_state_diagram.py tests/ai_tasks/test_budgets.py tests/ai_tasks/test_budget_limits.py "
+        "tests/ai_tasks/test_outages.py tests/ai_tasks/test_refusing_broker.py tests/ai_tasks/test_api.py "
+        "tests/ai_tasks/proposals",
     ),
     "page_cache": (
         "utils/page_cache",
@@ -36,7 +42,9 @@ PARTS = {
     ),
 }
 """What is mutated, and the tests that are to notice."""
+PYTEST = (".venv/bin/pytest", "-q", "-p", "no:randomly", "--reuse-db", "-m", "not slow")
 TEST_SECONDS = 300.0
+_TESTS_FAILED, _INTERRUPTED = 1, 2  # exit codes of pytest; the mutated code could not be imported
 
 
 def main() -> None:
@@ -51,57 +59,84 @@ def main() -> None:
         root.chmod(0o755)
         clone = root / "clone"
         make_clone(clone)
+        os.chdir(clone)
         manage = [".venv/bin/python", "manage.py", "embedded"]
-        subprocess.run([*manage, "start"], cwd=clone, check=True, timeout=60)  # once, not for each mutant
-        stack.callback(subprocess.run, [*manage, "stop"], cwd=clone, check=True, timeout=60)
+        subprocess.run([*manage, "start"], check=True, timeout=60)  # once, not for each mutant
+        stack.callback(subprocess.run, [*manage, "stop"], check=True, timeout=60)
         for part in options.parts or PARTS:
-            mutate(clone, part, sample=options.sample, seed=options.seed)
+            mutate(part, sample=options.sample, seed=options.seed)
 
 
-def mutate(clone: Path, part: str, *, sample: int, seed: int) -> None:
-    module, tests = PARTS[part]
-    config, session = clone.parent / f"{part}.toml", clone.parent / f"{part}.sqlite"
-    test_command = f'.venv/bin/pytest -x -q -p no:randomly --reuse-db -m \\"not slow\\" {tests}'
-    config.write_text(
-        f'[cosmic-ray]\nmodule-path = "{module}"\ntimeout = {TEST_SECONDS}\nexcluded-modules = []\n'
-        f'test-command = "{test_command}"\n\n[cosmic-ray.distributor]\nname = "local"\n'
+def mutate(part: str, *, sample: int, seed: int) -> None:
+    package, tests = PARTS[part]
+    every = all_mutants(part, package)
+    kept = random.Random(seed).sample(every, min(sample or len(every), len(every)))
+    measured = ["--cov", package, "--cov-context=test", "--cov-report=", "--cov-fail-under=0"]
+    subprocess.run([*PYTEST, *measured, *tests.split()], check=True)  # fails if the tests do without a mutant
+    runs = Runs(Path(".coverage"))
+    noticed = 0
+    for number, mutant in enumerate(kept, 1):
+        where = f"{mutant.module_path}:{mutant.start_pos[0]}"
+        is_noticed = notices(mutant, runs.of(mutant.module_path, mutant.start_pos[0]))
+        noticed += is_noticed
+        print(f"{number} of {len(kept)}, {where}: {'' if is_noticed else 'NOT '}noticed", flush=True)
+    low, high = wilson(noticed, len(kept))
+    print(
+        f"\n{part}: {noticed} of {len(kept)} mutants were noticed, of {len(every)} that are possible; "
+        f"95 % interval: {low:.0%} to {high:.0%}\n",
+        flush=True,
     )
-    cosmic_ray(clone, "--verbosity", "ERROR", "baseline", str(config))  # fails if the tests do without a mutant
-    cosmic_ray(clone, "init", str(config), str(session))
-    total = keep_sample(session, sample, seed)
-    cosmic_ray(clone, "exec", str(config), str(session))
-    report(session, part, total)
 
 
-def cosmic_ray(clone: Path, *arguments: str) -> None:
-    subprocess.run([".venv/bin/cosmic-ray", *arguments], cwd=clone, check=True)
-
-
-def keep_sample(session: Path, sample: int, seed: int) -> int:
-    """Skip all mutants but some; how many there are in all."""
+def all_mutants(part: str, package: str) -> list[MutationSpec]:
+    config, session = Path(f"../{part}.toml"), Path(f"../{part}.sqlite")
+    config.write_text(
+        f'[cosmic-ray]\nmodule-path = "{package}"\ntimeout = {TEST_SECONDS}\nexcluded-modules = []\n'
+        'test-command = "not used"\n\n[cosmic-ray.distributor]\nname = "local"\n'
+    )
+    subprocess.run([".venv/bin/cosmic-ray", "init", str(config), str(session)], check=True)
     with use_db(str(session)) as db:
-        jobs = sorted((item for item in db.pending_work_items), key=lambda item: str(item.mutations))
-        kept = random.Random(seed).sample(jobs, min(sample or len(jobs), len(jobs)))
-        skipped = {item.job_id for item in jobs} - {item.job_id for item in kept}
-        db.set_multiple_results(list(skipped), WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
-    return len(jobs)
+        return sorted((mutant for item in db.pending_work_items for mutant in item.mutations), key=str)
 
 
-def report(session: Path, part: str, total: int) -> None:
-    with use_db(str(session)) as db:
-        results = [result for _, result in db.results if result.worker_outcome != WorkerOutcome.SKIPPED]
-    outcomes = Counter(result.test_outcome for result in results)
-    for result in results:
-        if result.test_outcome == TestOutcome.SURVIVED:
-            print("\nNot noticed:", shortened(result.diff or ""), sep="\n")
-    noticed = len(results) - outcomes[TestOutcome.SURVIVED]
-    print(f"\n{part}: {noticed} of {len(results)} mutants were noticed ({total} are possible)", flush=True)
+def notices(mutant: MutationSpec, tests: list[str]) -> bool:
+    """Whether one of the tests fails, or takes for ever, with this mutant. Prints the mutant if none does."""
+    listed = Path("../tests.txt")
+    listed.write_text("\n".join(tests))
+    operator = get_operator(mutant.operator_name)(**mutant.operator_args)
+    with use_mutation(mutant.module_path, operator, mutant.occurrence) as (before, after):
+        try:
+            code, output = run_pytest(f"@{listed}") if tests else (0, "")
+        except subprocess.TimeoutExpired:
+            return True
+    if code in (_TESTS_FAILED, _INTERRUPTED):
+        print(*(line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))), sep="\n")
+        return True
+    if code:
+        sys.exit(f"pytest ended with {code}:\n{output}")
+    changed = zip(before.splitlines(), after.splitlines(), strict=False)
+    print(f"By none of {len(tests)} tests:", *(f"- {old}\n+ {new}" for old, new in changed if old != new), sep="\n")
+    return False
 
 
-def shortened(diff: str) -> str:
-    """The file and the changed lines."""
-    lines: Sequence[str] = diff.splitlines()
-    return "\n".join(line for line in lines if line.startswith(("+", "-", "@")))
+def run_pytest(*arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [*PYTEST, "-x", *arguments],
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # a mutant may come within the clock tick of the one before
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=TEST_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def wilson(noticed: int, sampled: int) -> tuple[float, float]:
+    """The score interval of 95 % for a share."""
+    z, share = 1.96, noticed / sampled
+    middle = share + z * z / (2 * sampled)
+    half = z * sqrt(share * (1 - share) / sampled + z * z / (4 * sampled**2))
+    return (middle - half) / (1 + z * z / sampled), (middle + half) / (1 + z * z / sampled)
 
 
 if __name__ == "__main__":

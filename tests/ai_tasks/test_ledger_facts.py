@@ -1,0 +1,38 @@
+"""What the ledger tells of a task besides its state: in the log."""
+
+import logging
+
+import pytest
+
+from ai_tasks import ledger
+from ai_tasks.ledger.attempts import Attempt
+from tests.ai_tasks.ledger_helpers import ANSWER
+from tests.factories import AITaskFactory
+
+
+def succeed(attempt: Attempt) -> None:
+    ledger.succeed(attempt, ANSWER)
+
+
+def fail(attempt: Attempt) -> None:
+    ledger.fail(attempt, code="provider_failed", detail="The provider failed.")
+
+
+@pytest.mark.parametrize(
+    ("end", "facts"),
+    [
+        (succeed, {"error_code": None, "provider": "offline", "input_tokens": 3, "output_tokens": 5}),
+        (fail, {"error_code": "provider_failed", "provider": None, "input_tokens": 0, "output_tokens": 0}),
+    ],
+)
+def test_the_log_line_of_an_end_says_who_answered_what_it_took_and_why_it_failed(
+    alice, caplog, django_capture_on_commit_callbacks, end, facts
+):
+    attempt = ledger.claim(AITaskFactory(user=alice).pk)
+
+    with caplog.at_level(logging.INFO), django_capture_on_commit_callbacks(execute=True):
+        end(attempt)
+
+    [line] = [record.fields for record in caplog.records if record.getMessage() == "ai_task"]
+    assert {name: line[name] for name in facts} == facts
+    assert (line["request_type"], line["cached"]) == (attempt.request_type, False)
