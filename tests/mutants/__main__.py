@@ -37,8 +37,9 @@ PARTS = {
     ),
     "admission": (
         "utils/admission",
-        "tests/utils/test_throttling.py tests/utils/test_refusing_redis.py tests/accounts/test_sessions.py "
-        "tests/accounts/test_fast_reads.py tests/accounts/test_before_django.py",
+        "tests/utils/test_throttling.py tests/utils/test_limits_told.py tests/utils/test_refusing_redis.py "
+        "tests/accounts/test_sessions.py tests/accounts/test_login_throttle.py tests/accounts/test_fast_reads.py "
+        "tests/accounts/test_before_django.py tests/files/test_attachments.py tests/test_http.py",
     ),
 }
 """What is mutated, and the tests that are to notice."""
