@@ -1,12 +1,15 @@
-"""What the ledger tells of a task besides its state: in the log."""
+"""What the ledger tells besides a task's state: in the log, and in a refusal."""
 
 import logging
+from datetime import timedelta
 
 import pytest
+import time_machine
+from django.utils import timezone
 
 from ai_tasks import ledger
 from ai_tasks.ledger.attempts import Attempt
-from tests.ai_tasks.ledger_helpers import ANSWER
+from tests.ai_tasks.ledger_helpers import ANSWER, EXPLAIN
 from tests.factories import AITaskFactory
 
 
@@ -36,3 +39,16 @@ def test_the_log_line_of_an_end_says_who_answered_what_it_took_and_why_it_failed
     [line] = [record.fields for record in caplog.records if record.getMessage() == "ai_task"]
     assert {name: line[name] for name in facts} == facts
     assert (line["request_type"], line["cached"]) == (attempt.request_type, False)
+
+
+def test_who_waits_as_long_as_the_refusal_says_is_not_refused_again(alice, settings):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"ai_tools": "1/hour"}}
+    now = timezone.now()
+    AITaskFactory(user=alice, created_at=now - timedelta(minutes=50, seconds=0.25))
+
+    with time_machine.travel(now, tick=False), pytest.raises(ledger.AILimitReached) as refusal:
+        ledger.submit(user_id=alice.pk, **EXPLAIN)
+    assert refusal.value.headers == {"Retry-After": "600"}
+
+    with time_machine.travel(now + timedelta(seconds=600), tick=False):
+        assert ledger.submit(user_id=alice.pk, **EXPLAIN).outcome == "created"

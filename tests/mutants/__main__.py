@@ -1,6 +1,7 @@
 """``python -m tests.mutants``: mutate the code where a mistake costs most, by cosmic-ray, in a clone of HEAD."""
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -8,16 +9,19 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from itertools import islice
 from math import sqrt
 from pathlib import Path
+from typing import Any
 
-from cosmic_ray.mutating import use_mutation
+from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec
 
 from tests.contributing.__main__ import make_clone
-from tests.mutants.selection import Runs
+from tests.mutants.forks import JOBS
+from tests.mutants.selection import Runs, is_in_function
 
 PARTS = {
     "ledger": (
@@ -31,7 +35,7 @@ PARTS = {
     ),
     "page_cache": (
         "utils/page_cache",
-        "tests/utils/test_page_cache.py tests/utils/test_page_cache_model.py tests/accounts/test_cached_pages.py "
+        "tests/utils/test_page_cache.py tests/utils/test_page_cache_edges.py tests/utils/test_page_cache_model.py tests/accounts/test_cached_pages.py "
         "tests/accounts/test_fast_reads.py tests/test_query_optimization.py tests/utils/test_page_budget.py "
         "tests/utils/test_outages.py",
     ),
@@ -44,8 +48,9 @@ PARTS = {
 }
 """What is mutated, and the tests that are to notice."""
 PYTEST = (".venv/bin/pytest", "-q", "-p", "no:randomly", "--reuse-db", "-m", "not slow")
-TEST_SECONDS = 300.0
-_TESTS_FAILED, _INTERRUPTED = 1, 2  # exit codes of pytest; the mutated code could not be imported
+OF_MUTANTS = ("-x", "--tb=no", "--timeout=100", "-p", "no:cacheprovider")
+PASSED, TESTS_FAILED, INTERRUPTED = 0, 1, 2
+"""Exit codes of pytest; it is interrupted where the mutated module cannot be imported."""
 
 
 def main() -> None:
@@ -71,19 +76,22 @@ def main() -> None:
 def mutate(part: str, *, sample: int, seed: int) -> None:
     package, tests = PARTS[part]
     every = all_mutants(part, package)
-    kept = random.Random(seed).sample(every, min(sample or len(every), len(every)))
     measured = ["--cov", package, "--cov-context=test", "--cov-report=", "--cov-fail-under=0"]
     subprocess.run([*PYTEST, *measured, *tests.split()], check=True)  # fails if the tests do without a mutant
     runs = Runs(Path(".coverage"))
-    noticed = 0
-    for number, mutant in enumerate(kept, 1):
-        where = f"{mutant.module_path}:{mutant.start_pos[0]}"
-        is_noticed = notices(mutant, runs.of(mutant.module_path, mutant.start_pos[0]))
-        noticed += is_noticed
-        print(f"{number} of {len(kept)}, {where}: {'' if is_noticed else 'NOT '}noticed", flush=True)
-    low, high = wilson(noticed, len(kept))
+    random.Random(seed).shuffle(every)
+    possible = (job for mutant in every if is_python((job := job_of(mutant, runs))["source"]))
+    jobs = list(islice(possible, sample or None))
+    run_forks([job for job in jobs if job["is_in_function"]], tests)
+    for job in jobs:
+        if not job["is_in_function"]:
+            run_anew(job)
+    for job in jobs:
+        report(job)
+    noticed = sum(job["code"] != 0 for job in jobs)
+    low, high = wilson(noticed, len(jobs))
     print(
-        f"\n{part}: {noticed} of {len(kept)} mutants were noticed, of {len(every)} that are possible; "
+        f"\n{part}: {noticed} of {len(jobs)} mutants were noticed, of {len(every)} that are possible; "
         f"95 % interval: {low:.0%} to {high:.0%}\n",
         flush=True,
     )
@@ -92,7 +100,7 @@ def mutate(part: str, *, sample: int, seed: int) -> None:
 def all_mutants(part: str, package: str) -> list[MutationSpec]:
     config, session = Path(f"../{part}.toml"), Path(f"../{part}.sqlite")
     config.write_text(
-        f'[cosmic-ray]\nmodule-path = "{package}"\ntimeout = {TEST_SECONDS}\nexcluded-modules = []\n'
+        f'[cosmic-ray]\nmodule-path = "{package}"\ntimeout = 1\nexcluded-modules = []\n'
         'test-command = "not used"\n\n[cosmic-ray.distributor]\nname = "local"\n'
     )
     subprocess.run([".venv/bin/cosmic-ray", "init", str(config), str(session)], check=True)
@@ -100,36 +108,57 @@ def all_mutants(part: str, package: str) -> list[MutationSpec]:
         return sorted((mutant for item in db.pending_work_items for mutant in item.mutations), key=str)
 
 
-def notices(mutant: MutationSpec, tests: list[str]) -> bool:
-    """Whether one of the tests fails, or takes for ever, with this mutant. Prints the mutant if none does."""
-    listed = Path("../tests.txt")
-    listed.write_text("\n".join(tests))
+def job_of(mutant: MutationSpec, runs: Runs) -> dict[str, Any]:
+    before = mutant.module_path.read_text(encoding="utf-8")
     operator = get_operator(mutant.operator_name)(**mutant.operator_args)
-    with use_mutation(mutant.module_path, operator, mutant.occurrence) as (before, after):
-        try:
-            code, output = run_pytest(f"@{listed}") if tests else (0, "")
-        except subprocess.TimeoutExpired:
-            return True
-    if code in (_TESTS_FAILED, _INTERRUPTED):
-        print(*(line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))), sep="\n")
-        return True
-    if code:
-        sys.exit(f"pytest ended with {code}:\n{output}")
-    changed = zip(before.splitlines(), after.splitlines(), strict=False)
-    print(f"By none of {len(tests)} tests:", *(f"- {old}\n+ {new}" for old, new in changed if old != new), sep="\n")
-    return False
+    line = mutant.start_pos[0]
+    return {
+        "module": str(mutant.module_path),
+        "line": line,
+        "before": before,
+        "source": mutate_code(before, operator, mutant.occurrence),
+        "tests": runs.of(mutant.module_path, line),
+        "is_in_function": is_in_function(before, line),
+    }
 
 
-def run_pytest(*arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [*PYTEST, "-x", *arguments],
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # a mutant may come within the clock tick of the one before
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=TEST_SECONDS,
-        check=False,
-    )
-    return done.returncode, done.stdout
+def is_python(source: str) -> bool:
+    """Of ``{**a}`` cosmic-ray makes ``{*a, "b": c}``, too."""
+    try:
+        compile(source, "", "exec")
+    except SyntaxError:
+        return False
+    return True
+
+
+def run_forks(jobs: list[dict[str, Any]], tests: str) -> None:
+    listed = Path("../jobs.json")
+    listed.write_text(json.dumps(jobs))
+    command = [*PYTEST, *OF_MUTANTS, "-p", "tests.mutants.forks", *tests.split()]
+    subprocess.run(command, env={**os.environ, JOBS: str(listed)}, check=True)
+    for job, done in zip(jobs, json.loads(listed.read_text()), strict=True):
+        job["code"] = done["code"]
+
+
+def run_anew(job: dict[str, Any]) -> None:
+    """In a new process: the mutant is of what a module does at its import."""
+    module, listed = Path(job["module"]), Path("../tests.txt")
+    listed.write_text("\n".join(job["tests"]))
+    module.write_text(job["source"], encoding="utf-8")
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # the next one may come within a tick of the clock
+    try:
+        job["code"] = subprocess.run([*PYTEST, *OF_MUTANTS, f"@{listed}"], env=environment, check=False).returncode
+    finally:
+        module.write_text(job["before"], encoding="utf-8")
+
+
+def report(job: dict[str, Any]) -> None:
+    if job["code"] not in (PASSED, TESTS_FAILED, INTERRUPTED):
+        sys.exit(f"{job['module']}:{job['line']}: pytest ended with {job['code']}")
+    if job["code"] == PASSED:
+        print(f"\n{job['module']}:{job['line']}: not noticed by {len(job['tests'])} tests")
+        lines = zip(job["before"].splitlines(), job["source"].splitlines(), strict=False)
+        print(*(f"- {old}\n+ {new}" for old, new in lines if old != new), sep="\n")
 
 
 def wilson(noticed: int, sampled: int) -> tuple[float, float]:

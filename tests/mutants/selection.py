@@ -37,6 +37,15 @@ def statement_around(source: str, line: int) -> tuple[int, int]:
     return innermost
 
 
+def is_in_function(source: str, line: int) -> bool:
+    """Whether the line is of a function's body, and not of what a module does at its import."""
+    return any(
+        node.body[0].lineno <= line <= (node.end_lineno or 0)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    )
+
+
 def _function(context: str) -> str:
     """``tests/test_a.py::test_b[c]|run`` without the case and the phase."""
     return context.rpartition("|")[0].partition("[")[0]
