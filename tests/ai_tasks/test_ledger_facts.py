@@ -1,6 +1,7 @@
-"""What the ledger tells besides a task's state: in the log, and in a refusal."""
+"""What the ledger tells besides a task's state: in the log, in a refusal, and to workers."""
 
 import logging
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,10 @@ import time_machine
 from django.utils import timezone
 
 from ai_tasks import ledger
+from ai_tasks.ledger.announcing import PROCESS_TASK
 from ai_tasks.ledger.attempts import Attempt
 from tests.ai_tasks.ledger_helpers import ANSWER, EXPLAIN
+from tests.broker import messages
 from tests.factories import AITaskFactory
 
 
@@ -52,3 +55,17 @@ def test_who_waits_as_long_as_the_refusal_says_is_not_refused_again(alice, setti
 
     with time_machine.travel(now + timedelta(seconds=600), tick=False):
         assert ledger.submit(user_id=alice.pk, **EXPLAIN).outcome == "created"
+
+
+def test_a_request_under_an_id_of_the_callers_is_sent_to_the_workers_until_it_has_ended(
+    alice, empty_redis, django_capture_on_commit_callbacks
+):
+    recorded = {"task_id": uuid.uuid4(), "user_id": alice.pk, **EXPLAIN}
+    with django_capture_on_commit_callbacks(execute=True):
+        task = ledger.accept(**recorded)
+    assert messages(empty_redis) == [(PROCESS_TASK, str(task.pk))]
+
+    fail(ledger.claim(task.pk))
+    with django_capture_on_commit_callbacks(execute=True):
+        ledger.accept(**recorded)
+    assert len(messages(empty_redis)) == 1

@@ -35,9 +35,9 @@ PARTS = {
     ),
     "page_cache": (
         "utils/page_cache",
-        "tests/utils/test_page_cache.py tests/utils/test_page_cache_edges.py tests/utils/test_page_cache_model.py tests/accounts/test_cached_pages.py "
-        "tests/accounts/test_fast_reads.py tests/test_query_optimization.py tests/utils/test_page_budget.py "
-        "tests/utils/test_outages.py",
+        "tests/utils/test_page_cache.py tests/utils/test_page_cache_edges.py tests/utils/test_page_cache_model.py "
+        "tests/accounts/test_cached_pages.py tests/accounts/test_fast_reads.py tests/test_query_optimization.py "
+        "tests/utils/test_page_budget.py tests/utils/test_outages.py",
     ),
     "admission": (
         "utils/admission",
