@@ -21,7 +21,7 @@ from cosmic_ray.work_item import MutationSpec
 
 from tests.contributing.__main__ import make_clone
 from tests.mutants.forks import JOBS
-from tests.mutants.selection import Runs, is_in_function
+from tests.mutants.selection import Runs, is_in_annotation, is_in_function
 
 PARTS = {
     "ledger": (
@@ -49,8 +49,9 @@ PARTS = {
 """What is mutated, and the tests that are to notice."""
 PYTEST = (".venv/bin/pytest", "-q", "-p", "no:randomly", "--reuse-db", "-m", "not slow")
 OF_MUTANTS = ("-x", "--tb=no", "--timeout=100", "-p", "no:cacheprovider")
-PASSED, TESTS_FAILED, INTERRUPTED = 0, 1, 2
-"""Exit codes of pytest; it is interrupted where the mutated module cannot be imported."""
+PASSED, TESTS_FAILED = 0, 1
+NOT_IMPORTED = (2, 4)
+"""Exit codes of pytest where a test module, or a conftest, cannot import the mutated module."""
 
 
 def main() -> None:
@@ -88,10 +89,12 @@ def mutate(part: str, *, sample: int, seed: int) -> None:
             run_anew(job)
     for job in jobs:
         report(job)
-    noticed = sum(job["code"] != 0 for job in jobs)
+    noticed = sum(job["code"] != PASSED for job in jobs)
+    not_imported = sum(job["code"] in NOT_IMPORTED for job in jobs)
     low, high = wilson(noticed, len(jobs))
     print(
-        f"\n{part}: {noticed} of {len(jobs)} mutants were noticed, of {len(every)} that are possible; "
+        f"\n{part}: {noticed} of {len(jobs)} mutants were noticed, {not_imported} of them as they cannot be imported; "
+        f"{len(every)} are possible; "
         f"95 % interval: {low:.0%} to {high:.0%}\n",
         flush=True,
     )
@@ -105,7 +108,9 @@ def all_mutants(part: str, package: str) -> list[MutationSpec]:
     )
     subprocess.run([".venv/bin/cosmic-ray", "init", str(config), str(session)], check=True)
     with use_db(str(session)) as db:
-        return sorted((mutant for item in db.pending_work_items for mutant in item.mutations), key=str)
+        mutants = sorted((mutant for item in db.pending_work_items for mutant in item.mutations), key=str)
+    sources = {mutant.module_path: mutant.module_path.read_text(encoding="utf-8") for mutant in mutants}
+    return [mutant for mutant in mutants if not is_in_annotation(sources[mutant.module_path], *mutant.start_pos)]
 
 
 def job_of(mutant: MutationSpec, runs: Runs) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def run_anew(job: dict[str, Any]) -> None:
 
 
 def report(job: dict[str, Any]) -> None:
-    if job["code"] not in (PASSED, TESTS_FAILED, INTERRUPTED):
+    if job["code"] not in (PASSED, TESTS_FAILED, *NOT_IMPORTED):
         sys.exit(f"{job['module']}:{job['line']}: pytest ended with {job['code']}")
     if job["code"] == PASSED:
         print(f"\n{job['module']}:{job['line']}: not noticed by {len(job['tests'])} tests")

@@ -46,6 +46,20 @@ def is_in_function(source: str, line: int) -> bool:
     )
 
 
+def is_in_annotation(source: str, line: int, column: int) -> bool:
+    """Whether this is of a type's annotation: what is changed there no test notices, or else every import fails."""
+    annotations = (
+        annotation
+        for node in ast.walk(ast.parse(source))
+        for annotation in (getattr(node, "annotation", None), getattr(node, "returns", None))
+        if isinstance(annotation, ast.expr)
+    )
+    return any(
+        (one.lineno, one.col_offset) <= (line, column) < (one.end_lineno or 0, one.end_col_offset or 0)
+        for one in annotations
+    )
+
+
 def _function(context: str) -> str:
     """``tests/test_a.py::test_b[c]|run`` without the case and the phase."""
     return context.rpartition("|")[0].partition("[")[0]
