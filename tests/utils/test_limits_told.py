@@ -3,8 +3,10 @@
 import pytest
 
 from utils.admission import throttling
+from utils.admission.counting import count_request
 from utils.admission.gate import Subject, admit
 from utils.admission.throttling import Limit, LimitUsage, LocalCounters, rate_limit_headers, too_many_requests
+from utils.http.errors import TooManyRequests
 
 BURST, SUSTAINED = Limit("burst", 60, 60), Limit("sustained", 1000, 86_400)
 
@@ -90,3 +92,37 @@ def test_full_counters_of_this_process_drop_the_windows_that_have_ended_and_keep
     assert len(counters) == 2
     _, [usage] = counters.count("bob", [long])
     assert (usage.used, usage.reset_ms) == (2, 50_000)
+
+
+@pytest.mark.parametrize("redis", ["alive", "dead"])
+def test_requests_of_an_address_are_counted_for_the_whole_window_and_then_refused(rf, settings, redis, request):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"shares": "2/hour"}}
+    if redis == "dead":
+        request.getfixturevalue("dead_redis")
+    seen = []
+
+    def count(address: str) -> None:
+        seen.append(rf.get("/"))
+        count_request(seen[-1], scope="shares", subject=address)
+
+    count("192.0.2.1")
+    count("192.0.2.1")
+    with pytest.raises(TooManyRequests) as refusal:
+        count("192.0.2.1")
+    count("192.0.2.2")
+
+    [usages] = zip(*(each.admission.usage for each in seen), strict=True)
+    assert [usage.used for usage in usages] == [1, 2, 2, 1]
+    assert {usage.limit for usage in usages} == {Limit("shares", 2, 3600)}
+    assert all(3_000_000 < usage.reset_ms <= 3_600_000 for usage in usages)
+    assert [each.admission.denied for each in seen] == [None, None, usages[2], None]
+    assert 3000 < int(refusal.value.headers["Retry-After"]) <= 3600
+
+
+def test_a_scope_without_a_rate_counts_nothing(rf, no_limits, empty_redis):
+    request = rf.get("/")
+
+    count_request(request, scope="shares", subject="192.0.2.1")
+
+    assert not hasattr(request, "admission")
+    assert empty_redis.keys() == []
