@@ -56,13 +56,15 @@ def test_redis_counts_each_limit_of_a_request_and_says_which_one_is_exceeded(ali
     subject = Subject(alice.pk, 1, alice.token_version)
     wide, narrow = Limit("wide", 10, 60), Limit("narrow", 1, 3600)
 
-    first = admit(subject, limits=[wide, narrow], staff_as_read=False)
+    admit(subject, limits=[wide], staff_as_read=False)
+    first = admit(subject, limits=[wide, narrow])
     second = admit(subject, limits=[wide, narrow])
 
     assert (first.verdict, first.denied, first.extra_reply) == ("admitted", None, None)
-    assert [(usage.limit, usage.used) for usage in first.usage] == [(wide, 1), (narrow, 1)]
-    assert second.denied == second.usage[1]
+    assert [(usage.limit, usage.used) for usage in first.usage] == [(wide, 2), (narrow, 1)]
     assert first.usage[0].reset_ms <= 60_000 < first.usage[1].reset_ms <= 3_600_000
+    assert second.denied == second.usage[1]
+    assert [usage.used for usage in second.usage] == [2, 1]
 
 
 def test_this_process_counts_each_limit_of_a_request_and_says_when_it_ends(at):
