@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from difflib import unified_diff
 from itertools import islice
 from math import sqrt
 from pathlib import Path
@@ -162,8 +163,8 @@ def report(job: dict[str, Any]) -> None:
         sys.exit(f"{job['module']}:{job['line']}: pytest ended with {job['code']}")
     if job["code"] == PASSED:
         print(f"\n{job['module']}:{job['line']}: not noticed by {len(job['tests'])} tests")
-        lines = zip(job["before"].splitlines(), job["source"].splitlines(), strict=False)
-        print(*(f"- {old}\n+ {new}" for old, new in lines if old != new), sep="\n")
+        lines = unified_diff(job["before"].splitlines(), job["source"].splitlines(), n=0, lineterm="")
+        print(*islice(lines, 2, None), sep="\n")
 
 
 def wilson(noticed: int, sampled: int) -> tuple[float, float]:
