@@ -5,6 +5,8 @@ import threading
 import pytest
 
 from tests.conftest import client_of
+from tests.database_faults import locked
+from tests.processes import wait_until
 from utils.models import PendingEpochBump
 from utils.page_cache import lookup
 from utils.page_cache.invalidation import MARKER_SECONDS, EpochBump, add_markers, changing_pages_of
@@ -104,6 +106,20 @@ def test_bumps_that_are_requested_while_one_waits_for_redis_share_its_thread(own
     own_redis.run()
     thread.join(60)
     assert not bump.is_pending
+
+
+@pytest.mark.django_db(transaction=True)
+def test_recorded_bumps_that_a_process_cannot_read_are_left_to_the_workers(empty_redis, monkeypatch, caplog):
+    monkeypatch.setattr(EpochBump, "_start_thread", START_THREAD)
+    bump = EpochBump()
+
+    with locked("utils_pendingepochbump"):
+        bump.request()
+        wait_until(lambda: not threads())
+
+    assert not bump.is_pending
+    assert empty_redis.exists(EPOCH_KEY)
+    assert [line for line in caplog.messages if line.startswith("Recorded epoch bumps are left to the workers")]
 
 
 def threads() -> list[threading.Thread]:
