@@ -182,10 +182,10 @@ async def measure_idle(this: Bench, options: argparse.Namespace, targets: list[T
     with events_process(this) as (port, pid):
         process = psutil.Process(pid)
         before_mb = process.memory_info().rss / 2**20
-        doors = asyncio.Semaphore(OPENING_AT_ONCE)
+        opening_slots = asyncio.Semaphore(OPENING_AT_ONCE)
 
         async def open_one(target: Target) -> Stream:
-            async with doors:
+            async with opening_slots:
                 return await target.open(port)
 
         probes, idle = targets[: options.probes], targets[options.probes :]

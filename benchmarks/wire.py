@@ -29,6 +29,8 @@ CONNECTIONS = 32
 SECONDS, ROUNDS = 2, 5
 QUICK_SECONDS, QUICK_ROUNDS = 1, 3
 COLUMNS = tuple(dict.fromkeys(contestant.column for contestant in CONTESTANTS if contestant.column != BARE))
+_WITH_NOTES = ("ours", "fastapi", "careful", "naive")
+"""The columns that look for a note and for who asks."""
 _FORGET_SECONDS = 0.003
 """Shorter than it takes a reader's turn to come again, so that nearly every request of a row of misses misses."""
 _LONG_MILLISECONDS = 3_600_000
@@ -56,6 +58,10 @@ def _missing_note(world: World, column: str) -> list[Sent]:
         ("GET", f"/api/notes/{10**9 + reader.id}/", headers(access_token(column, reader)), "")
         for reader in world.readers
     ]
+
+
+def _missing_note_each_time_another(world: World, column: str) -> list[Sent]:
+    return [("GET", f"/api/notes/{wrk.NEW}/", headers(access_token(column, reader)), "") for reader in world.readers]
 
 
 def _forged(world: World, column: str) -> list[Sent]:
@@ -100,8 +106,11 @@ ROWS: dict[str, WireRow] = {
     "detail_hit": WireRow("detail of 66 kB, hit", _same_as("detail_hit")),
     "task_status": WireRow("task status poll", _same_as("task_status")),
     "list_miss": WireRow("list of 20, miss", _same_as("list_miss"), around=_missing),
-    "not_found": WireRow("a note that is not there, 404", _missing_note, 404, ("ours", "fastapi", "careful", "naive")),
-    "unauthorized": WireRow("a forged token, 401", _forged, 401, ("ours", "fastapi", "careful", "naive")),
+    "not_found": WireRow("a note that is not there, 404", _missing_note, 404, _WITH_NOTES),
+    "not_found_new": WireRow(
+        "a note that is not there, other each time, 404", _missing_note_each_time_another, 404, _WITH_NOTES
+    ),
+    "unauthorized": WireRow("a forged token, 401", _forged, 401, _WITH_NOTES),
     "throttled": WireRow("a limit used up, 429", _of_throttled, 429, ("ours",), _used_up),
 }
 
@@ -139,7 +148,7 @@ def run(*, rows: Sequence[str], columns: Sequence[str], rounds: int, seconds: in
             },
             "cells": summaries(measured),
         }
-    write_result("wire", document, complete=set(rows) == set(ROWS) and set(columns) == set(COLUMNS))
+    write_result("wire", document, complete=set(rows) == set(ROWS) and set(contestants) == set(CONTESTANTS))
     return document
 
 
@@ -191,9 +200,11 @@ def rehearse(port: int, requests: Sequence[Sent], status: int, cell: Cell) -> No
     """Send each once, so that pages are there, and see that every answer is what the row measures."""
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
-        for method, target, sent, body in requests:
+        for number, (method, target, sent, body) in enumerate(requests, wrk.new_block()):
             more = {"Content-Type": "application/json"} if body else {}
-            connection.request(method, target, body=body or None, headers={**sent, **more})
+            connection.request(
+                method, target.replace(wrk.NEW, str(number)), body=body or None, headers={**sent, **more}
+            )
             answer = connection.getresponse()
             content = answer.read()
             if answer.status != status:

@@ -92,14 +92,14 @@ CONTESTANTS: tuple[Contestant, ...] = (
 
 def chosen(columns: list[str]) -> list[Contestant]:
     """Those of the columns that are installed, and always the bare ones: all else is compared with them."""
-    wanted = {BARE, *columns}
-    return [
-        contestant
-        for contestant in CONTESTANTS
-        if contestant.column in wanted
-        and find_spec(contestant.command[0])
-        and (contestant.column != "fastapi" or find_spec("fastapi"))
+    wanted = [one for one in CONTESTANTS if one.column in {BARE, *columns}]
+    installed = [
+        one for one in wanted if find_spec(one.command[0]) and (one.column != "fastapi" or find_spec("fastapi"))
     ]
+    for one in wanted:
+        if one not in installed:
+            print(f"{one.name} is not installed: `make .venv/.installed-bench`", file=sys.stderr)
+    return installed
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Debian's ``wrk``: sends prepared requests on connections that are kept alive, each when the last one is answered."""
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -11,10 +12,18 @@ from typing import NamedTuple
 
 from benchmarks.cpu_worker import Sent
 
+NEW = "{new}"
+"""In a request's target: a number that this process has not sent before. It fits into 32 bits."""
+_BLOCK = 10**6  # more than one run sends
+_blocks = itertools.count(10**9, _BLOCK)
 _SCRIPT = """
-local requests = dofile(%s)
+local requests, first_new = dofile(%s), %d
 sent = 0
-request = function() sent = sent + 1; return requests[(sent - 1) %% #requests + 1] end
+request = function()
+  sent = sent + 1
+  local text = requests[(sent - 1) %% #requests + 1]
+  return (text:gsub("{new}", function() return string.format("%%.0f", first_new + sent) end))
+end
 local thread
 setup = function(one) thread = one end
 done = function(summary, latency)
@@ -45,12 +54,15 @@ def require() -> None:
 
 
 def run(host: str, port: int, requests: Sequence[Sent], *, seconds: int, connections: int) -> Found:
-    """Send the requests in turn, from the first again after the last. One thread of one process."""
+    """Send the requests in turn, from the first again after the last. One thread of one process.
+
+    ``NEW`` in a target becomes another number each time.
+    """
     with tempfile.TemporaryDirectory() as directory:
         listed = Path(directory) / "requests.lua"
         listed.write_text("return {\n" + ",\n".join(json.dumps(as_sent(request)) for request in requests) + "}\n")
         script = Path(directory) / "script.lua"
-        script.write_text(_SCRIPT % json.dumps(str(listed)))
+        script.write_text(_SCRIPT % (json.dumps(str(listed)), new_block()))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), f"http://{host}:{port}/"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     line = next((line for line in done.stdout.splitlines() if line.startswith("FOUND ")), None)
@@ -58,6 +70,11 @@ def run(host: str, port: int, requests: Sequence[Sent], *, seconds: int, connect
         sys.exit(f"wrk failed:\n{done.stdout}{done.stderr}")
     sent, answered, microseconds, refused, broken, p99 = (int(part) for part in line.split()[1:])
     return Found(sent - 1, answered, microseconds / 1e6, refused, broken, p99 / 1000)  # wrk asks once to try the script
+
+
+def new_block() -> int:
+    """The first of a million numbers for ``NEW``."""
+    return next(_blocks)
 
 
 def as_sent(request: Sent) -> str:
