@@ -9,8 +9,8 @@ An attacker therefore needs ten addresses to lock an account for its owner. An a
 within the last 30 days is exempt from the limit over all addresses.
 
 Refresh tokens cannot be guessed. Their exchange has one limit by address, high enough for many users who share one
-address, and its lockouts last one window only. All other public requests together have the same, counted before their
-bodies are read.
+address, and its lockouts last one window only. All other public requests together have a second limit of the same kind;
+they are counted before their bodies are read.
 """
 
 from collections.abc import Sequence
@@ -38,13 +38,13 @@ MAX_LOCKOUT_SECONDS = 15 * 60
 STRIKES_SECONDS = 3600
 KNOWN_ADDRESS_SECONDS = 30 * 24 * 3600
 
-Kind = Literal["email", "reset", "user", "token", "factor", "share"]
+AttemptKind = Literal["email", "reset", "user", "token", "factor", "share"]
 """Each kind is counted separately: a login or registration, a password reset, the user's own password, a mailed code,
 an operator's second factor, the password of a shared note.
 """
 
-# Each limit has three keys: shut (its lockout), attempts, strikes (how often it was exceeded). An extra key at the end,
-# if it exists, disables the last limit.
+# Each limit has three keys: shut (the lockout), attempts, strikes (how often the limit was exceeded). If there is an
+# extra key at the end, and it exists in Redis, the last limit is disabled.
 _COUNT = Script(
     """
 local max_shut_ms, strikes_seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -75,7 +75,7 @@ return answer
 )
 
 
-def count_login_attempt(request: HttpRequest | Request, *, kind: Kind, name: object) -> None:
+def count_login_attempt(request: HttpRequest | Request, *, kind: AttemptKind, name: object) -> None:
     """Count an attempt to guess a secret of the account ``name`` from the request's address.
 
     Stores the usage of the limits on the request, for the ``RateLimit-*`` headers. Raises ``TooManyRequests``.
@@ -106,7 +106,7 @@ def count_refresh(request: HttpRequest | Request) -> None:
 
 
 def count_by_address(request: HttpRequest | Request) -> None:
-    """Count a request of nobody known before its body is read. Otherwise like :func:`count_refresh`."""
+    """Count an unauthenticated request before its body is read. Otherwise like :func:`count_refresh`."""
     _count_at_address(request, "public")
 
 
