@@ -19,7 +19,7 @@ class InvalidEntry(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NotificationEntry:
     """One notification of one user. ``created_at`` is UTC."""
 
     id: UUID
