@@ -34,7 +34,7 @@ class ApiRootSerializer(serializers.Serializer):
     """Links to the API's entry points."""
 
     name = serializers.CharField()
-    links = serializers.DictField(child=serializers.CharField(), help_text="Paths, each by what is there.")
+    links = serializers.DictField(child=serializers.CharField(), help_text="Relative URLs by name.")
 
 
 class ApiRootView(APIView):

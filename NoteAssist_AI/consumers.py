@@ -39,8 +39,8 @@ BROKEN = 1
 def main() -> int:
     """Consume until a signal to end; return the exit status, 0 after a clean shutdown."""
     parser = argparse.ArgumentParser(prog="python -m NoteAssist_AI.consumers", description=__doc__)
-    parser.add_argument("--name", default="", help="tells this worker from others of its machine")
-    parser.add_argument("options", nargs="*", help="of the consumer of everything but AI tasks, after --")
+    parser.add_argument("--name", default="", help="a name for this worker, if its machine has several")
+    parser.add_argument("options", nargs="*", help="options for the consumer of other tasks, after --")
     arguments = parser.parse_args()
     name = f"-{arguments.name}" if arguments.name else ""
     logging.config.dictConfig(settings.LOGGING)

@@ -380,7 +380,7 @@ if ENVIRONMENT == "development" and DEBUG and find_spec("debug_toolbar"):  # if 
     INSTALLED_APPS += ["debug_toolbar"]
     MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
     DEBUG_TOOLBAR_CONFIG = {
-        "SHOW_TOOLBAR_CALLBACK": "utils.middleware.is_page_for_people",  # the admin
+        "SHOW_TOOLBAR_CALLBACK": "utils.middleware.is_for_admin",
         "SHOW_COLLAPSED": True,  # a tab at the edge, which covers nothing
     }
 

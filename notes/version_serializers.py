@@ -1,4 +1,4 @@
-"""Kept versions of notes as JSON, and what differs between them."""
+"""Serializers of kept versions of notes, and of the differences between them."""
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -19,7 +19,7 @@ class AgainstSerializer(serializers.Serializer):
 
 
 class SnapshotTopicSerializer(serializers.Serializer):
-    """A topic, as it was."""
+    """A topic at that version."""
 
     id = serializers.IntegerField()
     title = serializers.CharField()
@@ -30,7 +30,7 @@ class SnapshotTopicSerializer(serializers.Serializer):
 
 
 class SnapshotChapterSerializer(serializers.Serializer):
-    """A chapter with its topics, as it was."""
+    """A chapter with its topics at that version."""
 
     id = serializers.IntegerField()
     title = serializers.CharField()
@@ -38,7 +38,7 @@ class SnapshotChapterSerializer(serializers.Serializer):
 
 
 class SnapshotSerializer(serializers.Serializer):
-    """A whole note, as it was. Restored, its chapters and topics get their ids back as far as they are still there."""
+    """A whole note at one version. A restore keeps the ids of chapters and topics that still exist."""
 
     title = serializers.CharField()
     status = serializers.ChoiceField(choices=Note.Status.choices)
@@ -47,30 +47,32 @@ class SnapshotSerializer(serializers.Serializer):
 
 
 class DifferenceSerializer(serializers.Serializer):
-    """What differs between two versions in one field, chapter, topic or block."""
+    """A difference between two versions: in one field, chapter, topic or block."""
 
     field = serializers.ChoiceField(choices=["title", "status", "tags", "chapter", "topic", "code", "block"])
-    id = AnyJSONField(help_text="Of the note, the chapter or the topic, a number; of the block, a text.")
+    id = AnyJSONField(help_text="The id: a number for a note, chapter or topic, a text for a block.")
     op = serializers.ChoiceField(choices=["insert", "delete", "replace", "move"])
-    before = AnyJSONField(help_text="The text before, or, of a move, the place; null of an insert.")
-    after = AnyJSONField(help_text="The text after, or, of a move, the place; null of a delete.")
+    before = AnyJSONField(help_text="The old text, or the old position for a move; null for an insert.")
+    after = AnyJSONField(help_text="The new text, or the new position for a move; null for a delete.")
     words = serializers.ListField(
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
-        help_text="Of a replaced text: pairs of `equal`, `delete` or `insert` and a piece of it.",
+        help_text="For a replaced text: pairs of `equal`, `delete` or `insert` and a piece of the text.",
     )
-    topic_id = serializers.IntegerField(required=False, help_text="The topic of a block.")
+    topic_id = serializers.IntegerField(required=False, help_text="The block's topic.")
     sources = serializers.ListField(
-        child=SourceSerializer(many=True), required=False, help_text="Of a topic, before and after, if they differ."
+        child=SourceSerializer(many=True),
+        required=False,
+        help_text="A topic's old and new sources, if they differ.",
     )
     code_language = serializers.ListField(
-        child=serializers.CharField(), required=False, help_text="Of code, before and after, if they differ."
+        child=serializers.CharField(), required=False, help_text="The code's old and new language, if they differ."
     )
 
 
 @extend_schema_serializer(component_name="NoteVersionSummary")
 class NoteVersionListSerializer(serializers.ModelSerializer):
-    """When a version was kept, and before what."""
+    """A kept version without its content: when it was kept, and before which kind of change."""
 
     class Meta:
         model = NoteVersion
@@ -80,7 +82,7 @@ class NoteVersionListSerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(component_name="NoteVersion")
 class NoteVersionSerializer(NoteVersionListSerializer):
-    """A version with the whole note as it was."""
+    """A kept version with the whole note."""
 
     snapshot = SnapshotSerializer()
     diff = DifferenceSerializer(many=True, required=False, help_text="Only with `against`.")

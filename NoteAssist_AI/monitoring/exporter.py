@@ -27,7 +27,7 @@ from NoteAssist_AI.monitoring import boot, metrics
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["web", "worker", "beat", "events"]
+ProcessKind = Literal["web", "worker", "beat", "events"]
 UNDER_HONCHO: dict[str, int] = {"web": 0, "worker": 1, "beat": 2, "events": 3}
 """The offset from ``METRICS_PORT`` of each kind, as honcho runs all kinds on one machine."""
 SAMPLE_SECONDS = 5.0
@@ -116,7 +116,7 @@ class _Exporter:
         self._pid = 0
         self._listening: IO[str] | None = None
 
-    def start(self, kind: Kind) -> None:
+    def start(self, kind: ProcessKind) -> None:
         """Start the thread, once in each process. Does nothing without ``METRICS_PORT`` and ``METRICS_TOKEN``."""
         if not metrics.IS_ON or self._pid == os.getpid():
             return
@@ -124,7 +124,7 @@ class _Exporter:
         metrics.processes.set(1)
         threading.Thread(target=self._run, args=(kind,), name="metrics", daemon=True).start()
 
-    def _run(self, kind: Kind) -> None:
+    def _run(self, kind: ProcessKind) -> None:
         while True:
             try:
                 for sample in samplers:
@@ -135,7 +135,7 @@ class _Exporter:
                 logger.exception("Metrics could not be sampled")
             time.sleep(SAMPLE_SECONDS)
 
-    def _listen(self, kind: Kind) -> IO[str] | None:
+    def _listen(self, kind: ProcessKind) -> IO[str] | None:
         """Listen if no other process of this kind does; the lock is held as long as the file is open."""
         file = Path(os.environ[boot.DIRECTORY_VARIABLE], "listener.lock").open("a")
         try:
@@ -156,7 +156,7 @@ class _Exporter:
         return file
 
 
-def port_of(kind: Kind) -> int:
+def port_of(kind: ProcessKind) -> int:
     """``METRICS_PORT``, plus the kind's offset under honcho."""
     return settings.METRICS_PORT + (UNDER_HONCHO[kind] if "HONCHO_PROCESS_NAME" in os.environ else 0)
 

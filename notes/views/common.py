@@ -21,24 +21,24 @@ IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description='The `ETag` of what you have, which is the note\'s version, quoted: `"3"`. If the note has changed '
-    "since, nothing is written and the answer is a 412 with `current_version`.",
+    description='The `ETag` that you have read: the note\'s version in quotes, `"3"`. If the note has changed since, '
+    "nothing is written, and the response is a 412 with `current_version`.",
 )
 ETAG = OpenApiParameter(
-    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The tag of what is shown, for `If-Match`."
+    "ETag", str, OpenApiParameter.HEADER, response=[200, 201], description="The ETag of the response, for `If-Match`."
 )
 LOCATION = OpenApiParameter(
-    "Location", str, OpenApiParameter.HEADER, response=[201], description="Where it is, as a relative link."
+    "Location", str, OpenApiParameter.HEADER, response=[201], description="The relative URL of the new resource."
 )
 
 OVER_BUDGET = (NoteTooLarge, AccountFull)
-"""How a write that makes a note larger may fail."""
+"""The errors of a write that makes a note larger."""
 
 _VERSION = re.compile("[0-9]{1,10}")
 
 
 class NotePages(FastReadMixin):
-    """Lists and details of notes, and of what is in them, are pages."""
+    """Mixin: the lists and details of notes, chapters and topics are fast reads."""
 
     read_specs = {
         "list": ReadSpec(ttl=settings.CACHE_TTL_LIST),
@@ -55,12 +55,12 @@ def paginated(view: viewsets.GenericViewSet) -> Response:
 def link_page(
     view: viewsets.GenericViewSet, rows: QuerySet[NoteLink, Any], serializer: type[serializers.Serializer]
 ) -> Response:
-    """A page of links."""
+    """A page of a list of links."""
     return view.get_paginated_response(serializer(view.paginate_queryset(rows), many=True).data)
 
 
 def expected_versions(request: Request) -> list[int] | None:
-    """The versions in ``If-Match``; None if any is accepted. An ETag that is no version matches none."""
+    """The versions in ``If-Match``; None if any is accepted. An ETag that is not a version matches none."""
     header = request.headers.get("If-Match")
     if header is None or "*" in (etags := opaque_etags(header)):
         return None
