@@ -108,9 +108,9 @@ def check_postgres(text: str) -> str:
     parts = split(text, ("postgres", "postgresql"), postgres=True)
     if not re.fullmatch(r"/[^/]+", parts.path):
         raise Unusable("a URL that ends in the name of a database, as in postgresql://user:password@host:5432/name")
-    told = {"user": parts.username, "password": parts.password, "host": parts.hostname, "port": parts.port}
+    in_url = {"user": parts.username, "password": parts.password, "host": parts.hostname, "port": parts.port}
     for name, value in postgres_options(text).items():
-        if name == "dbname" or told.get(name):  # libpq and Django would use different values
+        if name == "dbname" or in_url.get(name):  # libpq and Django would use different values
             raise Unusable(f"{name} in the URL itself or as an option, not both")
         if name not in _known_to_libpq():
             # The name is not a secret: an unescaped ? in a password leaves an @ in the query, which was refused above.

@@ -162,7 +162,7 @@ CACHE_TTL_PROFILE = 300
 CACHE_TTL_LIST = 180
 CACHE_TTL_AI_RESULT = 3600
 
-CACHE_URL = env.redis_url("CACHE_URL", REDIS_URL, memory=not IS_PRODUCTION)  # memory would be one process's own
+CACHE_URL = env.redis_url("CACHE_URL", REDIS_URL, memory=not IS_PRODUCTION)  # production's processes share one
 PAGE_CACHE_ENABLED = not CACHE_URL.startswith("locmem:")
 """Off with memory of one process: a read could not show the last write of another process."""
 PAGE_CACHE_BYTES = env.integer("PAGE_CACHE_BYTES", 128 * 1024**2, minimum=1024**2, maximum=2**50)

@@ -48,29 +48,29 @@ an operator's second factor, the password of a shared note.
 _COUNT = Script(
     """
 local max_shut_ms, strikes_seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
-local answer, shut, limits = {}, false, math.floor(#KEYS / 3)
+local reply, shut, limits = {}, false, math.floor(#KEYS / 3)
 if #KEYS % 3 == 1 and redis.call('EXISTS', KEYS[#KEYS]) == 1 then limits = limits - 1 end
 for i = 1, limits do
   local left = redis.call('PTTL', KEYS[3 * i - 2])
   if left > 0 then shut = true end
-  answer[i] = {tonumber(redis.call('GET', KEYS[3 * i - 1]) or 0), math.max(left, 0), 0}
+  reply[i] = {tonumber(redis.call('GET', KEYS[3 * i - 1]) or 0), math.max(left, 0), 0}
 end
-if shut then return answer end
+if shut then return reply end
 for i = 1, limits do
   local limit, window_ms = tonumber(ARGV[1 + 2 * i]), tonumber(ARGV[2 + 2 * i])
   local used = redis.call('INCR', KEYS[3 * i - 1])
   if used == 1 then redis.call('PEXPIRE', KEYS[3 * i - 1], window_ms) end
-  answer[i] = {used, 0, redis.call('PTTL', KEYS[3 * i - 1])}
+  reply[i] = {used, 0, redis.call('PTTL', KEYS[3 * i - 1])}
   if used > limit then
     local strikes = redis.call('INCR', KEYS[3 * i])
     redis.call('EXPIRE', KEYS[3 * i], strikes_seconds)
     local shut_ms = math.min(window_ms * 2 ^ math.min(strikes - 1, 20), math.max(max_shut_ms, window_ms))
     redis.call('SET', KEYS[3 * i - 2], 1, 'PX', string.format('%d', shut_ms))
     redis.call('DEL', KEYS[3 * i - 1])
-    answer[i][2] = shut_ms
+    reply[i][2] = shut_ms
   end
 end
-return answer
+return reply
 """
 )
 

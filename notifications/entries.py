@@ -1,4 +1,4 @@
-"""A notification outside the database: as it is in the inbox, in the outbox and in the API."""
+"""A notification outside the database: in the inbox, the outbox and the API."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

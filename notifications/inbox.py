@@ -99,7 +99,7 @@ if redis.call('HLEN', entries) - fields ~= redis.call('ZCARD', order) then
   redis.call('DEL', entries, order)
   token, marker = false, false
 end
--- With a token that is not valid any more nothing is written: its user may have been deleted.
+-- Write nothing if the access token is no longer valid, as its user may have been deleted.
 local is_valid = state_key == '' or (redis.call('EXISTS', state_key) == 1
   and tonumber(redis.call('GET', version_key) or 0) <= tonumber(claimed_version))
 if not token and is_valid then

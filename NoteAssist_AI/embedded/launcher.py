@@ -1,7 +1,7 @@
 """The launcher of ``make run``: runs the whole product on this machine until Ctrl-C.
 
-It prepares the database, starts ``Procfile.dev`` with honcho, logs when the product is ready, and ends all processes
-that it started, however it ends itself. It is a user of the embedded engines for the whole time.
+It prepares the database, starts ``Procfile.dev`` with honcho, and logs when the product is ready. At its end, also
+after an error, it ends all processes that it started. It is a user of the embedded engines for the whole time.
 """
 
 import http.client

@@ -56,10 +56,10 @@ def render_search(request: HttpRequest, user_id: int) -> Rendered:
     asked = read_query(SearchSerializer, request.GET)
     query = parse(asked["q"])
     terms = SearchTerms.of(query, user_id=user_id)
-    answer = search_results(query, *reads.search(terms, user_id=user_id))
+    found = search_results(query, *reads.search(terms, user_id=user_id))
     if asked.get("facets"):
-        answer["facets"] = search_facets(reads.facets(terms, user_id=user_id))
-    return render(answer)
+        found["facets"] = search_facets(reads.facets(terms, user_id=user_id))
+    return render(found)
 
 
 class SearchView(FastReadMixin, APIView):
