@@ -1,7 +1,7 @@
-"""Which models are asked, of whom, at what price and within which budget: read from the environment, as all settings.
+"""AI providers, models, prices and budgets, read from environment variables.
 
-Three of the variables are JSON on one line. What is wrong in one is named by its path, as ``AI_FALLBACKS[1].base_url``,
-and never shown: it may be a key.
+Three of the variables are JSON. An error names the path of the wrong part, such as ``AI_FALLBACKS[1].base_url``, and
+never shows its value, which may be an API key.
 """
 
 import json
@@ -35,7 +35,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """A further provider, asked when those before it are out or refuse."""
+    """Another provider, called when the providers before it are unavailable or refuse."""
 
     name: str
     base_url: str
@@ -44,7 +44,7 @@ class Fallback:
 
 
 class _Wrong(Exception):
-    """``path`` is where in the variable, ``expected`` what should stand there."""
+    """``path`` is the position in the variable's JSON, ``expected`` describes a valid value there."""
 
     def __init__(self, path: str, expected: str) -> None:
         self.path = path
@@ -53,9 +53,9 @@ class _Wrong(Exception):
 
 
 def models(value: str) -> dict[str, str]:
-    """``AI_MODELS``: the model of each request type; ``default`` is that of the others.
+    """``AI_MODELS``: the model of each request type; ``default`` is used for all other types.
 
-    The types are checked as the app begins that knows them.
+    ``ai_tasks`` checks the types at start-up.
     """
     name = "AI_MODELS"
 
@@ -76,13 +76,13 @@ def prices(value: str) -> dict[str, Price]:
 
 
 def fallbacks(value: str) -> list[Fallback]:
-    """``AI_FALLBACKS``: further providers in the order in which they are asked."""
+    """``AI_FALLBACKS``: other providers, in the order in which they are called."""
     name = "AI_FALLBACKS"
     return _json(name, value, lambda document: list(_fallbacks(document, name))) or []
 
 
 def model(name: str, value: str) -> str:
-    """The name of a model, or nothing."""
+    """The name of a model; empty if unset."""
     if len(value) > MODEL_MAX_LENGTH:
         env.refuse(name, f"the name of a model, of at most {MODEL_MAX_LENGTH} characters")
         return ""
@@ -90,7 +90,7 @@ def model(name: str, value: str) -> str:
 
 
 def amount(name: str, value: str) -> Decimal | None:
-    """US dollars; None: no limit."""
+    """An amount in US dollars; None means no limit."""
     if not value:
         return None
     if not _AMOUNT.fullmatch(value):
@@ -100,7 +100,7 @@ def amount(name: str, value: str) -> Decimal | None:
 
 
 def _json(name: str, value: str, read: Callable[[Any], T]) -> T | None:
-    """What ``read`` makes of the document; None if there is none, or if it is wrong."""
+    """Parse the JSON and convert it with ``read``; None if the variable is empty or wrong."""
     if not value:
         return None
     try:
@@ -126,7 +126,7 @@ def _items(document: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(key: str) -> str:
-    """A name as part of a path: one that is no name may be anything, and is not repeated."""
+    """The name as part of a path. An invalid name is not echoed: it may be a secret."""
     return key if re.fullmatch(rf"[\w./:-]{{1,{MODEL_MAX_LENGTH}}}", key) else "(a name)"
 
 

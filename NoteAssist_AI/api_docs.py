@@ -1,10 +1,10 @@
-"""The page that shows the API's description."""
+"""The HTML page with the API's documentation."""
 
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 
 class ApiDocsView(SpectacularSwaggerSplitView):
-    """Swagger UI, whose first script and styles come from URLs of their own, as the Content-Security-Policy demands."""
+    """Swagger UI without inline scripts, which the Content-Security-Policy forbids."""
 
     template_name = "utils/api_docs.html"
     query_parameters = {"get": ("script",)}

@@ -27,14 +27,14 @@ LINKS = {
     "notifications": "notifications",
     "pending_notifications": "notifications-pending",
 }
-"""The name of the URL that each link leads to."""
+"""The URL name of each link's target."""
 
 
 class ApiRootSerializer(serializers.Serializer):
-    """Links to what the API has."""
+    """Links to the API's entry points."""
 
     name = serializers.CharField()
-    links = serializers.DictField(child=serializers.CharField(), help_text="Paths, each by what is there.")
+    links = serializers.DictField(child=serializers.CharField(), help_text="Relative URLs by name.")
 
 
 class ApiRootView(APIView):
@@ -43,7 +43,7 @@ class ApiRootView(APIView):
 
     @extend_schema(operation_id="getApiRoot", responses=ApiRootSerializer, tags=["api"])
     def get(self, request: Request) -> Response:
-        """Find what the API has.
+        """List the API's entry points.
 
         Relative links to the documentation, to signing in and to each collection. Needs no token.
         """

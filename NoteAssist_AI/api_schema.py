@@ -1,4 +1,4 @@
-"""The API's description, as it was committed: making it takes 0.4 s of CPU, and anybody may ask for it."""
+"""Serves the committed OpenAPI document: generating it takes 0.4 s of CPU, and anyone may request it."""
 
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ def _read(path: Path) -> bytes:
 
 
 class SchemaView(APIView):
-    """Not part of its own description. ``make schema`` writes the file, and a test holds it to the code."""
+    """Excluded from the document itself. ``make schema`` writes the file; a test compares it with the code."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)

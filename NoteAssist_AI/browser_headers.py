@@ -1,4 +1,4 @@
-"""Security headers for browsers, of the API and its pages; the same in every environment."""
+"""Security headers for browsers; the same in every environment."""
 
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",  # Swagger UI's style sheet holds its pictures
+        "img-src 'self' data:",  # Swagger UI's style sheet embeds its pictures
         "font-src 'self'",
         "connect-src 'self'",
         "form-action 'self'",
@@ -24,11 +24,11 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-"""Of every HTML page: it loads nothing from elsewhere, and runs no script that stands in the page itself."""
+"""The policy of HTML pages: they load files from this host only, and inline scripts do not run."""
 
 
-def policy_of_page(*, nonce: str, events_base_url: str) -> str:
-    """Of the page at ``/``: its import map has the nonce, and event streams may come from a process of their own."""
+def policy_of_web_client(*, nonce: str, events_base_url: str) -> str:
+    """The policy of the web client: its inline import map has the nonce, and event streams may have another origin."""
     events = urlsplit(events_base_url)
     streams = f" {events.scheme}://{events.netloc}" if events_base_url else ""
     return "; ".join(

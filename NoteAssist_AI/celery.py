@@ -17,19 +17,19 @@ env.load_settings()
 
 from NoteAssist_AI.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals
 
-# A Redis that refuses writes (READONLY, MISCONF, NOREPLICAS, OOM) or ends a blocked read (UNBLOCKED) is one to connect
-# to again. To kombu such an answer is an error of one channel, and it has ended workers.
+# Reconnect when Redis refuses writes (READONLY, MISCONF, NOREPLICAS, OOM) or ends a blocking read (UNBLOCKED). kombu
+# treats these replies as errors of one channel, which has stopped workers.
 Transport.connection_errors = (*Transport.connection_errors, ResponseError)
 
 app = Celery("NoteAssist_AI")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
 
-# AI tasks have a queue of their own: behind a thousand of them a sweep would expire and a mail would be late.
+# AI tasks have their own queue: behind a thousand of them, sweeps would expire and mails would be late.
 app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "ai")]
 app.conf.task_routes = {
     "utils.async_optimization.process_ai_request": {"queue": "ai"},
-    "ai_tasks.index_notes": {"queue": "ai"},  # it waits for a provider, too
+    "ai_tasks.index_notes": {"queue": "ai"},  # it also waits for a provider
 }
 
 app.conf.beat_schedule = {
@@ -69,8 +69,8 @@ if settings.EMBEDDINGS_ARE_ON:
 
 @celeryd_init.connect
 @setup_logging.connect
-def log_as_everybody(**_kwargs: object) -> None:
-    """Celery would set up lines of its own; and it warns before it does."""
+def use_our_logging(**_kwargs: object) -> None:
+    """Keep Celery from configuring logging; this runs early, because Celery warns before it sets up logging."""
     logging.config.dictConfig(settings.LOGGING)
     logging.captureWarnings(True)
 

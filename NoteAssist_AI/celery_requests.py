@@ -13,7 +13,7 @@ class Request(request.Request):
     """
 
     def __init__(self, message: Any, **options: Any) -> None:
-        # The channel may also be closed between the check and the acknowledgement, as another thread sends that.
+        # Another thread acknowledges the message, so the channel may also be closed after the check above.
         options["connection_errors"] = (*(options.get("connection_errors") or ()), AttributeError)
         super().__init__(message, **options)
         self._channel = message.channel

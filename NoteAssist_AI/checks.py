@@ -67,7 +67,7 @@ DEFAULTS_OF_FAST_READS = {
 
 @checks.register(checks.Tags.compatibility)
 def defaults_are_known_to_fast_reads(**_kwargs: Any) -> list[checks.CheckMessage]:
-    """What the settings have every view check, fast reads must check, too."""
+    """Fast reads must make all checks that the settings make views do by default."""
     return [
         checks.Error(
             f"Fast reads do not make the checks of REST_FRAMEWORK[{name!r}].",

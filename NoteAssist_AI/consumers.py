@@ -1,10 +1,11 @@
-"""The ``worker`` process: two Celery consumers, so that slow AI calls hold up neither sweeps nor mails.
+"""The ``worker`` process: two Celery consumers, so that slow AI calls delay neither sweeps nor mails.
 
 ``python -m NoteAssist_AI.consumers`` consumes AI tasks itself (``AI_WORKER_CONCURRENCY`` threads), and starts a process
-for everything else. Both end when either ends. SIGTERM and SIGINT end both in order: they finish what they can, and
-give back the rest. What follows ``--`` is passed to the second one, as ``--beat`` where beat has no process of its own.
+for everything else. If one ends, the other ends too. SIGTERM and SIGINT end both cleanly: they finish what they can,
+and release the rest for other workers. Arguments after ``--`` are passed to the second consumer: ``--beat`` makes it
+run beat as well, where beat has no process of its own.
 
-The second one is forked when the code is loaded, so that both share its memory.
+The second consumer is forked after the code is loaded, so that both share that memory.
 """
 
 import argparse
@@ -32,20 +33,20 @@ OTHER_QUEUE = "celery"
 MAX_OTHER_SLOTS = 4
 """How many sweeps, mails and other short tasks run at once, each with a connection to PostgreSQL."""
 BROKEN = 1
-"""The exit status if one consumer ended although nobody had told it to."""
+"""The exit status if one consumer ended unexpectedly."""
 
 
 def main() -> int:
-    """Consume until told to end. Returns the exit status: 0 if that was in order."""
+    """Consume until a signal to end; return the exit status, 0 after a clean shutdown."""
     parser = argparse.ArgumentParser(prog="python -m NoteAssist_AI.consumers", description=__doc__)
-    parser.add_argument("--name", default="", help="tells this worker from others of its machine")
-    parser.add_argument("options", nargs="*", help="of the consumer of everything but AI tasks, after --")
+    parser.add_argument("--name", default="", help="a name for this worker, if its machine has several")
+    parser.add_argument("options", nargs="*", help="options for the consumer of other tasks, after --")
     arguments = parser.parse_args()
     name = f"-{arguments.name}" if arguments.name else ""
     logging.config.dictConfig(settings.LOGGING)
     app.loader.import_default_modules()
     gc.collect()
-    gc.freeze()  # a collection would write to all objects, and so copy the memory that both share
+    gc.freeze()  # a garbage collection would write to all objects, and so copy the shared memory
     for_ai, for_others = connection_shares(settings.DB_POOL_MAX)
     others = _Others(name, for_others, arguments.options)
     others.start()
@@ -54,13 +55,13 @@ def main() -> int:
 
 
 def connection_shares(of_worker: int) -> tuple[int, int]:
-    """How many of a worker's connections are for AI tasks, of which a call takes none, and how many for the others."""
+    """Divide a worker's database connections: those for AI tasks, those for the others. AI calls hold no connection."""
     for_others = max(1, min(MAX_OTHER_SLOTS, of_worker // 2))
     return max(1, of_worker - for_others), for_others
 
 
 class _Others:
-    """The process that consumes everything but AI tasks, as the consumer of these sees it."""
+    """The child process that consumes all tasks except AI tasks."""
 
     def __init__(self, name: str, slots: int, options: Sequence[str]) -> None:
         fork = multiprocessing.get_context("fork")
@@ -74,11 +75,11 @@ class _Others:
         worker_shutting_down.connect(self._pass_on)
 
     def end(self) -> int:
-        """End it, if it has not, and wait for it. Returns 0 if it was told to end and did so in order."""
+        """End the process, if it still runs, and wait for it. Returns 0 if it was told to end and ended cleanly."""
         self._pass_on()
         self._watch.join()
-        in_order = (0, -signal.SIGTERM)  # the second: it was told before it was ready
-        return BROKEN if self._is_broken or self._process.exitcode not in in_order else 0
+        clean = (0, -signal.SIGTERM)  # the second: SIGTERM came before Celery had set its handler
+        return BROKEN if self._is_broken or self._process.exitcode not in clean else 0
 
     def _pass_on(self, **_kwargs: object) -> None:
         self._is_told_to_end = True
@@ -105,11 +106,11 @@ def _end_with_parent() -> None:
 
 
 def _consume(queue: str, slots: int, connections_to_database: int, name: str, options: Sequence[str] = ()) -> int:
-    connections.settings["default"]["OPTIONS"]["pool"]["max_size"] = connections_to_database  # before there is a pool
-    # Quiet: without a banner, which two processes would print at once.
+    connections.settings["default"]["OPTIONS"]["pool"]["max_size"] = connections_to_database  # before the pool is made
+    # Quiet: no banner, as two processes would print theirs at the same time.
     command = ["--quiet", "worker", "--queues", queue, "--hostname", f"{queue}{name}@%h", "--pool", "threads"]
     command += ["--concurrency", str(slots), "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
-    start: Callable[[list[str]], int | None] = app.start  # its stubs say that it never returns
+    start: Callable[[list[str]], int | None] = app.start  # its type stubs wrongly say that it never returns
     return start([*command, *options]) or 0
 
 

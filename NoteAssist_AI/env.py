@@ -1,8 +1,8 @@
 """Typed readers of environment variables.
 
-A reader that finds its variable missing or wrong answers with the default and remembers what was expected, so that
-the others are read too. ``stop_if_wrong()`` then refuses them all at once, one line each, without their values: these
-may be secrets. An empty value is an unset one. Settings read each variable once, here.
+If a variable is missing or wrong, its reader records the error and returns the default, so that the other variables
+are read as well. ``stop_if_wrong()`` then reports all errors at once, one line each, without the values: they may be
+secrets. An empty value counts as unset. Settings read each variable once, here.
 """
 
 import math
@@ -23,7 +23,7 @@ MIN_SECRET_LENGTH = 32
 MIN_TOKEN_LENGTH = 16
 MAX_INTEGER = 2**31 - 1
 BOOT_FAILED = 3
-"""The exit status by which gunicorn's worker says that others would fail as well, so that it stops."""
+"""gunicorn stops if a worker exits with this status: other workers would fail in the same way."""
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -38,11 +38,11 @@ class _Required:
 
 REQUIRED = _Required()
 _wrong: dict[str, str] = {}
-"""What is the matter with each bad variable, by its name."""
+"""The error of each bad variable, by its name."""
 
 
 def load_file(path: Path) -> None:
-    """Take variables from a ``.env`` file; what the process already has wins. Tests never read it."""
+    """Load variables from a ``.env`` file; those already set take precedence. Tests never read the file."""
     if os.environ.get("ENVIRONMENT") != "test":
         load_dotenv(path, override=False)
 
@@ -66,15 +66,12 @@ def stop_if_wrong() -> None:
 
 
 def load_settings() -> None:
-    """Read Django's settings, or end the process with what is wrong with the environment.
-
-    A traceback would say no more.
-    """
+    """Read Django's settings, or exit with all errors in the environment, without a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "NoteAssist_AI.settings")
     from django.conf import settings
 
     try:
-        settings.INSTALLED_APPS  # noqa: B018  # the first that is asked for reads all
+        settings.INSTALLED_APPS  # noqa: B018  # reading one loads all
         stop_if_wrong()
     except ImproperlyConfigured as error:
         sys.stderr.write(f"The environment is not right:\n{error}\n")
@@ -82,10 +79,10 @@ def load_settings() -> None:
 
 
 def exit_if_wrong() -> None:
-    """End the process if a variable read so far is wrong, with all that the settings find besides.
+    """Exit if a variable read so far is wrong, and report the errors of the settings as well.
 
-    For gunicorn's own files, whose process must not import what settings do before gevent has patched it, and for apps,
-    which know more about a variable than the settings do.
+    For gunicorn's configuration files, which must not import the settings before gevent has patched sockets, and for
+    apps, which know more about a variable than the settings do.
     """
     if _wrong:
         load_settings()
@@ -96,14 +93,14 @@ def _raw(name: str) -> str | None:
     if not value.isprintable():
         refuse(name, "one line of printable characters")
         return None
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":  # as `docker run --env-file` hands them over
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":  # `docker run --env-file` keeps the quotes
         refuse(name, "a value without quotes around it")
         return None
     return value or None
 
 
 def _checked(name: str, check: Callable[[str], str], default: str | _Required, expected: str) -> str:
-    """The value as ``check`` gives it, which raises ``Unusable``."""
+    """The value that ``check`` returns; ``check`` raises ``Unusable`` for a wrong one."""
     value = _raw(name)
     if value is None:
         if isinstance(default, _Required):
@@ -210,7 +207,7 @@ def origins(name: str) -> list[str]:
 
 
 def public_origin(name: str) -> str:
-    """Where people reach the product, or nothing: ``https://``, or ``http://`` within one's own network."""
+    """The origin at which people reach the product: https, or http within a private network. Empty if unset."""
     return _checked(name, service_urls.public_origin, "", "")
 
 
@@ -233,13 +230,13 @@ def postgres_url(name: str, default: str | _Required = REQUIRED) -> str:
 
 
 def mail_url(name: str, default: str | _Required = REQUIRED) -> str:
-    """``console://``, which prints mails, is for those with a default: codes that reset passwords are for no log."""
+    """``console://``, which prints mails, is refused without a default: production must not log reset codes."""
     check = lambda value: service_urls.check_mail(value, console=not isinstance(default, _Required))  # noqa: E731
     return _checked(name, check, default, "a URL as in smtp+tls://user:password@host:587")
 
 
 def storage_url(name: str) -> str:
-    """Where files are kept, or nothing."""
+    """The URL of the file storage; empty if unset."""
     return _checked(name, service_urls.check_storage, "", "")
 
 
@@ -248,7 +245,7 @@ def mail_address(name: str, default: str) -> str:
 
 
 def token(name: str) -> str:
-    """What is sent in a header as it is: visible ASCII without spaces."""
+    """A value that is sent unchanged in a header: visible ASCII without spaces."""
     value = text(name, "")
     if not re.fullmatch(r"[!-~]*", value):
         refuse(name, "ASCII without spaces")
@@ -257,9 +254,7 @@ def token(name: str) -> str:
 
 
 def secret(name: str, *, unlike: str = "") -> str:
-    """A secret that production must be given: long, not one of the values shipped for development, and not the one of
-    the variable ``unlike``.
-    """
+    """A secret of production: long, not a value shipped for development, and not equal to the variable ``unlike``."""
     expected = f"{MIN_SECRET_LENGTH} random characters or more"
     value = _checked(name, str, REQUIRED, expected)
     if value and (

@@ -10,10 +10,10 @@ from NoteAssist_AI.uploads import max_upload_bytes
 
 
 class Request(WSGIRequest):
-    """A chunked body gets the length that Django and REST framework need to see that there is one.
+    """Gives a chunked body a content length, without which Django and REST framework would ignore the body.
 
-    It is read up to one byte more than the limit, which is enough to refuse it. That of an upload is not read yet: its
-    length is one byte more than the limit, until its view finds the end.
+    The body is read up to one byte beyond the limit, which is enough to refuse it. The body of an upload is not read
+    here: until its view finds the end, its length counts as one byte beyond the limit.
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
-"""The limit of open files. Each connection is one, and the soft limit is often 1024: a server beyond it fails."""
+"""The limit of open files. Each connection is a file, and a server fails at the soft limit, which is often 1024."""
 
 import resource
 
 RESERVED = 500
-"""Files that a process needs itself: pools, log, code."""
+"""Files that a process opens besides client connections: pools, log, code."""
 
 
 def connections_allowed(wanted: int) -> int:

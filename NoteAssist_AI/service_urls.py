@@ -1,7 +1,7 @@
-"""What URLs and addresses in the environment must look like, so that they work once the product runs.
+"""Validates URLs and addresses of environment variables, so that a wrong one is reported at start-up.
 
-Everything here takes the text of one variable. It raises ``Unusable`` with what was expected, which never has a part
-of the text in it: most of these URLs hold a password.
+Each function takes the text of one variable, and raises ``Unusable`` if it is wrong. The message never contains a part
+of the text: most of these URLs contain a password.
 """
 
 import re
@@ -42,11 +42,11 @@ _HINTS = {
 
 
 class Unusable(ValueError):
-    """Its message is what was expected."""
+    """The message states the expected format."""
 
 
 def split(text: str, schemes: tuple[str, ...], *, postgres: bool = False) -> SplitResult:
-    """The parts of a URL whose parts are where they seem to be: urllib reads a password with a slash as a path.
+    """Split a URL; refuse one that urllib would misread: it takes a password with a slash for a path.
 
     A URL of PostgreSQL may have spaces in its query, and the path of a socket as its host.
     """
@@ -59,7 +59,7 @@ def split(text: str, schemes: tuple[str, ...], *, postgres: bool = False) -> Spl
     if not text.isascii() or " " in checked or "%00" in text:
         raise Unusable(expected)
     try:
-        unquote(text, errors="strict")  # bytes that are no UTF-8 would be other text for each library
+        unquote(text, errors="strict")  # libraries decode invalid UTF-8 in different ways
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
@@ -73,10 +73,10 @@ def split(text: str, schemes: tuple[str, ...], *, postgres: bool = False) -> Spl
 
 
 def check_redis(text: str, *, memory: bool = False) -> str:
-    """Of Redis, or with ``memory`` also ``locmem://``."""
+    """A URL of Redis; with ``memory``, ``locmem://`` is also accepted."""
     schemes = ("redis", "rediss", "unix", *(("locmem",) if memory else ()))
     parts = split(text, schemes)
-    if ";" in text:  # which parts URLs to Celery
+    if ";" in text:  # Celery separates URLs by it
         raise Unusable("a URL with ; percent-encoded as %3B")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.scheme == "locmem":
@@ -100,7 +100,7 @@ def check_redis(text: str, *, memory: bool = False) -> str:
 
 
 def _lacks_password(parts: SplitResult) -> bool:
-    """``redis://secret@host``, where the secret is a user and nobody signs in."""
+    """``redis://secret@host``: the secret is taken for a user name, and no password is sent."""
     return bool(parts.username) and not parts.password
 
 
@@ -108,12 +108,12 @@ def check_postgres(text: str) -> str:
     parts = split(text, ("postgres", "postgresql"), postgres=True)
     if not re.fullmatch(r"/[^/]+", parts.path):
         raise Unusable("a URL that ends in the name of a database, as in postgresql://user:password@host:5432/name")
-    told = {"user": parts.username, "password": parts.password, "host": parts.hostname, "port": parts.port}
+    in_url = {"user": parts.username, "password": parts.password, "host": parts.hostname, "port": parts.port}
     for name, value in postgres_options(text).items():
-        if name == "dbname" or told.get(name):  # libpq would take the one, and Django the other
+        if name == "dbname" or in_url.get(name):  # libpq and Django would use different values
             raise Unusable(f"{name} in the URL itself or as an option, not both")
         if name not in _known_to_libpq():
-            # The name is no secret: what follows an unescaped ? in a password has an @ in it and was refused above.
+            # The name is not a secret: an unescaped ? in a password leaves an @ in the query, which was refused above.
             known = re.fullmatch(r"[A-Za-z_]{1,40}", name)
             hint = _HINTS.get(name, "see the connection parameters in PostgreSQL's manual")
             raise Unusable(f"no option {name if known else 'of this name'}, which PostgreSQL does not know: {hint}")
@@ -125,10 +125,10 @@ def check_postgres(text: str) -> str:
 
 
 def postgres_settings(text: str) -> dict[str, Any]:
-    """Django's settings of a database from the URL that :func:`check_postgres` has passed, or for one it refused."""
+    """Django's settings of a database, from a URL that :func:`check_postgres` accepted, or from an empty text."""
     text = text or "postgresql://"
     found = dj_database_url.parse(text)
-    # It may give the host in lower case, which the path of a socket is not, and reads a + in options as a space.
+    # dj_database_url may lower-case the host, which breaks a socket's path, and reads a + in options as a space.
     host = re.fullmatch(r"\[?(.*?)\]?(?::[0-9]*)?", urlsplit(text).netloc.rpartition("@")[2])
     return {
         **{name: found[name] for name in ("NAME", "USER", "PASSWORD")},
@@ -139,7 +139,7 @@ def postgres_settings(text: str) -> dict[str, Any]:
 
 
 def postgres_options(text: str) -> dict[str, str]:
-    """The connection parameters in a URL's query, as they are written there."""
+    """The connection parameters in a URL's query; a + stays a +."""
     return dict(parse_qsl(urlsplit(text).query.replace("+", "%2B"), keep_blank_values=True))
 
 
@@ -150,7 +150,7 @@ def _known_to_libpq() -> set[str]:
 
 
 def check_http(text: str) -> str:
-    """The beginning of other URLs: without a query, credentials or a slash at the end, which is dropped."""
+    """A base URL, without query and credentials; a slash at its end is dropped."""
     parts = split(text, ("http", "https"))
     if not parts.hostname or "@" in parts.netloc or "?" in text or not _PATH.fullmatch(parts.path):
         raise Unusable("a URL as in https://host/path, without user, password and query")
@@ -195,7 +195,7 @@ def check_mail(text: str, *, console: bool) -> str:
 
 
 def check_mail_address(text: str) -> str:
-    """An address that mail can be sent from, perhaps after a name."""
+    """The sender's address, optionally after a name."""
     from django.core.exceptions import ValidationError
     from django.core.mail.message import sanitize_address  # these import ssl, which gevent must patch first
     from django.core.validators import validate_email
@@ -203,7 +203,7 @@ def check_mail_address(text: str) -> str:
     try:
         address = sanitize_address(text, "utf-8").rpartition("<")[2].removesuffix(">")
         validate_email(address)
-        if address.startswith("=?"):  # the user is not ASCII, which few mail servers take
+        if address.startswith("=?"):  # the part before the @ is not ASCII, which few mail servers accept
             raise ValidationError(address)
     except (ValueError, IndexError, ValidationError):
         raise Unusable(
@@ -213,7 +213,7 @@ def check_mail_address(text: str) -> str:
 
 
 def check_host(text: str, *, wildcards: bool) -> str:
-    """A name or an address as the Host header has it, or all below a name: ``.example.com``."""
+    """A host name or address as in the Host header, or a domain with its subdomains: ``.example.com``."""
     if wildcards and text == "*":
         return text
     bare = text.removeprefix(".")
@@ -227,7 +227,7 @@ def check_host(text: str, *, wildcards: bool) -> str:
 
 
 def origin(text: str) -> str:
-    """An origin as browsers write it: lower case, without the scheme's own port and without anything after."""
+    """An origin as browsers write it: lower case, without the scheme's default port, without a path."""
     expected = "origins such as https://app.example.com, separated by commas; names outside ASCII as xn--…"
     scheme, found, rest = text.partition("://")
     try:
@@ -244,7 +244,7 @@ def origin(text: str) -> str:
 
 
 def public_origin(text: str) -> str:
-    """Where people reach the product: ``https://``, or ``http://`` where only one's own network can."""
+    """The origin at which people reach the product: https, or http for a host in a private network."""
     try:
         found = origin(text)
     except Unusable:
@@ -256,7 +256,7 @@ def public_origin(text: str) -> str:
 
 
 def hosts_of(found: str) -> tuple[str, ...]:
-    """The host of an origin as the Host header has it, without its port; nothing of no origin."""
+    """The host of an origin as in the Host header, without its port; empty for an empty origin."""
     host = urlsplit(found).hostname
     return (f"[{host}]" if ":" in host else host,) if host else ()
 

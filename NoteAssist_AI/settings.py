@@ -37,7 +37,7 @@ JWT_SIGNING_KEY = (
     else env.text("JWT_SIGNING_KEY", "development-only-signing-key-of-access-tokens")
 )
 PUBLIC_URL = env.public_origin("PUBLIC_URL")
-"""Where people reach the product; empty: unknown, and https in production."""
+"""The origin at which people reach the product. Empty: unknown; production then assumes https."""
 ALLOWED_HOSTS = env.hosts(
     "ALLOWED_HOSTS",
     service_urls.hosts_of(PUBLIC_URL) if IS_PRODUCTION else ("localhost", "127.0.0.1", "[::1]", "testserver"),
@@ -45,7 +45,7 @@ ALLOWED_HOSTS = env.hosts(
 )
 SERVED_OVER_HTTPS = IS_PRODUCTION and not PUBLIC_URL.startswith("http://")
 TRUSTED_PROXIES = env.integer("TRUSTED_PROXIES", 1 if IS_PRODUCTION else 0, maximum=20)
-"""How many proxies of ours stand before the server; their entries of X-Forwarded-For are believed, no others."""
+"""The number of our own proxies before the server. Only their entries of X-Forwarded-For are trusted."""
 
 WEB_CONCURRENCY = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
 WEB_THREADS = env.integer("WEB_THREADS", 8, minimum=1, maximum=1000)
@@ -104,7 +104,7 @@ SERVES = env.choice("SERVES", ("everything", "streams"), "everything")
 ROOT_URLCONF = "NoteAssist_AI.stream_urls" if SERVES == "streams" else "NoteAssist_AI.urls"
 WSGI_APPLICATION = "NoteAssist_AI.wsgi.application"
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["accounts.backends.ThrottledModelBackend"]  # the admin's; the API has its own
+AUTHENTICATION_BACKENDS = ["accounts.backends.ThrottledModelBackend"]  # for the admin; the API has its own
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 APPEND_SLASH = False
 
@@ -129,7 +129,7 @@ CONNECTION_TIMEOUT = env.integer("CONNECTION_TIMEOUT", 10, minimum=1, maximum=36
 QUERY_TIMEOUT = env.integer("QUERY_TIMEOUT", 30_000, minimum=1)  # milliseconds
 DB_POOL_MAX = env.integer("DB_POOL_MAX", 16, minimum=1, maximum=10_000)
 TRANSACTION_POOLER_PORT = "6543"
-"""Where Supabase's pooler hands out a server connection for one transaction only."""
+"""The port of Supabase's pooler in transaction mode: it lends a server connection for one transaction."""
 
 _DATABASE = service_urls.postgres_settings(
     env.postgres_url("DATABASE_URL", env.REQUIRED if IS_PRODUCTION else "postgresql:///unset")
@@ -139,7 +139,7 @@ DATABASE_POOLER = env.choice(
     ("none", "session", "transaction"),
     "transaction" if _DATABASE["PORT"] == TRANSACTION_POOLER_PORT else "none",
 )
-"""What stands between us and PostgreSQL, by how long it lends a server connection."""
+"""The kind of pooler before PostgreSQL, by how long it lends a server connection."""
 DATABASES = {
     "default": database(
         _DATABASE,
@@ -162,9 +162,9 @@ CACHE_TTL_PROFILE = 300
 CACHE_TTL_LIST = 180
 CACHE_TTL_AI_RESULT = 3600
 
-CACHE_URL = env.redis_url("CACHE_URL", REDIS_URL, memory=not IS_PRODUCTION)  # of one process, where there are several
+CACHE_URL = env.redis_url("CACHE_URL", REDIS_URL, memory=not IS_PRODUCTION)  # production's processes share one
 PAGE_CACHE_ENABLED = not CACHE_URL.startswith("locmem:")
-"""Memory of one process cannot keep the promise that a read shows the last write of any process."""
+"""Off with memory of one process: a read could not show the last write of another process."""
 PAGE_CACHE_BYTES = env.integer("PAGE_CACHE_BYTES", 128 * 1024**2, minimum=1024**2, maximum=2**50)
 CACHES = cache_settings.caches(
     CACHE_URL,
@@ -175,7 +175,7 @@ CACHES = cache_settings.caches(
 )
 DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
 
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the admin's; the API knows no cookies
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # for the admin; the API uses no cookies
 SESSION_COOKIE_AGE = int(timedelta(days=30).total_seconds())
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie of its own
 OPERATORS_NEED_SECOND_FACTOR = IS_PRODUCTION
@@ -195,7 +195,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # workers and beat wait for their broker as long as it takes
 CELERY_BROKER_POOL_LIMIT = WEB_THREADS + 4
-# Of a publisher: a request never waits for a broker that does not answer (workers raise the time-outs, see celery.py).
+# For publishers: a request never waits for a broker that does not respond (workers raise the time-outs: celery.py).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "max_retries": 0,
     "socket_timeout": REDIS_TIMEOUT_SECONDS,
@@ -216,19 +216,19 @@ AI_FALLBACKS = ai_settings.fallbacks(env.text("AI_FALLBACKS", ""))
 if AI_FALLBACKS and not (AI_API_KEY or AI_BASE_URL):
     env.demand("AI_API_KEY", "a key, or AI_BASE_URL: AI_FALLBACKS are asked after that provider")
 AI_MAX_TOKENS = env.integer("AI_MAX_TOKENS", 8192, minimum=100, maximum=1_000_000)
-"""The most tokens that one call of a model with a price may write."""
+"""The maximum of output tokens in one call to a model that has a price."""
 AI_BUDGET_PER_USER_DAY = ai_settings.amount("AI_BUDGET_PER_USER_DAY", env.text("AI_BUDGET_PER_USER_DAY", ""))
 AI_BUDGET_DAY = ai_settings.amount("AI_BUDGET_DAY", env.text("AI_BUDGET_DAY", ""))
 AI_OUTAGE_HOURS = env.integer("AI_OUTAGE_HOURS", 24, minimum=1, maximum=720)
 AI_TIMEOUT_SECONDS = env.seconds("AI_TIMEOUT_SECONDS", 120, minimum=1)
-AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15, maximum=3600)  # what a stopping worker may still finish
+AI_SHUTDOWN_SECONDS = env.integer("AI_SHUTDOWN_SECONDS", 15, maximum=3600)  # grace time of a stopping worker
 AI_LEASE_SECONDS = env.integer("AI_LEASE_SECONDS", 30, minimum=3, maximum=86_400)
 AI_SWEEP_SECONDS = env.integer("AI_SWEEP_SECONDS", 15, minimum=1, maximum=86_400)
 AI_STREAM_EVENTS = env.integer("AI_STREAM_EVENTS", 2000, minimum=100, maximum=1_000_000)
 AI_STREAM_SECONDS = env.integer("AI_STREAM_SECONDS", 3600, minimum=60, maximum=31_536_000)
 AI_TASK_RETENTION_DAYS = env.integer("AI_TASK_RETENTION_DAYS", 365, minimum=1, maximum=36_500)
 
-# Without key and URL questions are answered by the words of notes alone.
+# Without a key and a URL, passages for questions are found by a word search alone.
 EMBEDDINGS_BASE_URL = env.http_url("EMBEDDINGS_BASE_URL")  # unset: OpenAI with a key
 EMBEDDINGS_API_KEY = env.token("EMBEDDINGS_API_KEY")
 EMBEDDINGS_MODEL = ai_settings.model("EMBEDDINGS_MODEL", env.text("EMBEDDINGS_MODEL", ""))
@@ -243,16 +243,16 @@ if EMBEDDINGS_MODEL and not EMBEDDINGS_ARE_ON:
 
 EVENTS_BASE_URL = env.http_url("EVENTS_BASE_URL")
 SSE_HEARTBEAT_SECONDS = env.seconds("SSE_HEARTBEAT_SECONDS", 15, minimum=0.1)
-# Of one process. A stream holds one of the web process's threads; gunicorn_events.conf.py sets more for greenlets.
+# Per process. A stream holds one of the web process's threads; gunicorn_events.conf.py sets more for greenlets.
 SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4), maximum=1_000_000)
 
 # --- Files ------------------------------------------------------------------------------------------------------------
 
-# How many in one process: each holds a thread. With one export alone a single user could keep all others from theirs.
+# Per process; each holds a thread. With a single slot, one user's export would block those of all other users.
 EXPORTS_AT_ONCE = max(1, WEB_THREADS // 8, min(2, WEB_THREADS // 4))
 UPLOADS_AT_ONCE = max(1, WEB_THREADS // 4)
 FILES_AT_ONCE = max(1, WEB_THREADS // 2)
-env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)  # read where it counts: NoteAssist_AI.uploads
+env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)  # read again by NoteAssist_AI.uploads
 ATTACHMENT_LINK_SECONDS = env.integer("ATTACHMENT_LINK_SECONDS", 600, minimum=1, maximum=86_400)
 
 # --- REST framework ---------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
-# The page at / reads event streams from a process that may have a host of its own.
+# The web client reads event streams from a process that may have another host.
 CORS_ALLOWED_ORIGINS = list(dict.fromkeys([*env.origins("CORS_ALLOWED_ORIGINS"), *filter(None, [PUBLIC_URL])]))
 CORS_URLS_REGEX = r"^/api/.*$"
 CORS_PREFLIGHT_MAX_AGE = 86400
@@ -310,7 +310,7 @@ CORS_PREFLIGHT_MAX_AGE = 86400
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []  # the admin's forms, where a proxy changes Host
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []  # for the admin's forms behind a proxy that changes Host
 if SERVED_OVER_HTTPS:
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz/"]  # the platform's health check speaks plain HTTP
@@ -319,7 +319,7 @@ if SERVED_OVER_HTTPS:
     SECURE_HSTS_PRELOAD = True
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
-    # By their names browsers take these from this host alone, over https alone: no neighbour can plant them.
+    # Browsers accept cookies with this prefix only over https and for this host, so a sibling domain cannot set them.
     SESSION_COOKIE_NAME = "__Host-sessionid"
     CSRF_COOKIE_NAME = "__Host-csrftoken"
     if TRUSTED_PROXIES:
@@ -353,10 +353,10 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [("web", BASE_DIR / "NoteAssist_AI" / "web")]  # the page at /
+STATICFILES_DIRS = [("web", BASE_DIR / "NoteAssist_AI" / "web")]  # the web client
 _FILES = file_storage(env.storage_url("STORAGE_URL"), None if IS_PRODUCTION else BASE_DIR / ".local" / "files")
 FILES_ARE_KEPT = _FILES is not None
-"""Whether there is a place for files that all processes reach; without one uploads are refused."""
+"""Whether there is a file storage that all processes reach; without one uploads are refused."""
 STORAGES = storages(_FILES, are_static_files_built=IS_PRODUCTION)
 
 # --- Logging and monitoring -------------------------------------------------------------------------------------------
@@ -369,18 +369,18 @@ LOGGING = logs.log_lines(LOG_LEVEL, log_queries=LOG_QUERIES, as_json=IS_PRODUCTI
 SENTRY_DSN = env.sentry_dsn("SENTRY_DSN")
 METRICS_TOKEN = env.token("METRICS_TOKEN")
 METRICS_PORT = env.port("METRICS_PORT", 0)
-"""0: nothing listens there."""
+"""0: the exporter does not listen."""
 if METRICS_TOKEN and len(METRICS_TOKEN) < env.MIN_TOKEN_LENGTH:
     env.refuse("METRICS_TOKEN", f"{env.MIN_TOKEN_LENGTH} random characters or more")
 env.http_url("OTEL_EXPORTER_OTLP_ENDPOINT")  # read by OpenTelemetry itself, as its other variables are
 
 # --- Development only -------------------------------------------------------------------------------------------------
 
-if ENVIRONMENT == "development" and DEBUG and find_spec("debug_toolbar"):  # where development's packages are
+if ENVIRONMENT == "development" and DEBUG and find_spec("debug_toolbar"):  # if development's packages are installed
     INSTALLED_APPS += ["debug_toolbar"]
     MIDDLEWARE.insert(3, "debug_toolbar.middleware.DebugToolbarMiddleware")
     DEBUG_TOOLBAR_CONFIG = {
-        "SHOW_TOOLBAR_CALLBACK": "utils.middleware.is_page_for_people",  # the admin
+        "SHOW_TOOLBAR_CALLBACK": "utils.middleware.is_for_admin",
         "SHOW_COLLAPSED": True,  # a tab at the edge, which covers nothing
     }
 

@@ -1,4 +1,4 @@
-"""Where files are kept: uploaded ones by ``STORAGE_URL``, and those that belong to the code."""
+"""File storage: uploaded files at ``STORAGE_URL``, and the static files of the code."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
-"""Of one answer of an S3 server. A call is tried twice at most."""
+"""The read time-out for an S3 server's response. A call is tried twice at most."""
 
 
 def file_storage(url: str, default_folder: Path | None) -> dict[str, Any] | None:
-    """The entry of ``STORAGES``; None without a URL and a folder, where nothing can be kept.
+    """The entry of ``STORAGES`` for uploaded files; None if there is neither a URL nor a folder.
 
-    ``url`` was passed by ``service_urls.check_storage``.
+    ``url`` must have passed ``service_urls.check_storage``.
     """
     parts = urlsplit(url)
     if parts.scheme == "s3":
@@ -24,7 +24,7 @@ def file_storage(url: str, default_folder: Path | None) -> dict[str, Any] | None
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {
             "location": folder,
-            "base_url": None,  # every file is asked for by a view, which checks whose it is
+            "base_url": None,  # files are served by views only, which check the owner
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         },
@@ -32,9 +32,9 @@ def file_storage(url: str, default_folder: Path | None) -> dict[str, Any] | None
 
 
 def storages(files: dict[str, Any] | None, *, are_static_files_built: bool) -> dict[str, Any]:
-    """``STORAGES``. ``files``: see :func:`file_storage`; ``collectstatic`` builds static files, named by their content.
+    """``STORAGES``. ``files`` comes from :func:`file_storage`; built static files have a hash in their names.
 
-    Without a place for them, uploads are refused, and Django's default is never asked.
+    If ``files`` is None, uploads are refused, and the default below is never used.
     """
     built = "whitenoise.storage.CompressedManifestStaticFilesStorage"
     source = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -59,9 +59,9 @@ def _s3(url: str) -> dict[str, Any]:
             "bucket_name": parts.path.strip("/"),
             "endpoint_url": f"{scheme}://{parts.netloc.rpartition('@')[2]}",
             "region_name": options.get("region"),
-            "file_overwrite": True,  # names are random, so there is nothing to ask for before writing
+            "file_overwrite": True,  # names are random, so it need not check whether a file exists
             "default_acl": None,
-            "max_memory_size": 1024 * 1024,  # of a file that is read; the rest is on the disk meanwhile
+            "max_memory_size": 1024 * 1024,  # larger files are read to a temporary file
             "transfer_config": TransferConfig(use_threads=False),
             "client_config": Config(
                 connect_timeout=CONNECT_SECONDS,
@@ -69,7 +69,7 @@ def _s3(url: str) -> dict[str, Any]:
                 retries={"total_max_attempts": 2, "mode": "standard"},
                 signature_version="s3v4",
                 s3={"addressing_style": "path"},
-                # What other servers than Amazon's understand.
+                # Servers other than Amazon's do not support the default checksums.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),

@@ -1,6 +1,6 @@
-"""The paths of the process that holds event streams: those, and its health.
+"""The URLs of the process that serves event streams: the streams and its health.
 
-One greenlet that computes stops all streams, as checking a password or parsing a large body would.
+It serves no other paths, as one greenlet that computes (checks a password, parses a large body) stops all streams.
 """
 
 from django.urls import path, re_path

@@ -1,4 +1,4 @@
-"""How often a user, or an address that is not signed in, may ask."""
+"""Rate limits per user, or per IP address for requests that are not signed in."""
 
 from NoteAssist_AI import env
 

@@ -13,7 +13,7 @@ import study.urls
 from NoteAssist_AI.api_docs import ApiDocsView
 from NoteAssist_AI.api_root import ApiRootView
 from NoteAssist_AI.api_schema import SchemaView
-from NoteAssist_AI.page import favicon, page, service_worker
+from NoteAssist_AI.web_client import favicon, service_worker, web_client
 from utils.http.errors import not_found
 from utils.http.health import live, ready
 from utils.http.metrics import metrics
@@ -24,7 +24,7 @@ if "debug_toolbar" in settings.INSTALLED_APPS:
 
     development = debug_toolbar_urls()
 
-# The resolver compares paths one after the other, so what has a prefix of its own comes before what has not.
+# The resolver tries the patterns in order, so those with a prefix come before those without.
 api = [
     path("study/", include(study.urls)),
     path("auth/", include(accounts.urls.auth)),
@@ -44,7 +44,7 @@ urlpatterns = [
     path("healthz/live", live, name="live"),
     path("healthz/ready", ready, name="ready"),
     path("metrics", metrics, name="metrics"),
-    path("", page, name="page"),
+    path("", web_client, name="web-client"),
     path("sw.js", service_worker, name="service-worker"),
     path("favicon.ico", favicon, name="favicon"),
     path("admin/", admin.site.urls),

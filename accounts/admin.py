@@ -1,4 +1,4 @@
-"""The admin of accounts. Changes that end sessions or tokens go through the services, as everywhere else."""
+"""The admin of accounts. As everywhere, changes that end sessions or tokens go through the services."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ from NoteAssist_AI.monitoring import audit
 from utils.admin import ReadOnlyAdmin
 from utils.http.client_address import client_address
 
-# Staff may do everything: there are no groups.
+# Staff have all permissions, so groups are not used.
 admin.site.unregister(Group)
 
 
@@ -54,7 +54,7 @@ class UserAdmin(DjangoUserAdmin):
         )
 
     def get_deleted_objects(self, objs: Iterable[User], request: HttpRequest) -> tuple[list[str], dict, set, list]:
-        # Django would load every related row to list it.
+        # Django's method would load and list every related row.
         descriptions = [f"{user}, with all their data" for user in objs]
         return descriptions, {User._meta.verbose_name_plural: len(descriptions)}, set(), []
 

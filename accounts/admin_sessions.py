@@ -1,7 +1,7 @@
-"""How long a sign-in to the admin lasts: kept in its session, whose cookie lives longer.
+"""How long a sign-in to the admin lasts. Its times are stored in the session, whose cookie lives longer.
 
-Whoever signed in 12 hours ago, or has requested no page for 2 hours, signs in again. In production a session opens the
-admin only after the second factor, too.
+An operator must sign in again 12 hours after the sign-in, or after 2 hours without a request. In production the admin
+also requires the second factor.
 """
 
 import time
@@ -16,7 +16,7 @@ from django.http import HttpRequest
 MAX_AGE_SECONDS = 12 * 3600
 MAX_IDLE_SECONDS = 2 * 3600
 NOTED_EVERY_SECONDS = 60
-"""A use is noted once in this time, so that most pages write no session."""
+"""The last use is recorded at most this often, so that most requests do not write the session."""
 
 _SIGNED_IN_AT = "signed_in_at"
 _USED_AT = "used_at"
@@ -25,13 +25,13 @@ _HAS_SECOND_FACTOR = "has_second_factor"
 
 @receiver(user_logged_in)
 def begin(request: HttpRequest, **_kwargs: Any) -> None:
-    """The password was right. The session may be an earlier one of the same user, so all is set anew."""
+    """Record a sign-in. The session may be an earlier one of the same user, so all values are reset."""
     now = int(time.time())
     request.session.update({_SIGNED_IN_AT: now, _USED_AT: now, _HAS_SECOND_FACTOR: False})
 
 
 def is_fresh(session: SessionBase) -> bool:
-    """Whether the sign-in is recent enough. One from before these times were kept is not."""
+    """Whether the sign-in is recent enough; False for a session of a release that did not record the times."""
     now = time.time()
     return now - session.get(_SIGNED_IN_AT, 0) < MAX_AGE_SECONDS and now - session.get(_USED_AT, 0) < MAX_IDLE_SECONDS
 

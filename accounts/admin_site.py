@@ -51,7 +51,7 @@ class AdminSite(admin.AdminSite):
         return super().login(request, extra_context)
 
     def second_factor(self, request: HttpRequest) -> HttpResponseBase:
-        """The page that asks for the second factor, of operators who have just given their password."""
+        """The page that asks operators for the second factor, after their password."""
         request.current_app = self.name
         if not self._is_signed_in(request):
             return redirect_to_login(request.get_full_path(), reverse("admin:login", current_app=self.name))

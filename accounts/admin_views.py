@@ -1,4 +1,4 @@
-"""Pages of the admin that Django has none of."""
+"""Pages of the admin that Django does not have."""
 
 from typing import Any, cast
 
@@ -26,9 +26,9 @@ _SEED = "second_factor_seed"
 
 @method_decorator(never_cache, name="dispatch")
 class SecondFactorView(RedirectURLMixin, FormView):
-    """Asks a signed-in operator for the second factor; who has none yet is given one.
+    """Asks a signed-in operator for the second factor, and sets one up if the operator has none.
 
-    The recovery codes stand in the answer to the first code, and nowhere else.
+    The recovery codes are shown once, in the response to the first code.
     """
 
     form_class = SecondFactorForm
@@ -93,5 +93,5 @@ class SecondFactorView(RedirectURLMixin, FormView):
 
 
 def _qr_code(text: str) -> SafeString:
-    # The library's own drawing: nothing of the text stands in it as text.
+    # Safe: the library draws the SVG, which does not contain the text itself.
     return mark_safe(segno.make(text, error="m").svg_inline(scale=4, light="#fff"))

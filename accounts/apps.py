@@ -6,7 +6,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        # Connect their signals of the admin's logins.
+        # Connects the signals of the admin's logins.
         # Registers the authentication schemes in the OpenAPI schema.
         from accounts import (
             admin_sessions,  # noqa: F401

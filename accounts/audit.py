@@ -1,4 +1,4 @@
-"""Which requests leave a line in the audit log, and what it says."""
+"""Writes sign-ins and changes of accounts to the audit log."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from utils.http.errors import ApplicationError, TooManyRequests
 
 THROTTLED = "throttled"
 WAS_THROTTLED = "noteassist.login-throttled"
-"""A key of ``request.META``: the backend of the admin tells by it why nobody was found."""
+"""A key of ``request.META``: set by the admin's backend if a login failed because it was throttled."""
 
 
 class Audited:
-    """What is found out on the way."""
+    """The subject of an audit line. ``user_id`` may be set once it is known."""
 
     def __init__(self, user_id: int | None) -> None:
         self.user_id = user_id
@@ -30,7 +30,7 @@ class Audited:
 def audited(
     request: Request, what: str, *, email: str = "", user_id: int | None = None, failures_only: bool = False
 ) -> Iterator[Audited]:
-    """Log what is tried inside and its outcome, also that of an error, which passes on."""
+    """Log the action in the block with its outcome. An ``ApplicationError`` is logged and raised again."""
     subject = Audited(user_id)
     try:
         yield subject
@@ -61,11 +61,11 @@ def _failed_admin_login(credentials: dict[str, Any], request: HttpRequest | None
 
 
 def second_factor(request: HttpRequest, outcome: str) -> None:
-    """An operator whose password was right gave a second factor."""
+    """Log that an operator entered a second factor after the correct password."""
     audit.record("admin_second_factor", outcome, user_id=request.user.pk, address=client_address(request))
 
 
 def no_operator(request: HttpRequest | None, user: User) -> None:
-    """Somebody gave the right password in the admin, and may not enter it."""
+    """Log a correct password at the admin of a user who is not an operator."""
     address = "" if request is None else client_address(request)
     audit.record("admin_sign_in", "no_operator", user_id=user.pk, address=address)

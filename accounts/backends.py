@@ -29,4 +29,4 @@ class ThrottledModelBackend(ModelBackend):
         except (TooManyRequests, TooManyChecks) as error:
             if request is not None:
                 request.META[WAS_THROTTLED] = True
-            raise PermissionDenied from error  # Django then tries no other backend and shows its usual error
+            raise PermissionDenied from error  # Django then skips other backends and shows its usual error

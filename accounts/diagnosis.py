@@ -1,10 +1,10 @@
-"""Accounts that should not be there."""
+"""Checks for accounts that must not exist in production."""
 
 from collections.abc import Iterator
 
 from django.conf import settings
 
-from accounts.services.demo_accounts import existing_demo_accounts, what_is_wrong_with
+from accounts.services.demo_accounts import demo_accounts_warning, existing_demo_accounts
 from utils.diagnosis import Options, Result, check
 
 
@@ -12,6 +12,6 @@ from utils.diagnosis import Options, Result, check
 def look(_options: Options) -> Iterator[Result]:
     found = existing_demo_accounts()
     if settings.IS_PRODUCTION and found:
-        yield False, what_is_wrong_with(found)
+        yield False, demo_accounts_warning(found)
     else:
         yield True, f"{len(found)} demo accounts"

@@ -9,8 +9,8 @@ An attacker therefore needs ten addresses to lock an account for its owner. An a
 within the last 30 days is exempt from the limit over all addresses.
 
 Refresh tokens cannot be guessed. Their exchange has one limit by address, high enough for many users who share one
-address, and its lockouts last one window only. All other public requests together have the same, counted before their
-bodies are read.
+address, and its lockouts last one window only. All other public requests together have a second limit of the same kind;
+they are counted before their bodies are read.
 """
 
 from collections.abc import Sequence
@@ -38,44 +38,44 @@ MAX_LOCKOUT_SECONDS = 15 * 60
 STRIKES_SECONDS = 3600
 KNOWN_ADDRESS_SECONDS = 30 * 24 * 3600
 
-Kind = Literal["email", "reset", "user", "token", "factor", "share"]
+AttemptKind = Literal["email", "reset", "user", "token", "factor", "share"]
 """Each kind is counted separately: a login or registration, a password reset, the user's own password, a mailed code,
 an operator's second factor, the password of a shared note.
 """
 
-# Each limit has three keys: shut (its lockout), attempts, strikes (how often it was exceeded). An extra key at the end,
-# if it exists, disables the last limit.
+# Each limit has three keys: shut (the lockout), attempts, strikes (how often the limit was exceeded). If there is an
+# extra key at the end, and it exists in Redis, the last limit is disabled.
 _COUNT = Script(
     """
 local max_shut_ms, strikes_seconds = tonumber(ARGV[1]), tonumber(ARGV[2])
-local answer, shut, limits = {}, false, math.floor(#KEYS / 3)
+local reply, shut, limits = {}, false, math.floor(#KEYS / 3)
 if #KEYS % 3 == 1 and redis.call('EXISTS', KEYS[#KEYS]) == 1 then limits = limits - 1 end
 for i = 1, limits do
   local left = redis.call('PTTL', KEYS[3 * i - 2])
   if left > 0 then shut = true end
-  answer[i] = {tonumber(redis.call('GET', KEYS[3 * i - 1]) or 0), math.max(left, 0), 0}
+  reply[i] = {tonumber(redis.call('GET', KEYS[3 * i - 1]) or 0), math.max(left, 0), 0}
 end
-if shut then return answer end
+if shut then return reply end
 for i = 1, limits do
   local limit, window_ms = tonumber(ARGV[1 + 2 * i]), tonumber(ARGV[2 + 2 * i])
   local used = redis.call('INCR', KEYS[3 * i - 1])
   if used == 1 then redis.call('PEXPIRE', KEYS[3 * i - 1], window_ms) end
-  answer[i] = {used, 0, redis.call('PTTL', KEYS[3 * i - 1])}
+  reply[i] = {used, 0, redis.call('PTTL', KEYS[3 * i - 1])}
   if used > limit then
     local strikes = redis.call('INCR', KEYS[3 * i])
     redis.call('EXPIRE', KEYS[3 * i], strikes_seconds)
     local shut_ms = math.min(window_ms * 2 ^ math.min(strikes - 1, 20), math.max(max_shut_ms, window_ms))
     redis.call('SET', KEYS[3 * i - 2], 1, 'PX', string.format('%d', shut_ms))
     redis.call('DEL', KEYS[3 * i - 1])
-    answer[i][2] = shut_ms
+    reply[i][2] = shut_ms
   end
 end
-return answer
+return reply
 """
 )
 
 
-def count_login_attempt(request: HttpRequest | Request, *, kind: Kind, name: object) -> None:
+def count_login_attempt(request: HttpRequest | Request, *, kind: AttemptKind, name: object) -> None:
     """Count an attempt to guess a secret of the account ``name`` from the request's address.
 
     Stores the usage of the limits on the request, for the ``RateLimit-*`` headers. Raises ``TooManyRequests``.
@@ -106,7 +106,7 @@ def count_refresh(request: HttpRequest | Request) -> None:
 
 
 def count_by_address(request: HttpRequest | Request) -> None:
-    """Count a request of nobody known before its body is read. Otherwise like :func:`count_refresh`."""
+    """Count an unauthenticated request before its body is read. Otherwise like :func:`count_refresh`."""
     _count_at_address(request, "public")
 
 

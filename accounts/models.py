@@ -34,10 +34,10 @@ class UserManager(BaseUserManager["User"]):
 PRIVATE_DOMAINS = frozenset(
     ("arpa", "internal", "intranet", "invalid", "local", "localdomain", "localhost", "onion", "private")
 )
-"""Top-level names that lead nowhere or into a machine's own network: RFC 2606, 6761, 6762, 7686, 8375, ICANN's list.
+"""Top-level domains without public mail servers: RFC 2606, 6761, 6762, 7686, 8375, and ICANN's list.
 
-Not in it: ``lan``, ``home`` and ``corp``, where a server at home or in a company has its users, and the names for
-examples and tests, which lead nowhere and are in everybody's tests.
+The list leaves out ``lan``, ``home`` and ``corp``, which users of a server at home or in a company have, and the names
+for examples and tests, which are harmless and used in tests.
 """
 
 
@@ -72,7 +72,7 @@ class User(AbstractBaseUser):
     ``token_version`` is part of every access token and of the admin's session cookie: raising it invalidates them all.
     """
 
-    last_login = None  # Session.created_at has it, without a write to this row at each login
+    last_login = None  # Session.created_at replaces it, so that a login does not write this row
     email = models.EmailField(max_length=254, unique=True)
     name = models.CharField(max_length=150, blank=True)
     is_active = models.BooleanField(default=True)

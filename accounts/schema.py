@@ -15,7 +15,7 @@ class BearerToken(OpenApiAuthenticationExtension):
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "JWT",
-            "description": "The `access` token of `register`, `login` or `refreshTokens`. Lives for 15 minutes.",
+            "description": "The `access` token of `register`, `login` or `refreshTokens`. Valid for 15 minutes.",
         }
 
 
@@ -28,5 +28,5 @@ class StreamTicket(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "query",
             "name": "ticket",
-            "description": "The ticket of `createStreamTicket`, for clients that can send no headers.",
+            "description": "The ticket of `createStreamTicket`, for clients that cannot send headers.",
         }

@@ -1,4 +1,4 @@
-"""Serializers of requests and answers about accounts."""
+"""Serializers of requests and responses about accounts."""
 
 import unicodedata
 from typing import Any
@@ -13,7 +13,7 @@ _CONTROLS = ("Cc", "Zl", "Zp")
 
 
 class EmailField(OnlyText, serializers.EmailField):
-    """An address in the one spelling under which it is stored; it is checked in that spelling, too."""
+    """An address, converted to its normal form before it is validated."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=254, **kwargs)
@@ -23,7 +23,7 @@ class EmailField(OnlyText, serializers.EmailField):
 
 
 class PasswordField(StrictCharField):
-    """Taken as it is, spaces included. Bounded: hashing takes its time from the length, too."""
+    """A password, not trimmed. Its length is limited, as hashing a longer password takes longer."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(
@@ -36,7 +36,7 @@ class PasswordField(StrictCharField):
 
 
 class NameField(StrictCharField):
-    """What a person is called: one line, or nothing."""
+    """A person's name: one line, or empty."""
 
     default_error_messages = {"control_character": "Control characters are not allowed."}
 
@@ -45,7 +45,7 @@ class NameField(StrictCharField):
 
     def to_internal_value(self, data: Any) -> str:
         name = super().to_internal_value(data)
-        is_short = self.max_length is not None and len(name) <= self.max_length  # else it is refused for that
+        is_short = self.max_length is not None and len(name) <= self.max_length  # otherwise the length check reports it
         if is_short and any(unicodedata.category(character) in _CONTROLS for character in name):
             self.fail("control_character")
         return name
@@ -61,7 +61,7 @@ class UserSerializer(serializers.ModelSerializer):
 
 
 class ProfileSerializer(StrictSerializer):
-    """What may be changed of a profile."""
+    """The fields of a profile that its user may change."""
 
     name = NameField()
 
@@ -75,7 +75,7 @@ class RegistrationSerializer(StrictSerializer):
 
 
 class LoginSerializer(StrictSerializer):
-    """Who signs in."""
+    """Credentials for signing in."""
 
     email = EmailField()
     password = PasswordField()
@@ -88,27 +88,27 @@ class RefreshSerializer(StrictSerializer):
 
 
 class PasswordChangeSerializer(StrictSerializer):
-    """The present password and the next one."""
+    """The current password and the new one."""
 
     old_password = PasswordField()
     new_password = PasswordField()
 
 
 class PasswordResetSerializer(StrictSerializer):
-    """Whose password is forgotten."""
+    """The address of the account whose password is to be reset."""
 
     email = EmailField()
 
 
 class PasswordResetConfirmSerializer(StrictSerializer):
-    """The mail's code and the next password."""
+    """The mail's code and the new password."""
 
     token = StrictCharField(max_length=200)
     new_password = PasswordField()
 
 
 class PasswordSerializer(StrictSerializer):
-    """The password, asked for again."""
+    """The user's password, as confirmation."""
 
     password = PasswordField()
 
@@ -121,7 +121,7 @@ class TokenPairSerializer(serializers.Serializer):
 
 
 class SignedInSerializer(serializers.Serializer):
-    """The tokens of a new session, and whose it is."""
+    """The tokens of a new session, and its user."""
 
     access = serializers.CharField(source="tokens.access")
     refresh = serializers.CharField(source="tokens.refresh")
@@ -134,7 +134,7 @@ class SessionSerializer(serializers.ModelSerializer):
     device = serializers.CharField(source="user_agent")
     address = serializers.CharField(source="ip", allow_null=True)
     last_used_at = serializers.DateTimeField(source="rotated_at")
-    current = serializers.SerializerMethodField(help_text="Whether it is the session of this request.")
+    current = serializers.SerializerMethodField(help_text="Whether this is the session of the request.")
 
     class Meta:
         model = Session

@@ -31,8 +31,8 @@ redis.call('DEL', KEYS[2])
 )
 _RAISE_VERSION = Script(
     """
-local marked = tonumber(redis.call('GET', KEYS[1]) or 0)
-if tonumber(ARGV[1]) > marked then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
+local current = tonumber(redis.call('GET', KEYS[1]) or 0)
+if tonumber(ARGV[1]) > current then redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2]) end
 """
 )
 

@@ -54,7 +54,7 @@ class AttachmentAdmin(ReadOnlyAdmin):
 @admin.register(Share)
 class ShareAdmin(ReadOnlyAdmin):
     long_columns = ("note__search", "note__words", "note__title_key")
-    fields = ["id", "note", "expires_at", "views", "created_at"]  # neither the slug, which opens it, nor the password
+    fields = ["id", "note", "expires_at", "views", "created_at"]  # not the slug, which gives access, nor the password
     list_display = ["id", "note_id", "expires_at", "views", "created_at"]
     ordering = ["-created_at"]
     search_fields = ["=id", "=note__id"]

@@ -1,7 +1,7 @@
 """The fields of notes, chapters and topics, each listed once.
 
-Reads, serializers, snapshots, restored versions and exports use these lists, so a field that is added to a model and to
-its list is in all of them.
+Reads, serializers, snapshots, restored versions and exports use these lists. So a field that is added to a model and to
+its list here appears in all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ TOPIC_WRITTEN = ("title", "explanation", "code", "code_language", "sources")
 TOPIC_SHOWN = ("id", "title", "order", *TOPIC_WRITTEN[1:])
 
 TOPIC_KEPT = (*TOPIC_WRITTEN, "blocks")
-"""The fields that snapshots keep: what users write, and the ids of its blocks."""
+"""The fields that snapshots keep: what users write, and the blocks' ids."""
 
 
 def written_fields(row: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def written_fields(row: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def shown_of_snapshot(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """A snapshot as the API shows it: what users wrote, with the ids of chapters and topics."""
+    """A snapshot as the API shows it: the fields that users write, with the ids of chapters and topics."""
     return {
         **fields_of_snapshot(snapshot, NOTE_WRITTEN),
         "chapters": [

@@ -1,7 +1,7 @@
-"""Columns that are made from others when a row is written.
+"""Columns that are derived from others when a row is written.
 
-They are computed in Python, so PostgreSQL cannot generate them. Whatever saves or inserts objects (``save()``,
-``create()``, ``bulk_create()``) gets them from their fields. What writes by ``update()`` adds them itself.
+They are computed in Python, so PostgreSQL cannot generate them. ``save()``, ``create()`` and ``bulk_create()`` compute
+them. Code that calls ``update()`` must set them itself.
 """
 
 from collections.abc import Callable
@@ -27,19 +27,19 @@ class DerivedField(models.Field):
 
 
 class WordsField(DerivedField, SearchVectorField):
-    """What a row is found by: see ``notes.search.vectors``. NULL: not made yet."""
+    """The search vector of a row: see ``notes.search.vectors``. NULL: not made yet."""
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
         return "%s::tsvector" if not hasattr(value, "as_sql") else "%s"
 
 
 def unless_due(derive: Callable[[Any], str], *, note: Callable[[Any], Any] = lambda row: row) -> Callable[[Any], Any]:
-    """What ``derive`` makes of a row, or None if its note is one whose words are due: a worker makes them."""
+    """The result of ``derive`` for a row; None if its note's search vectors are due, as a worker makes them then."""
     return lambda row: None if note(row).words_due_at else derive(row)
 
 
 class TitleKeyField(DerivedField, models.TextField):
-    """What a note is ordered by: see ``notes.title_order``. Empty: not made yet."""
+    """The sort key of a note's title: see ``notes.title_order``. Empty: not made yet."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"db_collation": "C", "db_default": "", **options})

@@ -1,8 +1,8 @@
-"""What differs between two snapshots of a note, by block and by word.
+"""The differences between two snapshots of a note, by block and by word.
 
-Chapters, topics and blocks are compared by their ids, so a block that moved is not one that went and another that came.
-Blocks of a version from before there were ids are matched by their texts. All of it takes bounded time: words are
-compared as long as the texts together have no more than ``WORDS_MAX_CHARACTERS``.
+Chapters, topics and blocks are compared by their ids, so a moved block is not shown as one deleted and one added.
+Blocks of versions that have no ids yet are matched by their texts. Time is bounded: words are compared only if the
+texts together have at most ``WORDS_MAX_CHARACTERS``.
 """
 
 import re
@@ -22,7 +22,7 @@ Words = list[list[str]]
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], *, note_id: int) -> list[Fields]:
-    """What must be done to the first snapshot to make the second one of it, in the order of the second."""
+    """The changes that turn the first snapshot into the second, in the order of the second."""
     return _Comparison().compare(before, after, note_id)
 
 
@@ -132,7 +132,7 @@ def _topics(snapshot: Mapping[str, Any]) -> dict[int, Fields]:
 
 
 def _moved(old: Mapping[Any, Fields], new: Mapping[Any, Fields]) -> set[Any]:
-    """What must move, the fewest: all others stand in the same order, and in the same parent, as before."""
+    """The smallest set of moved items: all others are in the same order, and in the same parent, as before."""
     places = {key: place for place, key in enumerate(old)}
     keys = list(new)
     in_order = {keys[at] for _, at in in_same_order([places.get(key) for key in keys])}
@@ -144,15 +144,17 @@ def _parent(row: Fields) -> Any:
 
 
 def words_between(before: str, after: str) -> Words:
-    """``[op, text]`` with op ``equal``, ``delete`` or ``insert``: without the inserts the text before, without the
-    deletes the text after. Takes time linear in the length, but for a logarithm."""
+    """A list of ``[op, text]``, with op ``equal``, ``delete`` or ``insert``.
+
+    Without the inserts it is the old text, without the deletes the new one. Takes O(n log n) time.
+    """
     pieces: Words = []
     _compare_tokens(_TOKEN.findall(before), _TOKEN.findall(after), pieces, _DEPTH_MAX)
     return pieces
 
 
 def _compare_tokens(old: list[str], new: list[str], pieces: Words, depth: int) -> None:
-    """What both begin and end with is equal; the rest is compared between the words that each has once."""
+    """Match the common start and end; split the rest at words that both texts have once, and compare the parts."""
     start, most = 0, min(len(old), len(new))
     while start < most and old[start] == new[start]:
         start += 1

@@ -15,7 +15,7 @@ from utils.http.serializers import StrictCharField, too_many
 
 URL_MAX_LENGTH = 2000
 EXPORTED_MAX = 500
-"""Notes in one archive."""
+"""The maximum number of notes in one archive."""
 
 
 def _fits(text: str) -> None:

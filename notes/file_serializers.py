@@ -1,4 +1,4 @@
-"""Files of notes, links that share them, and exports as JSON."""
+"""Serializers of attachments and shares."""
 
 import re
 from datetime import datetime
@@ -11,13 +11,13 @@ from notes.links import signed_url
 from notes.models import Attachment, Share
 from utils.http.serializers import StrictCharField, StrictSerializer
 
-# Of what names of attachments may have (`readable_name`), what would end or change the text of a Markdown link.
+# Characters that names of attachments may have (`readable_name`) and that would end or change a Markdown link's text.
 _MARKS, _ESCAPED = re.compile(r"[\[\]`&]"), r"\\\g<0>"
 PASSWORD_MAX_LENGTH = 128
 
 
 class AttachmentCreateSerializer(StrictSerializer):
-    """A form with one file: PNG, JPEG, GIF, WebP or PDF, whatever its name and declared type say."""
+    """A form with one file: PNG, JPEG, GIF, WebP or PDF, detected from its content."""
 
     file = serializers.FileField()
 
@@ -29,7 +29,7 @@ class SharePasswordSerializer(StrictSerializer):
 
 
 class ShareCreateSerializer(SharePasswordSerializer):
-    """How long a link is good, and what it asks for; without either it is good until it is deleted."""
+    """When a link expires, and its password. Both are optional; by default a link is good until it is deleted."""
 
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
 
@@ -48,7 +48,7 @@ class ExportSelectionSerializer(serializers.Serializer):
 
 
 class AttachmentSerializer(serializers.ModelSerializer):
-    """A file of a note. `url` opens it without a sign-in for some minutes; `markdown` is how a text shows it."""
+    """A file of a note. `url` opens it without a sign-in for some minutes; `markdown` embeds it in a text."""
 
     url = serializers.SerializerMethodField()
     markdown = serializers.SerializerMethodField(help_text="It never contains a signed link, so it may be stored.")
@@ -66,7 +66,7 @@ class AttachmentSerializer(serializers.ModelSerializer):
 
 
 class ShareSerializer(serializers.ModelSerializer):
-    """A link to a note. Everybody who has `url` reads the note."""
+    """A link to a note. Anyone who has `url` can read the note."""
 
     url = serializers.SerializerMethodField()
     has_password = serializers.SerializerMethodField()

@@ -1,7 +1,7 @@
-"""Which code imports which kind of file. Apps register theirs in ``AppConfig.ready()``.
+"""The registry of importers by kind of file. Apps register theirs in ``AppConfig.ready()``.
 
-An importer is called for one file, inside the transaction that records what became of it, so that it writes all or
-nothing. In a dry run that transaction is undone. What takes long, or must not be one transaction, it may begin before.
+An importer is called for one file, inside the transaction that also records the outcome, so it writes all or nothing.
+In a dry run that transaction is rolled back. Slow work, and work in other transactions, is done before, by ``begin``.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,38 +20,38 @@ Outcome = Literal["created", "updated", "unchanged", "conflict", "skipped", "fai
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to import. ``name`` is shown, ``path`` says which file it is the next time that it is sent."""
+    """A file to import. ``name`` is shown to the user; ``path`` identifies the file in later imports."""
 
     name: str
     path: str
     read: Callable[[int], bytes]
-    """Its content, cut after so many bytes."""
+    """Returns the content, truncated to this many bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportContext:
-    """Whose import it is, and what else is in it."""
+    """The state of one import, which its files share."""
 
     user_id: int
     dry_run: bool = False
     index: Index = field(default_factory=Index)
     others: Mapping[str, SourceFile] = field(default_factory=dict)
-    """Files that nobody imports, by path: what notes may show."""
+    """Files without an importer, by path; notes may refer to them."""
     exported_attachments: Mapping[str, str] = field(default_factory=dict)
-    """The paths of those that an export of ours has as attachments, by their ids there."""
+    """For an export of this product: the paths of its attachments, by their ids in the export."""
     attached: set[str] = field(default_factory=set)
-    """The paths of those that became attachments."""
+    """The paths of files that became attachments."""
     notes: dict[int, int] = field(default_factory=dict)
-    """The notes that became of those in an export of ours, by their ids there."""
+    """For an export of this product: the ids of the imported notes, by their ids in the export."""
     topics: dict[int, int] = field(default_factory=dict)
-    """The topics that became of those in an export of ours, by their ids there."""
+    """For an export of this product: the ids of the imported topics, by their ids in the export."""
     moved_attachments: dict[str, str] = field(default_factory=dict)
-    """The ids of attachments that became of those in an export of ours, by their ids there."""
+    """For an export of this product: the ids of the imported attachments, by their ids in the export."""
 
 
 @dataclass(slots=True)
 class FileReport:
-    """What became of a file."""
+    """The outcome of one file."""
 
     outcome: Outcome
     note_id: int | None = None
@@ -59,31 +59,32 @@ class FileReport:
 
 
 class CannotImport(ValueError):
-    """The file cannot be imported; the text says why. Nothing of it was written."""
+    """The file cannot be imported; the text says why. Nothing was written."""
 
 
 Begin = Callable[[ImportContext, SourceFile], AbstractContextManager[Callable[[], FileReport]]]
-"""Entered before the transaction; what it gives is called in it. What is written before stays, whatever becomes of the
-file, so in a dry run nothing is, and a second time finds it done."""
+"""A context that is entered before the transaction; the function that it yields is called inside the transaction.
+
+Writes made in the context are not rolled back. So it must write nothing in a dry run, and must be safe to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """``run`` and ``begin`` may raise :class:`CannotImport`, and an ``ApplicationError`` whose text is for people.
+    """Imports files with these extensions. An importer has ``run`` or ``begin``.
 
-    One with ``begin`` needs no ``run``.
+    Both may raise :class:`CannotImport`, and an ``ApplicationError``, whose text is shown to the user.
     """
 
     name: str
     extensions: tuple[str, ...]
-    """Lower case, with their dot."""
+    """Lower case, with the dot."""
     run: Callable[[ImportContext, SourceFile], FileReport] | None
     begin: Begin | None = None
     paths: tuple[str, ...] = ()
-    """Of files in an account's export, which are imported after all others and in the order of registration."""
+    """Paths of files in an account's export; they are imported after all others, in the order of registration."""
 
     def begun(self, context: ImportContext, file: SourceFile) -> AbstractContextManager[Callable[[], FileReport]]:
-        """What is to be called in the transaction; enter it before that."""
+        """A context to enter before the transaction; it yields the function to call inside it."""
         if self.begin is not None:
             return self.begin(context, file)
         assert self.run is not None
@@ -99,14 +100,14 @@ def register(importer: Importer) -> None:
 
 
 def importer_for(name: str) -> Importer | None:
-    """The importer of files that are called so."""
+    """The importer of files with this name."""
     extension = PurePosixPath(name).suffix.lower()
     mine = (importer for importer in _registered if name in importer.paths or extension in importer.extensions)
     return next(mine, None)
 
 
-def turn(name: str) -> int:
-    """When a file's turn is: 0 for notes and the like, more for a file of an account's export."""
+def import_order(name: str) -> int:
+    """The position of a file in the import order: 0 for most files, more for files of an account's export."""
     return next((number for number, importer in enumerate(_registered, 1) if name in importer.paths), 0)
 
 
@@ -114,7 +115,7 @@ def extensions() -> list[str]:
     return sorted(extension for importer in _registered for extension in importer.extensions)
 
 
-def claimed_twice(importers: Iterable[Importer]) -> list[tuple[str, str, str]]:
+def duplicate_extensions(importers: Iterable[Importer]) -> list[tuple[str, str, str]]:
     """Extensions that two importers claim, with the names of both."""
     owners: dict[str, str] = {}
     twice = []
@@ -131,5 +132,5 @@ def one_importer_for_each_kind(**_kwargs: Any) -> list[checks.CheckMessage]:
     """Refuse to start with two importers for one kind of file, as only one of them would ever run."""
     return [
         checks.Error(f"Files {extension} are imported by both {first} and {second}.", id="notes.E001")
-        for extension, first, second in claimed_twice(_registered)
+        for extension, first, second in duplicate_extensions(_registered)
     ]

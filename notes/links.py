@@ -1,4 +1,4 @@
-"""Signed links to attachments: for an ``<img>``, which sends no headers."""
+"""Signed links to attachments, for an ``<img>``, which cannot send an access token."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from notes.models import Attachment
 
 
 class InvalidLink(Exception):
-    """The link was not made here, or its time is over."""
+    """The link's signature is wrong, or the link has expired."""
 
 
 def signed_url(attachment: Attachment) -> str:
@@ -28,5 +28,5 @@ def user_of_link(attachment_id: UUID, token: str) -> int:
 
 
 def _salt(attachment_id: UUID) -> str:
-    """One link opens one file: its token is none for another."""
+    """The salt of a file's links, so that a token is valid for one file only."""
     return f"notes.attachment-link:{attachment_id.hex}"

@@ -1,6 +1,6 @@
-"""Markdown as HTML for a page of ours: a fixed set of tags, nothing that loads from elsewhere, bounded time.
+"""Renders Markdown to HTML for shared notes: with a fixed set of tags, without external resources, in bounded time.
 
-``comrak`` takes linear time on any text and shows HTML in it as text; ``nh3`` lets nothing through but what is listed.
+``comrak`` takes linear time for any text and escapes HTML in it; ``nh3`` removes all tags that are not listed here.
 """
 
 import re
@@ -18,9 +18,9 @@ from notes.mathml import Formulas
 from notes.models import Attachment
 
 DEPTH_MAX = 50
-"""Of tags in tags. What is deeper is shown as text: browsers and ``nh3`` take quadratic time for it."""
+"""The maximum nesting of tags. Deeper text is shown without markup: browsers and ``nh3`` take quadratic time for it."""
 HEADINGS_BELOW = 3
-"""The page, its chapters and topics have the first levels."""
+"""Headings in texts begin below this level: the page's title, chapters and topics have the first levels."""
 
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "em", "h4", "h5", "h6", "hr", "img", "li", "ol", "p", "pre", "strong",
@@ -29,18 +29,18 @@ _TAGS = {
 _ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "ol": {"start"}, "td": {"align"}, "th": {"align"}}
 _NESTING = re.compile(r"<(/?)(?:blockquote|ol|ul|li|em|strong|del|a|table)\b")
 _HEADING = re.compile(r"<(/?)h([1-6])>")
-# As comrak writes them; all other angle brackets are escaped.
+# Tags as comrak writes them; all other angle brackets are escaped.
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
 _ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F-]{36})/")
 _FORMULA = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
 _NOTE_LINK = re.compile(r'<a href="([^"]*)" data-wikilink="true">([^<]*)</a>')
 _CALLOUT = re.compile(r"(<blockquote>\n<p>)\[!(\w[\w-]*)\][+-]?[ \t]*([^\n]*?)(?:(?:<br />)?(\n)|</p>)")
 _SCROLLED = re.compile(r"<(pre|table)>")
-"""What may be wider than the page, and is then scrolled: by keys as well."""
+"""Elements that may be wider than the screen; they can be scrolled, by the keyboard as well."""
 _ELSEWHERE = re.compile(r"(?:https?|mailto):", re.IGNORECASE)
 
 Address = Callable[[str], str | None]
-"""Where an attachment is read, by its id in lower case; None if the page has none of this id."""
+"""Returns an attachment's URL by its id in lower case; None if the note does not have it."""
 
 
 def _options() -> dict[str, Any]:
@@ -55,11 +55,12 @@ _OPTIONS = _options()
 
 
 def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: Formulas) -> str:
-    """Render a text; ``kinds`` are the content types of attachments by their ids. The answer is safe HTML.
+    """Render a text to safe HTML; ``kinds`` are the content types of attachments by their ids.
 
-    A link to another note is its words alone, as its reader may see no other note. A callout is a quote with a title.
+    A link to another note is shown as text only, as the reader may not see that note. A callout becomes a quote with a
+    title.
     """
-    # What stands for formulas meanwhile: no text can know it.
+    # The placeholder for formulas is random, so that no text can contain it.
     place, held = token_hex(8), []
 
     def hold(latex: str, *, is_block: bool) -> str:
@@ -90,7 +91,7 @@ def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: 
         link_rel="nofollow noopener noreferrer",
     )
     clean = _SCROLLED.sub(r'<\1 tabindex="0">', clean)
-    # In a tag, as in what an image is called, a formula would be no text.
+    # Inside a tag, such as in an image's alt text, a formula cannot be rendered.
     return re.sub(
         rf'(<(?:[^>"]|"[^"]*")*>)|{place}-([0-9]+)-',
         lambda found: re.sub(f"{place}-[0-9]+-", "", found[1]) if found[1] else held[int(found[2])],
@@ -99,7 +100,7 @@ def to_html(text: str, *, address: Address, kinds: Mapping[str, str], formulas: 
 
 
 def _in_line(found: re.Match[str], hold: Callable[..., str]) -> str:
-    if found[1] == "inline" and "`" in found[2]:  # the second dollar is one of code
+    if found[1] == "inline" and "`" in found[2]:  # the second dollar is in code
         return f"${found[2]}$"
     return hold(unescape(found[2]), is_block=found[1] == "display")
 
@@ -115,7 +116,7 @@ def _titled(found: re.Match[str]) -> str:
 
 
 def _image(found: re.Match[str], kinds: Mapping[str, str]) -> str:
-    """An image of the note; a link to what is none, or is elsewhere, so that nothing is loaded from there."""
+    """An image of the note. Any other image becomes a link, so that nothing is loaded from elsewhere."""
     source, text = found[1], found[2]
     attachment = _ATTACHMENT.fullmatch(source)
     if attachment and kinds.get(attachment[1].lower()) != Attachment.ContentType.PDF:

@@ -1,4 +1,4 @@
-"""LaTeX formulas as MathML, which browsers set without a script."""
+"""Converts LaTeX formulas to MathML, which browsers display without a script."""
 
 import re
 from html import escape, unescape
@@ -9,7 +9,7 @@ from latex2mathml import converter
 
 FORMULA_MAX = 2_000
 PAGE_MAX = 20_000
-"""In characters: what is more is shown as its source, so that a page takes a bounded time."""
+"""The maximum length of formulas on one page, in characters; the others are shown as source, to bound the time."""
 _DEPTH_MAX = 50
 _TAGS = {
     "math", "menclose", "mfrac", "mi", "mn", "mo", "mover", "mpadded", "mphantom", "mroot", "mrow", "mspace", "msqrt",
@@ -36,7 +36,7 @@ class Formulas:
         self._left = PAGE_MAX
 
     def html(self, latex: str, *, is_block: bool) -> str:
-        """The formula; as its source if it is not understood, too long, or one too many."""
+        """The formula as HTML; its source if it is not understood or exceeds a limit."""
         found = None
         if len(latex) <= min(FORMULA_MAX, self._left):
             self._left -= len(latex)
@@ -46,7 +46,7 @@ class Formulas:
 
 
 def with_matrices(latex: str) -> str:
-    """The formula with matrices for environments of lines, which ``latex2mathml`` does not know."""
+    """Replace environments of several lines by matrices, as ``latex2mathml`` does not know them."""
     return _ALIGNED.sub(lambda found: f"\\{found[1]}{{matrix}}", latex)
 
 
@@ -55,12 +55,12 @@ def _mathml(latex: str, display: str) -> str | None:
         return _written(converter.convert_to_element(with_matrices(latex), display=display), 0)
     except _Unknown:
         return None
-    except Exception:  # noqa: BLE001  # a parser of others; what it cannot read is shown as it is
+    except Exception:  # noqa: BLE001  # a library's parser may raise anything; the source is shown then
         return None
 
 
 def _written(element: Element, depth: int) -> str:
-    """The library writes texts as they are: `<` of a formula would be a tag."""
+    """Serialize with escaping: the library does not escape texts, so a `<` in a formula would become a tag."""
     tag = _tag(element)
     if tag not in _TAGS or depth > _DEPTH_MAX:
         raise _Unknown
@@ -77,7 +77,7 @@ def _written(element: Element, depth: int) -> str:
 
 
 def _is_spaced(before: Element, after: Element) -> bool:
-    """Whether TeX sets a thin space between the two: the name of a function stands there, and no sign or bracket."""
+    """Whether TeX puts a thin space between the two: one is a function's name, and neither is a sign or bracket."""
     return "mo" not in (_tag(before), _tag(after)) and (_is_function(before) or _is_function(after))
 
 

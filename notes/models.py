@@ -26,12 +26,12 @@ from notes.title_order import title_key
 TITLE_MAX_LENGTH = 300
 TEXT_MAX_BYTES = 100_000
 NOTE_MAX_BYTES = 5 * 1024 * 1024
-"""Of everything in a note: see ``notes.sizes``."""
+"""The maximum size of a note with all its parts: see ``notes.sizes``."""
 TAGS_MAX = 20
 TAG_MAX_LENGTH = 50
 SOURCES_MAX = 50
 CODE_LANGUAGE = r"[\w+#.\-/* ]{0,30}"
-"""What the name of one matches as a whole."""
+"""The pattern that a code language must match as a whole."""
 FILE_NAME_MAX_LENGTH = 150
 SLUG_MAX_LENGTH = 32
 
@@ -49,7 +49,7 @@ class Weighted(SearchVectorCombinable, Func):
 
 
 def _words_before(source: str, weight: str) -> SearchVector:
-    """What earlier releases find a row by. Rows without ``words`` are still found by it; the next release drops it."""
+    """The search vector of earlier releases. Rows without ``words`` are found by it; the next release drops it."""
     # PostgreSQL drops <int> as a tag, and the text after <script>.
     text = Func(Left(source, TEXT_MAX_BYTES), Value("<>"), Value("  "), function="translate", output_field=TextField())
     return SearchVector(text, weight=weight, config=OLD_CONFIG)
@@ -76,7 +76,7 @@ class Note(models.Model):
     words = WordsField(
         null=True, derive=unless_due(lambda note: words_of_note(note.user_id, title=note.title, tags=note.tags))
     )
-    words_due_at = models.DateTimeField(null=True, editable=False)  # None: they are made; see notes.services.indexing
+    words_due_at = models.DateTimeField(null=True, editable=False)  # None: not due; see notes.services.indexing
     title_key = TitleKeyField(derive=lambda note: title_key(note.title))
     search = models.GeneratedField(
         expression=_words_before("title", "A") + Weighted(TagVector("tags"), Value("A")),
@@ -106,7 +106,7 @@ class Note(models.Model):
                 condition=Q(deleted_at=None),
             ),
             models.Index("user", "title_key", "id", name="note_live_title_key_idx", condition=Q(deleted_at=None)),
-            # Of the release before, which orders by the title itself; the next release drops it.
+            # For the previous release, which orders by the title itself; the next release drops it.
             models.Index("user", "title", "id", name="note_live_title_idx", condition=Q(deleted_at=None)),
             # One for the status filter, for users with few notes of that status among many.
             models.Index(
@@ -118,7 +118,7 @@ class Note(models.Model):
                 condition=Q(deleted_at=None),
             ),
             models.Index(fields=["deleted_at"], name="note_trash_idx", condition=Q(deleted_at__isnull=False)),
-            # A page of the trash, in which the index above would read everybody's.
+            # For a page of the trash: the index above would read all users' notes.
             models.Index(
                 "user",
                 F("updated_at").desc(),
@@ -126,7 +126,7 @@ class Note(models.Model):
                 name="note_trash_updated_idx",
                 condition=Q(deleted_at__isnull=False),
             ),
-            # Of the release before, whose lists by tag may read everybody's notes; the next release drops it.
+            # For the previous release, whose lists by tag may read all users' notes; the next release drops it.
             GinIndex(fields=["tags"], name="note_tags_idx"),
             GinIndex(fields=["search"], name="note_search_idx"),
             GinIndex(fields=["words"], name="note_words_idx"),
@@ -194,7 +194,7 @@ class Topic(models.Model):
             note=lambda topic: topic.chapter.note,
         ),
     )
-    # See notes.blocks.stored. None: not yet, for large new topics and those from before there were blocks.
+    # See notes.blocks.stored. None: not made yet, for large new topics and topics of releases without blocks.
     blocks = models.TextField(null=True, editable=False)  # noqa: DJ001
     search = models.GeneratedField(
         expression=_words_before("title", "B") + _words_before("explanation", "C") + _words_before("code", "D"),
@@ -231,7 +231,7 @@ class NoteVersion(models.Model):
     note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="versions", db_index=False)
     version = models.PositiveIntegerField()
     snapshot = models.JSONField()
-    kept_topics = ArrayField(models.BigIntegerField(), db_default=[], default=list)  # all that the snapshot is made of
+    kept_topics = ArrayField(models.BigIntegerField(), db_default=[], default=list)  # all KeptTopics of the snapshot
     reason = models.CharField(max_length=10, choices=Reason)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -245,10 +245,10 @@ class NoteVersion(models.Model):
 
 
 class Attachment(models.Model):
-    """An image or a PDF of a note, or of cards. Texts name it by its path. Immutable.
+    """An image or a PDF of a note, or of cards. Texts refer to it by its path. Immutable.
 
-    ``file`` is its name in the storage (``utils.storage``). Copies of an attachment have the same file, which is
-    deleted after the last of them: a trigger of the table marks it.
+    ``file`` is its name in the storage (``utils.storage``). Copies of an attachment share the file; a trigger of the
+    table has it deleted with the last of them.
     """
 
     class ContentType(models.TextChoices):
@@ -260,14 +260,14 @@ class Attachment(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    # None: of cards, which belong to no note.
+    # None for attachments of cards, which belong to no note.
     note = models.ForeignKey(Note, null=True, on_delete=models.CASCADE, related_name="attachments", db_index=False)
     name = models.CharField(max_length=FILE_NAME_MAX_LENGTH)
     content_type = models.CharField(max_length=30, choices=ContentType)
     size = models.PositiveIntegerField()
     file = models.CharField(max_length=100, db_index=True)
     created_at = models.DateTimeField(db_default=Now())
-    unnamed_since = models.DateTimeField(db_default=Now(), null=True)  # None: a text named it when it was looked at
+    unnamed_since = models.DateTimeField(db_default=Now(), null=True)  # None: a text named it at the last check
     checked_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     objects = AttachmentQuerySet.as_manager()
@@ -280,12 +280,12 @@ class Attachment(models.Model):
 
     @property
     def path(self) -> str:
-        """How texts name it."""
+        """The path by which texts refer to it."""
         return f"/api/attachments/{self.pk}/"
 
 
 class Share(models.Model):
-    """A link by which everybody who has it reads a note. Revoking it deletes the row."""
+    """A public link to a note: anyone who has it can read the note. Revoking it deletes the row."""
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="shares", db_index=False)
@@ -310,10 +310,10 @@ class NoteLink(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     topic = models.ForeignKey(Topic, on_delete=models.CASCADE, related_name="links", db_index=False)
     target = models.TextField()
-    """As it is written: ``Note`` or ``Note#Topic``."""
+    """The link's text: ``Note`` or ``Note#Topic``."""
     key = models.TextField(db_collation="C")
-    """What the linked note's ``title_key`` begins with."""
-    # None: the note of that title, if there is one.
+    """The beginning of the linked note's ``title_key``."""
+    # None: the link refers to the note with that title, if there is one.
     meant = models.ForeignKey(Note, null=True, on_delete=models.SET_NULL, related_name="backlinks")
 
     class Meta:
@@ -325,12 +325,12 @@ class NoteLink(models.Model):
 
 
 class KeptTopic(models.Model):
-    """What a topic said in one or more kept versions of its note: see ``notes.snapshots``. Immutable."""
+    """The content of a topic in one or more kept versions of its note: see ``notes.snapshots``. Immutable."""
 
     note = models.ForeignKey(Note, on_delete=models.CASCADE, related_name="+")
-    topic = models.BigIntegerField()  # the topic's id, which may be deleted by now
+    topic = models.BigIntegerField()  # the topic's id; the topic may be deleted by now
     digest = models.CharField(max_length=32)
-    base = models.BigIntegerField(null=True)  # another kept topic's id; no foreign key, as both go at once
+    base = models.BigIntegerField(null=True)  # another KeptTopic's id; no foreign key, as both are deleted at once
     content = models.JSONField()
 
     def __str__(self) -> str:
@@ -338,9 +338,9 @@ class KeptTopic(models.Model):
 
 
 class StorageUse(models.Model):
-    """How much a user keeps, in bytes: notes, those in the trash included, and attachments. None: not counted yet.
+    """The bytes that a user stores: notes, including the trash, and attachments. None: not counted yet.
 
-    It is no column of the user, as every write would then lock the user's row.
+    It is not a column of the user, as every write would then lock the user's row.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")

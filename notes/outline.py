@@ -1,4 +1,4 @@
-"""The outline of a note: chapters, their topics, and the headings in what these say."""
+"""The outline of a note: chapters, their topics, and the headings in the topics' texts."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(\S.*?)(?:[ \t]+#+)?[ \t]*$")
 
 
 def outline_of(note: Row) -> list[dict[str, Any]]:
-    """``note`` is as ``notes.reads.detail`` returns it."""
+    """``note`` is a row as ``notes.reads.detail`` returns it."""
     return [
         _entry("chapter", chapter["id"], chapter["title"], 1, [_topic(topic) for topic in chapter["topics"]])
         for chapter in note["chapters"]
@@ -34,7 +34,7 @@ def _entry(kind: str, pk: int | None, title: str, level: int, children: list[dic
 
 
 def headings_in(text: str) -> list[tuple[int, str]]:
-    """The level and text of each Markdown heading that begins with ``#``, but those in fenced code."""
+    """The level and text of each Markdown heading that begins with ``#``, except in fenced code."""
     found: list[tuple[int, str]] = []
     fence = ""
     for line in text.splitlines():

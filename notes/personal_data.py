@@ -17,9 +17,9 @@ from utils.personal_data import File, PersonalData, Rows, fields_of, json_array,
 
 _BATCH_SIZE = 200
 _TOPIC_BATCH_SIZE = 20
-"""A topic may have some hundred kilobytes."""
+"""Few, as a topic may have some hundred kilobytes."""
 _SNAPSHOT_PIECE = 2_000_000
-"""In characters. PostgreSQL renders the whole snapshot again for each piece."""
+"""The length in characters; large, as PostgreSQL renders the whole snapshot again for each piece."""
 
 _NOTE_VERSION = ("note_id", "version", "reason", "created_at")
 _ATTACHMENT = ("id", "note_id", "name", "content_type", "size", "created_at")
@@ -61,7 +61,7 @@ def _files(user_id: int) -> Iterator[File]:
 
 
 def _imports(user_id: int) -> Iterator[bytes]:
-    """Each import, and what became of its files."""
+    """Each import with the outcome of its files."""
     separator = b"["
     for batch in batch_query(NoteImport.objects.filter(user_id=user_id).only("pk", *_IMPORT), batch_size=_BATCH_SIZE):
         for job in batch:
@@ -74,8 +74,10 @@ def _imports(user_id: int) -> Iterator[bytes]:
 
 
 def _versions(user_id: int) -> Iterator[bytes]:
-    """A version shows a whole note of any size, so it is streamed: topic by topic, or, from before topics were shared,
-    as PostgreSQL renders it, without parsing."""
+    """Stream the versions, as each has a whole note of any size.
+
+    A version is streamed topic by topic; one of an old release, as the text that PostgreSQL renders, without parsing.
+    """
     separator = b"["
     for batch in batch_query(
         NoteVersion.objects.filter(note__user_id=user_id).only("pk", *_NOTE_VERSION), batch_size=_BATCH_SIZE
@@ -93,7 +95,7 @@ def _versions(user_id: int) -> Iterator[bytes]:
 
 
 def _snapshot(version_id: int) -> Iterator[bytes]:
-    """Yields nothing if the version is deleted. Raises ``NoteVersion.DoesNotExist`` if it is deleted halfway."""
+    """Yields nothing if the version is deleted. Raises ``NoteVersion.DoesNotExist`` if it is deleted meanwhile."""
     kept = NoteVersion.objects.filter(pk=version_id, snapshot__schema=SCHEMA).only("snapshot").first()
     if kept is None:
         yield from _snapshot_pieces(version_id)
@@ -123,7 +125,7 @@ def _kept_topics(entries: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
 
 
 def _snapshot_pieces(version_id: int) -> Iterator[bytes]:
-    """Yields nothing if the version is deleted. Raises ``NoteVersion.DoesNotExist`` if it is deleted halfway."""
+    """Yields nothing if the version is deleted. Raises ``NoteVersion.DoesNotExist`` if it is deleted meanwhile."""
     text = Cast("snapshot", TextField())
     start, length = 1, _SNAPSHOT_PIECE
     while length == _SNAPSHOT_PIECE:
@@ -137,7 +139,7 @@ def _snapshot_pieces(version_id: int) -> Iterator[bytes]:
 
 
 def _notes_as_json(lines: Iterable[Line]) -> Iterator[bytes]:
-    """Nest the rows: a row's object stays open until the next row of the same or a higher level."""
+    """Write the rows as nested objects: an object is closed before the next row of the same or a higher level."""
     before = None
     for line in lines:
         match line.kind, before:

@@ -1,6 +1,6 @@
 """Querysets of notes, chapters, topics and versions: chainable, never evaluated here.
 
-None of them loads the search vectors, which are as long as the texts.
+They do not load the search vectors, which are as long as the texts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ CHAPTER_SEPARATOR = " · "
 NOTE_ORDERINGS = ("-updated_at", "updated_at", "-created_at", "created_at", "title", "-title")
 SEARCH_RESULTS_MAX = 20
 RANKED_MAX = 1_000
-"""How many matches are ranked and counted: the newest."""
+"""The maximum number of matches that are ranked and counted: the newest ones."""
 RANKED_MAX_OF_MANY = 200
-"""How many are ranked if they are found by walking, as a search has more than ``FEW_FOR_RANKING``."""
+"""The maximum number that is ranked if a search has more than ``FEW_FOR_RANKING`` matches."""
 SNIPPET_SOURCE_LENGTH = 10_000
-"""How many characters of a text a snippet is made from."""
+"""The number of characters of a text from which a snippet is made."""
 
 
 def note_ordering(filters: Mapping[str, Any]) -> tuple[str, str]:
@@ -35,7 +35,7 @@ def note_ordering(filters: Mapping[str, Any]) -> tuple[str, str]:
     ordering = filters.get("ordering") or NOTE_ORDERINGS[0]
     if ordering not in NOTE_ORDERINGS:
         raise ValueError(f"Notes cannot be ordered by {ordering!r}.")
-    # Titles are ordered by a key of their own, so a cursor of earlier releases is none of this list.
+    # Titles are ordered by a separate key, so cursors of earlier releases are invalid.
     return ordering.replace("title", "title_key"), "-id" if ordering.startswith("-") else "id"
 
 
@@ -67,7 +67,7 @@ class NoteQuerySet(models.QuerySet):
         return self.filter(conditions.of_note(terms), conditions.every_among(among, every, terms))
 
     def newest(self, count: int = RANKED_MAX) -> Self:
-        """The newest matches: as many as are ranked or counted, and one more that tells that there are more."""
+        """The newest ``count`` matches, and one more, which shows that there are more."""
         return self.order_by("-updated_at", "-id")[: count + 1]
 
     def titled_by_key(self, key: Any) -> Self:
@@ -91,7 +91,7 @@ class NoteQuerySet(models.QuerySet):
         return self.order_by("chapters__order", "chapters__topics__order")
 
     def scalars(self) -> Self:
-        """Load the note's own columns, and what a page's cursor may be made of."""
+        """Load the note's own columns, and those of a page's cursor."""
         return self.only(*NOTE_SHOWN, "title_key")
 
     def for_list(self) -> Self:
@@ -102,11 +102,11 @@ class NoteQuerySet(models.QuerySet):
         )
 
     def for_detail(self) -> Self:
-        """Load notes with all chapters and topics: three queries, however many there are."""
+        """Load notes with all chapters and topics: three queries for any number of them."""
         return self._with_contents(_topics().contents())
 
     def for_snapshot(self) -> Self:
-        """Load what a version keeps: as :meth:`for_detail`, and the topics' blocks."""
+        """Load the fields of a snapshot: as :meth:`for_detail`, and the topics' blocks."""
         return self._with_contents(_topics().only("chapter_id", "id", "order", *TOPIC_KEPT).order_by("order"))
 
     def _with_contents(self, topics: models.QuerySet) -> Self:
@@ -116,7 +116,7 @@ class NoteQuerySet(models.QuerySet):
     def ranked(self, terms: SearchTerms, *, are_many: bool = False) -> Self:
         """The best of these notes, with ``rank``, ``capped`` and the ``text`` of a snippet.
 
-        ``capped``: whether there are more of them than are compared.
+        ``capped``: whether there are more matches than are compared.
         """
         rank: Any = Value(0.0)
         if terms.wanted:
@@ -157,13 +157,13 @@ class TopicQuerySet(models.QuerySet):
         return self.contents().annotate(note_id=F("chapter__note_id"), version=F("chapter__note__version"))
 
     def matching(self, terms: SearchTerms, *, among: str | None = None) -> Self:
-        """Topics that have one word themselves, and with their note's and chapter's titles every word.
+        """Topics with at least one word in their own text, and every word there or in the titles above them.
 
         ``among``: see ``conditions.every_among``.
         """
         if not terms.wanted:
             return self.none()
-        # A single word that a topic has itself need not be looked for in the titles.
+        # A single word is in the topic's own text, so the titles need not be searched.
         every = Q() if terms.is_one_word else conditions.every(terms, conditions.around_topic)
         note, path = "chapter__note__", "pk" if len(terms.wanted) == 1 else "chapter__note_id"
         every = conditions.every_among(among, conditions.in_topic(terms) & every, terms, path=path, note=note)
@@ -175,17 +175,17 @@ class TopicQuerySet(models.QuerySet):
     def walked(self, notes: NoteQuerySet) -> models.QuerySet[Any, Any]:
         """The ids of the newest of these topics, found by walking the notes, as ``pk``.
 
-        As an array for each note, as PostgreSQL would begin a join by reading all topics.
+        Each note yields an array: for a join, PostgreSQL would read all topics first.
         """
         topics = ArraySubquery(self.filter(chapter__note=OuterRef("pk")).order_by().values("pk"))
         walked = notes.order_by("-updated_at", "-id").annotate(topic=Unnest(topics))
         return walked.values("topic")[: RANKED_MAX_OF_MANY + 1]
 
     def ranked(self, terms: SearchTerms, *, are_many: bool = False) -> Self:
-        """The best of these topics, with ``rank``, ``capped``, ``text`` and ``note_id``: see notes."""
+        """The best of these topics, with ``note_id`` and the columns of ``NoteQuerySet.ranked``."""
         if not terms.wanted:
             return self.none()
-        # Each vector by itself: joining them to one costs as much as ranking it.
+        # The vectors are ranked separately: concatenating them costs as much as ranking.
         query, titles = conditions.AnyOf(terms.wanted), ("chapter__words", "chapter__note__words")
         rank: Any = Coalesce(SearchRank(F("words"), query), _old_rank(terms))
         for words in titles:
@@ -195,7 +195,7 @@ class TopicQuerySet(models.QuerySet):
             self.annotate(
                 rank=rank,
                 capped=_are_more(are_many),
-                # A subquery, as PostgreSQL runs it for the rows that are shown only.
+                # A subquery, which PostgreSQL runs only for the rows of the result.
                 text=Subquery(_topics().filter(pk=OuterRef("pk")).values(shown=text)),
                 note_id=F("chapter__note_id"),
             )
@@ -209,7 +209,7 @@ class NoteVersionQuerySet(models.QuerySet):
         return self.filter(note__user_id=user_id, note__deleted_at=None)
 
     def for_list(self) -> Self:
-        """All fields but the snapshots, which are as long as the notes; newest first."""
+        """All fields except the snapshots, which are as long as the notes; newest first."""
         return self.defer("snapshot", "kept_topics").order_by("-version")
 
 
@@ -219,17 +219,17 @@ class AttachmentQuerySet(models.QuerySet):
         return self.filter(user_id=user_id, note__deleted_at=None)
 
     def of_living_user(self, user_id: int) -> Self:
-        """The same, and none if the account was deactivated: for links that need no sign-in."""
+        """As :meth:`owned_by`, but none if the account was deactivated: for links that need no sign-in."""
         return self.owned_by(user_id).filter(user__is_active=True)
 
 
 class ShareQuerySet(models.QuerySet):
     def owned_by(self, user_id: int) -> Self:
-        """Shares of the user's notes outside the trash, those that have expired included."""
+        """Shares of the user's notes outside the trash, including expired ones."""
         return self.filter(note__user_id=user_id, note__deleted_at=None)
 
     def open(self) -> Self:
-        """Shares that show something: not expired, of a note outside the trash, whose owner is active."""
+        """Shares that can be read: not expired, of a note outside the trash, whose owner is active."""
         not_expired = Q(expires_at=None) | Q(expires_at__gt=Now())
         return self.filter(not_expired, note__deleted_at=None, note__user__is_active=True)
 
@@ -263,7 +263,7 @@ class Unnest(models.Func):
 
 
 class Concatenation(models.Func):
-    """Several search vectors joined to one."""
+    """The concatenation of several search vectors."""
 
     template = "(%(expressions)s)"
     arg_joiner = " || "
@@ -271,7 +271,7 @@ class Concatenation(models.Func):
 
 
 def _old_rank(terms: SearchTerms) -> Coalesce:
-    """By the vector of earlier releases, which has no words in common with today's."""
+    """The rank by the search vector of earlier releases, whose lexemes differ from today's."""
     query = SearchQuery(terms.wanted_words[0], config=conditions.OLD_CONFIG)
     for words in terms.wanted_words[1:]:
         query |= SearchQuery(words, config=conditions.OLD_CONFIG)

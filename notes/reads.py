@@ -37,7 +37,7 @@ _CHAPTER_COLUMNS = {f"chapters__{name}": name for name in CHAPTER_SHOWN}
 _TOPIC_COLUMNS = {f"chapters__topics__{name}": name for name in TOPIC_SHOWN}
 _RANKED = ("id", "title", "rank", "capped", "text")
 _MAX_TRIES = 5
-"""A note and its contents are read by two queries, and read again if the note was written to in between."""
+"""A note and its contents are read by two queries, and read again if a write came in between."""
 
 
 def list_page(
@@ -58,7 +58,7 @@ def list_page(
         values["sought"] = terms.sought
     build = partial(_list, paginator.template, bool(filters.get("trash")))
     rows = paginator.take(read_rows(build, user_id=user_id, position=paginator.position, **values))
-    # The paginator keeps the key for its cursors; nobody else sees it.
+    # The paginator needs the key for its cursors; clients do not see it.
     return [_without_key(row) for row in rows] if "title_key" in paginator.ordering[0] else rows
 
 
@@ -83,7 +83,7 @@ def _list(
 
     if terms is None or not terms.wanted:
         return branch()
-    # In one statement, as a list is one query: one of the two branches does not run.
+    # A list is one query, so both ways are branches of one statement; only one of them runs.
     few = conditions.few(sought, user_id, kind="anywhere", at_most=conditions.FEW_FOR_PAGE)
     return page.join(branch(conditions.is_among("pk", few)), branch(conditions.are_many(few)))
 
@@ -91,7 +91,7 @@ def _list(
 def search(terms: SearchTerms, *, user_id: int) -> tuple[list[Row], list[Row]]:
     """The best matching notes and topics, each best first: three queries.
 
-    With ``rank``, ``capped`` (whether there are more than were compared) and the ``text`` of a snippet.
+    With ``rank``, ``capped`` (whether there are more matches than were compared) and the ``text`` of a snippet.
     """
     if terms.is_nothing or terms.is_empty:
         return [], []
@@ -103,7 +103,7 @@ def search(terms: SearchTerms, *, user_id: int) -> tuple[list[Row], list[Row]]:
 
 
 def facets(terms: SearchTerms, *, user_id: int) -> list[Row]:
-    """The tags and the status of the newest notes that have every word somewhere: two queries."""
+    """The tags and the status of the newest notes that have every word: two queries."""
     if terms.is_nothing or terms.is_empty:
         return []
     values = {"user_id": user_id, **terms.parameters()}
@@ -114,7 +114,7 @@ def facets(terms: SearchTerms, *, user_id: int) -> list[Row]:
 
 
 def _few(terms: SearchTerms, user_id: int, *kinds: str) -> Row:
-    """The ids of what may match, as text; None if they are many. One query."""
+    """The ids of possible matches, as text; None if there are many. One query."""
     build = partial(_few_of_user, conditions.FEW_FOR_RANKING, conditions.MANY_NOTES, *kinds)
     return read_rows(build, user_id=user_id, sought=terms.sought, wanted_words=terms.wanted_words)[0]
 
@@ -132,9 +132,9 @@ def _few_of_user(
 
 
 def _found(build: Build, few: str | None, values: Mapping[str, Any]) -> list[Row]:
-    """Start from the ids that may match, or walk the notes if these are many (None).
+    """Start from the ids of possible matches, or walk the notes if there are many (None).
 
-    ``are_all``: there are no more of them than are compared, so nothing must be chosen first.
+    ``are_all``: all matches are compared, so the newest need not be chosen first.
     """
     if few is None:
         return read_rows(partial(build, are_many=True), **values)
@@ -178,14 +178,14 @@ def _facets(
 
 
 def _are(ids: Any) -> Q:
-    """Those with these ids, chosen once: for an ``IN`` PostgreSQL may choose them again for each row."""
+    """Rows with these ids. The ids are computed once; for an ``IN``, PostgreSQL may compute them for each row."""
     return Q(conditions.is_among("pk", ArraySubquery(ids)))
 
 
 def detail(note_id: int, *, user_id: int) -> Row:
     """The note with all its chapters and topics as ``NoteDetailSerializer`` renders it: two queries.
 
-    Raises ``Note.DoesNotExist``, and ``Unavailable`` if every try is overtaken by a write.
+    Raises ``Note.DoesNotExist``, and ``Unavailable`` if a write came in between at every try.
     """
     for _ in range(_MAX_TRIES):
         notes = read_rows(_note, note_id=note_id, user_id=user_id)
@@ -198,7 +198,7 @@ def detail(note_id: int, *, user_id: int) -> Row:
 
 
 def tree(note_id: int, *, user_id: int) -> dict[str, Any]:
-    """What the user has written in a note: its fields, and chapters with topics in their order. Three queries.
+    """The whole content of a note: its fields, and chapters with topics in order. Three queries.
 
     Raises ``Note.DoesNotExist``.
     """
@@ -216,7 +216,7 @@ def tree(note_id: int, *, user_id: int) -> dict[str, Any]:
 
 
 def backlinks(note_id: int, *, user_id: int) -> QuerySet[NoteLink, Any]:
-    """The links to a note of the user's, as rows; two queries before them. Raises ``Note.DoesNotExist``."""
+    """The links to a note of the user, as rows; two queries at the call. Raises ``Note.DoesNotExist``."""
     note = _live_notes(user_id).only("title", "updated_at").get(pk=note_id)
     key = key_without_case(note.title)
     newer = _live_notes(user_id).titled_by_key(key).filter(updated_at__gt=note.updated_at).exclude(pk=note_id)
@@ -237,7 +237,7 @@ def backlinks(note_id: int, *, user_id: int) -> QuerySet[NoteLink, Any]:
 
 
 def broken_links(user_id: int) -> QuerySet[NoteLink, Any]:
-    """The links of the user's that lead to no note outside the trash, as rows."""
+    """The user's links without a target note outside the trash, as rows."""
     by_title = _live_notes(user_id).titled_by_key(OuterRef("key"))
     broken = Q(meant__deleted_at__isnull=False) | (Q(meant=None) & ~Exists(by_title))
     return _links(user_id).filter(broken).values("id", "target", "topic_id", note_id=F("topic__chapter__note_id"))
@@ -260,7 +260,7 @@ def _contents(note_id: int) -> QuerySet[Note, Any]:
 
 
 def topic_blocks(topic_id: int, *, user_id: int) -> Row:
-    """What a topic's blocks are read from: one query. Raises ``Topic.DoesNotExist``."""
+    """The columns from which a topic's blocks are read: one query. Raises ``Topic.DoesNotExist``."""
     rows = read_rows(_topic_blocks, topic_id=topic_id, user_id=user_id)
     if not rows:
         raise Topic.DoesNotExist

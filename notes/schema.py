@@ -15,5 +15,5 @@ class SignedLink(OpenApiAuthenticationExtension):
             "type": "apiKey",
             "in": "query",
             "name": "token",
-            "description": "Of the signed `url` of an attachment: for `<img>`, which sends no headers.",
+            "description": "The token in the signed `url` of an attachment, for `<img>`, which cannot send headers.",
         }

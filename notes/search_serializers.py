@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from notes.models import Note
 from notes.querysets import RANKED_MAX, SEARCH_RESULTS_MAX
-from notes.search.query import Query
+from notes.search.query import ParsedSearch
 from notes.search.snippets import Marker
 from notes.serializers import TagSerializer
 from utils.database.compiled_queries import Row
@@ -24,7 +24,7 @@ class SearchResultSerializer(serializers.Serializer):
     chapter_id = serializers.IntegerField(required=False)
     topic_id = serializers.IntegerField(required=False)
     title = serializers.CharField()
-    snippet = serializers.CharField(help_text="HTML: everything escaped, matches in `<mark>`.")
+    snippet = serializers.CharField(help_text="HTML: the text is escaped, and matches are in `<mark>`.")
     rank = serializers.FloatField()
 
 
@@ -37,22 +37,22 @@ class StatusCountsSerializer(serializers.Serializer):
 
 
 class FacetsSerializer(serializers.Serializer):
-    """What the notes have in common that have every word somewhere: at most 1,000 of them are counted."""
+    """Tags and statuses of the notes that have every word, at most 1,000 notes."""
 
-    tags = TagSerializer(many=True, help_text="The 50 most used.")
+    tags = TagSerializer(many=True, help_text="The 50 most used tags.")
     statuses = StatusCountsSerializer()
-    capped = serializers.BooleanField(help_text="There are more; only the newest were counted.")
+    capped = serializers.BooleanField(help_text="Whether there are more notes; only the newest are counted.")
 
 
 class SearchResultsSerializer(serializers.Serializer):
-    """What was found, the best first. `facets` are there if they were asked for."""
+    """The matches, the best first. `facets` are included if requested."""
 
     results = SearchResultSerializer(many=True)
-    capped = serializers.BooleanField(help_text="There are more matches; only the newest were compared.")
+    capped = serializers.BooleanField(help_text="Whether there are more matches; only the newest are compared.")
     facets = FacetsSerializer(required=False)
 
 
-def search_results(query: Query, notes: Sequence[Row], topics: Sequence[Row]) -> Row:
+def search_results(query: ParsedSearch, notes: Sequence[Row], topics: Sequence[Row]) -> Row:
     """Merge ranked notes and topics, as ``notes.reads.search`` returns them, into one list, best first."""
     best = sorted([*notes, *topics], key=itemgetter("rank"), reverse=True)[:SEARCH_RESULTS_MAX]
     is_capped = any(rows and rows[0]["capped"] for rows in (notes, topics))

@@ -1,4 +1,4 @@
-"""Notes as JSON, and what clients may write of them."""
+"""Serializers of notes: responses, and the fields that clients may write."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,21 +36,21 @@ from utils.http.serializers import (
 )
 
 PARTS_MAX = 1_000
-"""Chapters and topics of a note that is created by one request: more may be added by others. 10,000 took 1.7 s."""
+"""The maximum of chapters and topics in one request that creates a note: 10,000 took 1.7 s. More can be added later."""
 
 
-# --- What clients write -----------------------------------------------------------------------------------------------
+# --- Request bodies ---------------------------------------------------------------------------------------------------
 
 
 class SourceSerializer(StrictSerializer):
-    """Where a topic has something from."""
+    """A source of a topic."""
 
     title = TitleField()
     url = WebAddressField()
 
 
 class TopicWriteSerializer(StrictSerializer):
-    """All that a topic says. In a PUT and a POST what is left out is empty."""
+    """The content of a topic. In a PUT and a POST, a field that is left out becomes empty."""
 
     title = TitleField()
     explanation = LongTextField(default="")
@@ -60,34 +60,34 @@ class TopicWriteSerializer(StrictSerializer):
 
 
 class TopicCreateSerializer(TopicWriteSerializer):
-    """A new topic, and the chapter that it goes to."""
+    """A new topic, and its chapter."""
 
     chapter = StrictIntegerField()
     order = StrictIntegerField(required=False, min_value=0)
 
 
 class TopicMoveSerializer(StrictSerializer):
-    """Where a topic goes: a place in its chapter, or in the one that is named."""
+    """The new position of a topic, in its chapter or in another one."""
 
     order = StrictIntegerField(min_value=0)
     chapter = StrictIntegerField(required=False)
 
 
 class ChapterWriteSerializer(StrictSerializer):
-    """All that a chapter has of its own."""
+    """A chapter's own fields."""
 
     title = TitleField()
 
 
 class ChapterCreateSerializer(ChapterWriteSerializer):
-    """A new chapter, and the note that it goes to."""
+    """A new chapter, and its note."""
 
     note = StrictIntegerField()
     order = StrictIntegerField(required=False, min_value=0)
 
 
 class ChapterMoveSerializer(StrictSerializer):
-    """Where a chapter goes: a place in its note, or in the one that is named."""
+    """The new position of a chapter, in its note or in another one."""
 
     order = StrictIntegerField(min_value=0)
     note = StrictIntegerField(required=False)
@@ -100,7 +100,7 @@ class NewChapterSerializer(ChapterWriteSerializer):
 
 
 class NoteWriteSerializer(StrictSerializer):
-    """A note's own fields. Its chapters have addresses of their own."""
+    """A note's own fields. Its chapters have their own URLs."""
 
     title = TitleField()
     status = serializers.ChoiceField(choices=Note.Status.choices, default=Note.Status.DRAFT)
@@ -108,7 +108,7 @@ class NoteWriteSerializer(StrictSerializer):
 
 
 class NoteCreateSerializer(NoteWriteSerializer):
-    """A new note, perhaps with chapters and topics: those that are sent, or those of a template."""
+    """A new note, optionally with chapters and topics: those in the body, or those of a template."""
 
     title = TitleField(required=False, help_text="Required without a template.")
     template = serializers.ChoiceField(
@@ -117,7 +117,7 @@ class NoteCreateSerializer(NoteWriteSerializer):
     chapters = BoundedListSerializer(child=NewChapterSerializer(), max_length=CHAPTERS_MAX, default=list)
 
     def to_internal_value(self, data: Any) -> Any:
-        """Chapters and topics are counted before any is validated, as validating takes time for each."""
+        """Count chapters and topics before validating them, as validation takes time for each."""
         chapters = data.get("chapters") if isinstance(data, Mapping) else None
         if isinstance(chapters, list):
             topics = (chapter.get("topics") for chapter in chapters if isinstance(chapter, Mapping))
@@ -127,7 +127,7 @@ class NoteCreateSerializer(NoteWriteSerializer):
         return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Put what the template has in its place."""
+        """Replace the template's name by its chapters and topics."""
         template = attrs.pop("template", None)
         if template is None:
             if "title" not in attrs:
@@ -173,12 +173,12 @@ class BulkSerializer(StrictSerializer):
 
 
 class EmptyTrashSerializer(StrictSerializer):
-    """How many notes are in the trash, as the client knows it."""
+    """The number of notes in the trash that the client has seen."""
 
     count = StrictIntegerField(min_value=0)
 
 
-# --- What clients ask for ---------------------------------------------------------------------------------------------
+# --- Query parameters -------------------------------------------------------------------------------------------------
 
 
 class NoteFilterSerializer(serializers.Serializer):
@@ -191,7 +191,7 @@ class NoteFilterSerializer(serializers.Serializer):
         'beginning of one. `"a phrase"`, `-word`, `tag:name` and `status:draft` are understood.',
     )
     ordering = serializers.ChoiceField(choices=NOTE_ORDERINGS, required=False)
-    trash = serializers.BooleanField(required=False, help_text="The notes in the trash instead of all others.")
+    trash = serializers.BooleanField(required=False, help_text="List the notes in the trash instead of the others.")
 
 
 class ChapterFilterSerializer(serializers.Serializer):
@@ -221,11 +221,11 @@ class SearchSerializer(serializers.Serializer):
     )
 
 
-# --- What clients read ------------------------------------------------------------------------------------------------
+# --- Responses --------------------------------------------------------------------------------------------------------
 
 
 class NoteSerializer(serializers.ModelSerializer):
-    """What the list and the detail have in common; each has its own way to count."""
+    """The common fields of the list and the detail, which count chapters and topics in different ways."""
 
     class Meta:
         model = Note
@@ -235,14 +235,14 @@ class NoteSerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(component_name="NoteSummary")
 class NoteListSerializer(NoteSerializer):
-    """A note without what is in it."""
+    """A note without its chapters and topics."""
 
     chapter_count = serializers.IntegerField()
     topic_count = serializers.IntegerField()
 
 
 class TopicInNoteSerializer(serializers.ModelSerializer):
-    """A topic, as its note shows it."""
+    """A topic in its note's response."""
 
     sources = SourceSerializer(many=True)
 
@@ -253,7 +253,7 @@ class TopicInNoteSerializer(serializers.ModelSerializer):
 
 
 class ChapterInNoteSerializer(serializers.ModelSerializer):
-    """A chapter with its topics, as its note shows it."""
+    """A chapter with its topics in its note's response."""
 
     topics = TopicInNoteSerializer(many=True)
 
@@ -265,7 +265,7 @@ class ChapterInNoteSerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(component_name="Note")
 class NoteDetailSerializer(NoteSerializer):
-    """A note with everything in it."""
+    """A note with all its chapters and topics."""
 
     chapter_count = serializers.SerializerMethodField()
     topic_count = serializers.SerializerMethodField()
@@ -283,7 +283,7 @@ class NoteDetailSerializer(NoteSerializer):
 
 
 class ChapterSerializer(serializers.ModelSerializer):
-    """A chapter without its topics. `version` is its note's."""
+    """A chapter without its topics. `version` is its note's version."""
 
     note = serializers.IntegerField(source="note_id")
     version = serializers.IntegerField()
@@ -295,7 +295,7 @@ class ChapterSerializer(serializers.ModelSerializer):
 
 
 class TopicSerializer(TopicInNoteSerializer):
-    """A topic. `version` is its note's."""
+    """A topic. `version` is its note's version."""
 
     chapter = serializers.IntegerField(source="chapter_id")
     version = serializers.IntegerField()
@@ -306,13 +306,13 @@ class TopicSerializer(TopicInNoteSerializer):
 
 
 class BulkResultSerializer(serializers.Serializer):
-    """How many notes were not so before."""
+    """The number of notes that changed."""
 
     changed = serializers.IntegerField()
 
 
 class BlockSerializer(serializers.Serializer):
-    """A part of a topic's explanation. The texts of all blocks, joined in their order, are the explanation."""
+    """A part of a topic's explanation. Joined in order, the texts of all blocks are the explanation."""
 
     id = serializers.CharField(help_text="Stays the same when the block is edited or moved. At most 24 characters.")
     order = serializers.IntegerField(min_value=0)
@@ -329,7 +329,7 @@ class BlockPageSerializer(serializers.Serializer):
 
 
 class TemplateSerializer(serializers.Serializer):
-    """A template. A note made of it is an ordinary one."""
+    """A template for new notes. A note made from it is an ordinary one."""
 
     id = serializers.CharField()
     title = serializers.CharField()
@@ -337,7 +337,7 @@ class TemplateSerializer(serializers.Serializer):
 
 
 class OutlineEntrySerializer(serializers.Serializer):
-    """A chapter, a topic in it, or a heading in what the topic says. A heading has no `id`."""
+    """A chapter, a topic in it, or a heading in the topic's text. A heading has no `id`."""
 
     type = serializers.ChoiceField(choices=["chapter", "topic", "heading"])
     id = serializers.IntegerField(allow_null=True)
@@ -347,7 +347,7 @@ class OutlineEntrySerializer(serializers.Serializer):
 
 
 class BacklinkSerializer(serializers.Serializer):
-    """A topic that links to the note, with the note that it is in."""
+    """A topic that links to the note, and the topic's own note."""
 
     note_id = serializers.IntegerField()
     title = serializers.CharField()
@@ -360,7 +360,7 @@ class BacklinkSerializer(serializers.Serializer):
 
 
 class BrokenLinkSerializer(serializers.Serializer):
-    """A link to a note that does not exist, and where it stands."""
+    """A link to a note that does not exist, and the topic that has the link."""
 
     note_id = serializers.IntegerField()
     topic_id = serializers.IntegerField()
@@ -368,7 +368,7 @@ class BrokenLinkSerializer(serializers.Serializer):
 
 
 class TagSerializer(serializers.Serializer):
-    """A tag, and how many notes have it."""
+    """A tag, and the number of notes that have it."""
 
     tag = serializers.CharField()
     count = serializers.IntegerField()

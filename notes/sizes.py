@@ -1,6 +1,6 @@
-"""How large notes are: the UTF-8 bytes of titles, tags, explanations, code and sources.
+"""The sizes of notes: the UTF-8 bytes of titles, tags, explanations, code and sources.
 
-What is written is measured here in Python, what is stored by PostgreSQL; tests compare the two.
+New data is measured in Python, stored data by PostgreSQL; tests compare the two.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +32,7 @@ def note_size(*, title: str, tags: Sequence[str] = (), chapters: Iterable[Mappin
 
 
 class _OctetLength(Func):
-    """PostgreSQL knows the length of a long text without reading it."""
+    """The length in bytes, which PostgreSQL knows without reading a long text."""
 
     function = "octet_length"
     output_field = BigIntegerField()
@@ -80,10 +80,10 @@ def stored_chapter_size() -> Any:
 
 
 def size_of_chapter(chapter_id: int) -> int:
-    """The size of a chapter with its topics; 0 if there is none."""
+    """The size of a chapter with its topics; 0 if it does not exist."""
     return Chapter.objects.filter(pk=chapter_id).values_list(stored_chapter_size(), flat=True).first() or 0
 
 
 def size_of_topic(topic_id: int) -> int:
-    """The size of a topic; 0 if there is none."""
+    """The size of a topic; 0 if it does not exist."""
     return Topic.objects.filter(pk=topic_id).values_list(stored_topic_size(), flat=True).first() or 0

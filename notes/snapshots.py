@@ -1,10 +1,10 @@
-"""What kept versions hold, and how they share it.
+"""The format of kept versions, which share equal topics.
 
-A version's snapshot is the note without the texts of its topics; each topic names a ``KeptTopic``, which all versions
-of the note share in which that topic said the same. A kept topic holds its texts, or, where they differ little from
-those of another one, its *base*, only what differs. A base has no base itself, so that two rows at most make a topic.
+A version's snapshot is the note without the texts of its topics. Each topic refers to a ``KeptTopic``, which all
+versions share in which that topic has the same content. A kept topic has the whole content, or, if it differs little
+from another one (its *base*), only the difference. A base has no base itself, so a topic needs at most two rows.
 
-Snapshots of schema 1 hold everything themselves, and are read as well.
+Snapshots of schema 1 contain everything themselves; they can still be read.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from notes.models import KeptTopic, Note, NoteVersion
 SCHEMA = 2
 _TEXTS = ("explanation", "code", "blocks")
 _LARGEST_DIFFERENCE = 0.5
-"""Beyond this part of the text a difference is not worth its base."""
+"""If the difference is a larger part of the text, the whole content is stored."""
 
 Difference = list[list[int] | str]
-"""Pieces of a text: ``[start, stop]`` of the base's, or characters of its own."""
+"""The pieces of a text: ``[start, stop]`` in the base, or new characters."""
 
 
 def snapshot_of(note: Note) -> dict[str, Any]:
-    """The whole note as it is, loaded by ``for_snapshot``."""
+    """The snapshot of the current note, which was loaded by ``for_snapshot``."""
     return {
         **written_fields(note, NOTE_WRITTEN),
         "chapters": [
@@ -41,7 +41,7 @@ def snapshot_of(note: Note) -> dict[str, Any]:
 
 
 def whole_snapshot(version: NoteVersion) -> dict[str, Any]:
-    """The whole note as it was: one query. Raises ``NoteVersion.DoesNotExist`` if the version was dropped meanwhile."""
+    """The whole note at a version: one query. Raises ``NoteVersion.DoesNotExist`` if it was dropped meanwhile."""
     snapshot = version.snapshot
     if snapshot.get("schema") != SCHEMA:
         return {name: value for name, value in snapshot.items() if name != "schema"}
@@ -60,7 +60,7 @@ def load_topics(kept_ids: list[int]) -> dict[int, KeptTopic]:
 
 
 def kept_topic(entry: Mapping[str, Any], topics: Mapping[int, KeptTopic]) -> dict[str, Any]:
-    """A topic of a snapshot, given the rows that it is made of. Raises ``NoteVersion.DoesNotExist`` without them."""
+    """A topic of a snapshot, from the given rows. Raises ``NoteVersion.DoesNotExist`` if one is missing."""
     try:
         kept = topics[entry["kept"]]
         content = dict(kept.content)
@@ -78,7 +78,7 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def content_from(base: KeptTopic | None, content: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
-    """What to store of a topic, and the id of the base if one is used."""
+    """The content to store for a topic, and the id of the base if one is used."""
     if base is None:
         return content, None
     found = {}
@@ -91,7 +91,7 @@ def content_from(base: KeptTopic | None, content: dict[str, Any]) -> tuple[dict[
 
 
 def difference(base: str, text: str) -> Difference:
-    """The text as pieces of the base and its own, in linear time: what it begins and ends with, and whole lines."""
+    """The text as pieces of the base and new ones, in linear time: the common start and end, and whole lines."""
     start = _common_start(base, text)
     most = min(len(base), len(text)) - start
     end = _common_start(base[len(base) - most :][::-1], text[len(text) - most :][::-1])
@@ -145,5 +145,5 @@ def _add(pieces: Difference, text: str) -> None:
 
 
 def patched(base: str, pieces: Difference) -> str:
-    """The text of which :func:`difference` made the pieces."""
+    """Reverse :func:`difference`."""
     return "".join(piece if isinstance(piece, str) else base[piece[0] : piece[1]] for piece in pieces)

@@ -9,7 +9,7 @@ from notes.visible import is_visible
 
 
 class InvalidTag(ValueError):
-    """A text is no valid tag, or a list has too many; ``code`` and ``detail`` say why."""
+    """A text is not a valid tag, or a list has too many tags; ``code`` and ``detail`` say why."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -18,7 +18,7 @@ class InvalidTag(ValueError):
 
 
 _LONGEST_SPELLING = 10 * TAG_MAX_LENGTH
-"""Composed characters may be sent as several; folding two megabytes takes a quarter of a second."""
+"""The limit before normalization, which may shorten a text; it takes a quarter of a second for 2 MB."""
 
 
 def normalize_tag(text: str) -> str:
@@ -36,7 +36,7 @@ def normalize_tag(text: str) -> str:
 
 
 def refolded(tags: Iterable[str]) -> list[str]:
-    """Tags that were stored by an earlier release, in today's spelling; those that read alike are one."""
+    """Normalize tags that an earlier release has stored, and remove duplicates."""
     return list(dict.fromkeys(tag for tag in map(fold, tags) if is_visible(tag)))
 
 

@@ -10,7 +10,7 @@ class Template(NamedTuple):
     title: str
     description: str
     chapters: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    """Titles of chapters, each with titles and explanations of its topics."""
+    """The titles of chapters, each with the titles and explanations of its topics."""
 
     def note(self, title: str | None = None) -> NoteData:
         return {

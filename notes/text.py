@@ -9,24 +9,24 @@ from notes.visible import is_variation_selector
 _SPACES = re.compile("[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _JOINERS = "\u200c\u200d"
 _TAG_LETTERS = re.compile("[\U000e0020-\U000e007f]")
-"""Of flags, as that of Scotland."""
+"""Tag characters in emoji of flags, such as Scotland's."""
 _JOINING_SCRIPTS = (
     "ARABIC", "BENGALI", "DEVANAGARI", "GUJARATI", "GURMUKHI", "KANNADA", "MALAYALAM", "MONGOLIAN", "ORIYA", "SINHALA",
     "SYRIAC", "TAMIL", "TELUGU",
 )  # fmt: skip
-"""Scripts in which a joiner changes what a word says."""
+"""Scripts in which a joiner changes the meaning of a word."""
 
 
 def fold(text: str) -> str:
-    """Make texts equal that read alike: composed (NFC), case-folded, with single spaces, without what nobody sees.
+    """Normalize a text for comparison: composed (NFC), case-folded, single spaces, no invisible characters.
 
-    Joiners stay where they say something: inside emoji, and in Arabic, Persian, Urdu and Indic words.
+    Joiners are kept where they matter: inside emoji, and in Arabic, Persian, Urdu and Indic words.
     """
     # Decomposed first: folding composed text leaves some sequences that fold further.
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
     if folded.isascii():
         return _SPACES.sub(" ", folded).strip()
-    # Removing a character may bring others together that compose.
+    # Removing a character may make others neighbours that compose.
     return unicodedata.normalize("NFC", _SPACES.sub(" ", _without_unseen(folded)).strip())
 
 
@@ -62,7 +62,7 @@ def _is_picture(character: str) -> bool:
 
 
 CACHED_MAX = 0xFFFF
-"""The last character whose properties are remembered: of all that there are, memory would be taken for good."""
+"""The last character whose properties are cached, to bound the memory of the cache."""
 _MARKS_MAX = 30
 _RUN = re.compile(f"1{{{_MARKS_MAX}}}(?=1)")
 
@@ -81,7 +81,7 @@ _COMBINING = _Combining()
 
 
 def normalize(form: Literal["NFC", "NFKC"], text: str) -> str:
-    """Normalize a text of any length in linear time: more than 30 marks on one letter are parted by a joiner first.
+    """Normalize a text in linear time: a run of more than 30 marks on one letter is first split by a joiner.
 
     Python sorts the marks of a letter by insertion, so 100 kB of marks would take seconds. See "Stream-Safe Text
     Format" in https://www.unicode.org/reports/tr15/.

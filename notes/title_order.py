@@ -1,11 +1,11 @@
-"""The order of titles: a key whose bytes sort as people sort titles.
+"""The order of titles: a key whose bytes sort as people expect.
 
-PostgreSQL's own collations by language need ICU, which not every PostgreSQL has. A key has three levels, as Unicode's
-collation algorithm has (UTS #10): letters without accents and case, with numbers by their value; then accents; then
-case. So ``note 2`` comes before ``note 10``, and ä between a and b. Scripts follow each other in Unicode's order.
+PostgreSQL's language collations need ICU, which some installations lack. A key has three levels, as in Unicode's
+collation algorithm (UTS #10): letters without accents and case, with numbers by their value; then accents; then case.
+So ``note 2`` comes before ``note 10``, and ä between a and b. Scripts are in Unicode's order.
 """
 
-# ruff: noqa: RUF001  # letters that look like others have places of their own
+# ruff: noqa: RUF001  # letters that look like Latin ones are meant
 
 import re
 import unicodedata
@@ -22,16 +22,16 @@ _NUMBER = re.compile(r"\d+")
 _NEXT = "\U0010fffd"
 _LETTERS = {
     "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ł": "l", "ø": "o", "ŧ": "t", "æ": "ae", "œ": "oe", "þ": "th",
-    # Of Ukrainian and Belarusian, which Unicode lists after the letters that they stand among.
+    # Ukrainian and Belarusian letters, whose code points are not in alphabetical order.
     "ґ": f"г{_NEXT}", "є": f"е{_NEXT}", "і": f"и{_NEXT}", "ї": f"и{_NEXT}{_NEXT}", "ў": f"у{_NEXT}",
 }  # fmt: skip
 _UNDIVIDED = frozenset("йЙ")
-"""A letter of its own, not one with an accent."""
+"""A separate letter, not one with an accent."""
 
 
 def key_without_case(title: str) -> str:
-    """What the keys of titles begin with that differ by case only."""
-    if title.isascii():  # without accents; a note may have ten thousand links
+    """The common beginning of the keys of titles that differ only by case."""
+    if title.isascii():  # a fast path, as a note may have ten thousand links
         numbered = _NUMBER.sub(_by_value, " ".join(title.split()))
         return f"{numbered.translate(_PRIMARY_OF_ASCII)[:PRIMARY_MAX_BYTES]}{_LEVEL}{_LEVEL}"
     return f"{_key(title, _LEVELS[:2])}{_LEVEL}"
@@ -60,7 +60,7 @@ def _key(title: str, levels: Sequence["_Level"]) -> str:
 
 
 class _Weights(dict[int, str]):
-    """For ``str.translate``: what a character adds to one level of a key. Each is computed once, as that is slow."""
+    """For ``str.translate``: a character's weight at one level of a key. Weights are cached, as computing is slow."""
 
     def __init__(self, level: int) -> None:
         super().__init__()
@@ -74,9 +74,9 @@ class _Weights(dict[int, str]):
 class _Level(NamedTuple):
     weights: _Weights
     usual: str
-    """What is left out at the end."""
+    """The most common weight, which is omitted at the end of a level."""
     limit: int
-    """In bytes."""
+    """The maximum length in bytes."""
 
 
 _LEVELS = (
@@ -97,14 +97,14 @@ def _by_value(number: re.Match[str]) -> str:
 
 
 def _weights(character: str) -> tuple[str, str, str]:
-    """What a character adds to each level."""
+    """A character's weight at each level."""
     category = unicodedata.category(character)
     if category in ("Cf", "Cc"):
         return "", "", ""
     if category[0] == "M":
         return "", character, ""
     if not character.isalnum():
-        return f"!{character}", "", ""  # before numbers and letters
+        return f"!{character}", "", ""  # signs sort before numbers and letters
     whole = unicodedata.normalize("NFD", character) if character not in _UNDIVIDED else character
     base, marks = whole[0], whole[1:]
     if not marks or unicodedata.combining(marks[0]):
@@ -120,7 +120,7 @@ def _weights(character: str) -> tuple[str, str, str]:
 
 
 def _hiragana(letter: str) -> str:
-    """Katakana sorts with hiragana."""
+    """Convert katakana to hiragana, as they sort together."""
     return chr(ord(letter) - 0x60) if len(letter) == 1 and "\u30a1" <= letter <= "\u30f6" else letter
 
 

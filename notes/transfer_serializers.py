@@ -1,4 +1,4 @@
-"""Imports and exports as JSON, and what clients send to begin one."""
+"""Serializers of imports and exports, and of the requests that start them."""
 
 import unicodedata
 from collections import Counter
@@ -36,7 +36,7 @@ class JobErrorSerializer(serializers.Serializer):
 
 
 class ImportedFileSerializer(serializers.Serializer):
-    """What became of one file."""
+    """The outcome of one file."""
 
     name = serializers.CharField()
     outcome = serializers.ChoiceField(choices=ImportedFile.Outcome.choices)
@@ -45,7 +45,7 @@ class ImportedFileSerializer(serializers.Serializer):
 
 
 class ImportReportSerializer(serializers.Serializer):
-    """How many files came to what, and each file."""
+    """The number of files by outcome, and the outcome of each file."""
 
     created = serializers.IntegerField()
     updated = serializers.IntegerField()
@@ -57,7 +57,7 @@ class ImportReportSerializer(serializers.Serializer):
 
 
 class JobSerializer(serializers.ModelSerializer):
-    """What all jobs show."""
+    """The fields that all jobs show."""
 
     error = serializers.SerializerMethodField()
 
@@ -101,14 +101,14 @@ class NoteImportSerializer(JobSerializer):
 
 
 class NoteExportCreateSerializer(StrictSerializer):
-    """The note to make a file of."""
+    """The note to export."""
 
     note_id = StrictIntegerField()
     format = serializers.ChoiceField(choices=NoteExport.Format.choices)
 
 
 class NoteExportSerializer(JobSerializer):
-    """An export. `progress` is a percentage; `warnings` name the letters that no font has."""
+    """An export. `progress` is a percentage; `warnings` name the characters that no font has."""
 
     note_id = serializers.IntegerField()
     progress = serializers.SerializerMethodField()

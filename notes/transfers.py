@@ -1,4 +1,4 @@
-"""Imports and exports of notes: durable jobs of the worker, and where imported notes came from."""
+"""Imports and exports of notes, which are durable background jobs, and the sources of imported notes."""
 
 from uuid import uuid4
 
@@ -19,11 +19,11 @@ class JobStatus(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
-class Job(models.Model):
-    """Work that a worker does in the background, and how far it is.
+class BackgroundJob(models.Model):
+    """A job that a worker carries out in the background, with its progress.
 
-    A worker claims the row for a time (``lease_expires_at``), which it renews as it goes on. ``attempt`` is its fence:
-    a worker that was overtaken changes nothing more.
+    A worker claims the row until ``lease_expires_at``, and renews the lease while it works. ``attempt`` is its fence:
+    after another worker has claimed the job, the first one can no longer change it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -42,12 +42,12 @@ class Job(models.Model):
         abstract = True
 
 
-class NoteImport(Job):
-    """Files that become notes. ``file`` is what was sent, as long as it is needed."""
+class NoteImport(BackgroundJob):
+    """An import of files as notes. ``file`` is the upload, until the import ends."""
 
     name = models.CharField(max_length=FILE_NAME_MAX_LENGTH)
     dry_run = models.BooleanField(default=False)
-    total = models.PositiveIntegerField(null=True)  # files in it; None: not counted yet
+    total = models.PositiveIntegerField(null=True)  # the number of files; None: not counted yet
 
     class Meta:
         indexes = [
@@ -63,7 +63,7 @@ class NoteImport(Job):
 
 
 class ImportedFile(models.Model):
-    """What became of one file of an import. A file that has a row is done."""
+    """The outcome of one file of an import. A file with a row is done."""
 
     class Outcome(models.TextChoices):
         CREATED = "created", "Created"
@@ -88,7 +88,7 @@ class ImportedFile(models.Model):
 
 
 class NoteSource(models.Model):
-    """Which file a note was imported from, so that the same file makes no second one."""
+    """The file from which a note was imported, so that importing it again does not create a second note."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
     path_hash = models.CharField(max_length=64)  # paths are too long for an index
@@ -104,7 +104,7 @@ class NoteSource(models.Model):
         return self.path
 
 
-class NoteExport(Job):
+class NoteExport(BackgroundJob):
     """A note as a PDF. ``file`` is the PDF, until it expires."""
 
     class Format(models.TextChoices):

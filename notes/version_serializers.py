@@ -1,4 +1,4 @@
-"""Kept versions of notes as JSON, and what differs between them."""
+"""Serializers of kept versions of notes, and of the differences between them."""
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
@@ -19,7 +19,7 @@ class AgainstSerializer(serializers.Serializer):
 
 
 class SnapshotTopicSerializer(serializers.Serializer):
-    """A topic, as it was."""
+    """A topic at that version."""
 
     id = serializers.IntegerField()
     title = serializers.CharField()
@@ -30,7 +30,7 @@ class SnapshotTopicSerializer(serializers.Serializer):
 
 
 class SnapshotChapterSerializer(serializers.Serializer):
-    """A chapter with its topics, as it was."""
+    """A chapter with its topics at that version."""
 
     id = serializers.IntegerField()
     title = serializers.CharField()
@@ -38,7 +38,7 @@ class SnapshotChapterSerializer(serializers.Serializer):
 
 
 class SnapshotSerializer(serializers.Serializer):
-    """A whole note, as it was. Restored, its chapters and topics get their ids back as far as they are still there."""
+    """A whole note at one version. A restore keeps the ids of chapters and topics that still exist."""
 
     title = serializers.CharField()
     status = serializers.ChoiceField(choices=Note.Status.choices)
@@ -47,7 +47,7 @@ class SnapshotSerializer(serializers.Serializer):
 
 
 class DifferenceSerializer(serializers.Serializer):
-    """What differs between two versions in one field, chapter, topic or block."""
+    """A difference between two versions: in one field, chapter, topic or block."""
 
     field = serializers.ChoiceField(choices=["title", "status", "tags", "chapter", "topic", "code", "block"])
     id = AnyJSONField(help_text="The id of the note, the chapter or the topic is a number; that of a block is a text.")
@@ -59,7 +59,7 @@ class DifferenceSerializer(serializers.Serializer):
         required=False,
         help_text="For a replaced text: pairs of `equal`, `delete` or `insert` and a part of the text.",
     )
-    topic_id = serializers.IntegerField(required=False, help_text="The topic of a block.")
+    topic_id = serializers.IntegerField(required=False, help_text="The block's topic.")
     sources = serializers.ListField(
         child=SourceSerializer(many=True), required=False, help_text="For a topic: before and after, if they differ."
     )
@@ -70,7 +70,7 @@ class DifferenceSerializer(serializers.Serializer):
 
 @extend_schema_serializer(component_name="NoteVersionSummary")
 class NoteVersionListSerializer(serializers.ModelSerializer):
-    """When a version was kept, and before what."""
+    """A kept version without its content: when it was kept, and before which kind of change."""
 
     class Meta:
         model = NoteVersion
@@ -80,7 +80,7 @@ class NoteVersionListSerializer(serializers.ModelSerializer):
 
 @extend_schema_serializer(component_name="NoteVersion")
 class NoteVersionSerializer(NoteVersionListSerializer):
-    """A version with the whole note as it was."""
+    """A kept version with the whole note."""
 
     snapshot = SnapshotSerializer()
     diff = DifferenceSerializer(many=True, required=False, help_text="Only with `against`.")

@@ -1,10 +1,10 @@
-"""Characters that nobody sees."""
+"""Invisible characters."""
 
 import unicodedata
 
 _UNSEEN_CATEGORIES = frozenset(("Cf", "Zs", "Zl", "Zp", "Cc"))
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-"""Of Hangul: letters without a shape."""
+"""Hangul filler letters, which are invisible."""
 
 
 def is_variation_selector(character: str) -> bool:
@@ -24,5 +24,5 @@ def is_unseen(character: str) -> bool:
 
 
 def is_visible(text: str) -> bool:
-    """Whether the text has a character that one sees."""
+    """Whether the text has a visible character."""
     return not all(map(is_unseen, text))

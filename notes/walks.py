@@ -1,4 +1,4 @@
-"""All contents of many notes in reading order, with only a few topics' texts in memory at a time."""
+"""Reads the contents of many notes in reading order, with only a few topics' texts in memory at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from utils.personal_data import File, fields_of
 NOTE_WALKED = (*NOTE_SHOWN, "deleted_at")
 _BATCH_SIZE = 200
 _FILE_PIECE = 64 * 1024
-"""In bytes."""
+"""The size in bytes."""
 _TOPIC_BATCH_SIZE = 20
-"""A topic may have some hundred kilobytes."""
+"""Few, as a topic may have some hundred kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Line:
 
 
 def walk(queryset: QuerySet[Note]) -> Iterator[Line]:
-    """Yield the notes and what is in them, in the order of their ids."""
+    """Yield the notes with their chapters and topics, in the order of the notes' ids."""
     for notes in batch_query(queryset.only(*NOTE_WALKED), batch_size=_BATCH_SIZE):
         chapters: dict[int, list[Chapter]] = {}
         for chapter in (
@@ -48,14 +48,14 @@ def walk(queryset: QuerySet[Note]) -> Iterator[Line]:
 
 
 def markdown_files(queryset: QuerySet[Note]) -> Iterator[File]:
-    """Each note as a Markdown file, those in the trash in a folder of their own."""
+    """Each note as a Markdown file; notes in the trash are in a separate folder."""
     for note, lines in groupby(walk(queryset), key=lambda line: line.note):
         folder = "notes" if note.deleted_at is None else "trash"
         yield f"{folder}/{file_name(note.pk, note.title)}.md", map(_markdown, lines)
 
 
 def file_name(note_id: int, title: str) -> str:
-    """What a note's file is called, without its extension."""
+    """The name of a note's file, without its extension."""
     return f"{note_id}-{slugify(title)[:60] or 'note'}"
 
 
@@ -83,7 +83,7 @@ def _markdown(line: Line) -> bytes:
 
 
 def attached_files(attachments: QuerySet[Attachment]) -> Iterator[File]:
-    """Each by its id, as texts name it. One that the storage lacks is left out, and logged."""
+    """Each attachment as a file, named by its id, as in texts. A file that the storage lacks is skipped and logged."""
     for batch in batch_query(attachments.only("pk", "name", "file"), batch_size=_BATCH_SIZE):
         for attachment in batch:
             try:

@@ -1,4 +1,4 @@
-"""Links between notes, as they stand in explanations: ``[[Note]]``, ``[[Note#Topic]]``, ``[[Note|shown text]]``."""
+"""Links between notes in explanations: ``[[Note]]``, ``[[Note#Topic]]``, ``[[Note|shown text]]``."""
 
 import re
 from typing import NamedTuple
@@ -6,9 +6,9 @@ from typing import NamedTuple
 from notes.title_order import key_without_case
 
 LINKS_MAX = 500
-"""Of one topic; more are text."""
+"""The maximum in one topic; further links are treated as text."""
 NOTE_LINKS_MAX = 5_000
-"""Of one note, in one write; more are text."""
+"""The maximum in one write of a note; further links are treated as text."""
 
 _CODE = re.compile(
     r"^ {0,3}(```+|~~~+).*?(?:^ {0,3}\1|\Z)|(?<!`)(`++)(?:[^`\n]++|(?!\2(?!`))`++){1,20}+\2(?!`)",
@@ -19,9 +19,9 @@ _LINK = re.compile(r"\[\[([^\[\]\n#|]{1,300})(#[^\[\]\n|]{1,300})?(?:\|[^\[\]\n]
 
 class WikiLink(NamedTuple):
     target: str
-    """As it is written, without what is shown instead."""
+    """The link's target, without the shown text."""
     key: str
-    """What the linked note's ``title_key`` begins with."""
+    """The beginning of the linked note's ``title_key``."""
 
 
 def targets_in(text: str) -> set[str]:
@@ -29,7 +29,7 @@ def targets_in(text: str) -> set[str]:
 
 
 def links_in(text: str) -> list[WikiLink]:
-    """The links of a text, each once, in their order. What stands in code is none."""
+    """The links of a text in order, without duplicates and without those in code."""
     if "[[" not in text:
         return []
     found: dict[str, WikiLink] = {}

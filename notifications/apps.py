@@ -5,5 +5,5 @@ class NotificationsConfig(AppConfig):
     name = "notifications"
 
     def ready(self) -> None:
-        # Registers how the API's description tells of notifications.
+        # Registers extensions of the API's description.
         from notifications import schema  # noqa: F401

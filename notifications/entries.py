@@ -1,4 +1,4 @@
-"""A notification outside the database: as it is in the inbox, in the outbox and in the API."""
+"""A notification outside the database: in the inbox, the outbox and the API."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ class InvalidEntry(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class NotificationEntry:
     """One notification of one user. ``created_at`` is UTC."""
 
     id: UUID

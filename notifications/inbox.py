@@ -25,7 +25,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from notifications.entries import Entry, InvalidEntry
+from django.conf import settings
+
+from notifications.entries import InvalidEntry, NotificationEntry
 from utils.admission.gate import Subject, state_key, version_key
 from utils.page_cache.invalidation import epoch_bump
 from utils.page_cache.keys import new_token
@@ -35,12 +37,13 @@ from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
 
 CAPACITY = 100
 INBOX_SECONDS = 24 * 3600
-MARKER_MILLISECONDS = 180 * 1000  # as a page's TTL: the longest that another process may show a read notification
+MARKER_MILLISECONDS = settings.CACHE_TTL_LIST * 1000
+"""As long as a cached page: within it another process may still show a notification that was read."""
 READER_MILLISECONDS = 60 * 1000
 """Longer than any transaction: statements end after ``QUERY_TIMEOUT``."""
 
-# The outbox has no TTL, so that it is not evicted: it has the only copy of entries without a row. When it is full,
-# callers write rows themselves.
+# The outbox has the only copy of entries without a row. It has no TTL, so that Redis does not evict it. When it is
+# full, callers write rows themselves.
 OUTBOX_KEY = "notifications:outbox"
 OUTBOX_LIMIT = 100_000
 
@@ -96,7 +99,7 @@ if redis.call('HLEN', entries) - fields ~= redis.call('ZCARD', order) then
   redis.call('DEL', entries, order)
   token, marker = false, false
 end
--- With a token that is not valid any more nothing is written: its user may have been deleted.
+-- Write nothing if the access token is no longer valid, as its user may have been deleted.
 local is_valid = state_key == '' or (redis.call('EXISTS', state_key) == 1
   and tonumber(redis.call('GET', version_key) or 0) <= tonumber(claimed_version))
 if not token and is_valid then
@@ -199,7 +202,7 @@ InboxEntries = dict[str, tuple[int, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of an inbox. ``complete``: the table has no other unread ones, and ``entries`` is not filled."""
+    """The state of an inbox. If ``complete``, the table has no other unread ones, and ``entries`` is left empty."""
 
     complete: bool
     token: bytes
@@ -211,15 +214,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class OutboxItem:
-    """An item of the outbox, not parsed yet."""
+    """An item of the outbox, before parsing."""
 
     id: bytes
     fields: dict[bytes, bytes]
 
-    def entry(self) -> Entry:
+    def entry(self) -> NotificationEntry:
         """Parse the item. Raises ``InvalidEntry``."""
         try:
-            return Entry.from_body(int(self.fields[b"user_id"]), self.fields[b"body"])
+            return NotificationEntry.from_body(int(self.fields[b"user_id"]), self.fields[b"body"])
         except (KeyError, ValueError) as error:
             raise InvalidEntry(f"{type(error).__name__}: {error}") from error
 
@@ -236,7 +239,7 @@ def readers_key(user_id: int) -> str:
     return f"inbox:{user_id}:readers"
 
 
-def put(entry: Entry, *, has_row: bool) -> bool:
+def put(entry: NotificationEntry, *, has_row: bool) -> bool:
     """Put an entry into its user's inbox and publish it to the user's event stream, unless it is there already.
 
     An entry without a row is also added to the outbox. Returns False, and does nothing, if the outbox is full.
@@ -287,7 +290,7 @@ def read(user_id: int) -> Snapshot:
     return snapshot(_READ.run(keys=[*_read_keys(user_id), "", ""], args=[new_token(), INBOX_SECONDS, 0]))
 
 
-def as_inbox_entries(entries: Iterable[Entry]) -> InboxEntries:
+def as_inbox_entries(entries: Iterable[NotificationEntry]) -> InboxEntries:
     return {str(entry.id): entry.stored() for entry in entries}
 
 
@@ -314,9 +317,9 @@ def merge(user_id: int, seen: Snapshot, *, unread: InboxEntries, read_ids: Colle
 
 @dataclass(frozen=True, slots=True)
 class Marking:
-    """The entries of the inbox that are being marked as read, and whether the inbox knows of it."""
+    """The entries of the inbox that are being marked as read, and whether the inbox has a reader marker for it."""
 
-    entries: list[Entry]
+    entries: list[NotificationEntry]
     is_announced: bool
 
 
@@ -338,8 +341,8 @@ def marking_as_read(user_id: int, ids: Collection[UUID] | None) -> Iterator[Mark
         )
         is_announced = True
     except RedisUnavailable:
-        pass  # the caller is told
-    entries = [Entry.from_body(user_id, body) for body in bodies if body is not None]
+        pass  # the caller sees is_announced
+    entries = [NotificationEntry.from_body(user_id, body) for body in bodies if body is not None]
     try:
         yield Marking(entries, is_announced)
     except BaseException:
@@ -352,7 +355,7 @@ def marking_as_read(user_id: int, ids: Collection[UUID] | None) -> Iterator[Mark
             _END_READING.call(keys=keys, args=[reader, token, marker, new_token(), CAPACITY, INBOX_SECONDS, *gone])
         )
     except RedisUnavailable:
-        if not is_announced:  # else the reader marker prevents a completeness marker
+        if not is_announced:  # otherwise the reader marker prevents a completeness marker
             epoch_bump.request()
 
 

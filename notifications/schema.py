@@ -1,4 +1,4 @@
-"""How the API's description tells of notifications. Imported when the application is ready: it registers itself."""
+"""Extensions of the API's description. Importing this module registers them."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ class Read(OpenApiSerializerExtension):
         }
         return {
             "oneOf": [
-                component(auto_schema, "ReadSomeRequest", {**some, "description": "Those with these ids."}),
-                component(auto_schema, "ReadAllRequest", {**every, "description": "All of them."}),
+                component(auto_schema, "ReadSomeRequest", {**some, "description": "The notifications with these ids."}),
+                component(auto_schema, "ReadAllRequest", {**every, "description": "All notifications."}),
             ],
-            "description": "Which notifications were read. Ids that nobody has, or others, are ignored.",
+            "description": "The notifications to mark. Unknown ids, and ids of other users, are ignored.",
         }
 
 

@@ -51,7 +51,7 @@ class ReadSerializer(StrictSerializer):
 
 
 class TaskProgressEventSerializer(serializers.Serializer):
-    """How far a task is. Within one attempt `progress` never falls."""
+    """The progress of a task. Within one attempt `progress` never falls."""
 
     id = serializers.UUIDField(help_text="The task's id.")
     attempt = serializers.IntegerField()
@@ -60,7 +60,7 @@ class TaskProgressEventSerializer(serializers.Serializer):
 
 
 class TaskEndedEventSerializer(serializers.Serializer):
-    """How a task ended. `getTask` shows its answer."""
+    """The end of a task. `getTask` shows its result."""
 
     id = serializers.UUIDField(help_text="The task's id.")
     attempt = serializers.IntegerField()
@@ -73,6 +73,6 @@ class UserEventDataSerializer(serializers.Serializer):
 
 
 class ReadCountSerializer(serializers.Serializer):
-    """How many were marked."""
+    """How many notifications were marked."""
 
-    count = serializers.IntegerField(help_text="How many of them were unread.")
+    count = serializers.IntegerField(help_text="How many were unread before.")

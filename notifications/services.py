@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from notifications import inbox, quarantine
-from notifications.entries import Entry, InvalidEntry
+from notifications.entries import InvalidEntry, NotificationEntry
 from notifications.inbox import CAPACITY, OutboxItem
 from notifications.models import ACTION_ID_MAX_LENGTH, MESSAGE_MAX_LENGTH, TITLE_MAX_LENGTH, Notification
 from utils.database.compiled_queries import read_rows
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 DRAIN_LIMIT = 1000
 
 # Rows are inserted in the order of their ids, so that two of these statements cannot deadlock. The lock makes the
-# statement wait for a deletion of the user, after which nothing is inserted.
+# statement wait for a running deletion of the user; if the user is deleted, nothing is inserted.
 _INSERT = """
 INSERT INTO notifications_notification (id, user_id, type, title, message, action_id, created_at, read_at, notified_at)
 SELECT entry.*, {read_at}, {notified_at}
@@ -63,7 +63,7 @@ def create(
     action_id = str(action_id)
     if len(action_id) > ACTION_ID_MAX_LENGTH:
         raise ValueError(f"An action id has at most {ACTION_ID_MAX_LENGTH} characters.")
-    entry = Entry(
+    entry = NotificationEntry(
         id=uuid4(),
         user_id=user_id,
         type=Notification.Type(notification_type).value,
@@ -77,7 +77,7 @@ def create(
             return entry.id
         logger.warning("The outbox of notifications is full: no worker drains it.")
     except RedisUnavailable:
-        pass  # if it was put nevertheless, the drain finds the row
+        pass  # if Redis has it nevertheless, the drain finds that its row exists
     with connection.cursor() as cursor:
         cursor.execute(_INSERT_UNDELIVERED, _columns([entry]))
     return entry.id
@@ -118,7 +118,7 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
         with transaction.atomic(durable=True):
             claimed = list(unpushed.select_for_update(no_key=True, skip_locked=True)[:limit])
             for row in claimed:
-                inbox.put(Entry.from_row(row), has_row=True)
+                inbox.put(NotificationEntry.from_row(row), has_row=True)
             Notification.objects.filter(pk__in=[row.pk for row in claimed]).update(notified_at=Now())
     except RedisUnavailable:
         return 0
@@ -150,13 +150,13 @@ def pending(*, user_id: int, read: list[Any] | None = None) -> list[bytes]:
     return [body for _, _, body in newest[:CAPACITY]]
 
 
-def _unread_entries(user_id: int) -> list[Entry]:
-    return [Entry.from_values(**row) for row in read_rows(_unread, user_id=user_id)]
+def _unread_entries(user_id: int) -> list[NotificationEntry]:
+    return [NotificationEntry.from_values(**row) for row in read_rows(_unread, user_id=user_id)]
 
 
 def _unread(user_id: int) -> QuerySet[Notification, Any]:
     unread = Notification.objects.filter(user_id=user_id, read_at=None).order_by("-created_at", "-id")
-    return unread[:CAPACITY].values(*Entry.__slots__)
+    return unread[:CAPACITY].values(*NotificationEntry.__slots__)
 
 
 def _read_among(user_id: int, ids: Collection[str]) -> list[UUID]:
@@ -208,7 +208,7 @@ def drain(limit: int = DRAIN_LIMIT) -> int:
         return 0
 
 
-def _store(waiting: Sequence[tuple[OutboxItem, Entry]]) -> int:
+def _store(waiting: Sequence[tuple[OutboxItem, NotificationEntry]]) -> int:
     if not waiting:
         return 0
     with transaction.atomic(durable=True), connection.cursor() as cursor:
@@ -217,7 +217,7 @@ def _store(waiting: Sequence[tuple[OutboxItem, Entry]]) -> int:
     return inbox.settle([item for item, _ in waiting], new_rows)
 
 
-def _store_or_quarantine(item: OutboxItem, entry: Entry) -> int:
+def _store_or_quarantine(item: OutboxItem, entry: NotificationEntry) -> int:
     try:
         return _store([(item, entry)])
     except DataError as error:
@@ -231,7 +231,7 @@ def _quarantine(item: OutboxItem, error: Exception) -> int:
     return 1
 
 
-def _columns(entries: Sequence[Entry]) -> list[list[Any]]:
+def _columns(entries: Sequence[NotificationEntry]) -> list[list[Any]]:
     return [
         [getattr(entry, name) for entry in entries]
         for name in ("id", "user_id", "type", "title", "message", "action_id", "created_at")

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from ai_tasks.providers.offline.compose import LANGUAGE_ALIASES
-from NoteAssist_AI.page import LATER, LIBRARIES, MODULES
+from NoteAssist_AI.web_client import LATER, LIBRARIES, MODULES
 
 FIRST_VISIT_BYTES = 60_000
 COLOURS_BYTES = 54_000
@@ -155,7 +155,7 @@ def test_the_service_worker_keeps_the_whole_page_and_differs_when_a_file_does(cl
     assert shell() == before
     copy = tmp_path / "web"
     shutil.copytree(MODULES, copy)
-    monkeypatch.setattr("NoteAssist_AI.page.MODULES", copy)
+    monkeypatch.setattr("NoteAssist_AI.web_client.MODULES", copy)
     assert shell() == before
     (copy / "words" / "de.js").write_text("export default {};")
     assert shell()["version"] != before["version"]

@@ -11,7 +11,7 @@ from utils.models import FileToDelete, IdempotencyRecord, PendingEpochBump
 
 
 class LightChangeList(ChangeList):
-    """A list that does not load long columns, which it does not show."""
+    """A list that does not load long columns, as it does not show them."""
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
         return super().get_queryset(request, *args, **kwargs).defer(*self.model_admin.long_columns)  # type: ignore[attr-defined]

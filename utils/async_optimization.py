@@ -38,7 +38,7 @@ from utils.redis.signs import forget_worker, record_beat_run, record_worker_hear
 logger = logging.getLogger(__name__)
 
 EXIT_SECONDS = 8.0
-"""How long a stopping worker may take after its grace time, to end before platforms kill it after 30 s."""
+"""How long a stopping worker may take after its grace time: platforms kill a process 30 s after SIGTERM."""
 
 
 class TaskStatus(TypedDict):
@@ -53,7 +53,7 @@ class TaskStatus(TypedDict):
 class DurableTask(Task[..., None]):
     """A Celery task whose row is written by the caller before its message is sent, so that it cannot be lost."""
 
-    def apply_async(  # type: ignore[override]  # the options are Celery's own and passed on as they are
+    def apply_async(  # type: ignore[override]  # the options are Celery's own, passed on unchanged
         self, args: Any = None, kwargs: Any = None, **options: Any
     ) -> AsyncResult[None]:
         """Record the request and queue its id. ``task_id`` may be a UUID or its text.
@@ -82,15 +82,15 @@ def process_ai_request(
 
 @heartbeat_sent.connect
 def tell_readiness(sender: Any, **_kwargs: object) -> None:
-    takes_ai_tasks = "ai" in current_app.amqp.queues.consume_from  # the other consumer ends with that of AI tasks
+    takes_ai_tasks = "ai" in current_app.amqp.queues.consume_from  # this process may be the consumer of other tasks
     if takes_ai_tasks and not worker.is_stopping:
         record_worker_heartbeat(sender.eventer.hostname)
 
 
 @beat_init.connect
 @beat_embedded_init.connect
-def tell_of_each_run(**_kwargs: object) -> None:
-    """Beat records each task that it sends, so that its own failure can be told from that of the workers."""
+def record_beat_runs(**_kwargs: object) -> None:
+    """Record when beat last sent a task, so that a failure of beat can be told from one of the workers."""
     after_task_publish.connect(_beat_sent)
 
 
@@ -103,7 +103,7 @@ def _beat_sent(sender: str, **_kwargs: object) -> None:
 def finish_or_release(sender: str, **_kwargs: object) -> None:
     """Bound the shutdown: Celery's own waits for running threads, and for a broker that may not respond.
 
-    ``sender`` is the worker's name. It takes no more, so it is no worker any more.
+    ``sender`` is the worker's name. It takes no more tasks, so it no longer counts as a worker.
     """
     worker.stop_soon(settings.AI_SHUTDOWN_SECONDS)
     timer = threading.Timer(settings.AI_SHUTDOWN_SECONDS + EXIT_SECONDS, _exit)
@@ -127,13 +127,13 @@ def sweep() -> None:
 
 @shared_task(name="ai_tasks.wake")
 def wake() -> None:
-    """Let AI tasks go on that wait for a provider which is back, or send one of them to look whether it is."""
+    """Resume AI tasks whose provider is back; for a provider that may be back, send one task as a test."""
     ledger.wake()
 
 
 @shared_task(name="ai_tasks.index_notes")
 def index_notes() -> None:
-    """Make vectors of the passages of notes that are due, with embeddings configured."""
+    """Compute the embeddings of notes that are due, if embeddings are configured."""
     index_due_notes(lambda: worker.is_stopping)
 
 
@@ -157,14 +157,14 @@ def send_due_password_resets() -> None:
 
 @shared_task(name="utils.bump_epoch")
 def bump_epoch() -> None:
-    """Carry out epoch bumps that were recorded by processes which could not reach Redis, or have died since."""
+    """Carry out pending epoch bumps: their processes could not reach Redis, or have died since."""
     with suppress(RedisUnavailable):
         carry_out_recorded_bumps()
 
 
 @shared_task(name=background_jobs.IMPORT_TASK)
 def carry_out_import(import_id: str) -> None:
-    """Import what is left of an import's files."""
+    """Import the remaining files of an import."""
     imports.carry_out_import(UUID(import_id))
 
 
@@ -176,13 +176,13 @@ def carry_out_export(export_id: str) -> None:
 
 @shared_task(name="notes.publish_jobs")
 def publish_jobs() -> None:
-    """Send again the imports and exports that no worker has."""
+    """Queue imports and exports again that no worker has claimed."""
     background_jobs.publish_unfinished()
 
 
 @shared_task(name=indexing.MAKE_WORDS_TASK)
 def make_words() -> None:
-    """Make what large notes are found by, where their writes have left it to workers."""
+    """Make the search vectors of large notes, which their writes leave to workers."""
     indexing.make_due_words(lambda: worker.is_stopping)
 
 
@@ -198,7 +198,7 @@ def purge() -> None:
 
 @shared_task(name="notes.purge_orphans")
 def purge_orphans() -> None:
-    """Delete attachments that nothing names any more."""
+    """Delete attachments that no text refers to any more."""
     notes.purge_orphans()
 
 
@@ -218,7 +218,7 @@ def delete_files() -> None:
 
 @shared_task(name="utils.sweep_files")
 def sweep_files() -> None:
-    """Tell of files without a row and rows without a file. Nothing is deleted: the database may be a backup's."""
+    """Report files without a row and rows without a file. Delete nothing: the database may be a restored backup."""
     if not settings.FILES_ARE_KEPT:
         return
     for strays in storage.find_strays():
@@ -229,9 +229,9 @@ def sweep_files() -> None:
 
 
 @shared_task(name=storage_diagnosis.TASK)
-def tell_of_file(name: str) -> None:
-    """Tell the doctor what this worker reads."""
-    storage_diagnosis.tell_of_file(name)
+def report_file(name: str) -> None:
+    """Report to the doctor what this worker reads in its test file."""
+    storage_diagnosis.report_file(name)
 
 
 @shared_task(name="notes.purge_trash")
@@ -241,7 +241,7 @@ def purge_trash() -> None:
 
 
 def _tasks(task_id: UUID | str) -> QuerySet[AITask]:
-    """The task with this id; empty for an unknown id or a text that is no UUID."""
+    """The task with this id; empty for an unknown id or an invalid UUID."""
     try:
         return AITask.objects.filter(pk=UUID(str(task_id)))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Programs of ours that work on what users sent, each in a process of its own with little to break.
+"""Runs our own scripts on users' files, each in a separate process with few rights.
 
-Such a process has no environment, a folder of its own to work in, and limits on memory and time. It reads its input
-from standard input and writes its result to standard output.
+The process has an empty environment, its own working folder, and limits on memory and time. It reads its input from
+standard input and writes its result to standard output.
 """
 
 import subprocess
@@ -33,9 +33,9 @@ def run_bounded(
     memory: int = 512 * 1024 * 1024,
     prepare: Callable[[Path], object] | None = None,
 ) -> bytes:
-    """Run a Python script on the data and return what it writes. Raises :class:`ProcessFailed`.
+    """Run a Python script on the data and return its output. Raises :class:`ProcessFailed`.
 
-    ``prepare`` puts files into its folder, which is empty without it; they must be bounded.
+    ``prepare`` may put files into the script's folder, which is empty otherwise; it must limit their size.
     """
     with TemporaryDirectory(prefix="bounded-") as folder:
         if prepare is not None:

@@ -15,7 +15,7 @@ _counted = {
     "requests_errors": metrics.pool_errors,
     "requests_wait_ms": metrics.pool_wait_seconds,
 }
-"""The counters of psycopg's pool, since it was opened."""
+"""Counters of psycopg's pool; they start when it is opened."""
 _seen: dict[str, float] = {}
 
 

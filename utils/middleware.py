@@ -41,12 +41,12 @@ logger = logging.getLogger(__name__)
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 HEALTH_PATHS = frozenset(("/healthz/live", "/healthz/ready"))
 QUIET_SECONDS = 60.0
-_PAGES_FOR_PEOPLE = ("/admin/", "/static/", "/__debug__/")
+_ADMIN_PATHS = ("/admin/", "/static/", "/__debug__/")
 
 
-def is_page_for_people(request: HttpRequest) -> bool:
-    """Whether the response is a page for browsers: the admin. Only there the debug toolbar is shown."""
-    return request.path.startswith(_PAGES_FOR_PEOPLE)
+def is_for_admin(request: HttpRequest) -> bool:
+    """Whether the request is for the admin or its files: only there are cookies, and the debug toolbar."""
+    return request.path.startswith(_ADMIN_PATHS)
 
 
 def request_id_of(environ: Mapping[str, Any]) -> str:
@@ -56,16 +56,16 @@ def request_id_of(environ: Mapping[str, Any]) -> str:
 
 
 NOT_OBSERVED = "noteassist.not-observed"
-"""A key of ``request.META``: no client sent this request, so it is neither counted nor logged."""
+"""A key of ``request.META`` of requests that no client sent; they are neither counted nor logged."""
 STARTED_AT = "noteassist.started-at"
-"""A key of ``request.META``: when the request arrived, by ``time.perf_counter``; set by what runs before Django."""
+"""A key of ``request.META``: the arrival time, by ``time.perf_counter``; set before Django runs."""
 
 
 class RequestMiddleware:
-    """Take the client's ``X-Request-ID`` or make one: in log lines, problem documents and the answer.
+    """Take the client's ``X-Request-ID`` or make one, for log lines, problem documents and the response.
 
-    The outermost: it sees each answer as the client does, adds the ``RateLimit-*`` headers of what was counted against
-    a limit, and has it counted and logged.
+    The outermost middleware: it sees each response as the client does, adds the ``RateLimit-*`` headers if the request
+    counted against a limit, and counts and logs the request.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -101,17 +101,17 @@ class RequestMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_view: Any) -> None:
-        request.route = route_of(request.resolver_match)  # type: ignore[attr-defined]  # streams drop the match
+        request.route = route_of(request.resolver_match)  # type: ignore[attr-defined]  # streams drop resolver_match
 
 
 def page_outcome(request: HttpRequest) -> str:
-    """What the page cache had for a request; ``none`` where it was not looked up."""
+    """The result of the request's page cache lookup; ``none`` without a lookup."""
     admission = getattr(request, "admission", None)
     return "none" if admission is None else admission.page.outcome
 
 
 def _user_id(request: HttpRequest) -> int | None:
-    """The signed-in user, if that is known already; no query is made for it."""
+    """The signed-in user's id, if it is known already; makes no query."""
     if (user_id := getattr(request, "user_id", None)) is not None:
         return user_id
     session = getattr(request, "session", None)
@@ -124,8 +124,8 @@ def _user_id(request: HttpRequest) -> int | None:
 class ProblemDetailsMiddleware:
     """Converts every error response to a problem document, with DEBUG on or off.
 
-    Views outside REST framework, Django's own 400 and 404 pages and other middleware respond with HTML. Pages for
-    browsers (the admin) are not converted; shared notes have pages for errors, too.
+    Views outside REST framework, Django's own 400 and 404 views and other middleware respond with HTML. The admin's
+    responses are not converted; errors of shared notes become HTML pages.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -133,7 +133,7 @@ class ProblemDetailsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if response.status_code < 400 or is_page_for_people(request):
+        if response.status_code < 400 or is_for_admin(request):
             return response
         if is_shared_page(request):
             return response if hasattr(response, "is_page") else error_page(request, response)
@@ -149,7 +149,7 @@ class ProblemDetailsMiddleware:
         return problem_response(request, status=response.status_code, code=code, detail=detail, headers=allowed)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        if is_page_for_people(request):
+        if is_for_admin(request):
             return None
         if as_application_error(exc) is None:
             return unexpected_error_response(request, exc)
@@ -157,14 +157,11 @@ class ProblemDetailsMiddleware:
 
 
 class ContentSecurityPolicyMiddleware(MiddlewareMixin):
-    """Sends the policy of the settings with every HTML page that has none of its own.
-
-    The pages that show an error to a developer have none.
-    """
+    """Adds the settings' Content-Security-Policy to every HTML page without its own, except Django's debug pages."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         is_html = response.get("Content-Type", "").startswith("text/html")
-        # Django's pages under DEBUG have their styles and scripts in themselves; Django 6 leaves them out, too.
+        # Django's debug pages have inline styles and scripts; Django 6 exempts them, too.
         is_for_developers = settings.DEBUG and response.status_code in (404, 500)
         if is_html and not is_for_developers:
             response.headers.setdefault("Content-Security-Policy", settings.CONTENT_SECURITY_POLICY)
@@ -172,9 +169,9 @@ class ContentSecurityPolicyMiddleware(MiddlewareMixin):
 
 
 class RefusePlainHttpMiddleware:
-    """Refuse unsafe methods over plain HTTP, where a GET is redirected to HTTPS.
+    """Refuse unsafe methods over plain HTTP; a GET is redirected to HTTPS.
 
-    A redirect would come too late: the password in the body has crossed the network by then, and the client would not
+    A redirect would come too late: a password in the body has been sent in plain text by then, and the client would not
     notice.
     """
 
@@ -193,9 +190,9 @@ class RefusePlainHttpMiddleware:
 
 
 class HostMiddleware:
-    """Refuse requests for hosts that ``ALLOWED_HOSTS`` does not name, but for health: platforms probe it by address.
+    """Refuse requests for hosts outside ``ALLOWED_HOSTS``, except health checks: platforms send those by IP address.
 
-    Scanners send such requests all day. They are logged once a minute; Django would log a traceback for each.
+    Scanners send such requests all day, so they are logged once a minute; Django would log a traceback for each.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -235,13 +232,13 @@ class BodyLimitMiddleware(MiddlewareMixin):
             return None
         upload = max_upload_bytes(request.method or "", request.path_info)
         if upload is not None and (size <= upload or "HTTP_TRANSFER_ENCODING" in request.META):
-            return None  # of a chunked one its view counts the bytes
+            return None  # the view counts the bytes of a chunked upload
         return _body_too_large(request, upload or settings.MAX_BODY_BYTES)
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
-        """Public views accept only small bodies. By now a chunked body has a length, too.
+        """Public views accept only small bodies. A chunked body has a length by now, too.
 
-        Public views of the API have ``PublicJSONParser``. All views outside the API, as the admin's login, are public.
+        Public views of the API have ``PublicJSONParser``. All views outside the API (the admin's login) are public.
         """
         view_class = getattr(view, "cls", None)
         is_public = view_class is None or PublicJSONParser in view_class.parser_classes
@@ -262,7 +259,7 @@ class ContentLengthMiddleware(CommonMiddleware):
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        """Do nothing: ``HostMiddleware`` has checked the host, and the rest of Django's method is turned off."""
+        """Do nothing: ``HostMiddleware`` has checked the host, and the settings disable the rest of Django's method."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response = super().process_response(request, response)
@@ -271,24 +268,24 @@ class ContentLengthMiddleware(CommonMiddleware):
         return response
 
 
-class OnlyOnPagesForPeople(MiddlewareMixin):
-    """Mixin: runs the middleware for browser pages only. The API has neither cookies nor forms, and saves the time."""
+class AdminOnly(MiddlewareMixin):
+    """Mixin: runs the middleware for the admin only. The API has no cookies or forms, and is faster without it."""
 
     def __call__(self, request: HttpRequest) -> Any:
-        if is_page_for_people(request):
+        if is_for_admin(request):
             return super().__call__(request)
         return self.get_response(request)
 
 
-class AdminSessionMiddleware(OnlyOnPagesForPeople, SessionMiddleware):
+class AdminSessionMiddleware(AdminOnly, SessionMiddleware):
     pass
 
 
-class AdminAuthenticationMiddleware(OnlyOnPagesForPeople, AuthenticationMiddleware):
+class AdminAuthenticationMiddleware(AdminOnly, AuthenticationMiddleware):
     pass
 
 
-class AdminMessageMiddleware(OnlyOnPagesForPeople, MessageMiddleware):
+class AdminMessageMiddleware(AdminOnly, MessageMiddleware):
     pass
 
 
@@ -311,7 +308,7 @@ class QueryCount:
 class QueryCountDebugMiddleware(MiddlewareMixin):
     """Under DEBUG, sets ``X-Query-Count`` to a request's number of queries, and logs a warning above a threshold.
 
-    ``X-Page-Cache`` is what the page cache had (see ``CachedPage``), where it was looked up.
+    ``X-Page-Cache`` is the result of the page cache lookup (see ``CachedPage``), if there was one.
     It has ``process_request`` and ``process_response``, so that it works with ``decorator_from_middleware``.
     """
 

@@ -29,7 +29,7 @@ class IdempotencyRecord(models.Model):
 
 
 class PendingEpochBump(models.Model):
-    """A committed change of which Redis could not be told: the page cache's epoch must be bumped because of it."""
+    """A committed change that Redis does not know of: the page cache's epoch must be bumped because of it."""
 
     created_at = models.DateTimeField(db_default=Now())
 
@@ -38,9 +38,10 @@ class PendingEpochBump(models.Model):
 
 
 class FileToDelete(models.Model):
-    """A file whose row was deleted, written by a trigger of the row's table: see ``utils.storage``.
+    """A file whose row was deleted: see ``utils.storage``.
 
-    In the same transaction, so that a file is deleted after COMMIT, and by whatever deleted the row.
+    A trigger of the row's table writes it in the same transaction, whichever code deletes the row. The file itself is
+    deleted after COMMIT.
     """
 
     name = models.CharField(max_length=200)

@@ -16,7 +16,7 @@ from django.db.models import Model, QuerySet
 from utils.database.batching import batch_query
 
 File = tuple[str, Iterable[bytes]]
-"""A file in the archive: its name, and its contents in pieces."""
+"""A file in the archive: its name, and its content in pieces."""
 
 
 def _decimal(value: object) -> str:
@@ -52,7 +52,7 @@ class PersonalData:
     exported: Sequence[type[Model]] = ()
     """The models whose rows are in ``files``."""
     withheld: Mapping[type[Model], str] = field(default_factory=dict)
-    """The models whose rows are not, each with the reason."""
+    """The models whose rows are not exported, each with the reason."""
     redis_keys: Callable[[int], Iterable[str]] = _no_keys
     """The Redis keys of the user."""
     prepare_deletion: Callable[[int], Callable[[], None]] | None = None

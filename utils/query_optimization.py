@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class HasKey(Protocol):
-    """A user, of whom only the primary key is read."""
+    """A user; only the primary key is read."""
 
     @property
     def pk(self) -> Any: ...
@@ -61,12 +61,12 @@ class QueryOptimizer:
 
     @staticmethod
     def require_note(note_id: int, user: HasKey) -> None:
-        """Raise ``Note.DoesNotExist`` if the note is not the user's: for an empty list of its parts."""
+        """Raise ``Note.DoesNotExist`` if the note is not the user's. Called when its list of parts is empty."""
         Note.objects.owned_by(user.pk).live().only("pk").get(pk=note_id)
 
     @staticmethod
     def get_notes_to_export(note_ids: Collection[int], user: HasKey) -> QuerySet[Note]:
-        """The user's notes with these ids: one query. Raises ``Note.DoesNotExist`` if one is not there."""
+        """The user's notes with these ids: one query. Raises ``Note.DoesNotExist`` if one is missing."""
         notes = Note.objects.owned_by(user.pk).live().filter(pk__in=note_ids)
         if notes.count() != len(note_ids):
             raise Note.DoesNotExist
@@ -74,7 +74,7 @@ class QueryOptimizer:
 
     @staticmethod
     def get_export(export_id: UUID, user: HasKey) -> NoteExport:
-        """An export that is not over, with its note's title: one query."""
+        """An export that has not expired, with its note's title: one query."""
         exports = kept_exports().filter(user_id=user.pk).select_related("note")
         return exports.defer("note__search", "note__words", "note__title_key").get(pk=export_id)
 
@@ -95,7 +95,7 @@ class QueryOptimizer:
 
     @staticmethod
     def require_chapter(chapter_id: int, user: HasKey) -> None:
-        """Raise ``Chapter.DoesNotExist`` if the chapter is not the user's: for an empty list of its topics."""
+        """Raise ``Chapter.DoesNotExist`` if the chapter is not the user's. Called when its list of topics is empty."""
         Chapter.objects.owned_by(user.pk).only("pk").get(pk=chapter_id)
 
     @staticmethod
@@ -132,7 +132,7 @@ class QueryOptimizer:
 
     @staticmethod
     def get_snapshot(note_id: int, version: int | None, user: HasKey) -> dict[str, Any]:
-        """The whole note as it was at a kept version, or as it is (None): two queries, or three.
+        """The whole note at a kept version, or the current note for ``version=None``: two or three queries.
 
         Raises ``NoteVersion.DoesNotExist`` or ``Note.DoesNotExist``.
         """
@@ -147,9 +147,9 @@ class QueryOptimizer:
 
     @staticmethod
     def get_open_share(slug: str) -> Share:
-        """The share with its note's id, owner and version: one query. Only shares that show something are found.
+        """The share with its note's id, owner and version: one query. Expired and similar shares are not found.
 
-        ``attachments`` and ``newest_attachment`` change with the note's attachments, of which the version says nothing.
+        ``attachments`` and ``newest_attachment`` change with the note's attachments; the note's version does not.
         """
         of_note = Attachment.objects.filter(note=OuterRef("note")).order_by().values("note")
         shares = Share.objects.open().select_related("note")
@@ -172,14 +172,14 @@ class QueryOptimizer:
 
     @staticmethod
     def search_notes(user: HasKey, text: str) -> QuerySet[Note]:
-        """The best matches among titles, tags and chapters' titles, with ``rank``, ``capped`` and ``text``."""
+        """The best matches in titles, tags and chapter titles, with ``rank``, ``capped`` and ``text``."""
         terms = SearchTerms.parse(text, user_id=user.pk)
         found = Note.objects.owned_by(user.pk).live().titled(terms).newest()
         return Note.objects.filter(pk__in=found.values("pk")).ranked(terms)
 
     @staticmethod
     def search_topics(user: HasKey, text: str) -> QuerySet[Topic]:
-        """The best matches among topics, with ``rank``, ``capped``, ``text`` and ``note_id``."""
+        """The best matching topics, with ``rank``, ``capped``, ``text`` and ``note_id``."""
         terms = SearchTerms.parse(text, user_id=user.pk)
         found = Topic.objects.owned_by(user.pk).matching(terms).newest()
         return Topic.objects.filter(pk__in=found.values("pk")).ranked(terms)
@@ -210,7 +210,7 @@ class QueryOptimizer:
 
     @staticmethod
     def get_proposal_detail(proposal_id: UUID | str, user: HasKey) -> Proposal:
-        """The proposal with what its topic says now: one query."""
+        """The proposal with its topic's current text: one query."""
         return Proposal.objects.owned_by(user.pk).for_detail().get(pk=proposal_id)
 
     @staticmethod
@@ -227,7 +227,7 @@ class QueryOptimizer:
 
     @staticmethod
     def get_exams_for_list(user: HasKey) -> QuerySet[Exam]:
-        """The user's exams, the one that is furthest ahead first: one query."""
+        """The user's exams, the latest date first: one query."""
         return Exam.objects.owned_by(user.pk).for_list()
 
     @staticmethod
@@ -236,7 +236,7 @@ class QueryOptimizer:
 
     @staticmethod
     def get_exam_by_calendar(token: str) -> Exam:
-        """The exam whose calendar a link with this token shows, whoever asks."""
+        """The exam of a calendar link with this token. The token alone gives access; there is no user."""
         return Exam.objects.of_calendar(token).get()
 
     @staticmethod
@@ -281,8 +281,8 @@ class CacheOptimizer:
     def get_cache_key(name: str, *parts: object, **params: object) -> str:
         """A key that is the same for the same arguments in any order of ``params``, in any process.
 
-        Printable ASCII without spaces, at most 200 characters: what is longer is hashed. Different
-        arguments give different keys: ``1`` and ``"1"`` are different, a UUID or a timestamp and its text are not.
+        Printable ASCII without spaces, at most 200 characters: a longer key is hashed. Different arguments give
+        different keys: ``1`` and ``"1"`` are different; a UUID or a timestamp and its text are the same.
         """
         return cache_key(name, *parts, **params)
 
@@ -290,7 +290,7 @@ class CacheOptimizer:
     def invalidate_user_cache(user_id: int) -> None:
         """Make every cached page of the user unreachable, in every process.
 
-        For changes made outside the services, as by SQL. The services do it with every write.
+        For changes made outside the services, such as by SQL. The services do it with every write.
         """
         forget_pages_of(user_id)
 

@@ -1,4 +1,4 @@
-"""What Redis knows of the whole site, for metrics."""
+"""Metrics of the whole site that are read from Redis."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """Files in the storage of ``STORAGE_URL``, which every process reaches.
 
-A file is stored before its row is committed, and deleted after the row's deletion is. So a crash leaves a file without
-a row at worst, which ``find_strays`` finds. Several rows may name one file: it is deleted with the last of them.
+A file is stored before its row is committed, and deleted after the row's deletion is committed. So at worst a crash
+leaves a file without a row, which ``find_strays`` finds. Several rows may name one file; it is deleted with the last.
 """
 
 import logging
@@ -25,12 +25,12 @@ logger = logging.getLogger(__name__)
 
 NAME_MAX_LENGTH = 100
 UNCOMMITTED = timedelta(hours=1)
-"""A file that is younger may still get its row."""
-_BATCH = 200
+"""A younger file may still get its row, so it is not a stray."""
+_BATCH_SIZE = 200
 
 
 class StorageNotConfigured(Unavailable):
-    """There is no place for files. Nothing but what needs files is affected."""
+    """No file storage is configured. Only operations with files are affected."""
 
     code = "storage_not_configured"
     detail = "This server has no file storage configured (STORAGE_URL)."
@@ -61,12 +61,12 @@ _columns: list[FileColumn] = []
 
 
 def register(column: FileColumn) -> None:
-    """Let the files of this column be deleted with their rows, and looked for. For ``AppConfig.ready``."""
+    """Include this column's files in deletion and in ``find_strays``. For ``AppConfig.ready``."""
     _columns.append(column)
 
 
 def new_name(kind: str) -> str:
-    """A random name for a new file. Folders stay small, however many files there are."""
+    """A random name for a new file, in one of 256 folders, so that folders stay small."""
     name = uuid4().hex
     return f"{kind}/{name[:2]}/{name}"
 
@@ -93,12 +93,12 @@ def read(name: str) -> IO[bytes]:
     require_storage()
     with _failures(name):
         file = default_storage.open(name)
-        file.seek(0)  # S3's storage asks for the file only now
+        file.seek(0)  # S3's storage sends its request only now
         return file
 
 
 def discard(name: str) -> None:
-    """Delete a file that got no row. What cannot be deleted now is a stray file, which is reported to operators."""
+    """Delete a file that got no row. If that fails, it is a stray file, which is reported to operators."""
     try:
         with _failures(name):
             default_storage.delete(name)
@@ -107,12 +107,12 @@ def discard(name: str) -> None:
 
 
 def delete_marked() -> int:
-    """Delete the files whose rows were deleted; return how many. What fails is tried again at the next call.
+    """Delete the files whose rows were deleted; return how many. Failures are retried at the next call.
 
-    If another row still names the file, only its mark is deleted: that row's deletion will mark it again.
+    If another row still names the file, only its ``FileToDelete`` is deleted: that row's deletion writes a new one.
     """
     deleted = 0
-    while settings.FILES_ARE_KEPT and (marked := list(FileToDelete.objects.order_by("pk")[:_BATCH])):
+    while settings.FILES_ARE_KEPT and (marked := list(FileToDelete.objects.order_by("pk")[:_BATCH_SIZE])):
         named = names_in_use([mark.name for mark in marked])
         for mark in marked:
             if mark.name not in named:
@@ -124,7 +124,7 @@ def delete_marked() -> int:
 
 
 def names_in_use(names: Sequence[str]) -> set[str]:
-    """Those of the names that rows have."""
+    """Which of these names are in use by rows."""
     return {
         name
         for column in _columns
@@ -147,14 +147,14 @@ def find_strays() -> Iterator[Strays]:
     for column in _columns:
         rows = column.model._default_manager
         for folder in (f"{column.kind}/{number:02x}" for number in range(256)):
-            # The rows first: a file is there before its row, and gone only after it.
+            # Rows are read before files: a file is written before its row and deleted after it.
             named = set(
                 rows.filter(**{f"{column.column}__startswith": f"{folder}/"}).values_list(column.column, flat=True)
             )
             with _failures(folder):
                 found = {str(PurePosixPath(folder, name)) for name in _files_in(folder)}
             missing = sorted(named - found)
-            if missing:  # unless they were deleted meanwhile
+            if missing:  # check again: rows may have been deleted meanwhile
                 missing = sorted(names_in_use(missing))
             files = [name for name in sorted(found - named) if _is_stray(name)]
             if files or missing:
@@ -169,7 +169,7 @@ def _files_in(folder: str) -> Sequence[str]:
 
 
 def _is_stray(name: str) -> bool:
-    """Whether nobody will name or delete the file any more."""
+    """Whether no row names the file, or will, and no deletion of it is pending."""
     if names_in_use([name]) or FileToDelete.objects.filter(name=name).exists():
         return False
     try:
@@ -181,7 +181,7 @@ def _is_stray(name: str) -> bool:
 
 @contextmanager
 def _failures(name: str) -> Iterator[None]:
-    """Turn what the storage raises into errors of ours."""
+    """Convert the storage's exceptions to our own."""
     try:
         yield
     except FileNotFoundError as error:

@@ -48,7 +48,7 @@ def ensure() -> None:
         return
     engines = engines_of_checkout()
     given = {server: env.text(server.variable, "") for server in engines.servers}
-    # If a parent process passed on the engines' URL, this process is a user, too, so that it may outlive the parent.
+    # If a parent process passed on the engines' URL, this process also counts as a user, so it may outlive the parent.
     wanted = [server for server, url in given.items() if not url or server.owns(url)]
     if not wanted:
         return
@@ -57,7 +57,7 @@ def ensure() -> None:
 
 
 def ensure_or_exit() -> None:
-    """As ``ensure()``, but end the process with what is wrong: in entry points a traceback would say no more."""
+    """As ``ensure()``, but exit with the error's message: for entry points, where a traceback adds nothing."""
     try:
         ensure()
     except EngineError as error:
@@ -67,14 +67,14 @@ def ensure_or_exit() -> None:
 
 @functools.cache
 def engines_of_checkout() -> "Engines":
-    """The engines that ``ensure()`` uses. ``EMBEDDED_ROOT`` is another folder for their files."""
+    """The engines that ``ensure()`` uses. The environment variable ``EMBEDDED_ROOT`` names another folder for them."""
     return Engines(Path(env.text("EMBEDDED_ROOT", str(BASE_DIR / ".local" / "embedded"))))
 
 
 @dataclass(frozen=True)
 class Status:
     running: dict[str, bool]
-    """By the engine's name."""
+    """Whether each engine is running, by its name."""
     in_use: bool
     kept: bool
     """Whether they keep running without users until they are released."""

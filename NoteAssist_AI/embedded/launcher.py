@@ -1,7 +1,7 @@
 """The launcher of ``make run``: runs the whole product on this machine until Ctrl-C.
 
-It prepares the database, starts ``Procfile.dev`` with honcho, logs when the product is ready, and ends all processes
-that it started, however it ends itself. It is a user of the embedded engines for the whole time.
+It prepares the database, starts ``Procfile.dev`` with honcho, and logs when the product is ready. At its end, also
+after an error, it ends all processes that it started. It is a user of the embedded engines for the whole time.
 """
 
 import http.client
@@ -27,7 +27,7 @@ logger = logging.getLogger("launcher")
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 PROCFILE = BASE_DIR / "Procfile.dev"
 RUN_VARIABLE = "NOTEASSIST_RUN"
-"""An environment variable of all descendants of one run, by which they are found at the end, whatever their parent."""
+"""An environment variable that all descendants of one run inherit. At the end they are found by it."""
 READY_SECONDS = 90.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.3
@@ -44,7 +44,7 @@ def main() -> int:
     """Return the exit status: 0 after Ctrl-C or SIGTERM, else that of the process that ended first."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s | %(message)s", datefmt="%H:%M:%S")
     for signum in SIGNALS_THAT_END:
-        if signal.getsignal(signum) is not signal.SIG_IGN:  # as nohup sets it
+        if signal.getsignal(signum) is not signal.SIG_IGN:  # nohup sets SIG_IGN
             signal.signal(signum, signal.default_int_handler)
     os.environ[RUN_VARIABLE] = uuid.uuid4().hex
     try:
@@ -89,8 +89,8 @@ def run(port: int, events_port: int) -> int:
     """Run the processes until one of them ends, and return a non-zero exit status."""
     programs = Path(sys.executable).parent
     honcho = subprocess.Popen(
-        # -E: PYTHONUNBUFFERED is for the processes. Honcho flushes each line; unbuffered it would write a line and its
-        # end apart, and one of ours could come between the two.
+        # -E: honcho must ignore PYTHONUNBUFFERED, which is for its processes. Unbuffered, honcho would write a line and
+        # its newline separately, and other output could come between them.
         # --env: honcho would let .env override the environment; the processes read the file themselves.
         [sys.executable, "-E", "-m", "honcho", "--env", os.devnull, "--procfile", str(PROCFILE), "start"],
         cwd=BASE_DIR,
@@ -99,7 +99,7 @@ def run(port: int, events_port: int) -> int:
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PORT": str(port),
             "EVENTS_PORT": str(events_port),  # honcho adds 100 to PORT for each line
-            # The page reads event streams, which come from another port, by whichever name it was opened.
+            # The web client reads event streams from another port; it may be opened by either name.
             "CORS_ALLOWED_ORIGINS": os.environ.get("CORS_ALLOWED_ORIGINS")
             or f"http://127.0.0.1:{port},http://localhost:{port}",
             "EVENTS_BASE_URL": os.environ.get("EVENTS_BASE_URL") or f"http://127.0.0.1:{events_port}",

@@ -1,4 +1,4 @@
-"""Whether ``make run`` can have its ports. Run before anything is installed, so it needs nothing but Python."""
+"""Checks that the ports of ``make run`` are free. It runs before any package is installed, so it needs only Python."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def advice(variable: str, port: int, error: Exception) -> str:
 
 
 def given(variable: str, default: int) -> int:
-    """The variable's number from the environment, else from ``.env``. The launcher reports what is not a number."""
+    """The port in the environment, else in ``.env``. An invalid value is ignored here; the launcher reports it."""
     lines = ""
     with suppress(OSError):
         lines = (BASE_DIR / ".env").read_text(encoding="utf-8")

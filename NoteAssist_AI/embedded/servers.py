@@ -79,7 +79,7 @@ class Server(ABC):
         """Start the server in its own session and return; it inherits ``lock``."""
 
     def owns(self, url: str) -> bool:
-        """Whether the URL belongs to this server, whatever its database number."""
+        """Whether the URL belongs to this server, with any database number."""
         return f"{self.sockets}/" in unquote(url) + "/"
 
     def is_alive(self) -> bool:
@@ -240,7 +240,7 @@ class Postgres(Server):
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(new, nobody.pw_uid, nobody.pw_gid)
-        # The built-in provider sorts alike on every machine, whatever its C library and ICU.
+        # The built-in provider sorts the same on every machine; it uses neither the C library nor ICU.
         locale = ["--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=builtin"]
         # Only the developer can reach the socket, as its directory has mode 0700.
         self._execute_unprivileged(["initdb", "-D", new, "-U", self.ROLE, "--auth=trust", *locale], lock)

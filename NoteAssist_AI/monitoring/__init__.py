@@ -1,1 +1,1 @@
-"""Observability: log lines, metrics, traces and error reports. None of them contains what a user wrote."""
+"""Observability: log lines, metrics, traces and error reports. None of them contains text of users."""

@@ -1,7 +1,8 @@
-"""The audit log (logger ``audit``): sign-ins, failed or not, and changes of who has access.
+"""The audit log (logger ``audit``): successful and failed sign-ins, and changes of who has access.
 
-An account is named by its id. Where only an address was given, a keyed hash names it: equal addresses have equal ones,
-and nobody without ``SECRET_KEY`` finds the address. Of where it came from the network is kept, not the address.
+An account is identified by its id. If only an email address was given, a keyed hash of it is logged: equal addresses
+have equal hashes, and without ``SECRET_KEY`` the address cannot be recovered. Of the client's IP address only the
+network is logged.
 """
 
 import logging
@@ -17,7 +18,7 @@ _HASH_CHARACTERS = 16
 
 
 def record(what: str, outcome: str, *, user_id: int | None = None, email: str = "", address: str = "") -> None:
-    """Log what was done or tried, and how it ended: ``ok``, or the code of the refusal."""
+    """Log an action and its outcome: ``ok``, or the error code of its refusal."""
     fields: dict[str, Any] = {"outcome": outcome}
     if user_id is not None:
         fields["user_id"] = user_id

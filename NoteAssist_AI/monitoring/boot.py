@@ -1,7 +1,7 @@
 """The metrics directory that the processes of one kind share, made before they start. Imports no Django.
 
-prometheus-client keeps each process's numbers in files of a directory, so that any of them can tell those of all. A
-directory belongs to one boot: a server makes it before it starts its processes, which inherit its name by the
+prometheus-client keeps each process's metrics in files of this directory, so any process can report those of all. A
+directory belongs to one boot: a server makes it before it starts its processes, which inherit its name in the
 environment. A single process makes its own.
 """
 
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client's own; it looks there when it is imported."""
+"""prometheus-client reads this variable when it is imported."""
 
 _NAME = re.compile(r"([0-9]+)-.+")
 
@@ -26,7 +26,7 @@ def prepare_metrics() -> None:
         raise PermissionError(f"{parent} belongs to another user.")
     for old in parent.iterdir():
         found = _NAME.fullmatch(old.name)
-        if found and (int(found[1]) == os.getpid() or not is_alive(int(found[1]))):  # our own number: of a boot before
+        if found and (int(found[1]) == os.getpid() or not is_alive(int(found[1]))):  # our own id: from an earlier boot
             shutil.rmtree(old, ignore_errors=True)  # another process may be removing it, too
     directory = tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent)
     os.environ[DIRECTORY_VARIABLE] = directory
@@ -34,7 +34,7 @@ def prepare_metrics() -> None:
 
 
 def _remove(directory: str, owner: int) -> None:
-    if os.getpid() == owner:  # and no child that a server has forked
+    if os.getpid() == owner:  # not in a forked child
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -6,9 +6,9 @@ from contextvars import ContextVar
 from typing import Any
 
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
-"""Empty where no request is the cause, as of beat's tasks."""
+"""Empty if no request is the cause, as for beat's tasks."""
 
-_current_fields: ContextVar[Mapping[str, Any]] = ContextVar("current_fields", default={})  # noqa: B039  # never changed
+_current_fields: ContextVar[Mapping[str, Any]] = ContextVar("current_fields", default={})  # noqa: B039  # never mutated
 
 
 @contextmanager

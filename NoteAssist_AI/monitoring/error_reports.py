@@ -4,7 +4,9 @@ from typing import Any
 
 
 def options(dsn: str, environment: str) -> dict[str, Any]:
-    """What ``sentry_sdk.init`` is called with: local variables hold passwords, bodies notes, queries tickets."""
+    """The arguments of ``sentry_sdk.init``. They leave out local variables (passwords), bodies (notes) and URL queries
+    (stream tickets).
+    """
     return {
         "dsn": dsn,
         "environment": environment,

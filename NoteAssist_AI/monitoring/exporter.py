@@ -1,8 +1,8 @@
-"""Where this process's numbers are read: by Prometheus at ``METRICS_PORT``, and by the view of ``/metrics``.
+"""Exports metrics: to Prometheus at ``METRICS_PORT``, and to the view of ``/metrics``.
 
-The processes of one kind share a directory, and one of them, whichever took the lock, listens for all. When it ends
-another takes over. Numbers of ended processes are added up in one file: a counter that fell would look like a restart
-to Prometheus, which would count everything anew.
+The processes of one kind share a directory. The one that holds its lock listens for all; when it ends, another takes
+over. The metrics of ended processes are summed in one file: Prometheus takes a counter that falls for a restart, and
+would count everything again.
 """
 
 import fcntl
@@ -27,9 +27,9 @@ from NoteAssist_AI.monitoring import boot, metrics
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["web", "worker", "beat", "events"]
+ProcessKind = Literal["web", "worker", "beat", "events"]
 UNDER_HONCHO: dict[str, int] = {"web": 0, "worker": 1, "beat": 2, "events": 3}
-"""The offset that is added to ``METRICS_PORT`` where all kinds share a machine."""
+"""The offset from ``METRICS_PORT`` of each kind, as honcho runs all kinds on one machine."""
 SAMPLE_SECONDS = 5.0
 SITE_SECONDS = 5.0
 """How long the site's metrics, which are read from PostgreSQL and Redis, are cached."""
@@ -75,7 +75,7 @@ samplers: list[Callable[[], None]] = []
 
 
 def document(*, with_site: bool) -> bytes:
-    """What Prometheus reads."""
+    """The metrics in Prometheus's text format."""
     return generate_latest(_registry(with_site=with_site))
 
 
@@ -89,7 +89,7 @@ def _registry(*, with_site: bool) -> CollectorRegistry:
 
 
 def add_up_ended(directory: Path) -> None:
-    """Move the numbers of processes that have ended into one file, and remove theirs. The caller holds the lock."""
+    """Add the metrics of ended processes to one file, and delete their own files. The caller holds the lock."""
     for path in directory.glob("*.db"):
         found = _FILE.fullmatch(path.name)
         if found is None or boot.is_alive(int(found[2])):
@@ -110,21 +110,21 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 class _Exporter:
-    """A thread that samples gauges and, where no process beside this one does, listens."""
+    """A thread that samples gauges, and listens unless another process of this kind does."""
 
     def __init__(self) -> None:
         self._pid = 0
         self._listening: IO[str] | None = None
 
-    def start(self, kind: Kind) -> None:
-        """Begin, once in each process. Without ``METRICS_PORT`` and ``METRICS_TOKEN`` nothing is done."""
+    def start(self, kind: ProcessKind) -> None:
+        """Start the thread, once in each process. Does nothing without ``METRICS_PORT`` and ``METRICS_TOKEN``."""
         if not metrics.IS_ON or self._pid == os.getpid():
             return
         self._pid = os.getpid()
         metrics.processes.set(1)
         threading.Thread(target=self._run, args=(kind,), name="metrics", daemon=True).start()
 
-    def _run(self, kind: Kind) -> None:
+    def _run(self, kind: ProcessKind) -> None:
         while True:
             try:
                 for sample in samplers:
@@ -135,7 +135,7 @@ class _Exporter:
                 logger.exception("Metrics could not be sampled")
             time.sleep(SAMPLE_SECONDS)
 
-    def _listen(self, kind: Kind) -> IO[str] | None:
+    def _listen(self, kind: ProcessKind) -> IO[str] | None:
         """Listen if no other process of this kind does; the lock is held as long as the file is open."""
         file = Path(os.environ[boot.DIRECTORY_VARIABLE], "listener.lock").open("a")
         try:
@@ -156,8 +156,8 @@ class _Exporter:
         return file
 
 
-def port_of(kind: Kind) -> int:
-    """``METRICS_PORT``; under honcho, which starts all kinds on one machine, plus the offset of the kind."""
+def port_of(kind: ProcessKind) -> int:
+    """``METRICS_PORT``, plus the kind's offset under honcho."""
     return settings.METRICS_PORT + (UNDER_HONCHO[kind] if "HONCHO_PROCESS_NAME" in os.environ else 0)
 
 

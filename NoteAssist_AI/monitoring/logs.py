@@ -1,10 +1,10 @@
-"""Log lines: JSON in production, readable in development.
+"""Log lines: JSON in production, readable text in development.
 
-Lines come from three places. The standard library's loggers, ours and those of libraries, are rendered by structlog's
-formatter; what happened is logged as a name with fields: ``logger.info("ai_task", extra={"fields": {…}})``. The line
-of a request goes past them (``NoteAssist_AI.monitoring.requests``), as it is written for each request.
+structlog's formatter renders the lines of all loggers, our own and those of libraries. An event is logged as a name
+with fields: ``logger.info("ai_task", extra={"fields": {…}})``. The line of each request is written without a logger,
+which is faster (``NoteAssist_AI.monitoring.requests``).
 
-No line has what a user wrote: no body, token, address, email or path with its arguments.
+No line contains a user's data: no body, token, address, email, or path with its arguments.
 """
 
 import logging
@@ -32,11 +32,11 @@ def log_lines(level: str, *, log_queries: bool, as_json: bool) -> dict[str, Any]
         },
         "loggers": {
             "django": {"level": "INFO"},
-            # What was answered stands in the requests' lines, without the path's arguments.
+            # The line of each request already has the status, without the path's arguments.
             "django.request": {"filters": ["unexpected_only"]},
             # Django records every query only under DEBUG; LOG_QUERIES prints them.
             "django.db.backends": {"level": "DEBUG" if log_queries else "INFO"},
-            # Beat's tasks come every few seconds; what they did wrong is logged where it happened.
+            # Beat sends tasks every few seconds; their errors are logged where they happen.
             "celery.beat": {"filters": ["not_every_tick"]},
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
@@ -47,7 +47,7 @@ def log_lines(level: str, *, log_queries: bool, as_json: bool) -> dict[str, Any]
 
 
 def server_lines(level: str, *, as_json: bool) -> dict[str, Any]:
-    """What a server's own lines need, before Django is there."""
+    """The configuration for a server's own lines, before Django is set up."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -68,7 +68,7 @@ def granian_lines(level: str, *, as_json: bool) -> dict[str, Any]:
 
 
 def _lines_by(server: str, level: str, *, as_json: bool) -> dict[str, Any]:
-    # gunicorn's debug lines name paths with their arguments.
+    # gunicorn's debug lines contain paths with their arguments.
     own = {"handlers": ["console"], "level": "INFO" if level == "DEBUG" else level, "propagate": False}
     return {**server_lines(level, as_json=as_json), "loggers": {server: own}}
 
@@ -92,9 +92,9 @@ def _describe(_logger: Any, _method: str, line: Fields) -> Fields:
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What a line belongs to, and its own fields."""
+    """The fields of the line's context, and its own."""
     fields = current_fields() | getattr(record, "fields", {})
-    # Django logs an answer when the middleware that knows the request's id has left already.
+    # Django logs a response after the middleware that sets the request's id has returned.
     request_id = getattr(getattr(record, "request", None), "request_id", None)
     return fields | {"request_id": request_id} if request_id else fields
 
@@ -130,16 +130,16 @@ def to_text(line: dict[str, Any]) -> bytes:
 
 
 class NotEveryTick(logging.Filter):
-    """Beat announces each message that it sends, one every few seconds: that is no news."""
+    """Drops beat's line for each message that it sends: they are too frequent to log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not str(record.msg).startswith("Scheduler: Sending due task")
 
 
 class UnexpectedOnly(logging.Filter):
-    """Of Django's lines about answers only those with a traceback are news: they tell of pages for people.
+    """Of Django's lines about responses, keeps those with a traceback, which come from HTML pages.
 
-    The errors of the API are logged where they are answered (``utils.http.errors``).
+    Errors of the API are logged by ``utils.http.errors``.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

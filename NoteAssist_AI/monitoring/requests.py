@@ -25,20 +25,20 @@ _ANCHORS = re.compile(r"[\^$?]|\\Z|\\A")
 
 @lru_cache(1024)
 def readable_route(pattern: str) -> str:
-    """A route as it is written in the API's documents: ``/api/notes/{id}/``."""
+    """A route as the API's documentation writes it: ``/api/notes/{id}/``."""
     named = _CONVERTER.sub(r"{\1}", _GROUP.sub(r"{\1}", pattern))
     return "/" + _ANCHORS.sub("", named).replace("\\", "").replace("{pk}", "{id}")
 
 
 def route_of(match: ResolverMatch | None) -> str:
-    """The pattern that a request's path has matched; ``unmatched`` if it is none of ours."""
+    """The URL pattern that the request's path matched, or ``unmatched``."""
     if match is None or match.url_name == _CATCH_ALL or match.route is None:
         return UNMATCHED
     return readable_route(match.route)
 
 
 class _Observer:
-    """Counts and logs requests, as far as the settings say so."""
+    """Counts and logs requests, as the settings say."""
 
     def __init__(self) -> None:
         self._least = _LEVELS.index(settings.LOG_LEVEL)
@@ -60,7 +60,7 @@ class _Observer:
         user_id: int | None,
         request_id: str,
     ) -> None:
-        """Take note of an answer. ``cache_outcome`` is empty where no page was looked up."""
+        """Count and log a response. ``cache_outcome`` is empty if the page cache was not read."""
         if metrics.IS_ON:
             metrics.count_request(
                 method=method,
@@ -74,7 +74,7 @@ class _Observer:
             traces.describe_request(method=method, route=route, status=status, request_id=request_id)
         if not self._logs:
             return
-        # A 503 says by design that the service cannot answer now; any other 5xx is an error of the code.
+        # A 503 is a deliberate refusal; any other 5xx is a bug.
         level = 1 if status < 500 else 2 if status == 503 else 3
         if level == 1 and route in _OF_PROBES:
             level = 0

@@ -1,4 +1,4 @@
-"""Log lines of workers name the request that queued the task: messages carry its id as a header."""
+"""Makes log lines of workers name the request that queued the task: its id is a header of the message."""
 
 from typing import Any
 
@@ -24,4 +24,4 @@ def begin(task: Any, **_kwargs: object) -> None:
 
 @task_postrun.connect
 def end(**_kwargs: object) -> None:
-    current_request_id.set("")  # threads are used again
+    current_request_id.set("")  # threads are reused

@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry: request → task → provider. Off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set.
 
-Spans are sent by HTTP in the background. They have names of ours, numbers and ids; nothing that a user wrote.
+Spans are sent over HTTP in the background. They contain fixed names, numbers and ids, and no text of users.
 """
 
 import os
@@ -27,7 +27,7 @@ if IS_ON:
 
 
 class TracedApplication:
-    """WSGI middleware: a span for each request, also for one that is answered before Django."""
+    """WSGI middleware: a span for each request, including fast reads."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self.application = application
@@ -39,7 +39,7 @@ class TracedApplication:
 
 
 def describe_request(*, method: str, route: str, status: int, request_id: str) -> None:
-    """Say of the current span which request it is."""
+    """Add the request's attributes to the current span."""
     span = trace.get_current_span()
     span.update_name(f"{method} {route}")
     span.set_attributes(
@@ -55,7 +55,7 @@ def describe_request(*, method: str, route: str, status: int, request_id: str) -
 
 
 def headers_of_message() -> dict[str, str]:
-    """What a message to a worker carries so that its task becomes part of this trace."""
+    """The headers of a message that make the worker's task a part of this trace."""
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier

@@ -8,19 +8,19 @@ from NoteAssist_AI.postgresql.base import BoundedConnection
 def database(
     of_url: dict[str, Any], *, pooler: str, pool_max: int, connection_timeout: int, query_timeout: int
 ) -> dict[str, Any]:
-    """One of Django's ``DATABASES``: what its URL says, and how we use it.
+    """An entry of Django's ``DATABASES``, from what the URL contains and our own options.
 
-    ``pooler`` is that of ``DATABASE_POOLER``, ``connection_timeout`` is in seconds, ``query_timeout`` in milliseconds.
+    ``pooler`` is a value of ``DATABASE_POOLER``; ``connection_timeout`` is in seconds, ``query_timeout`` in ms.
     """
-    # A pooler takes no options but those that it knows; see ``BoundedConnection``.
+    # A pooler refuses start-up options that it does not know; see ``BoundedConnection``.
     ours = [f"-c statement_timeout={query_timeout}"] if pooler == "none" else []
     return {
         **of_url,
         "ENGINE": "NoteAssist_AI.postgresql",
-        # The engine looks after its pooled connections itself, so Django need not ask the server about each.
+        # The backend checks its pooled connections itself, so Django need not query the server for each.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": False,
-        "DISABLE_SERVER_SIDE_CURSORS": True,  # they are lost behind a pooler, and nothing here needs one
+        "DISABLE_SERVER_SIDE_CURSORS": True,  # a pooler would lose them, and no code needs them
         "OPTIONS": {
             "connect_timeout": connection_timeout,
             "keepalives": 1,
@@ -28,14 +28,14 @@ def database(
             "keepalives_interval": 10,
             "keepalives_count": 5,
             **of_url["OPTIONS"],
-            # The URL's own come last, and win.
+            # The URL's options come last, so they take precedence.
             "options": " ".join([*ours, of_url["OPTIONS"].get("options", "")]).strip(),
             "server_side_binding": True,
             # A connection's third run of a statement prepares it: planning a list takes longer than running it.
             "prepare_threshold": None if pooler == "transaction" else 2,
             # A pool keeps connections between requests: reconnecting costs about 10 ms each time.
-            # It waits twice as long after each failure to connect; begun anew after 3 s, it finds a server that is
-            # back in 2 s.
+            # After each failure to connect the pool doubles its delay. Giving up and starting over after 3 s keeps the
+            # delay short, so that a server which is back is found within 2 s.
             "pool": {
                 "connection_class": BoundedConnection,
                 "min_size": 1,

@@ -1,7 +1,7 @@
-"""How migrations wait: briefly for a lock, and as long as it takes for an index that is built concurrently.
+"""Time-outs of migrations: short for locks, none for an index that is built concurrently.
 
 A statement that waits for a table's exclusive lock makes all later statements on the table wait behind it. So a
-migration that does not get its lock soon gives up, and nothing has changed: run it again.
+migration that does not get its lock soon fails without any change, and can be run again.
 """
 
 from types import TracebackType
@@ -14,13 +14,13 @@ LOCK_TIMEOUT = "5s"
 
 
 class SchemaEditor(DatabaseSchemaEditor):
-    """Bounds the statements of an atomic migration; lets those of another one, which hold no lock, take their time.
+    """Sets time-outs in atomic migrations, and lifts them in others, whose statements hold no lock for long.
 
-    What a transaction pooler's connection is set to would stay on it for others, so there nothing is set for long.
+    Behind a transaction pooler a session's settings would leak to other clients, so there they are not lifted.
     """
 
     _before: tuple[str, str] | None = None
-    """The session's time-outs for locks and for statements, where they were changed."""
+    """The session's lock and statement time-outs before they were lifted."""
 
     def __enter__(self) -> Self:
         super().__enter__()

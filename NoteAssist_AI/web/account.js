@@ -1,4 +1,4 @@
-/** One's account: name, password, sessions, data, and its end. */
+/** The user's account: name, password, sessions, export and deletion. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";

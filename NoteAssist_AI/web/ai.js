@@ -1,4 +1,4 @@
-/** Asking AI about a topic, and watching the answer come. */
+/** AI tasks about a topic, with their progress. */
 import { useState } from "preact/hooks";
 import { t } from "page/i18n.js";
 import { below, cancel, hasEnded, retry, showBelow, submit, tasks, texts } from "page/tasks.js";
@@ -31,14 +31,14 @@ export function Ask({ topic, save, reload }) {
   </section>`}`;
 }
 
-/** What came of a task about a topic. */
+/** The result of a task about a topic. */
 export function Ended({ task }) {
   return task.request_type === "make_cards"
     ? html`<${Later} key="cards" load=${MADE} name="MadeCards" task=${task} />`
     : html`<${Later} key="answer" load=${ANSWER} name="Answer" task=${task} />`;
 }
 
-/** How a task goes, in words that say what one may do about it. */
+/** The state of a task, in words that say what the user can do. */
 export function TaskState({ task }) {
   const isRunning = !hasEnded(task);
   return html`<div class="task-state">
@@ -54,7 +54,7 @@ export function TaskState({ task }) {
   </div>`;
 }
 
-/** What can be done with a whole answer. It replaces nothing by itself. */
+/** The actions for a complete answer. It replaces no text by itself. */
 function Use({ task, topic, save }) {
   const close = () => showBelow(topic.id, null);
   const use = (change) => async () => {

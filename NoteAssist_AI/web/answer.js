@@ -1,4 +1,4 @@
-/** The answer of a task that has ended. */
+/** The answer of a finished task. */
 import { useEffect } from "preact/hooks";
 import { t } from "page/i18n.js";
 import { Markdown } from "page/markdown.js";

@@ -1,8 +1,8 @@
 /**
  * Calls of the API.
  *
- * The access token is kept in memory alone. The refresh token is in localStorage, which all tabs share, and is removed
- * at sign-out. Each refresh replaces it, so one tab refreshes at a time (Web Locks) and takes the stored token then.
+ * The access token is kept only in memory. The refresh token is in localStorage, which all tabs share; sign-out removes
+ * it. Each refresh replaces it, so only one tab refreshes at a time (Web Locks), and reads the stored token under the lock.
  */
 import { signal } from "@preact/signals";
 
@@ -16,23 +16,23 @@ let refreshing = null;
 /** Whether there is a session, as far as this browser knows. */
 export const isSignedIn = signal(localStorage.getItem(STORED) !== null);
 
-/** Who is told of each answer: `(method, path, response, milliseconds)`. The panel "under the hood" adds itself. */
+/** Called for each response: `(method, path, response, milliseconds)`. The panel "under the hood" adds itself. */
 export const observers = new Set();
 
 addEventListener("storage", (event) => {
   if (event.key !== STORED && event.key !== null) return;
-  access = ""; // another tab has signed out, or in as somebody else
+  access = ""; // another tab has signed out, or signed in another user
   isSignedIn.value = localStorage.getItem(STORED) !== null;
 });
 
-/** An answer from 400 on, as the API describes it (problem+json); `status` is 0 if no answer came. */
+/** An error response of the API (problem+json); `status` is 0 if there was no response. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {
     super(body.detail);
     Object.assign(this, { status, code: body.code, detail: body.detail, errors: body.errors ?? [], retryAfter });
   }
 
-  /** What is wrong with one field, such as "/email". */
+  /** The error of one field, such as "/email". */
   of(pointer) {
     return this.errors.filter((error) => error.pointer === pointer).map((error) => error.detail).join(" ");
   }
@@ -50,7 +50,7 @@ export function forgetTokens() {
   isSignedIn.value = false;
 }
 
-/** A random key for a request that creates something, so that sending it twice creates it once. */
+/** A random idempotency key: a request that is sent twice creates only one thing. */
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -61,10 +61,10 @@ export async function callPublic(method, path, body) {
 }
 
 /**
- * Send a request as the signed-in user; the answer's JSON, or null if it has no body.
+ * Send a request as the signed-in user; return the response's JSON, or null if it has no body.
  *
- * Options: `body`, `form` (FormData with a file), `ifMatch` (a version, quoted), `key` (Idempotency-Key), `language` (that one
- * writes), `signal` (to abort it), `raw` (the response itself). Files may take as long as they last.
+ * Options: `body`, `form` (FormData with a file), `ifMatch` (a quoted version), `key` (Idempotency-Key), `language` (of the
+ * text), `signal` (to abort it), `raw` (return the response itself). Uploads and downloads have no time-out.
  * Throws `Problem`; an AbortError if it was aborted.
  */
 export async function call(method, path, options = {}) {
@@ -89,8 +89,8 @@ function refresh() {
 }
 
 function inOneTab(task) {
-  // Browsers have locks on https and on this machine only. Without them the API helps: for ten seconds it answers the
-  // previous refresh token with the current pair.
+  // Browsers have locks only on https and on localhost. Without them the API helps: for ten seconds it exchanges the
+  // previous refresh token for the current pair.
   return navigator.locks ? navigator.locks.request(STORED, task) : task();
 }
 
@@ -112,9 +112,9 @@ async function send(method, path, { body, form, ifMatch, key, language, signal, 
     const response = await fetch(path, {
       method,
       headers,
-      body: form ?? (body === undefined ? undefined : JSON.stringify(body)), // a form names its own type
+      body: form ?? (body === undefined ? undefined : JSON.stringify(body)), // the browser sets the form's content type
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      credentials: "omit", // the API knows no cookies
+      credentials: "omit", // the API uses no cookies
     });
     for (const observer of observers) observer(method, path, response, performance.now() - startedAt);
     return response;

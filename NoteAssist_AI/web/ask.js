@@ -1,4 +1,4 @@
-/** Asking one's own notes: an answer whose sentences lead to the passages that they rest on. */
+/** Questions about the user's notes: each sentence of the answer links to the passages that it quotes. */
 import { useEffect, useState } from "preact/hooks";
 import { TaskState } from "page/ai.js";
 import { t } from "page/i18n.js";
@@ -24,7 +24,7 @@ export function AskNotes() {
       ${hasEnded(task) && html`<${Sentences} task=${task} />`}</section>`}`;
 }
 
-/** Each sentence says whether its quotes stand in the notes, and leads to them. */
+/** Each sentence shows whether its quotes are in the notes, and links to them. */
 export function Sentences({ task }) {
   const isKnown = task.result !== undefined; // lists show tasks without their answers
   useEffect(() => { if (!isKnown) attempt(() => loadTask(task.id)); }, [task.id]);

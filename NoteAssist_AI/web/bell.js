@@ -1,4 +1,4 @@
-/** Notifications as they come, and the ones that were not read yet. */
+/** New notifications as they arrive, and the unread ones. */
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { call } from "page/api.js";
@@ -16,9 +16,9 @@ async function loadInbox() {
 }
 
 /**
- * Listen to everything that is told to the user, until the returned function is called.
+ * Listen to the user's events until the returned function is called.
  *
- * The stream is opened first and the inbox is read then, so that nothing falls between the two.
+ * The stream is opened before the inbox is read, so that no notification is missed in between.
  */
 function followUser() {
   const ended = (event) => attempt(() => onEnd(event));
@@ -40,7 +40,7 @@ function receive(notification) {
   toast(notification.title, notification.type);
 }
 
-/** What a notification is about is a task; the tray shows its answer. */
+/** A notification is about a task; the tray shows the task's answer. */
 async function showTask(id) {
   await loadTask(id);
   shownId.value = id;

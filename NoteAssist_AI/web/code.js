@@ -1,8 +1,8 @@
-/** Code in colours. highlight.js comes with the first code in a language that it knows here, the grammar with it. */
+/** Syntax highlighting. highlight.js and a grammar are loaded with the first code in one of the languages below. */
 import { signal } from "@preact/signals";
 import { attempt, html } from "page/ui.js";
 
-const CODE_MAX = 50_000; // in characters; what is longer stays as it is
+const CODE_MAX = 50_000; // in characters; longer code is not highlighted
 const GRAMMARS = {
   bash: () => import("highlight/bash"),
   c: () => import("highlight/c"),
@@ -23,7 +23,7 @@ const ALIASES = {
   rb: "ruby", sh: "bash", shell: "bash", "c++": "cpp", "c#": "csharp", cs: "csharp", postgresql: "sql", postgres: "sql",
 };
 
-const known = signal([]); // languages whose grammar has come; a component that has read it is rendered again then
+const known = signal([]); // languages with a loaded grammar; components that read this signal render again when it changes
 const asked = new Set();
 let library = null;
 
@@ -34,7 +34,7 @@ async function load(language) {
   known.value = [...known.value, language];
 }
 
-/** The code as HTML, escaped, with a class for each kind of word; "" where it cannot be had, or not yet. */
+/** The code as escaped HTML with a class for each kind of token; "" if it cannot be highlighted, or not yet. */
 export function highlighted(code, name) {
   const written = name.trim().toLowerCase();
   const language = Object.hasOwn(ALIASES, written) ? ALIASES[written] : written;

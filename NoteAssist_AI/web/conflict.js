@@ -1,4 +1,4 @@
-/** Two texts of one topic, written at the same time: whoever comes second says which one stays. */
+/** An edit conflict: the topic was changed by somebody else, and the user chooses which text stays. */
 import { t } from "page/i18n.js";
 import { Action, Dialog, html } from "page/ui.js";
 
@@ -18,7 +18,7 @@ export function Conflict({ mine, theirs, keepMine, keepTheirs, onClose }) {
   <//>`;
 }
 
-/** A text block by block, as blank lines part them; those that the other text does not have are marked. */
+/** A text, split at blank lines; blocks that the other text does not have are marked. */
 function Blocks({ label, text, other }) {
   const blocksOf = (whole) => whole.trim().split(/\n\s*\n/);
   const known = new Set(blocksOf(other));

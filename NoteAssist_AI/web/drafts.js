@@ -1,8 +1,8 @@
 /**
- * Texts that are being written, so that leaving a note, or a session that ends, loses none of them.
+ * Texts that are being edited, so that none is lost when the user leaves a note or the session ends.
  *
  * They are kept in memory, by the topic's id: `{base, version, change}`. `base` is the topic as it was when the editor
- * opened, `change` is what the person has made of its fields since.
+ * opened, `change` has the fields that the user has changed since.
  */
 import { signal } from "@preact/signals";
 

@@ -1,8 +1,8 @@
 /**
- * Event streams. An EventSource sends no headers, so it opens with a ticket, which is good for 15 minutes.
+ * Event streams. An EventSource cannot send headers, so it opens with a ticket, which is valid for 15 minutes.
  *
- * Where no stream can be had (too many of them, or a proxy that allows none) the caller polls, and the stream is tried
- * again after a while.
+ * If no stream can be opened (too many are open, or a proxy blocks them), the caller polls, and the stream is tried
+ * again later.
  */
 import { call } from "page/api.js";
 
@@ -18,7 +18,7 @@ async function newTicket() {
   return ticket.value;
 }
 
-/** Tickets end with their session. */
+/** Drop the ticket, as it ends with its session. */
 export function forgetTicket() {
   ticket = { value: "", expiresAt: 0 };
 }
@@ -26,8 +26,8 @@ export function forgetTicket() {
 /**
  * Listen to a stream until the returned function is called.
  *
- * `handlers` has a function for each event's name, which gets its data. `poll` is called every `pollMs` while there is
- * no stream, and may say after how many milliseconds it wants to be called again.
+ * `handlers` maps an event's name to a function of its data. `poll` is called every `pollMs` while there is no stream;
+ * it may return the milliseconds until its next call.
  */
 export function listen(url, handlers, { poll, pollMs }) {
   let source = null;
@@ -46,7 +46,7 @@ export function listen(url, handlers, { poll, pollMs }) {
     }
     source.onopen = () => stopPolling();
     source.onerror = () => {
-      // A stream that breaks comes back by itself. One that was refused does not: an old ticket, or too many streams.
+      // EventSource reconnects a broken stream itself, but not a refused one (an old ticket, or too many streams).
       if (source.readyState === EventSource.CLOSED) giveWay();
     };
     for (const [name, handle] of Object.entries(handlers)) {

@@ -1,23 +1,23 @@
 /**
- * Formulas in Markdown: `$…$` within a line, `$$…$$` set off. What is a formula is decided as on shared pages
- * (notes/markdown_pages.py), so "$5 and $6" is text. Temml, which makes MathML, comes with the first formula; until it is
- * there, and where it does not understand one, the source is shown.
+ * Formulas in Markdown: inline `$…$`, display `$$…$$`. The rules are the same as on shared pages
+ * (notes/markdown_pages.py), so "$5 and $6" is text. Temml, which makes MathML, is loaded with the first formula. Until
+ * then, and for formulas that it does not understand, the source is shown.
  */
 import { signal } from "@preact/signals";
 import { attempt } from "page/ui.js";
 
 const FORMULA_MAX = 2_000;
-const TEXT_MAX = 20_000; // in characters, of all formulas of a text; what is more is shown as its source
+const TEXT_MAX = 20_000; // in characters, of all formulas of a text; the others are shown as source
 const OPTIONS = { throwOnError: true, trust: refuse, maxSize: [20, 20], maxExpand: 1_000 }; // sizes in em
 
-const temml = signal(null); // a component that has read it is rendered again when Temml has come
+const temml = signal(null); // components that read this signal render again when Temml is loaded
 let loading = null;
 
 async function load() {
   temml.value = (await import("temml")).default;
 }
 
-/** Teach a MarkdownIt to read formulas and to set them. */
+/** Add parsing and rendering of formulas to a MarkdownIt. */
 export function withFormulas(markdown) {
   markdown.inline.ruler.before("escape", "formula", inLine);
   markdown.block.ruler.before("fence", "formula", onLinesOfItsOwn, { alt: ["paragraph", "reference", "blockquote", "list"] });
@@ -39,14 +39,14 @@ function mathOf(latex, displayMode, env) {
     return null;
   }
   try {
-    // The policy allows no styles. Texts in the answer are escaped, so what looks like an attribute is one.
+    // The Content-Security-Policy allows no styles. Texts in the result are escaped, so this matches only attributes.
     return temml.value.renderToString(latex, { ...OPTIONS, displayMode }).replace(/ style="[^"]*"/g, "");
   } catch {
-    return null; // a parser of others; what it cannot read is shown as it is
+    return null; // Temml may throw anything; the source is shown then
   }
 }
 
-/** Links, pictures and attributes in a formula make it one that is not understood. */
+/** Refuse formulas with links, images and attributes. */
 function refuse({ command }) {
   throw new temml.value.ParseError(`${command} is not allowed here.`);
 }
@@ -57,14 +57,14 @@ function inLine(state, silent) {
   const [run] = /\$+/y.exec(src.slice(pos, posMax));
   const start = pos + run.length;
   let end = run.length > 2 ? -1 : endOf(src, start, posMax, run.length);
-  if (run === "$" && src.slice(start, Math.max(start, end)).includes("`")) end = -1; // a dollar of code is none of a formula
+  if (run === "$" && src.slice(start, Math.max(start, end)).includes("`")) end = -1; // a dollar inside code does not end a formula
   if (!silent && end < 0) state.pending += run;
   if (!silent && end >= 0) Object.assign(state.push("formula", "", 0), { content: src.slice(start, end), markup: run });
   state.pos = end < 0 ? start : end + run.length;
   return true;
 }
 
-/** Where the dollars stand that end a formula which begins at `start`; -1 if there are none. The rules are Pandoc's. */
+/** The index of the dollars that end the formula which begins at `start`, or -1. The rules are Pandoc's. */
 function endOf(src, start, max, size) {
   if (size === 1 && /\s/.test(src[start])) return -1;
   for (let at = src.indexOf("$", start); at >= 0 && at + size <= max; at = src.indexOf("$", at + 1)) {
@@ -77,11 +77,11 @@ function endOf(src, start, max, size) {
   return -1;
 }
 
-/** A formula of which no part is Markdown, as a line that begins with "+" would be. */
+/** A block formula. Its lines are not parsed as Markdown, where one that begins with "+" would be a list. */
 function onLinesOfItsOwn(state, first, end, silent) {
   const lineAt = (line) => state.src.slice(state.bMarks[line] + state.tShift[line], state.eMarks[line]).trim();
   if (state.sCount[first] - state.blkIndent >= 4 || !/^\$\$(?!\$)/.test(lineAt(first))) return false;
-  const inside = Math.min(state.blkIndent, state.sCount[first]); // a line after a list's item is looked at from within it
+  const inside = Math.min(state.blkIndent, state.sCount[first]); // a line after a list item is read from the item's indent
   let last = first;
   let close = lineAt(first).indexOf("$$", 2);
   while (close < 0 && ++last < end && (state.sCount[last] >= inside || !lineAt(last))) close = lineAt(last).indexOf("$$");

@@ -1,4 +1,4 @@
-/** Under the hood, in development: what each request of the page took. */
+/** Under the hood, in development: the duration and size of each request. */
 import { signal } from "@preact/signals";
 import { observers } from "page/api.js";
 import { t } from "page/i18n.js";
@@ -18,7 +18,7 @@ observers.add((method, path, response, milliseconds) => {
   calls.value = [made, ...calls.value].slice(0, KEPT);
 });
 
-// The browser counts the bytes at the wire: of a 304, or of what is compressed, they are fewer than those of the answer.
+// The browser counts the bytes on the wire: for a 304 or a compressed response they are fewer than the body's.
 new PerformanceObserver((entries) => {
   for (const entry of entries.getEntries()) {
     const { pathname, search } = new URL(entry.name);
@@ -27,13 +27,13 @@ new PerformanceObserver((entries) => {
   }
 }).observe({ type: "resource", buffered: false });
 
-/** The time within which this share of the calls was answered. */
+/** The duration below which this share of the calls was (a percentile). */
 function percentile(share, of = calls.value) {
   const times = of.map((it) => it.milliseconds).sort((a, b) => a - b);
   return times.length ? `${times[Math.ceil(share * times.length) - 1].toFixed(0)} ms` : "–";
 }
 
-/** Calls of one kind together: the method, and the path without ids and queries. */
+/** Group calls by the method and the path without ids and queries. */
 function kinds() {
   const kindOf = ({ method, path }) => `${method} ${path.split("?")[0].replace(/[0-9a-f-]{36}|\d+/g, "…")}`;
   return Object.entries(Object.groupBy(calls.value, kindOf)).sort(([, a], [, b]) => b.length - a.length).slice(0, SHOWN);
@@ -41,7 +41,7 @@ function kinds() {
 
 const health = signal(null);
 
-/** What `/healthz/ready` tells of the queue, asked for while the panel is open. */
+/** The queue's state from `/healthz/ready`, requested while the panel is open. */
 function followHealth(event) {
   clearInterval(followHealth.timer);
   if (!event.currentTarget.open) return;

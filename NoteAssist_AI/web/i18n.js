@@ -1,4 +1,4 @@
-/** The page's words in three languages. English comes with the page, the others when they are chosen. */
+/** The client's texts in three languages. English is loaded at the start, the others when they are chosen. */
 import { signal } from "@preact/signals";
 import english from "page/words/en.js";
 
@@ -23,7 +23,7 @@ export async function setLanguage(code) {
   document.documentElement.dir = RIGHT_TO_LEFT.includes(code) ? "rtl" : "ltr";
 }
 
-/** The language chosen before, else the first of the browser's languages that there is. */
+/** The language chosen before, or the first of the browser's languages that is available. */
 export async function setFirstLanguage() {
   const wanted = [localStorage.getItem(STORED), ...navigator.languages.map((tag) => tag.split("-")[0])];
   const code = wanted.find((it) => it in LANGUAGES) ?? "en";
@@ -34,7 +34,7 @@ export function formatTime(timestamp) {
   return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "short" }).format(new Date(timestamp));
 }
 
-/** A time as the clocks of a zone show it, with the zone. */
+/** A time in a time zone, with the zone's name. */
 export function formatTimeIn(timestamp, timeZone) {
   const time = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "numeric", timeZoneName: "short" };
   return new Intl.DateTimeFormat(language.value, { ...time, timeZone }).format(new Date(timestamp));
@@ -56,7 +56,7 @@ export function formatShare(share) {
 
 const SPANS = [["year", 31_557_600], ["month", 2_629_800], ["day", 86_400], ["hour", 3600], ["minute", 60]];
 
-/** A span of seconds in its greatest unit, as in "3 d". */
+/** A number of seconds in its largest unit, such as "3 d". */
 export function formatSpan(seconds) {
   const [unit, length] = SPANS.find(([, it]) => seconds >= it) ?? ["second", 1];
   const count = Math.round((seconds / length) * 10) / 10;

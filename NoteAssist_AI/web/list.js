@@ -1,4 +1,4 @@
-/** The list of notes, beside the note that is open. */
+/** The list of notes, next to the open note. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";
@@ -39,7 +39,7 @@ export function NoteList({ isTrash }) {
 function Rows({ isTrash }) {
   const { items, isLoading, problem } = notes.state.value;
   const { trash, search: text, status, tags: tag } = filter.value;
-  const isWholeTrash = isTrash && trash && !isLoading && items.length > 0 && !text && !status && !tag; // not the list before it
+  const isWholeTrash = isTrash && trash && !isLoading && items.length > 0 && !text && !status && !tag; // not while the previous list is shown
   return html`${problem && html`<p class="wrong" role="alert">${sayProblem(problem)} <button class="link" onClick=${notes.load}>${t("tryAgain")}</button></p>`}
     <ul aria-busy=${isLoading}>${items.map((note) => html`<${Row} key=${note.id} note=${note} isTrash=${isTrash} />`)}</ul>
     ${!isLoading && !problem && items.length === 0 && html`<p class="hint">${t(isEmptyFor(isTrash))}</p>`}
@@ -60,7 +60,7 @@ function NewNote() {
     const title = field.value.trim();
     if (!title) return field.focus();
     const note = await createNote({ title });
-    if (field.value.trim() === title) field.value = ""; // else one writes the next one already
+    if (field.value.trim() === title) field.value = ""; // unless the user is typing the next title already
     go(`/note/${note.id}`);
   };
   return html`<form class="row" onSubmit=${(event) => { event.preventDefault(); attempt(create); }}>
@@ -70,7 +70,7 @@ function NewNote() {
   </form>`;
 }
 
-/** Notes with chapters and topics to fill in. They are asked for when the menu is opened. */
+/** Templates: notes with chapters and topics to fill in. They are loaded when the menu is opened. */
 function Templates() {
   const [templates, setTemplates] = useState([]);
   const menu = useRef(null);
@@ -111,7 +111,7 @@ function Filters() {
     ${isQuizzing && html`<${Later} load=${QUIZ_FORM} name="QuizForm" scope=${{ label: `# ${tag}`, body: { tags: [tag] } }} onClose=${() => quiz(false)} />`}`;
 }
 
-/** What can be done with all chosen notes at once. */
+/** The actions for all selected notes. */
 function Chosen({ isTrash }) {
   const tag = useRef(null);
   const isNone = chosen.value.size === 0;

@@ -1,4 +1,4 @@
-/** Where the page begins: which screen is shown, and what stands around it. */
+/** The entry point: the current screen, and the frame around it. */
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 import { effect } from "@preact/signals";
@@ -12,8 +12,8 @@ import { demo, loadUser, signOut, user } from "page/session.js";
 import { SignIn } from "page/signin.js";
 import { Action, attempt, html, Later, toast, Toasts } from "page/ui.js";
 
-// What is not needed for the list of notes is loaded after it. A note's modules are named one by one, so that none of them
-// waits until another that needs it has come.
+// Modules that the list of notes does not need are loaded after it. All modules of a note are named, so that they load
+// at the same time, not one after another.
 const NOTE = async () => (await Promise.all([
   import("page/note.js"), import("page/topic.js"), import("page/ai.js"), import("page/tasks.js"), import("page/events.js"),
   import("page/code.js"), import("page/conflict.js"), import("page/moving.js"), import("page/files/attachments.js"),
@@ -70,7 +70,7 @@ function Workbench() {
   </main>`;
 }
 
-/** Where a link `[[Title]]` leads. */
+/** The target of a link `[[Title]]`. */
 async function openByTitle(title) {
   const address = await addressOfTitle(title);
   if (address) go(address);
@@ -86,7 +86,7 @@ function Page() {
 }
 
 function skip(event) {
-  event.preventDefault(); // the address after # is the router's
+  event.preventDefault(); // the part after # belongs to the router
   document.querySelector("#main h1, #main h2")?.scrollIntoView();
   document.querySelector("#main input, #main button, #main a")?.focus();
 }
@@ -96,5 +96,5 @@ effect(() => { document.title = user.value ? `NoteAssist AI · ${user.value.name
 await attempt(setFirstLanguage);
 render(html`<${Page} />`, document.getElementById("page"));
 
-// It keeps the page for times without a network. It is not waited for, as its files are those that the page has loaded.
+// It makes the client work offline. Nothing waits for it, as its files are the ones that are loaded anyway.
 navigator.serviceWorker?.register("/sw.js").catch(() => toast(t("noOffline")));

@@ -1,6 +1,6 @@
-/** Markdown as safe HTML: no raw HTML of the author's, and no picture from elsewhere, which would tell who reads. */
+/** Markdown as safe HTML: no raw HTML, and no images from other hosts, which could track readers. */
 import MarkdownIt from "markdown-it";
-import "dompurify"; // a script of the older kind: it sets a global name
+import "dompurify"; // not a module: it sets a global variable
 import { highlighted } from "page/code.js";
 import { withFormulas } from "page/formulas.js";
 import { html } from "page/ui.js";
@@ -8,11 +8,11 @@ import { html } from "page/ui.js";
 const markdown = new MarkdownIt({ html: false, linkify: false, typographer: false, highlight: highlighted });
 withFormulas(markdown);
 const { DOMPurify } = globalThis;
-const PURE = { FORBID_TAGS: ["style", "form", "input"], FORBID_ATTR: ["style"] }; // the policy allows no styles in a text
+const PURE = { FORBID_TAGS: ["style", "form", "input"], FORBID_ATTR: ["style"] }; // the Content-Security-Policy allows no inline styles
 
 const ATTACHMENT = /^\/api\/attachments\/([0-9a-f-]{36})\/$/;
 
-// A file of the note is shown by its signed link, which `links` has; a PDF, and a picture from elsewhere, is a link.
+// An attached image is shown by its signed link in `links`; a PDF, or an image from another host, becomes a link.
 markdown.renderer.rules.image = (tokens, index, _, { links }) => {
   const source = tokens[index].attrGet("src") ?? "";
   const name = markdown.utils.escapeHtml(tokens[index].content || source);
@@ -24,7 +24,7 @@ markdown.renderer.rules.image = (tokens, index, _, { links }) => {
 
 const NOTE_LINK = /\[\[([^[\]\n#|]{1,300})(#[^[\]\n|]{1,300})?(?:\|([^[\]\n]{0,300}))?\]\]/y;
 
-/** `[[Title]]`, `[[Title#Topic]]` and `[[Title|shown text]]` lead to the note of that title. */
+/** `[[Title]]`, `[[Title#Topic]]` and `[[Title|shown text]]` link to the note with that title. */
 markdown.inline.ruler.before("link", "note_link", (state, silent) => {
   NOTE_LINK.lastIndex = state.pos;
   const [whole, title, topic = "", shown] = NOTE_LINK.exec(state.src) ?? [];
@@ -55,7 +55,7 @@ markdown.core.ruler.before("inline", "callout", (state) => {
 });
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {
-  if (node.tagName === "PRE" || node.tagName === "TABLE") node.setAttribute("tabindex", "0"); // what scrolls, keys reach
+  if (node.tagName === "PRE" || node.tagName === "TABLE") node.setAttribute("tabindex", "0"); // so that it can be scrolled by the keyboard
   if (node.tagName === "A" && !node.getAttribute("href")?.startsWith("#")) {
     node.setAttribute("rel", "noopener noreferrer nofollow");
     node.setAttribute("target", "_blank");

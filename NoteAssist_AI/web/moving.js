@@ -1,4 +1,4 @@
-/** Moving chapters and topics: by dragging, or with the keyboard by a topic's arrows. */
+/** Moving chapters and topics: by dragging, or with the arrow buttons of a topic. */
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";
 import { inOrder } from "page/notes.js";
@@ -6,7 +6,7 @@ import { toast } from "page/ui.js";
 
 const TYPE = "application/x-noteassist";
 
-/** Move a topic within the note; what is said of it offers to take it back. `order` counts from 0. */
+/** Move a topic within the note; the message offers to undo it. `order` counts from 0. */
 export async function moveTopic({ topic, from, to, reload }) {
   const move = ({ chapter, order }) => call("POST", `/api/topics/${topic.id}/move/`, { body: { chapter, order } });
   await moveAndTell({ title: topic.title, move, from, to, reload });
@@ -26,7 +26,7 @@ async function moveAndTell({ title, move, from, to, reload }) {
   toast(t("moved", { title }), "success", () => go(from));
 }
 
-/** What a handle needs so that what it belongs to can be dragged. */
+/** The attributes of a drag handle. */
 export function handle(dragged) {
   return {
     draggable: true,
@@ -38,9 +38,9 @@ export function handle(dragged) {
 }
 
 /**
- * What an element needs so that a topic can be dropped on it: `drop(dragged, isAfter)`.
+ * The attributes of an element on which a topic can be dropped: `drop(dragged, isAfter)`.
  *
- * In its upper half the topic goes before it, in its lower half after it; a line shows which.
+ * A topic dropped on its upper half goes before it, on its lower half after it; a line shows which.
  */
 export function place(drop) {
   const isAfter = (event) => {

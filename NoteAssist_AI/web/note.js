@@ -17,7 +17,7 @@ const QUIZ_FORM = () => import("page/study/quizform.js");
 const SHARE = () => import("page/files/share.js");
 const EXPORT = () => import("page/files/export.js");
 
-/** `topicId`, `blockId`: the topic to begin with, and the passage in it, if any. */
+/** `topicId`, `blockId`: the topic to show first, and the passage in it; both optional. */
 export function NoteScreen({ id, topicId, blockId }) {
   const note = useSignal(null);
   const problem = useSignal(null);
@@ -34,7 +34,7 @@ export function NoteScreen({ id, topicId, blockId }) {
       problem.value = error;
     }
   };
-  /** After any write: chapters and topics carry their note's version, so the note is read again. */
+  /** Called after any write: chapters and topics have their note's version, so the note is read again. */
   const reload = async () => {
     await load();
     if (note.value) showInList(note.value);
@@ -53,7 +53,7 @@ export function NoteScreen({ id, topicId, blockId }) {
   const { title, chapters, version } = note.value;
   const trash = async () => {
     await inOrder(() => trashNote(note.value));
-    if (route.value.id === id) go("/"); // who has gone elsewhere meanwhile stays there
+    if (route.value.id === id) go("/"); // unless the user has opened another note meanwhile
   };
   return html`<section class="note" aria-label=${title}>
     <header class="note-head">
@@ -97,7 +97,7 @@ async function renameChapter({ chapter, title, note, reload }) {
   await reload();
 }
 
-/** Send a change of the note's own fields, unless it has changed since it was read. */
+/** Change the note's own fields, unless the note has changed since it was read. */
 async function patchNote(note, change, reload) {
   try {
     note.value = await call("PATCH", `/api/notes/${note.value.id}/`, { body: change, ifMatch: `"${note.value.version}"` });
@@ -109,9 +109,9 @@ async function patchNote(note, change, reload) {
   }
 }
 
-/** A field that keeps what is written in it while the note is read again; `save` takes its text when one leaves it. */
+/** A field that keeps its text while the note is read again; `save` gets the text when the field loses the focus. */
 function Kept({ value, save, ...input }) {
-  const [written, write] = useState(null); // null while it is as it was read
+  const [written, write] = useState(null); // null while it is unchanged
   const done = async ({ target }) => {
     const text = target.value;
     if (await attempt(() => inOrder(() => save(text)))) write((now) => (now === text ? null : now));
@@ -156,17 +156,17 @@ function Chapter({ chapter, note, reload }) {
     if (title && title !== chapter.title) await renameChapter({ chapter, title, note, reload });
   };
   const move = (step) => () => moveChapter({ chapter, from: index, to: index + step, reload });
-  /** Put the topic that was dragged before or after the one at `order`, in whichever chapter it was. */
+  /** Move the dragged topic, of any chapter, before or after the one at `order`. */
   const drop = (order) => (dragged, isAfter) => attempt(async () => {
     const home = chapters.find((it) => it.topics.some((topic) => topic.id === dragged.id));
-    if (!home) return; // it was dragged here from another window's note
+    if (!home) return; // it was dragged from another window's note
     const from = { chapter: home.id, order: home.topics.findIndex((it) => it.id === dragged.id) };
     let target = order + (isAfter ? 1 : 0);
-    if (home.id === chapter.id && from.order < target) target -= 1; // its old place closes
+    if (home.id === chapter.id && from.order < target) target -= 1; // its old position is removed
     if (home.id === chapter.id && from.order === target) return;
     await moveTopic({ topic: dragged, from, to: { chapter: chapter.id, order: target }, reload });
   });
-  /** How a topic goes up or down by one place, also into the chapter beside; false at the note's ends. */
+  /** A function that moves a topic up or down by one, also into the next chapter; false at the note's ends. */
   const step = (topic, order, by) => {
     const beside = chapters[index + by];
     const isInside = order + by in chapter.topics;
@@ -197,7 +197,7 @@ function Add({ label, create }) {
     const title = field.value.trim();
     if (!title) return field.focus();
     await create(title);
-    if (field.value.trim() === title) field.value = ""; // else one writes the next one already
+    if (field.value.trim() === title) field.value = ""; // unless the user is typing the next title already
   };
   return html`<form class="row add" onSubmit=${(event) => { event.preventDefault(); attempt(add); }}>
     <input ref=${input} aria-label=${label} placeholder=${label} maxlength="300" dir="auto" />

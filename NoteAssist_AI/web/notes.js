@@ -1,4 +1,4 @@
-/** The list of notes: what is asked for, and what writes make of it. */
+/** The state of the list of notes: its filter, and its changes by writes. */
 import { signal } from "@preact/signals";
 import { call, newKey } from "page/api.js";
 import { t } from "page/i18n.js";
@@ -8,7 +8,7 @@ import { inTurn, toast } from "page/ui.js";
 const PAGE_SIZE = 20;
 const EVERYTHING = { search: "", status: "", tags: "", trash: false };
 
-/** What the list is narrowed to. */
+/** The filter of the list. */
 export const filter = signal(EVERYTHING);
 export const notes = pagedList(() => {
   const { search, status, tags: tag, trash } = filter.value;
@@ -22,10 +22,10 @@ export const notes = pagedList(() => {
 /** The user's tags, each with how many notes have it. */
 export const tags = signal([]);
 
-/** Writes to what is in a note, one after the other: each names the version that the one before it has made. */
+/** Runs writes to a note's contents one after another, as each names the version of the write before it. */
 export const inOrder = inTurn();
 
-/** Narrow the list. A change of the search waits until nobody has typed for a while. */
+/** Change the filter. A change of the search text waits for a pause in typing. */
 export function narrow(change) {
   filter.value = { ...filter.value, ...change };
   notes.loadIn("search" in change ? TYPING_MS : 0);
@@ -41,14 +41,14 @@ export async function createNote(fields) {
   return note;
 }
 
-/** Show in the list what a write has made of a note. */
+/** Update a note in the list after a write. */
 export function showInList({ chapters: _, ...note }) {
   notes.change((items) => items.map((it) => (it.id === note.id ? { ...it, ...note } : it)));
 }
 
 export async function trashNote({ id, title }) {
   await call("DELETE", `/api/notes/${id}/`);
-  if (filter.value.trash) await notes.load(); // somebody is there already
+  if (filter.value.trash) await notes.load(); // the trash is shown at the moment
   else removeFromList(id);
   toast(t("inTrash", { title }), "success", async () => {
     await call("POST", `/api/notes/${id}/restore/`);
@@ -56,7 +56,7 @@ export async function trashNote({ id, title }) {
   });
 }
 
-/** Which notes are chosen, to change all of them at once; null while one does not choose. */
+/** The ids of the selected notes; null outside the selection mode. */
 export const chosen = signal(null);
 
 export function choose(id) {
@@ -65,7 +65,7 @@ export function choose(id) {
   chosen.value = ids;
 }
 
-/** Change all chosen notes: all of them, or, if one is gone, none. Only what can be taken back in one step offers it. */
+/** Change all selected notes, or none if one is missing. Undo is offered only if one step can do it. */
 export async function changeChosen(action, value) {
   const ids = [...chosen.value];
   const send = (name) => call("POST", "/api/notes/bulk/", { body: { ids, action: name, ...(value && { value }) } });
@@ -81,7 +81,7 @@ export async function restoreNote(id) {
   removeFromList(id);
 }
 
-/** Delete what is in the trash, as long as it is what one was asked about. */
+/** Empty the trash, if it still has the notes that the user was asked about. */
 export async function emptyTrash() {
   while (notes.state.value.next) await notes.loadMore();
   const { length: count } = notes.state.value.items;
@@ -97,14 +97,14 @@ function removeFromList(id) {
   notes.change((items) => items.filter((it) => it.id !== id));
 }
 
-/** The address of a topic on this page: it names its chapter, and a chapter its note. */
+/** The address of a topic in this client. The topic names its chapter, and the chapter its note. */
 export async function addressOfTopic(id) {
   const topic = await call("GET", `/api/topics/${id}/`);
   const chapter = await call("GET", `/api/chapters/${topic.chapter}/`);
   return `/note/${chapter.note}/${id}`;
 }
 
-/** The address of the note of this title, null if there is none. The API compares titles of links without case, too. */
+/** The address of the note with this title, or null. Like the API, it ignores case. */
 export async function addressOfTitle(title) {
   const phrase = title.replaceAll('"', " ");
   const page = await call("GET", `/api/notes/?${new URLSearchParams({ search: `"${phrase}"` })}`);
@@ -112,7 +112,7 @@ export async function addressOfTitle(title) {
   return same ? `/note/${same.id}` : null;
 }
 
-/** Keep nothing of one user for the next. */
+/** Forget all data of the user at sign-out. */
 export function forgetNotes() {
   notes.forget();
   filter.value = EVERYTHING;

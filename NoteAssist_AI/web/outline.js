@@ -1,4 +1,4 @@
-/** What is in a note, which topics link to it, and how questions find it. All is asked for when it is opened. */
+/** A note's outline, the links to it, and its state in the search for questions. Loaded when it is opened. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";
@@ -22,7 +22,7 @@ export function Outline({ noteId }) {
     <ul>${links.map((it) => html`<li><a dir="auto" href=${`#/note/${it.note_id}/${it.topic_id}`}>${it.title}</a></li>`)}</ul>`;
 }
 
-/** Headings lead to the topic that they are in. */
+/** Headings link to their topic. */
 function Entries({ entries, noteId, topicId }) {
   return entries.length > 0 && html`<ul>${entries.map((it) => {
     const inside = it.type === "topic" ? it.id : topicId;

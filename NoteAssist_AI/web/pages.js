@@ -1,4 +1,4 @@
-/** Lists that come in pages: each answer has the address of the next one. */
+/** Paginated lists: each response has the URL of the next page. */
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { call } from "page/api.js";
@@ -9,9 +9,9 @@ export const TYPING_MS = 300;
 const EMPTY = { items: [], next: null, isLoading: true, problem: null };
 
 /**
- * A list that begins at the address that `first` gives.
+ * A list whose first page is at the URL that `first` returns.
  *
- * `state` is `{items, next, isLoading, problem}`. A new load aborts the one before: its answer is of no use any more.
+ * `state` is `{items, next, isLoading, problem}`. A new load aborts the previous one.
  */
 export function pagedList(first) {
   const state = signal(EMPTY);
@@ -28,13 +28,13 @@ export function pagedList(first) {
     } catch (problem) {
       if (problem.name === "AbortError" || mine !== request) return;
       state.value = { ...state.value, isLoading: false, problem };
-      if (problem.retryAfter) loadIn(problem.retryAfter * 1000); // the server says when to come back
+      if (problem.retryAfter) loadIn(problem.retryAfter * 1000); // the server says when to try again
     }
   }
 
   const load = () => fetchPage(first(), []);
 
-  /** Load in a while, unless that is asked for again before. */
+  /** Load after a delay; a new call restarts the delay. */
   function loadIn(milliseconds) {
     clearTimeout(timer);
     timer = setTimeout(load, milliseconds);
@@ -48,7 +48,7 @@ export function pagedList(first) {
       const { next, items, isLoading } = state.value;
       if (next && !isLoading) await fetchPage(next, items);
     },
-    /** Change the items that are shown, as a write has changed them at the server. */
+    /** Change the shown items after a write to the server. */
     change: (how) => { state.value = { ...state.value, items: how(state.value.items) }; },
     forget: () => {
       request?.abort();
@@ -63,7 +63,7 @@ function pathOf(address) {
   return url.pathname + url.search;
 }
 
-/** Loads the next page when one scrolls near; the button is for whoever does not scroll. */
+/** Loads the next page when the user scrolls near it; the button works without scrolling. */
 export function More({ list }) {
   const ref = useRef(null);
   const { next, items } = list.state.value;

@@ -1,18 +1,18 @@
-/** Leading to one passage of a topic that is shown. */
+/** Scrolling to one passage of a shown topic. */
 import { call } from "page/api.js";
 
 const letters = (text) => text.replace(/[^\p{L}\p{N}]+/gu, "");
-const MARKS = /^[\s>]*(?:[-*+]|\d+[.)])\s/gm; // of lists and quotes, in Markdown: a browser counts items by itself
+const MARKS = /^[\s>]*(?:[-*+]|\d+[.)])\s/gm; // markers of lists and quotes in Markdown, which are not in the rendered text
 const BEGINNING = 24;
 
-/** Mark the passage and bring it into view. One that has changed or is gone marks nothing. */
+/** Mark the passage and scroll to it. Does nothing if it has changed or was deleted. */
 export async function showPassage(topicId, blockId) {
   const [block, prose] = await Promise.all([blockOf(topicId, blockId), proseOf(topicId)]);
   if (!block || !prose) return;
-  // The page knows the passage by its text: HTML has no ids of blocks, and a list is one block with many elements.
+  // The passage is found by its text: the HTML has no block ids, and a list is one block with many elements.
   const wanted = letters(block.text.replace(MARKS, ""));
   const shown = [...prose.children].map((element) => ({ element, text: letters(element.textContent) }));
-  const beginsAlike = ({ text }) => text !== "" && text.slice(0, BEGINNING) === wanted.slice(0, BEGINNING); // the address of a link is not shown
+  const beginsAlike = ({ text }) => text !== "" && text.slice(0, BEGINNING) === wanted.slice(0, BEGINNING); // only the beginning, as URLs of links are not shown
   const found = (shown.find((it) => it.text === wanted) ?? shown.find(beginsAlike))?.element;
   if (!found) return;
   document.querySelectorAll(".prose > .found").forEach((it) => it.classList.remove("found"));
@@ -30,7 +30,7 @@ async function blockOf(topicId, blockId) {
   return null;
 }
 
-/** The topic's text, once it is there: the module that shows it may still be loading. */
+/** Wait for the topic's text: the module that shows it may still be loading. */
 async function proseOf(topicId) {
   const topic = document.getElementById(`topic-${topicId}`);
   const find = () => topic?.querySelector(".prose");

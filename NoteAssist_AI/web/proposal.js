@@ -1,17 +1,17 @@
-/** What an answer would change in a topic, block by block: each change is accepted or rejected, by mouse or by keys. */
+/** The changes that an AI answer proposes, block by block; each is accepted or rejected, by mouse or keyboard. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";
 import { inOrder } from "page/notes.js";
 import { Action, attempt, html, sayProblem, toast } from "page/ui.js";
 
-/** `reload` reads the note again, after something of it was accepted. */
+/** `reload` reads the note again after a change was accepted. */
 export function Proposal({ id, reload }) {
   const [proposal, setProposal] = useState(null);
   const path = `/api/proposals/${id}/`;
   const load = async () => setProposal(await call("GET", path));
   useEffect(() => { attempt(load); }, [id]);
-  /** Decide about some changes at once. What was changed by hand meanwhile is shown anew and asked again. */
+  /** Decide about some changes. Blocks that were edited meanwhile are shown again with their new text. */
   const decide = (decision) => inOrder(async () => {
     try {
       const { proposal: decided } = await call("POST", `${path}decide/`, { body: { accept: [], reject: [], ...decision } });
@@ -36,7 +36,7 @@ export function Proposal({ id, reload }) {
   </div>`;
 }
 
-/** While something has the focus A accepts it and R rejects it, if it is open; the arrows go to the one beside it. */
+/** A accepts the focused change and R rejects it, if it is open; the arrow keys move the focus. */
 export function decisionKeys(open) {
   return ({ key, ctrlKey, metaKey, altKey, currentTarget: it }) => {
     if (ctrlKey || metaKey || altKey) return;

@@ -1,6 +1,6 @@
 /**
- * The address after `#` says what is shown: `#/`, `#/note/12`, `#/note/12/34` (a topic in it), `#/note/12/34/<block>` (a
- * passage in that), `#/title/Sorting`, `#/study/cards`, `#/study/exams/<id>`.
+ * The part of the URL after `#` selects the screen: `#/`, `#/note/12`, `#/note/12/34` (a topic in it),
+ * `#/note/12/34/<block>` (a passage in that), `#/title/Sorting`, `#/study/cards`, `#/study/exams/<id>`.
  */
 import { signal } from "@preact/signals";
 
@@ -17,7 +17,7 @@ function decoded(part) {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // somebody wrote the address by hand
+    return part; // invalid encoding, as in an address typed by hand
   }
 }
 

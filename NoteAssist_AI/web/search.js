@@ -1,4 +1,4 @@
-/** Searching as one types: what was found, with the words marked, and what it has in common. */
+/** Search as the user types: the matches with marked words, and their common tags and statuses. */
 import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { call } from "page/api.js";
@@ -6,15 +6,15 @@ import { t } from "page/i18n.js";
 import { TYPING_MS } from "page/pages.js";
 import { html, sayProblem } from "page/ui.js";
 
-/** What is asked for. Tags and statuses are part of the text, as in `pivot tag:algorithms`. */
+/** The search text. It may contain tags and statuses, as in `pivot tag:algorithms`. */
 export const query = signal("");
-/** `{results, facets, capped}` as the API gives it, null before the first answer; `problem` if there was none. */
+/** `{results, facets, capped}` of the API, null before the first response; `problem` after an error. */
 const found = signal(null);
 
 let request = null;
 let timer = null;
 
-/** Ask when nobody has typed for a while. */
+/** Search after a pause in typing. */
 export function search(text) {
   query.value = text;
   clearTimeout(timer);
@@ -31,7 +31,7 @@ async function ask() {
   } catch (problem) {
     if (problem.name === "AbortError" || mine !== request) return;
     found.value = { results: found.value?.results ?? [], problem };
-    if (problem.retryAfter) timer = setTimeout(ask, problem.retryAfter * 1000); // the server says when to come back
+    if (problem.retryAfter) timer = setTimeout(ask, problem.retryAfter * 1000); // the server says when to try again
   }
 }
 

@@ -1,4 +1,4 @@
-/** Who is signed in, and the ways in and out. */
+/** The signed-in user; signing in and out. */
 import { effect, signal } from "@preact/signals";
 import { call, callPublic, forgetTokens, isSignedIn, keepTokens } from "page/api.js";
 import { forgetDrafts } from "page/drafts.js";
@@ -13,13 +13,13 @@ const { demoEmail, demoPassword } = document.documentElement.dataset;
 /** The demo login, in development only. */
 export const demo = demoEmail ? { email: demoEmail, password: demoPassword } : null;
 
-let lastId = null; // of who was signed in before, in this tab
+let lastId = null; // the id of the user who was signed in before, in this tab
 
 effect(() => {
   if (!isSignedIn.value) user.value = null;
 });
 
-// Whoever comes back after a session ended finds what was open; somebody else begins at the list.
+// After a session has ended, the same user finds the open screen again; another user begins at the list.
 effect(() => {
   const id = user.value?.id ?? lastId;
   if (lastId !== null && lastId !== id) forgetAll();
@@ -39,7 +39,7 @@ function enter(answer) {
   keepTokens(answer);
 }
 
-/** Who the stored session belongs to, after a reload. Without a network it is who the browser last knew. */
+/** Restore the user of the stored session after a reload; offline, the last known user. */
 export async function loadUser() {
   try {
     user.value = await call("GET", "/api/users/me/");
@@ -50,7 +50,7 @@ export async function loadUser() {
   }
 }
 
-/** Leave this browser without anything of the user's. */
+/** Delete all data of the user in this browser. */
 export async function leave() {
   forgetTokens();
   forgetAll();
@@ -62,7 +62,7 @@ function forgetAll() {
   go("/");
 }
 
-/** Leave this browser signed out, also if the server does not answer. Reviews that were not sent would be lost. */
+/** Sign out, even if the server does not respond. Unsent reviews would be lost, so they are sent first. */
 export async function signOut() {
   const { length: unsent } = await all("reviews");
   if (unsent) {
@@ -78,7 +78,7 @@ export async function signOut() {
   }
 }
 
-/** All other sessions end with it; this one goes on with the new tokens. */
+/** Change the password. All other sessions end; this one continues with the new tokens. */
 export async function changePassword(passwords) {
   keepTokens(await call("POST", "/api/auth/password/change/", { body: passwords }));
 }

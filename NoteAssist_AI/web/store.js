@@ -1,4 +1,4 @@
-/** What the browser keeps for a time without a network, in IndexedDB. Signing out deletes it. */
+/** Data for offline use, in IndexedDB. Signing out deletes it. */
 
 const NAME = "noteassist";
 const STORES = ["reviews", "kept"];
@@ -14,11 +14,11 @@ function open() {
   return database;
 }
 
-/** Do something with one store; what `use` asks for is there when it is all done. */
+/** Run `use` in a transaction on one store; return its result when the transaction is complete. */
 async function within(name, mode, use) {
   const transaction = (await open()).transaction(name, mode);
   const request = use(transaction.objectStore(name));
-  if (mode === "readwrite") transaction.commit(); // at once: the page may be left in a moment
+  if (mode === "readwrite") transaction.commit(); // at once, as the user may leave the page
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve(request.result);
     transaction.onabort = () => reject(transaction.error);

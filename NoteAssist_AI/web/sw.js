@@ -1,13 +1,13 @@
 /**
- * The service worker: it keeps the page for times without a network, and nothing that the API answers.
+ * The service worker: it stores the client's files for offline use, and no responses of the API.
  *
- * While there is a network every file comes from there (or from the browser's own cache, by the file's hashed name), so
- * after a deploy nobody sees an old page. `SHELL.version` is a hash of the page and all its files, so it changes with
- * each deploy. The files of one version are kept together. Those of the version before are kept, too: a tab that was
- * opened before the deploy may ask for a file that the deploy took away.
+ * With a network, every file is loaded from it (or from the browser's own cache, by the file's hashed name), so users
+ * see the new client after a deploy. `SHELL.version` is a hash of all files, so it changes when one of them does. The
+ * files of one version are stored together. Those of the previous version are kept, too: a tab that was opened before
+ * the deploy may request a file that the deploy removed.
  */
 /* global SHELL, clients, skipWaiting */
-const { version, files } = SHELL; // the server puts it above
+const { version, files } = SHELL; // the server prepends it
 const VERSIONS_KEPT = 2;
 
 addEventListener("install", (event) => {
@@ -40,7 +40,7 @@ async function fromNetwork(request, pathname) {
   }
 }
 
-/** Of this version, else of the one before. */
+/** The stored file of this version, or of the previous one. */
 async function kept(pathname) {
   return (await (await caches.open(version)).match(pathname)) ?? caches.match(pathname);
 }

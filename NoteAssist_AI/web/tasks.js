@@ -1,4 +1,4 @@
-/** AI tasks: submitting, watching and ending them. The server keeps them, so a reload loses none. */
+/** AI tasks: submitting, watching and cancelling them. The server stores them, so a reload loses none. */
 import { signal } from "@preact/signals";
 import { call, newKey } from "page/api.js";
 import { listen } from "page/events.js";
@@ -11,21 +11,21 @@ const POLL_MS = 2000;
 const SILENCE_MS = 8000;
 const SILENCE_MAX_MS = 60_000;
 
-/** The newest first, as `GET /api/ai/tasks/` shows them; `result` is there once it was read. */
+/** The tasks, newest first, as in `GET /api/ai/tasks/`; `result` is set once it was read. */
 export const tasks = signal([]);
-/** The text that has come so far, by the task's id. */
+/** The text received so far, by the task's id. */
 export const texts = signal({});
-/** The task that stands below a topic's text, by the topic's id. */
+/** The task shown below a topic's text, by the topic's id. */
 export const below = signal({});
-/** The id of the task whose answer the tray shows; null while it shows none. */
+/** The id of the task whose answer the tray shows, or null. */
 export const shownId = signal(null);
 
-let submitting = Promise.resolve(); // the request under way, whose task may end before its answer is here
-const open = new Map(); // the streams, by the task's id: how to close each
+let submitting = Promise.resolve(); // the running request; its task may end before the response arrives
+const open = new Map(); // functions that close the streams, by the task's id
 
 export const hasEnded = (task) => ENDED.includes(task.status);
 
-/** Take in what is known of a task by now; an answer that was read stays. */
+/** Merge new data of a task; a result that was read is kept. */
 function merge(task) {
   const known = tasks.value.find((it) => it.id === task.id);
   const rest = tasks.value.filter((it) => it.id !== task.id);
@@ -38,7 +38,7 @@ function close(id) {
   open.delete(id);
 }
 
-/** The last tasks, also those that were begun on another device. Unfinished ones are watched. */
+/** Load the latest tasks, including those of other devices, and watch the unfinished ones. */
 export async function loadTasks() {
   const page = await call("GET", `/api/ai/tasks/?page_size=${SHOWN}`);
   page.results.forEach(merge);
@@ -49,8 +49,8 @@ export async function loadTasks() {
 }
 
 /**
- * Ask AI, mostly about a topic, which fills in what `data` leaves out. With `apply: "propose"` the answer becomes changes of
- * single blocks to decide about. Returns the task.
+ * Submit a task, usually about a topic, which fills in fields that `data` leaves out. With `apply: "propose"` the answer
+ * becomes changes of single blocks to accept or reject. Returns the task.
  */
 export async function submit(type, topicId, data, apply = false) {
   const body = { request_type: type, request_data: data, topic_id: topicId, apply };
@@ -67,7 +67,7 @@ export function showBelow(topicId, taskId) {
   below.value = { ...below.value, [topicId]: taskId };
 }
 
-/** Read a task with its answer. */
+/** Read a task with its result. */
 export async function loadTask(id) {
   merge(await call("GET", `/api/ai/tasks/${id}/`));
 }
@@ -76,7 +76,7 @@ export async function cancel(task) {
   merge(await call("POST", task.links.cancel));
 }
 
-/** A new task that asks the same again. */
+/** Submit the same request again as a new task. */
 export async function retry(task) {
   const again = await call("POST", `/api/ai/tasks/${task.id}/retry/`, { key: newKey() });
   merge(again);
@@ -99,7 +99,7 @@ function follow({ id, links }) {
   open.set(id, () => { stop(); close(); });
 }
 
-/** A stream does not tell that a task waits for its provider: after a silence the task is read, each time after a longer one. */
+/** A stream has no event for a task that waits for its provider, so the task is read after growing intervals of silence. */
 function afterSilence(read) {
   let wait = SILENCE_MS;
   let timer = null;
@@ -115,19 +115,19 @@ function afterSilence(read) {
   return { hear: () => { wait = SILENCE_MS; start(); }, stop: () => clearTimeout(timer) };
 }
 
-/** `offset` counts characters, not the halves of some that JavaScript counts. */
+/** `offset` counts code points, not UTF-16 units as JavaScript does. */
 function join(before, offset, text) {
   const characters = [...before];
   return (characters.length > offset ? characters.slice(0, offset).join("") : before) + text;
 }
 
-/** Progress of any of the user's tasks: their own stream tells it, and the user's stream, too. */
+/** Progress of any of the user's tasks, from the task's own stream or the user's stream. */
 export function onProgress({ id, progress, message }) {
   const task = tasks.value.find((it) => it.id === id);
   if (task && !hasEnded(task)) merge({ ...task, status: "running", progress, message });
 }
 
-/** A task of the user's has ended, perhaps one of another tab. Its own stream brings the answer, where there is one. */
+/** A task of the user has ended, perhaps one of another tab. Its own stream, if open, brings the answer. */
 export async function onEnd({ id }) {
   await submitting;
   const task = tasks.value.find((it) => it.id === id);

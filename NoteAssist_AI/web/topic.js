@@ -1,4 +1,4 @@
-/** One topic: shown, edited in place, and asked about. */
+/** One topic: showing it, editing it in place, and AI tasks about it. */
 import { useState } from "preact/hooks";
 import { Ask } from "page/ai.js";
 import { call } from "page/api.js";
@@ -16,10 +16,10 @@ const CARD_FORM = () => import("page/study/form.js");
 const FIELDS = ["title", "explanation", "code", "code_language"];
 
 /**
- * Write a topic, if nobody has changed it since `base` was read.
+ * Write a topic, if it has not changed since `base` was read.
  *
- * A note and all that is in it have one version, so a 412 may be about another topic: then the write is sent again with
- * the new version. Returns null, or the topic as it is now if it is in conflict.
+ * A note and its parts have one version, so a 412 may be caused by another topic: then the write is sent again with the
+ * new version. Returns null, or the current topic if there is a conflict.
  */
 export async function saveTopic({ base, change, noteId, version }) {
   const path = `/api/topics/${base.id}/`;
@@ -36,7 +36,7 @@ export async function saveTopic({ base, change, noteId, version }) {
   }
 }
 
-/** `drop` takes what is dropped here, `up` and `down` move the topic by one place, where there is one. */
+/** `drop` handles drops on this topic; `up` and `down` move the topic by one position, if possible. */
 export function Topic({ topic, note, reload, drop, up, down }) {
   const links = useLinks(note.value.id, topic.explanation);
   const [conflict, setConflict] = useState(null);
@@ -51,7 +51,7 @@ export function Topic({ topic, note, reload, drop, up, down }) {
       await reload();
     });
   };
-  /** Write what is in the editor, or what AI answered; a conflict asks which of the two texts shall stay. */
+  /** Save the editor's text or an AI answer; in a conflict the user chooses which text stays. */
   const save = (change, { base, version } = { base: topic, version: note.value.version }) => inOrder(async () => {
     const theirs = await saveTopic({ base, change, noteId: note.value.id, version });
     if (theirs) {
@@ -59,7 +59,7 @@ export function Topic({ topic, note, reload, drop, up, down }) {
       return;
     }
     await reload();
-    close(); // only now, or one could edit the text as it was before
+    close(); // only now: earlier, the user could edit the old text
     setConflict(null);
   });
   const keepTheirs = async () => {
@@ -98,7 +98,7 @@ function safeUrl(url) {
 
 function Editor({ draft: { base, version, change }, noteId, save, cancel }) {
   const written = { ...base, ...change };
-  /** Take in a field; one that is again as it was is no change. */
+  /** Record a field's change; a field with its original value is not a change. */
   const onInput = ({ target: { name, value } }) => {
     const { [name]: _, ...others } = change;
     keepDraft(base.id, { base, version, change: value === base[name] ? others : { ...others, [name]: value } });

@@ -1,4 +1,4 @@
-/** The tasks of this user, wherever they were begun. */
+/** The tasks of this user, from all devices. */
 import { useEffect } from "preact/hooks";
 import { Ended, TaskState } from "page/ai.js";
 import { formatTime, t } from "page/i18n.js";

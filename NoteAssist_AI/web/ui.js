@@ -1,4 +1,4 @@
-/** Small parts that all screens use. */
+/** Small components that all screens use. */
 import { h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
@@ -14,7 +14,7 @@ let lastToast = 0;
 const TOAST_MS = 7000;
 const UNDO_MS = 15_000;
 
-/** Say something; `undo` takes back what was done, as long as the message stands there. */
+/** Show a message; `undo` can be called while the message is shown. */
 export function toast(text, kind = "info", undo = null) {
   const id = ++lastToast;
   toasts.value = [...toasts.value.slice(-3), { id, kind, text, undo }];
@@ -25,7 +25,7 @@ function dropToast(id) {
   toasts.value = toasts.value.filter((it) => it.id !== id);
 }
 
-/** What a person should know of a problem. A program's code gets words of its own, where there are any. */
+/** The text of a problem for the user: a translated text for its code, if there is one. */
 export function sayProblem(problem) {
   const wait = problem.retryAfter ? ` ${t("retryIn", { seconds: problem.retryAfter })}` : "";
   const known = t(`problem.${problem.code}`);
@@ -34,7 +34,7 @@ export function sayProblem(problem) {
   return `${text}${fields ? ` ${fields}` : ""}${wait}`;
 }
 
-/** Run what a button starts; a problem becomes a toast. Returns whether it went well. */
+/** Run a button's action; a problem is shown as a message. Returns whether it succeeded. */
 export async function attempt(task) {
   try {
     await task();
@@ -45,7 +45,7 @@ export async function attempt(task) {
   }
 }
 
-/** A function that runs tasks one after the other, however quickly they are asked for. */
+/** A function that queues tasks and runs them one after another. */
 export function inTurn() {
   let last = Promise.resolve();
   return (task) => (last = last.then(task, task));
@@ -58,7 +58,7 @@ export function Toasts() {
   </div>`;
 }
 
-/** A button that cannot be pressed again while what it started goes on. */
+/** A button that is disabled while its action runs. */
 export function Action({ run, children, class: name = "", disabled = false, ...rest }) {
   const [isBusy, setBusy] = useState(false);
   const press = async () => {
@@ -78,7 +78,7 @@ export function Field({ label, error, hint, ...input }) {
   </label>`;
 }
 
-/** A form that shows the problem of what it sent, also beside the fields: `children(problem)`. */
+/** A form that shows the problem of its request, also next to the fields: `children(problem)`. */
 export function Form({ send, label, children, class: name = "" }) {
   const [problem, setProblem] = useState(null);
   const [isBusy, setBusy] = useState(false);
@@ -101,7 +101,7 @@ export function Form({ send, label, children, class: name = "" }) {
   </form>`;
 }
 
-/** A window over the page, until it is closed. The browser keeps the focus inside. */
+/** A modal dialog. The browser keeps the focus inside. */
 export function Dialog({ title, onClose, wide, children }) {
   const ref = useRef(null);
   useEffect(() => { ref.current.showModal(); }, []);
@@ -113,7 +113,7 @@ export function Dialog({ title, onClose, wide, children }) {
   </dialog>`;
 }
 
-/** Hand a response to the browser as a file. It was fetched, as a link could not send the token. */
+/** Save a response as a file. It was fetched, as a link cannot send the token. */
 export async function saveAs(response, fallback) {
   const name = /filename="?([^";]+)/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? fallback;
   const url = URL.createObjectURL(await response.blob());
@@ -123,10 +123,10 @@ export async function saveAs(response, fallback) {
 
 const loaded = new Map();
 
-/** Part of the page whose module is loaded when it is first shown; from then on it is there at once. */
+/** A component whose module is loaded when it is first shown; later it is shown at once. */
 export function Later({ load, name, isQuiet, ...props }) {
-  const [, setLast] = useState(null); // renders it again
-  const component = loaded.get(name); // one screen may follow another in the same place
+  const [, setLast] = useState(null); // to render again
+  const component = loaded.get(name); // another screen may take the same place
   useEffect(() => {
     if (component) return;
     attempt(async () => {

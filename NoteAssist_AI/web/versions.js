@@ -1,4 +1,4 @@
-/** The kept versions of a note: look at one, and bring it back. */
+/** The kept versions of a note: showing and restoring one. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";
@@ -33,7 +33,7 @@ export function Versions({ note, reload, onClose }) {
   <//>`;
 }
 
-/** One difference: of a text that was replaced the words that go and come, else the whole text. */
+/** One difference: the removed and added words of a replaced text, otherwise the whole text. */
 function Difference({ entry: { field, op, before, after, words } }) {
   const asText = (value) => (Array.isArray(value) ? value.join(", ") : value.trim());
   return html`<li><small>${t(`field.${field}`)} · ${t(`op.${op}`)}</small>

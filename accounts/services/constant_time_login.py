@@ -1,4 +1,4 @@
-"""Constant-time login: a failed login does the same work, whatever kind of hash the account's password has.
+"""Constant-time login: a failed login does the same work for every kind of password hash.
 
 An imported hash may take ten times as long to check as a current one, which would reveal that the account exists.
 Sleeping hides the difference only on an idle machine. So a failed login checks one dummy hash of every outdated kind in

@@ -26,7 +26,7 @@ from utils.streaming.user_events import user_events_key
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH_SIZE = 500
 
 
 def delete_my_account(*, user_id: int, password: str) -> None:
@@ -46,7 +46,9 @@ def delete_account(*, user_id: int) -> None:
     registered = list(reversed(parts()))  # referencing rows first
     finish = [part.prepare_deletion(user_id) for part in registered if part.prepare_deletion is not None]
     for rows in (rows for part in registered for rows in part.rows(user_id)):
-        for ids in deleted_batches(rows.queryset, batch_size=BATCH, transaction_of=partial(changing_pages_of, user_id)):
+        for ids in deleted_batches(
+            rows.queryset, batch_size=BATCH_SIZE, transaction_of=partial(changing_pages_of, user_id)
+        ):
             _unlink(rows.redis_keys(ids))
     _delete_admin_sessions(user_id)
     with changing_pages_of(user_id):
@@ -60,15 +62,15 @@ def delete_account(*, user_id: int) -> None:
 
 
 def _delete_admin_sessions(user_id: int) -> None:
-    """Scan all admin sessions: there are few, as only operators have any, and the user id is in their encoded data."""
-    for batch in batch_query(AdminSession.objects.all(), batch_size=BATCH):
+    """Scan all admin sessions, as the user id is in their encoded data. There are few: only operators have any."""
+    for batch in batch_query(AdminSession.objects.all(), batch_size=BATCH_SIZE):
         for session in batch:
             if session.get_decoded().get(SESSION_KEY) == str(user_id):
                 SessionStore(session.session_key).delete()  # also deletes the cached copy
 
 
 def _delete_redis_keys(user_id: int, finish: Iterable[Callable[[], None]]) -> None:
-    """Delete the user's keys in Redis, but for the revocation markers of their tokens, which expire."""
+    """Delete the user's keys in Redis, except the revocation markers of their tokens, which expire."""
     scopes: dict[str, str | None] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
     try:
         with redis_guard() as client:
@@ -82,7 +84,7 @@ def _delete_redis_keys(user_id: int, finish: Iterable[Callable[[], None]]) -> No
                 *(limit.key(user_id) for limit in limits_of(scopes)),
             )
             drop_pages_of(user_id)
-            # What the release before stored is found by a scan over all keys only, which a deletion is worth.
+            # Pages of the previous release can only be found by a scan over all keys; deletions are rare enough for it.
             _unlink_matching(client, pattern_of_pages(user_id))
     except RedisUnavailable:
         logger.warning("User %d was deleted while Redis was unreachable; their keys in Redis will expire.", user_id)
@@ -91,7 +93,7 @@ def _delete_redis_keys(user_id: int, finish: Iterable[Callable[[], None]]) -> No
 def _unlink_matching(client: Redis, pattern: str) -> None:
     cursor = 0
     while True:
-        cursor, keys = client.scan(cursor, match=pattern, count=BATCH)
+        cursor, keys = client.scan(cursor, match=pattern, count=BATCH_SIZE)
         if keys:
             client.unlink(*keys)
         if cursor == 0:

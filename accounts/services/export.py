@@ -1,7 +1,7 @@
 """Export of a user's data: a zip of JSON for programs and Markdown for people, generated while it is sent.
 
-Memory is bounded, however much a user has written: rows are read in batches by primary key, texts a few at a time,
-long ones in pieces.
+Memory does not grow with the user's data: rows are read in batches by primary key, texts a few at a time, and long
+texts in pieces.
 """
 
 from collections.abc import Iterator

@@ -29,8 +29,8 @@ SEND_TASK = "accounts.send_password_reset"
 _DUE_LIMIT = 500
 _NO_RESET_ID = 0
 
-# One statement, so that an address without an account takes the same code path. A request right after another one makes
-# no new row, so that the first mail stays valid.
+# One statement, so that an address without an account takes the same code path. A request soon after another one
+# inserts no row, so that the first mail stays valid.
 _REQUEST = """
 INSERT INTO accounts_passwordreset (user_id, created_at)
 SELECT id, now()
@@ -55,7 +55,7 @@ class InvalidResetToken(ApplicationError):
 
 
 def request_reset(*, email: str) -> None:
-    """Queue a reset mail if an active user has this address. Takes the same time, and returns the same, if none has."""
+    """Queue a reset mail if an active user has this address. Without one, it returns the same after the same time."""
     started = time.monotonic()
     params: dict[str, Any] = {"email": normalize_email(email), "interval": MAIL_INTERVAL}
     with connection.cursor() as cursor:
@@ -67,7 +67,7 @@ def request_reset(*, email: str) -> None:
 
 
 def confirm_reset(*, token: str, new_password: str) -> int:
-    """Set a new password by a reset mail's token, and return whose it is; all sessions end.
+    """Set a new password by a reset mail's token, and end all sessions; return the user's id.
 
     Raises ``InvalidResetToken``, ``UnacceptablePassword``.
     """
@@ -105,7 +105,7 @@ def send_mail(reset_id: int) -> bool:
         return False
     try:
         _message(reset).send()
-    except (smtplib.SMTPException, OSError, ValueError) as error:  # the last: a mail that cannot be made
+    except (smtplib.SMTPException, OSError, ValueError) as error:  # ValueError: the mail cannot be built
         logger.error(
             "The mail of password reset %d was not sent (%s). It is tried each minute until its token expires.",
             reset_id,
@@ -133,7 +133,7 @@ def _lock_user(user_id: int) -> None:
 
 
 def _signature(reset: PasswordReset) -> str:
-    # The address is part of the signature: after a change of address, whoever reads the old one must not use the token.
+    # The signature covers the address: after a change of address, readers of the old mailbox must not use the token.
     row = f"{reset.pk}:{reset.user_id}:{reset.created_at.isoformat()}:{reset.user.email}"
     return salted_hmac("accounts.password-reset", row, algorithm="sha256").hexdigest()
 

@@ -42,7 +42,7 @@ class UnacceptablePassword(InvalidRequest):
 def authenticate(*, email: str, password: str) -> User | None:
     """Return the active user with this email and password, or None; an outdated hash is upgraded.
 
-    A failure takes the same work, whatever its reason. Raises ``TooManyChecks``.
+    Every failure takes the same work. Raises ``TooManyChecks``.
     """
     user = User.objects.filter(email=normalize_email(email)).first()
     encoded = user.password if user is not None else UNUSABLE_PASSWORD_PREFIX

@@ -1,7 +1,7 @@
-"""The second factor of operators: codes of an authenticator app (TOTP, RFC 6238), or recovery codes in their place.
+"""The second factor of operators: codes of an authenticator app (TOTP, RFC 6238), or recovery codes instead.
 
 The app's secret is an HMAC of a random text in the row, so neither the database nor its backups hold a secret. A
-recovery code has 80 random bits, too many to be found by trying; its SHA-256 is stored.
+recovery code has 80 random bits, too many to be guessed; its SHA-256 is stored.
 """
 
 import hashlib
@@ -38,17 +38,17 @@ def is_enrolled(*, user_id: int) -> bool:
 
 
 def new_seed() -> str:
-    """The random text of a new enrolment."""
+    """The random seed of a new second factor."""
     return secrets.token_hex(16)
 
 
 def secret_of(*, user_id: int, seed: str) -> bytes:
-    """The secret that the authenticator app and we share."""
+    """The secret that the authenticator app shares with the server."""
     return salted_hmac("accounts.second-factor", f"{user_id}:{seed}", algorithm="sha256").digest()[:_SECRET_BYTES]
 
 
 def otpauth_uri(*, email: str, secret: bytes) -> str:
-    """What an authenticator app reads from a QR code (Google's key URI format)."""
+    """The content of the QR code for authenticator apps (Google's key URI format)."""
     query = urlencode({"secret": b32encode(secret).decode(), "issuer": ISSUER}, quote_via=quote)
     return f"otpauth://totp/{quote(f'{ISSUER}:{email}')}?{query}"
 
@@ -59,7 +59,7 @@ def key_of(secret: bytes) -> str:
 
 
 def enroll(*, user_id: int, seed: str, code: str) -> list[str]:
-    """Begin to demand the app's codes, once a first one is right; return the recovery codes, which nobody can read
+    """Enable the second factor if the app's first code is correct; return the recovery codes, which are never shown
     again.
 
     Raises ``InvalidCode``, also if the user has a second factor already.
@@ -77,7 +77,7 @@ def enroll(*, user_id: int, seed: str, code: str) -> list[str]:
 
 
 def verify(*, user_id: int, code: str) -> int | None:
-    """Accept a code of the app, or a recovery code, each once; return how many recovery codes are left if it was one.
+    """Accept a code of the app or a recovery code, each once; for a recovery code, return how many are left.
 
     Raises ``InvalidCode``.
     """
@@ -89,7 +89,7 @@ def verify(*, user_id: int, code: str) -> int | None:
     if found is None:
         raise InvalidCode
     step = _step_of(code, secret_of(user_id=user_id, seed=found.seed))
-    # One statement decides whether the code is new, so of requests that send it at once one is let in.
+    # One statement checks whether the code is new, so of concurrent requests with it only one succeeds.
     if step is None or not factor.filter(last_step__lt=step).update(last_step=step):
         raise InvalidCode
     return None
@@ -110,7 +110,7 @@ def reset(*, user_id: int) -> bool:
 
 
 def _step_of(code: str, secret: bytes) -> int | None:
-    """The time step whose code it is, if that is now or nearly."""
+    """The time step of the code; None if it is not near the current one."""
     if not _APP_CODE.fullmatch(code):
         return None
     totp = TOTP(secret)
@@ -127,7 +127,7 @@ def _use_recovery_code(factor: models.QuerySet[SecondFactor], hashed: str) -> in
 
 
 def _new_recovery_code() -> str:
-    """As in ``abcd-efgh-ijkl-mnop``."""
+    """A random code such as ``abcd-efgh-ijkl-mnop``."""
     return _in_fours(b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode().lower(), "-")
 
 

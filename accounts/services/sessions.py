@@ -24,7 +24,7 @@ RETRY_WINDOW = timedelta(seconds=10)
 """How long the previous refresh token still works, as its response may not have reached the client."""
 MAX_AGE = timedelta(days=90)
 """How long a session may be renewed after its sign-in. Then the user signs in again."""
-PURGE_BATCH = 1000
+BATCH_SIZE = 1000
 
 # The user's row is share-locked. So a session begins either before a change of password, which then revokes it, or
 # after it; then the token version is not the one that the caller checked the password at, and no row is inserted.
@@ -76,7 +76,10 @@ class SessionNotOpened(Exception):
 
 
 def open_session(*, user_id: int, token_version: int, device: Device) -> TokenPair:
-    """Begin a session of a user whose password was checked at this ``token_version``. Raises ``SessionNotOpened``."""
+    """Begin a session of a user whose password was checked while ``token_version`` was current.
+
+    Raises ``SessionNotOpened``.
+    """
     row = _fetch_row(
         _OPEN,
         {
@@ -149,15 +152,15 @@ def raise_token_version(*, user_id: int) -> int:
 def purge_expired() -> int:
     """Delete expired sessions and password resets in bounded batches; return the number of deleted rows."""
     expired_resets = PasswordReset.objects.filter(created_at__lt=Now() - RESET_LIFETIME)
-    unsent = list(expired_resets.unsent().order_by("pk").values_list("pk", flat=True)[:PURGE_BATCH])
+    unsent = list(expired_resets.unsent().order_by("pk").values_list("pk", flat=True)[:BATCH_SIZE])
     if unsent:
         logger.error("No mail could be sent for %d password resets, which have ended: %s", len(unsent), unsent[:20])
     expired_sessions = Session.objects.filter(expires_at__lt=Now())
-    return sum(delete_in_batches(rows, batch_size=PURGE_BATCH) for rows in (expired_sessions, expired_resets))
+    return sum(delete_in_batches(rows, batch_size=BATCH_SIZE) for rows in (expired_sessions, expired_resets))
 
 
 def _revoke_replayed(session_id: int, generation: int) -> None:
-    # The current generation fails only when the session ended or its user is disabled: that is no sign of a copy.
+    # The current generation fails only if the session ended or its user is disabled: then the token was not copied.
     replayed = Session.objects.filter(pk=session_id, revoked_at=None).exclude(generation=generation)
     if replayed.update(revoked_at=Now()):
         logger.warning("A refresh token of session %d was used twice; the session is revoked.", session_id)

@@ -40,7 +40,7 @@ class SignedIn:
 
 
 def register(*, email: str, name: str, password: str, device: Device) -> SignedIn:
-    """Make an account and begin its first session. Raises ``EmailTaken``, ``UnacceptablePassword``."""
+    """Create an account and begin its first session. Raises ``EmailTaken``, ``UnacceptablePassword``."""
     user = User(email=normalize_email(email), name=name)
     passwords.require_acceptable(password=password, user=user, field="password")
     user.password = make_password(password)
@@ -58,7 +58,7 @@ def register(*, email: str, name: str, password: str, device: Device) -> SignedI
 def log_in(*, email: str, password: str, device: Device) -> SignedIn:
     """Begin a session: one read and one write, or two of each if the stored hash is outdated.
 
-    Raises ``InvalidCredentials``, after the same work whatever the reason, and ``TooManyChecks``.
+    Raises ``InvalidCredentials``, always after the same work, and ``TooManyChecks``.
     """
     user = passwords.authenticate(email=email, password=password)
     if user is None:

@@ -1,4 +1,4 @@
-"""Signing in and out, passwords, sessions, and one's own account."""
+"""Signing in and out, passwords, sessions, and the user's own account."""
 
 from typing import Any
 
@@ -58,25 +58,25 @@ def device_of(request: Request) -> Device:
 
 
 class AccountView(APIView):
-    """A view with one serializer for what it is sent."""
+    """A view with one serializer for its request body."""
 
     serializer_class: type[serializers.Serializer]
 
-    def read_body(self, request: Request) -> dict[str, Any]:
+    def validated_body(self, request: Request) -> dict[str, Any]:
         return read_body(self.serializer_class, request)
 
 
 class PublicView(AccountView):
-    """Open to everybody, whatever token they may send along; each has limits of its own."""
+    """A view without authentication: it ignores tokens. Each public view has its own limits."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (PublicJSONParser,)
 
-    def read_body(self, request: Request) -> dict[str, Any]:
-        """The request is counted first: whatever its body is, an address sends only so many."""
+    def validated_body(self, request: Request) -> dict[str, Any]:
+        """Count the request first, so that requests with invalid bodies are limited as well."""
         count_by_address(request)
-        return super().read_body(request)
+        return super().validated_body(request)
 
 
 class RegisterView(PublicView):
@@ -88,10 +88,10 @@ class RegisterView(PublicView):
     def post(self, request: Request) -> Response:
         """Create an account.
 
-        Signs in at once: the answer holds the tokens of a first session. An address that already has an account is
-        refused with `email_taken`; no other answer tells whether an address has one.
+        Signs in at once: the response has the tokens of a first session. An address that already has an account is
+        refused with `email_taken`; no other response reveals whether an address has one.
         """
-        data = self.read_body(request)
+        data = self.validated_body(request)
         with audited(request, "register", email=data["email"]) as subject:
             count_login_attempt(request, kind="email", name=data["email"])
             signed_in = sign_in.register(**data, device=device_of(request))
@@ -109,10 +109,10 @@ class LoginView(PublicView):
     def post(self, request: Request) -> Response:
         """Sign in.
 
-        Begins a session on this device. Send `access` as a bearer token; before it expires, after 15 minutes, exchange
-        `refresh` for the next pair. An unknown address and a wrong password get the same answer.
+        Begins a session on this device. Send `access` as a bearer token; it expires after 15 minutes, so exchange
+        `refresh` for the next pair before that. An unknown address and a wrong password get the same response.
         """
-        data = self.read_body(request)
+        data = self.validated_body(request)
         with audited(request, "sign_in", email=data["email"]) as subject:
             count_login_attempt(request, kind="email", name=data["email"])
             signed_in = sign_in.log_in(**data, device=device_of(request))
@@ -131,11 +131,11 @@ class RefreshView(PublicView):
         """Exchange a refresh token for the next pair.
 
         A refresh token is good for one exchange. Sent again within 10 seconds it gets the same pair again, since the
-        first answer may have been lost; sent later it ends its session, since two parties must hold it.
+        first response may have been lost. Sent later it ends its session, since somebody else must have a copy.
         """
         with audited(request, "refresh", failures_only=True):
             count_refresh(request)
-        data = read_body(self.serializer_class, request)  # not counted once more, as other public requests are
+        data = read_body(self.serializer_class, request)  # count_refresh has counted it
         with audited(request, "refresh", failures_only=True):
             pair = sessions.refresh(token=data["refresh"])
         return Response(TokenPairSerializer(pair).data, headers=_NOT_STORED)
@@ -172,7 +172,7 @@ class SessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     lookup_value_converter = "int"
     query_parameters = {"list": PAGE_PARAMETERS}
-    queryset = Session.objects.none()  # tells the schema the id's type
+    queryset = Session.objects.none()  # tells drf-spectacular the id's type
     serializer_class = SessionSerializer
 
     def get_queryset(self) -> Any:
@@ -182,7 +182,7 @@ class SessionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """List sessions.
 
-        One for each device that is signed in, the latest first. `current` marks the one of this request.
+        One for each device that is signed in, the newest first. `current` marks the session of this request.
         """
         return super().list(request, *args, **kwargs)
 
@@ -208,9 +208,9 @@ class PasswordChangeView(AccountView):
     def post(self, request: Request) -> Response:
         """Change the password.
 
-        Every session ends, on every device. The answer holds the tokens of a new one.
+        Every session ends, on every device. The response has the tokens of a new one.
         """
-        data = self.read_body(request)
+        data = self.validated_body(request)
         user_id = claims_of(request).user_id
         with audited(request, "password_change", user_id=user_id):
             count_login_attempt(request, kind="user", name=user_id)
@@ -230,10 +230,10 @@ class PasswordResetView(PublicView):
     def post(self, request: Request) -> Response:
         """Ask for a password reset.
 
-        Sends a mail whose code lets its reader choose a new password, for an hour. The answer is the same whether or
-        not anybody has the address.
+        Sends a mail with a code, which is good for an hour, for choosing a new password. The response is the same
+        whether or not the address has an account.
         """
-        data = self.read_body(request)
+        data = self.validated_body(request)
         with audited(request, "password_reset_asked", email=data["email"]):
             count_login_attempt(request, kind="reset", name=data["email"])
             password_resets.request_reset(email=data["email"])
@@ -254,7 +254,7 @@ class PasswordResetConfirmView(PublicView):
 
         A code works once. Every session of the user ends.
         """
-        data = self.read_body(request)
+        data = self.validated_body(request)
         with audited(request, "password_reset") as subject:
             count_login_attempt(request, kind="token", name=data["token"])
             subject.user_id = password_resets.confirm_reset(token=data["token"], new_password=data["new_password"])
@@ -281,7 +281,7 @@ class MeViewSet(FastReadMixin, viewsets.GenericViewSet):
     def partial_update(self, request: Request) -> Response:
         """Change your name.
 
-        What is left out stays as it is. The address cannot be changed.
+        A field that is left out stays unchanged. The address cannot be changed.
         """
         changes = read_body(ProfileSerializer, request, partial=True)
         if changes:
@@ -301,9 +301,9 @@ class DeleteMeView(AccountView):
     def post(self, request: Request) -> Response:
         """Delete your account.
 
-        Deletes everything that is stored about you, for good. Asks for the password.
+        Deletes everything that is stored about you, for good. Requires the password.
         """
-        data = self.read_body(request)
+        data = self.validated_body(request)
         user_id = claims_of(request).user_id
         with audited(request, "account_deletion", user_id=user_id):
             count_login_attempt(request, kind="user", name=user_id)
@@ -330,8 +330,8 @@ class ExportMeView(APIView):
     def get(self, request: Request) -> HttpResponse | StreamingHttpResponse:
         """Download your data.
 
-        A zip of all that is stored about you, as JSON for programs and Markdown for people. One download at a time: a
-        second one is a 503 meanwhile.
+        A zip of everything that is stored about you, as JSON for programs and Markdown for people. One download at a
+        time: a second one gets a 503 meanwhile.
         """
         user_id = claims_of(request).user_id
         archive = Download(

@@ -14,7 +14,7 @@ class StreamTicketSerializer(serializers.Serializer):
     """Opens event streams as `?ticket=`."""
 
     ticket = serializers.CharField()
-    expires_in = serializers.IntegerField(help_text="Seconds.")
+    expires_in = serializers.IntegerField(help_text="In seconds.")
 
 
 class StreamTicketView(APIView):
@@ -22,8 +22,8 @@ class StreamTicketView(APIView):
     def post(self, request: Request) -> Response:
         """Get a ticket for event streams.
 
-        A browser's `EventSource` sends no headers. A ticket in `?ticket=` opens your event streams instead of an
-        access token, as often as wanted, until it expires or the session ends. It is good for nothing else.
+        A browser's `EventSource` cannot send an access token. A ticket in `?ticket=` opens your event streams instead,
+        any number of times, until it expires or the session ends. It gives access to nothing else.
         """
         claims = claims_of(request)
         ticket = issue_ticket(user_id=claims.user_id, token_version=claims.token_version, session_id=claims.session_id)

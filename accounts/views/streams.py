@@ -24,12 +24,13 @@ ACCESS_CHECK_SECONDS = 30
 """How often the sessions of open streams are checked in the database, as a revocation marker in Redis may be missing.
 """
 
-# After a restart of the process all its clients reconnect at once. Waiting here they hold no database connection yet.
+# After a restart of the process all its clients reconnect at once. While they wait here, they hold no database
+# connection.
 _opening_slots = threading.BoundedSemaphore(MAX_OPENING)
 
 
 class TicketAuthentication(SessionJWTAuthentication):
-    """A ticket in ``?ticket=``: a browser's ``EventSource`` sends no headers of one's own."""
+    """A ticket in ``?ticket=``: a browser's ``EventSource`` cannot send an ``Authorization`` header."""
 
     def read_claims(self, request: Request) -> AccessClaims | None:
         ticket = request.query_params.get("ticket")
@@ -37,9 +38,9 @@ class TicketAuthentication(SessionJWTAuthentication):
 
 
 class StreamView(APIView):
-    """Answers GET with an event stream of the signed-in user."""
+    """Responds to GET with an event stream of the signed-in user."""
 
-    http_method_names = ["get", "options"]  # no HEAD, whose answer would never end
+    http_method_names = ["get", "options"]  # no HEAD: its response would never end
     authentication_classes = (SessionJWTAuthentication, TicketAuthentication)
     throttle_scopes = ("poll",)
     query_parameters = {"get": ("ticket", "last_event_id")}
@@ -64,13 +65,13 @@ def client_of(request: Request) -> StreamClient:
     Raises ``TooManyStreams``.
     """
     claims = claims_of(request)
-    request._request.resolver_match = None  # every URL that was tried: 5 kB that a stream would keep
+    request._request.resolver_match = None  # it lists every URL pattern that was tried: 5 kB for the life of a stream
     subject = Subject(claims.user_id, claims.session_id, claims.token_version)
     return StreamClient(request._request, subject, expires_at=claims.expires_at, ended_sessions=ended_sessions)
 
 
 def stream_schema(*, operation_id: str, data: Any, events: Mapping[str, str]) -> Callable[[Any], Any]:
-    """Describe a stream to clients: what it takes, and the events that it answers with, by name and schema."""
+    """Describe a stream in the API's description: its parameters, and its events by name and schema."""
     told = "\n".join(f"- `{name}`: `{schema}`" for name, schema in events.items())
     last_event_id = "Go on after the event with this id. The header wins."
     return extend_schema(

@@ -1,4 +1,4 @@
-"""Carrying out some hunks on a text's blocks: see ``notes.blocks.hunks``."""
+"""Applies selected hunks to a text's blocks: see ``notes.blocks.hunks``."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -18,23 +18,23 @@ class _Item:
 
 
 def carry_out(blocks: Sequence[Block], hunks: Sequence[Hunk], layout: Layout, numbers: Collection[int]) -> list[Block]:
-    """The blocks after the hunks of these numbers are carried out, which are marked as accepted.
+    """Apply the hunks with these numbers and mark them as accepted; return the changed blocks.
 
-    ``blocks`` are those of today: whatever else was done to them meanwhile stays. A new block gets its id, which its
-    hunk names from then on. A hunk of a block that is gone changes nothing, but that a replaced one comes back.
+    ``blocks`` are the current ones: other edits made since the comparison are kept. A new block gets an id, which is
+    stored in its hunk. A hunk whose block was deleted does nothing, but a replacement inserts the block again.
     """
     accepted = [hunk for hunk in hunks if hunk.n in numbers]
     return _Editing(blocks, hunks, layout).carry_out(accepted) if accepted else list(blocks)
 
 
 def replace_whole(blocks: Sequence[Block], hunk: Hunk) -> list[Block]:
-    """The same for a hunk that replaces the whole text."""
+    """As :func:`carry_out`, for a hunk that replaces the whole text."""
     hunk.status = "accepted"
     return edited_blocks(blocks, hunk.after or "")
 
 
 class _Editing:
-    """Today's blocks as a chain, so that putting one in or taking one out costs the same anywhere."""
+    """The current blocks as a linked list, in which inserting and deleting take constant time."""
 
     def __init__(self, blocks: Sequence[Block], hunks: Sequence[Hunk], layout: Layout) -> None:
         self.hunks = {hunk.n: hunk for hunk in hunks}
@@ -112,7 +112,7 @@ class _Editing:
         self.previous[key], self.next[key] = before, after
 
     def _predecessor(self, key: Key) -> Key:
-        """What stands nearest before a block in the order of all blocks, of those that are there."""
+        """The nearest existing block before this one in the order of all blocks."""
         place = self.places.get(key, 1)
         while place > 0:
             place -= 1
@@ -122,7 +122,7 @@ class _Editing:
         return START
 
     def _standing_at(self, key: Key) -> Key | None:
-        """The block that has this place in the order of all blocks, if it is there and not moved from or to it."""
+        """The existing block at this place in the order of all blocks; None if it is deleted or moved elsewhere."""
         if key == START:
             return START
         if isinstance(key, str):
@@ -131,7 +131,7 @@ class _Editing:
         return hunk.block_id if hunk.status == "accepted" and hunk.block_id in self.items else None
 
     def _part_blocks(self) -> None:
-        """Write anew what stands between two blocks that have come together, or of which one has a new text."""
+        """Set the separator between two blocks that have become neighbours, or one of which has a new text."""
         key: Key = START
         while key != END:
             after = self.next[key]
@@ -153,14 +153,14 @@ class _Editing:
         item.tail = next((tail for tail in tails if _are_apart(item.core, tail, core)), self.newline * 2)
 
     def _tails(self, key: Key | None, after: Key | None) -> list[str]:
-        """What may stand between two blocks, the best first; nothing is known of a block that somebody else added."""
+        """Possible separators of two blocks, the best first; none for a block that neither text had."""
         if key is None:
             return []
         old_after, old_tail = self.old.get(key, (None, None))
         new_after, new_tail = self.new.get(key, (None, None))
         is_new = old_tail is None or key in self.replaced
         if after is not None and after == old_after == new_after:
-            # What stands before the first block changes with it.
+            # The blank lines before the first block belong to its replacement.
             tails = [new_tail if is_new or (key == START and after in self.replaced) else old_tail]
         elif after is not None and after == new_after:
             tails = [new_tail, old_tail]
@@ -193,13 +193,13 @@ def _is_done(hunk: Hunk, op: str) -> bool:
 
 
 def _sides(tails: Sequence[tuple[Key, str]]) -> Mapping[Key, tuple[Key, str]]:
-    """For each block the next one, and what stands between them."""
+    """For each block the next one, and the separator between them."""
     after = [key for key, _ in tails[1:]] + [END]
     return {key: (following, tail) for (key, tail), following in zip(tails, after, strict=True)}
 
 
 def _order(layout: Layout, hunks: Sequence[Hunk]) -> list[Key]:
-    """The order of all blocks: the old ones in theirs, after each of them those that are put there, by their hunks."""
+    """The order of all blocks: each old block, followed by the blocks (by their hunks) inserted or moved after it."""
     placed: defaultdict[str | None, list[int]] = defaultdict(list)
     for hunk in hunks:
         if hunk.op in ("insert", "move"):
@@ -217,7 +217,7 @@ def _kind_of(text: str) -> Kind:
 
 
 def _are_apart(core: str, tail: str, after: str) -> bool:
-    """Whether two blocks with this between them are two blocks."""
+    """Whether this separator keeps two blocks apart."""
     if not core or not after:
         return True
     return split(core + tail + after)[0].text == core + tail

@@ -1,4 +1,4 @@
-"""Formulas on lines of their own, of which no part is Markdown."""
+"""Display formulas (``$$…$$``), whose content is not Markdown."""
 
 import re
 from collections.abc import Callable
@@ -9,9 +9,9 @@ _SET_OFF = re.compile(r"\$\$(?!\$)(?:[^$]|\$(?!\$))+\$\$")
 
 
 def replace_set_off(text: str, replacement: Callable[[str], str]) -> str:
-    """The text with another block in place of each ``$$…$$`` that is one: its LaTeX is given, Markdown is expected.
+    """Replace each block that is a ``$$…$$`` formula. ``replacement`` converts its LaTeX to Markdown.
 
-    Readers of Markdown look into such a formula, and take one with a line that begins with ``+`` for a list.
+    Without this, Markdown parsers would interpret the formula: a line that begins with ``+`` would become a list.
     """
     if "$$" not in text:
         return text

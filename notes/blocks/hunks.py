@@ -1,12 +1,12 @@
-"""Hunks: what a new text changes in a text, block by block.
+"""Hunks: the differences between two texts, block by block.
 
-The order of all blocks, old and new, is fixed when the texts are compared: an old block stands where it stood, a new or
-moved one after the old block that it follows, which is one that stays in its place. So whichever hunks are carried out,
-in whatever order and batches, the same text comes of it.
+The order of all blocks, old and new, is fixed when the texts are compared: an old block keeps its place, and a new or
+moved block comes after the unmoved old block that it follows. So the result of applying a set of hunks does not depend
+on their order, or on whether they are applied in one or more steps.
 
-What stands between two blocks belongs to no hunk, but follows from which two they are: what both texts, the new one or
-the old one has between them, if that keeps them apart, else a blank line. Only where both texts have the same two
-blocks side by side with something else between them is that a change of its own.
+The separator between two blocks does not belong to a hunk; it follows from the two blocks. It is the separator in both
+texts, in the new one or in the old one, if it keeps the blocks apart, and otherwise a blank line. There is one
+exception: if the same two blocks are neighbours in both texts, a different separator is a hunk.
 """
 
 import re
@@ -20,10 +20,10 @@ from notes.blocks.splitting import Piece, split
 from notes.blocks.stored import Block
 
 HUNKS_MAX = 2000
-"""Texts that differ in more places are compared as a whole."""
+"""Texts that differ in more places get a single hunk, which replaces the whole text."""
 
 Key = str | int
-"""A block of either text: an old one's id, a new one's hunk; ``START``, ``END``."""
+"""A block of either text: the id of an old one, the hunk's number of a new one, or ``START`` or ``END``."""
 START, END = 0, -1
 
 _LEAD = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*")
@@ -31,7 +31,7 @@ _BLANK = " \t\r\n"
 
 
 class Parts(NamedTuple):
-    """A block's text in three: blank lines before it, which only a first block has, itself, and what follows it."""
+    """A block's text in three parts: blank lines before it (only in a first block), its content, its separator."""
 
     lead: str
     core: str
@@ -48,7 +48,7 @@ def parts_of(text: str) -> Parts:
 
 
 def is_same_text(one: str, other: str) -> bool:
-    """Whether two texts of a block are the same but for blank lines around it and the way that lines end."""
+    """Whether two texts of a block are equal, ignoring blank lines around it and the kind of line ends."""
     return one == other or parts_of(_unix(one)).core == parts_of(_unix(other)).core
 
 
@@ -58,9 +58,9 @@ def _unix(text: str) -> str:
 
 @dataclass(slots=True)
 class Hunk:
-    """One change. ``block_id`` is None for a block that is not there yet, and where the whole text is replaced.
+    """One change. ``block_id`` is None for a block that does not exist yet, and if the whole text is replaced.
 
-    ``after_block`` is the old block after which a new or moved one stands; None: the start.
+    ``after_block`` is the id of the old block after which a new or moved one comes; None means the start.
     """
 
     n: int
@@ -71,9 +71,9 @@ class Hunk:
     after: str | None
     status: str = "open"
     drifted: bool = False
-    """Whether the block said something else than the old text when this was decided."""
+    """Whether the block's text differed from ``before`` when the user decided."""
     seen: str | None = None
-    """A digest of what the block said when the user was told that it had drifted."""
+    """A digest of the block's text when the user was told that it had drifted."""
 
     @property
     def is_open(self) -> bool:
@@ -81,7 +81,7 @@ class Hunk:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it replaces the whole text."""
+        """Whether the hunk replaces the whole text."""
         return self.op == "replace" and self.after_block is None and self.block_id is None
 
     def as_json(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Hunk:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The blocks of the old and of the new text in their order, each with what follows it; ``START`` first."""
+    """The blocks of the old and of the new text in order, each with its separator; ``START`` first."""
 
     old: list[tuple[Key, str]]
     new: list[tuple[Key, str]]
@@ -100,7 +100,7 @@ class Layout:
 
 
 def compare(old: Sequence[Block], text: str) -> tuple[list[Hunk], Layout]:
-    """What makes ``text`` of these blocks, in the order of the document. No hunks if they say so already."""
+    """The hunks that turn these blocks into ``text``, in document order; none if the texts are equal."""
     before = "".join(block.text for block in old)
     if before == text:
         return [], Layout([], [])
@@ -119,7 +119,7 @@ class _Comparison:
         self.new_at = {at: new_at for new_at, at in enumerate(self.found) if at is not None}
         self.hunks: list[Hunk] = []
         self.keys: dict[int, Key] = {new_at: old[at].id for at, new_at in self.new_at.items()}
-        """The keys of the new text's blocks, by their places."""
+        """The keys of the new text's blocks, by their positions."""
 
     def compare(self) -> tuple[list[Hunk], Layout]:
         staying = {at for at, _ in in_same_order(self.found)}
@@ -145,7 +145,7 @@ class _Comparison:
         return hunk
 
     def _place(self, anchor: int, new_places: Sequence[int]) -> None:
-        """Hunks for the new and moved blocks that stand after an old one."""
+        """Add hunks for the new and moved blocks that come after an old one."""
         after_block = None if anchor < 0 else self.old[anchor].id
         for new_at in new_places:
             at = self.found[new_at]
@@ -158,7 +158,7 @@ class _Comparison:
             hunk.after_block = after_block
 
     def _replace(self, at: int) -> None:
-        """A hunk for a block of both texts, if it has changed."""
+        """Add a hunk for a block of both texts, if it has changed."""
         new_at = self.new_at[at]
         before, after = self.old_parts[at], self.new_parts[new_at]
         if (

@@ -1,13 +1,14 @@
-"""Which block of a text is which block of the text before: so that blocks keep their ids.
+"""Matches the blocks of two versions of a text, so that blocks keep their ids.
 
-1. Equal texts: first those at the start and at the end of both, then, wherever they are, from the top.
-2. Between the equal blocks that stand in the same order in both texts are *gaps*. In a gap, a block that was cut up
-   goes to its largest part, and blocks that were joined go to the first of them.
-3. In what is left of a gap, the most similar pairs of one kind, if at least half of their words are the same. In a gap
-   of more than ``GAP_MAX`` blocks, those at the same place.
+1. Blocks with equal texts are matched: first those at the start and the end of both versions, then the others, from the
+   top, wherever they are.
+2. The unmatched blocks between two matches that are in the same order in both versions form a *gap*. In a gap, a block
+   that was split is matched with its largest part, and joined blocks are matched by the first of them.
+3. Of the remaining blocks in a gap, the most similar pairs of the same kind are matched if they share at least half of
+   their words. In a gap of more than ``GAP_MAX`` blocks, blocks at the same position are matched.
 
-All of it takes bounded time. Words that are in many blocks of a gap are left out of the search for pairs once it has
-taken ``_MAX_STEPS``; the pairs that the others find are compared by all their words.
+Time is bounded. After ``_MAX_STEPS`` steps the search for pairs stops, and leaves out the words that are in the most
+blocks. The pairs found by then are compared by all their words.
 """
 
 from bisect import bisect_left
@@ -41,7 +42,7 @@ class _Pair(NamedTuple):
 
 
 class _Gap:
-    """The unmatched blocks between two anchors: their positions, and their words."""
+    """The unmatched blocks between two matches: their positions and their words."""
 
     def __init__(self, old: Sequence[_Text], new: Sequence[_Text], olds: list[int], news: list[int]) -> None:
         self.old, self.new = old, new
@@ -52,7 +53,7 @@ class _Gap:
         self.new_sizes = {at: words.total() for at, words in self.new_words.items()}
 
     def match(self) -> dict[int, int]:
-        """New position → old position."""
+        """The matches, from new to old position."""
         pairs = self._pairs()
         found = self._joined(pairs) | self._cut(pairs)
         taken = set(found.values())
@@ -68,7 +69,7 @@ class _Gap:
         return found
 
     def _pairs(self) -> list[_Pair]:
-        """Pairs that share words, and how many words they share."""
+        """Pairs that share words, with the number of shared words."""
         index: defaultdict[str, list[int]] = defaultdict(list)
         wanted: defaultdict[str, list[int]] = defaultdict(list)
         for at, words in self.old_words.items():
@@ -93,7 +94,7 @@ class _Gap:
         return pairs if is_complete else self._compared(pairs)
 
     def _compared(self, pairs: list[_Pair]) -> list[_Pair]:
-        """The best pairs of each new block, compared by all of their words; if it has none, with the one beside it."""
+        """The best pairs of each new block, and the pair at the same position, compared by all their words."""
         of_new: defaultdict[int, list[_Pair]] = defaultdict(list)
         for pair in pairs:
             of_new[pair.new].append(pair)
@@ -105,7 +106,7 @@ class _Gap:
         return found
 
     def _joined(self, pairs: list[_Pair]) -> dict[int, int]:
-        """New blocks that hold all of several old ones, and nothing else: each goes on the first."""
+        """Match a new block that consists of several old ones with the first of them."""
         held: defaultdict[int, list[int]] = defaultdict(list)
         for old, new, shared in pairs:
             if shared == self.old_sizes[old]:
@@ -120,7 +121,7 @@ class _Gap:
         return found
 
     def _cut(self, pairs: list[_Pair]) -> dict[int, int]:
-        """Old blocks that several new ones hold: each goes on in the largest."""
+        """Match an old block that was split into several new ones with the largest of them."""
         held: defaultdict[int, list[int]] = defaultdict(list)
         for old, new, shared in pairs:
             if shared == self.new_sizes[new] and self.old[old].kind == self.new[new].kind:
@@ -136,7 +137,7 @@ class _Gap:
 
 
 def _parts(candidates: list[int], sizes: dict[int, int], whole: int) -> list[int]:
-    """The first neighbours among the candidates that are together as large as the whole; two at least."""
+    """The first run of two or more neighbouring candidates whose sizes add up to ``whole``."""
     start, total = 0, 0
     for end, at in enumerate(candidates):
         if end and candidates[end - 1] != at - 1:
@@ -151,7 +152,7 @@ def _parts(candidates: list[int], sizes: dict[int, int], whole: int) -> list[int
 
 
 def match(old: Sequence[_Text], new: Sequence[_Text]) -> list[int | None]:
-    """For each block of the new text its position in the old text, or None for one that was not there.
+    """For each block of the new text its position in the old text, or None for a new block.
 
     Takes at most 100 ms of CPU for two texts of 100 kB.
     """
@@ -169,7 +170,7 @@ def match(old: Sequence[_Text], new: Sequence[_Text]) -> list[int | None]:
 
 
 def _match_equal(old: Sequence[_Text], new: Sequence[_Text]) -> list[int | None]:
-    """Match texts that are equal but for white space at their ends, which changes where a block is moved."""
+    """Match equal texts, ignoring white space at their ends, which changes when a block is moved."""
     old_keys = [piece.text.strip() for piece in old]
     new_keys = [piece.text.strip() for piece in new]
     found: list[int | None] = [None] * len(new)
@@ -190,7 +191,7 @@ def _match_equal(old: Sequence[_Text], new: Sequence[_Text]) -> list[int | None]
 
 
 def _gaps(found: Sequence[int | None], old_count: int, taken: set[int]) -> list[tuple[list[int], list[int]]]:
-    """The unmatched blocks between each two anchors, of the old text and of the new one."""
+    """The gaps: positions of unmatched blocks in the old and in the new text."""
     anchors = [(-1, -1), *in_same_order(found), (old_count, len(found))]
     gaps = []
     for (old_start, new_start), (old_end, new_end) in pairwise(anchors):
@@ -202,9 +203,9 @@ def _gaps(found: Sequence[int | None], old_count: int, taken: set[int]) -> list[
 
 
 def in_same_order(found: Sequence[int | None]) -> list[tuple[int, int]]:
-    """The longest series of matches that stand in the same order in both texts, as (old, new)."""
+    """The longest series of matches that are in the same order in both texts, as (old, new)."""
     tails: list[int] = []
-    """The smallest old position in which a series of this length ends."""
+    """For each length of a series, the smallest old position at which one ends."""
     ends: list[tuple[int, int]] = []
     before: dict[int, int | None] = {}
     for new, old in enumerate(found):

@@ -1,8 +1,8 @@
 """Splitting Markdown into its top-level blocks, in one pass over its lines.
 
-The rules are CommonMark's and GitHub's, for what stands at the top level; what is inside a quote or a list is not
-looked at. ``$$`` and ``\\[`` open formulas. A rule (``---``) is a paragraph without words. Blank lines belong to the
-block before them, those at the very start to the first block.
+The rules are CommonMark's and GitHub's for the top level; the contents of quotes and lists are not parsed. ``$$`` and
+``\\[`` open formulas. A rule (``---``) is a paragraph without words. Blank lines belong to the block before them, those
+at the start of the text to the first block.
 
 Source: https://spec.commonmark.org/0.31.2/, https://github.github.com/gfm/#tables-extension-
 """
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Piece(NamedTuple):
-    """A block without an id. The texts of a text's pieces, joined, are that text."""
+    """A block without an id. Joined, the pieces are the whole text."""
 
     kind: Kind
     text: str
@@ -37,7 +37,7 @@ _RULE = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}[\r\n]*\Z")
 _FENCE = re.compile(r"(`{3,})[^`]*\Z|(~{3,})")
 _ITEM = re.compile(r"(?:([-+*])|(\d{1,9})([.)]))(?:([ \t]+)|[\r\n]|\Z)")
 _CONTAINERS = re.compile(r"(?:(?:[-+*]|\d{1,9}[.)])(?:[ \t]+|\Z)|>[ \t]*)*")
-"""What stands before the content of a line in quotes and lists."""
+"""The markers before the content of a line in quotes and lists."""
 _MATH = {"$$": "$$", "\\[": "\\]"}
 
 _RAW = re.compile(r"<(?:script|pre|style|textarea)(?:[\s>]|\Z)", re.IGNORECASE)
@@ -52,7 +52,7 @@ _BLOCK_TAG = re.compile(
 )
 _LONE_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9-]*(?:\s[^<>]*)?/?>\s*\Z")
 _OPENERS = frozenset("#`~>$\\<_-*+0123456789")
-"""What a line begins with that may open a block, but for tables."""
+"""The first characters of lines that may open a block, except tables."""
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -67,7 +67,7 @@ class _Splitter:
         self.bare = [line.strip(" \t\r\n") for line in self.lines]
         """The lines without white space at their ends; a blank line is empty."""
         self.never_closed: set[str] = set()
-        """The ends of formulas that no line from here on has, so that they are looked for only once."""
+        """End markers of formulas that are not in the rest of the text; they are searched for only once."""
 
     def split(self) -> list[Piece]:
         pieces: list[Piece] = []
@@ -85,7 +85,7 @@ class _Splitter:
         return at
 
     def _block(self, at: int) -> tuple[Kind, int]:
-        """The kind of the block that begins with this line, and the line after its last one."""
+        """The kind of the block that begins at this line, and the number of the line after it."""
         kind = self._opening(at)
         if kind is None:
             return self._paragraph(at)
@@ -107,7 +107,7 @@ class _Splitter:
         return kind, at + 1  # a rule
 
     def _opening(self, at: int, *, in_paragraph: bool = False) -> Kind | None:
-        """The kind of block that this line opens; None if it is text. Some blocks cannot interrupt a paragraph."""
+        """The kind of block that this line opens; None for a paragraph. Some blocks cannot interrupt a paragraph."""
         line, bare = self.lines[at], self.bare[at]
         if line[0] in " \t" and _indent(line) >= 4:
             return None if in_paragraph else Kind.CODE
@@ -203,7 +203,7 @@ class _Splitter:
         return len(self.lines)
 
     def _end_of_math(self, at: int) -> int | None:
-        """The line after the formula that this one opens; None if it opens none, or one that is never closed."""
+        """The line after the formula that this line opens; None if it opens none, or one without an end."""
         bare = self.bare[at]
         end = _MATH.get(bare[:2])
         if end is None:
@@ -219,7 +219,7 @@ class _Splitter:
         return None
 
     def _html_end(self, at: int, *, in_paragraph: bool = False) -> str | re.Pattern[str] | None:
-        """What ends the HTML that this line opens: a text or pattern in a line, or "" for a blank line."""
+        """The end of the HTML that this line opens: a text or pattern in a line, or "" for a blank line."""
         bare = self.bare[at]
         if _RAW.match(bare):
             return _RAW_END
@@ -262,9 +262,9 @@ class _Splitter:
 
 
 def _indent(line: str, *, after: int = 0) -> int:
-    """The columns of white space at the start of the line; a tab goes on to the next multiple of four.
+    """The width in columns of the white space at the start of the line; a tab ends at the next multiple of four.
 
-    ``after``: in which column it starts.
+    ``after`` is the column in which the line starts.
     """
     column = after
     for character in line:
@@ -278,7 +278,7 @@ def _indent(line: str, *, after: int = 0) -> int:
 
 
 def _inside(line: str, item: re.Match[str]) -> int:
-    """The column at which the text of a list's item begins."""
+    """The column at which the text of a list item begins."""
     before = _indent(line) + len(item[1] or item[2] + item[3])
     space = _indent(item[4] or " ", after=before)
     return before + (space if space <= 4 else 1)
@@ -294,7 +294,7 @@ def _cells(row: str) -> list[str]:
 
 
 def _is_text(line: str) -> bool:
-    """Whether a line in a quote or a list is of a paragraph, which the next line goes on even without a mark."""
+    """Whether a line in a quote or a list belongs to a paragraph, which the next line may continue without a marker."""
     start = _CONTAINERS.match(line)
     content = line[start.end() :] if start else line
     return bool(content) and not (_HEADING.match(content) or _FENCE.match(content) or _RULE.match(content))

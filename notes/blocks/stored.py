@@ -1,12 +1,12 @@
-"""Blocks with their ids: how a topic's row and its kept versions hold them, and what a write does to them.
+"""Blocks with their ids: how a topic's row and its kept versions store them, and how writes update them.
 
-Beside the text stand lines: a digest of the text, then for each block its id, a letter for its kind, and its
-length in characters. The blocks' texts are cut from the topic's own. What belongs to
-another text, as when a process of the release before has written the topic, counts as none.
+``Topic.blocks`` has a digest of the text and a line for each block: its id, a letter for its kind, and its length in
+characters. The texts of the blocks are cut from the topic's text. If the digest belongs to another text, as after a
+write by a process of the previous release, the topic counts as having no blocks.
 
-Every write to an explanation keeps its topic's blocks up to date, and tells the apps that registered for it what
-changed. An app registers its function in ``AppConfig.ready``. It is called inside the write's transaction, after the
-write, and takes at most two statements, however many blocks there are. What it raises undoes the write.
+Every write to an explanation updates its topic's blocks and calls the functions that apps have registered in
+``AppConfig.ready``. They are called inside the write's transaction, after the write, and run at most two statements for
+any number of blocks. An exception in one undoes the write.
 """
 
 import secrets
@@ -43,7 +43,7 @@ class Block(NamedTuple):
 
     @property
     def hash(self) -> str:
-        """32 hexadecimal digits; of the exact text, whichever way its lines end."""
+        """32 hexadecimal digits: a hash of the exact text with normalized line ends."""
         return text_digest(self.text)
 
     def says_the_same(self, other: "Block") -> bool:
@@ -67,7 +67,7 @@ def new_blocks(text: str) -> list[Block]:
 
 
 def edited_blocks(before: Sequence[Block], text: str) -> list[Block]:
-    """The blocks of a text that replaces another: those that were there keep their ids."""
+    """The blocks of a text that replaces another; matching blocks keep their ids."""
     pieces = split(text)
     found = match(before, pieces)
     ids = iter(_new_ids(found.count(None)))
@@ -84,7 +84,7 @@ def _new_ids(count: int) -> list[str]:
 
 
 def encode(blocks: Sequence[Block]) -> str:
-    """The blocks as lines, see above."""
+    """The blocks in the format of ``Topic.blocks``."""
     text = "".join(block.text for block in blocks)
     return "\n".join([_digest(text), *(f"{block.id}{_LETTERS[block.kind]}{len(block.text)}" for block in blocks)])
 
@@ -105,7 +105,7 @@ def decode(stored: str | None, text: str) -> list[Block] | None:
 
 
 def ids_of(stored: str | None) -> list[str]:
-    """The blocks' ids alone, whatever the text."""
+    """The blocks' ids, without comparing the digest with a text."""
     return [] if stored is None else [entry[:ID_LENGTH] for entry in stored.split("\n")[1:]]
 
 
@@ -114,14 +114,14 @@ def _digest(text: str) -> str:
 
 
 BlocksChanged = Callable[[Sequence[int], Mapping[str, Block], Sequence[str]], None]
-"""Called with the ids of the topics written to, the blocks whose text changed or that came back, by id, and the ids of
-those that are gone."""
+"""Called with the ids of the written topics, the blocks that changed or were restored, by id, and the ids of the
+removed ones."""
 
 _told: list[BlocksChanged] = []
 
 
 def on_blocks_changed(function: BlocksChanged) -> BlocksChanged:
-    """Register a function that is told of every write that changes or removes blocks. Usable as a decorator."""
+    """Register a function that is called for every write that changes or removes blocks. Usable as a decorator."""
     if function not in _told:
         _told.append(function)
     return function
@@ -134,14 +134,14 @@ def off_blocks_changed(function: BlocksChanged) -> None:
 
 @dataclass(slots=True)
 class BlockChanges:
-    """What one write did to the blocks of its topics."""
+    """The changes of one write to the blocks of its topics."""
 
     topic_ids: list[int] = field(default_factory=list)
     changed: dict[str, Block] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
 
     def add(self, topic_id: int, before: Sequence[Block], after: Sequence[Block], *, are_new: bool = True) -> None:
-        """Compare a topic's blocks. ``are_new``: ids that were not there before are new, so nobody can know them."""
+        """Compare a topic's blocks. With ``are_new``, added ids are new, so other apps cannot refer to them yet."""
         old = {block.id: block for block in before}
         changed = {
             block.id: block
@@ -155,31 +155,31 @@ class BlockChanges:
             self.removed += [block.id for block in before if block.id in removed]
 
     def join(self, other: "BlockChanges") -> None:
-        """Add what the same write did to another topic."""
+        """Add the changes of the same write to another topic."""
         self.topic_ids += other.topic_ids
         self.changed |= other.changed
         self.removed += other.removed
 
     def remove(self, topic_id: int, block_ids: Sequence[str]) -> None:
-        """A topic is deleted with its blocks."""
+        """Record that a topic is deleted with its blocks."""
         if block_ids:
             self.topic_ids.append(topic_id)
             self.removed += block_ids
 
-    def tell(self) -> None:
-        """Tell all who registered, if anything changed."""
+    def notify(self) -> None:
+        """Call all registered functions, if anything changed."""
         if self.topic_ids:
             for function in _told:
                 function(self.topic_ids, self.changed, self.removed)
 
 
 def blocks_for_new(explanation: str) -> str:
-    """What ``Topic.blocks`` is for a new topic."""
+    """The value of ``Topic.blocks`` for a new topic."""
     return encode(new_blocks(explanation))
 
 
 def blocks_for_edit(topic_id: int, *, before: str, stored: str | None, after: str) -> tuple[str, BlockChanges]:
-    """What ``Topic.blocks`` is after an edit of the explanation, and what to tell once it is written.
+    """The value of ``Topic.blocks`` after an edit of the explanation, and the changes to report after the write.
 
     A topic that has no blocks yet gets new ones.
     """
@@ -195,10 +195,10 @@ def blocks_for_edit(topic_id: int, *, before: str, stored: str | None, after: st
 def blocks_for_restored(
     topic_id: int, *, now: Mapping[str, Any], kept: Mapping[str, Any], may_wait: bool
 ) -> tuple[str | None, BlockChanges]:
-    """What ``Topic.blocks`` is after a topic is restored, and what to tell once it is written.
+    """The value of ``Topic.blocks`` after a topic is restored, and the changes to report after the write.
 
-    ``now`` and ``kept`` have the topic's ``explanation`` and ``blocks``; ``now`` is empty for one that was deleted.
-    With ``may_wait``, blocks that nobody knows yet are left to the worker.
+    ``now`` and ``kept`` have the topic's ``explanation`` and ``blocks``; ``now`` is empty for a deleted topic. With
+    ``may_wait``, blocks without ids are left to the worker.
     """
     text, stored = kept["explanation"], kept.get("blocks")
     changes = BlockChanges()
@@ -215,7 +215,7 @@ def blocks_for_restored(
 
 
 def removed_blocks(topics: Mapping[int, str | None]) -> BlockChanges:
-    """What to tell once topics are deleted, given their ``blocks``."""
+    """The changes to report after topics are deleted, given their ``blocks``."""
     changes = BlockChanges()
     for topic_id, stored in topics.items():
         changes.remove(topic_id, ids_of(stored))

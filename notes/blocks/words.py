@@ -1,4 +1,4 @@
-"""The words of a block: what an edit must change to change what the block says."""
+"""The words of a block. An edit that leaves them unchanged is cosmetic."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from notes.blocks.splitting import Kind
 from notes.text import CACHED_MAX, normalize
 
 _LINE_MARKS = re.compile(r"^(?:[ \t]*>)+|^[ \t]*\+(?=[ \t])|^[ \t]*=+[ \t]*$", re.MULTILINE)
-"""Marks that are such only in their place: of quotes, items and underlined headings."""
+"""Markers that depend on their position: of quotes, list items and underlined headings."""
 
 # Scripts that put no spaces between words: each letter counts as a word where blocks are compared.
 _WORD = re.compile(
@@ -18,7 +18,7 @@ _WORD = re.compile(
 
 
 class _Letters(dict[int, int | str | None]):
-    """For ``str.translate``: punctuation and marks part words, invisible characters go, all else stays."""
+    """For ``str.translate``: punctuation and markers become spaces, invisible characters are removed."""
 
     def __missing__(self, code: int) -> int | str | None:
         character = chr(code)
@@ -42,20 +42,20 @@ def _plain(text: str, form: Literal["NFC", "NFKC"]) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """The words in their order, without punctuation, Markdown's marks and differences of case and of width.
+    """The words in order, without punctuation and Markdown's markers, ignoring case and character width.
 
-    Punctuation parts words, so that "1.5" and "15" differ. Signs of calculation and of money stay.
+    Punctuation separates words, so that "1.5" and "15" differ. Mathematical and currency signs are kept.
     """
     return _plain(text, "NFKC").split()
 
 
 def comparable_words(text: str) -> list[str]:
-    """The words by which blocks are compared; in scripts without spaces, the letters."""
+    """The words by which blocks are compared; in scripts without spaces, each letter is a word."""
     return _WORD.findall(_plain(text, "NFC"))
 
 
 def is_cosmetic(before: str, after: str, *, kind: Kind | str) -> bool:
-    """Whether an edit of a block changes only how it looks: its words are the same in the same order.
+    """Whether an edit of a block changes only its looks: the words are the same, in the same order.
 
     In code and formulas every character counts.
     """

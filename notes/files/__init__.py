@@ -1,4 +1,4 @@
-"""The contents of attached files: which kinds there are, and what is taken out of them."""
+"""The contents of attached files: detecting their kinds, and removing metadata."""
 
 from notes.files.kinds import ImageTooLarge, UnreadableFile, UnsupportedFile, cleaned, kind_of
 

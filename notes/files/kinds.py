@@ -14,16 +14,16 @@ from notes.models import Attachment
 from utils.http.errors import ApplicationError
 
 PIXELS_MAX = 64_000_000
-"""Of one picture; a client that shows it takes four bytes for each."""
+"""The maximum in one image; a client that shows it needs four bytes for each."""
 ALL_PIXELS_MAX = 1_000_000_000
-"""Of all frames of a moving one."""
+"""The maximum in all frames of an animation together."""
 _COPY_BYTES = 64 * 1024
 _HEAD_BYTES = 30
 _ORIENTATION = 0x0112
 
-Kind = Attachment.ContentType
-_FORMATS = {Kind.PNG: "PNG", Kind.JPEG: "JPEG", Kind.GIF: "GIF", Kind.WEBP: "WEBP"}
-"""As Pillow names them."""
+FileKind = Attachment.ContentType
+_FORMATS = {FileKind.PNG: "PNG", FileKind.JPEG: "JPEG", FileKind.GIF: "GIF", FileKind.WEBP: "WEBP"}
+"""Pillow's names of the kinds."""
 
 
 class UnsupportedFile(ApplicationError):
@@ -42,34 +42,34 @@ class ImageTooLarge(ApplicationError):
     detail = f"This image has too many pixels: at most {PIXELS_MAX // 1_000_000} million are allowed."
 
 
-def kind_of(head: bytes) -> Kind:
-    """The kind of a file that begins so. Raises :class:`UnsupportedFile`."""
+def kind_of(head: bytes) -> FileKind:
+    """The kind of a file, by its first bytes. Raises :class:`UnsupportedFile`."""
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return Kind.PNG
+        return FileKind.PNG
     if head.startswith(b"\xff\xd8\xff"):
-        return Kind.JPEG
+        return FileKind.JPEG
     if head.startswith((b"GIF87a", b"GIF89a")):
-        return Kind.GIF
+        return FileKind.GIF
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return Kind.WEBP
+        return FileKind.WEBP
     if head.startswith(b"%PDF-"):
-        return Kind.PDF
+        return FileKind.PDF
     raise UnsupportedFile
 
 
 @contextmanager
-def cleaned(source: IO[bytes]) -> Iterator[tuple[Kind, IO[bytes]]]:
-    """The kind of a file, and a copy of it on the disk without metadata, of an image.
+def cleaned(source: IO[bytes]) -> Iterator[tuple[FileKind, IO[bytes]]]:
+    """The kind of a file, and a copy of it on the disk, in which images have no metadata.
 
-    No pixel is decoded, so quality, memory and time do not depend on them. What stays beside the pixels is the colour
-    profile and which side is up. A PDF stays as it is. Raises :class:`UnsupportedFile`, :class:`UnreadableFile` and
+    Pixels are not decoded, so the quality is unchanged, and memory and time are small. The colour profile and the
+    orientation are kept. A PDF is copied unchanged. Raises :class:`UnsupportedFile`, :class:`UnreadableFile` and
     :class:`ImageTooLarge`.
     """
     source.seek(0)
     kind = kind_of(source.read(_HEAD_BYTES))
     with TemporaryFile() as target:
         if kind in _FORMATS:
-            orientation, pixels = _look_at(source, _FORMATS[kind])
+            orientation, pixels = _read_header(source, _FORMATS[kind])
             with mmap(source.fileno(), 0, access=ACCESS_READ) as data:
                 try:
                     frames = COPIERS[_FORMATS[kind]](data, target, orientation)
@@ -85,10 +85,10 @@ def cleaned(source: IO[bytes]) -> Iterator[tuple[Kind, IO[bytes]]]:
         yield kind, target
 
 
-def _look_at(source: IO[bytes], image_format: str) -> tuple[int, int]:
-    """The orientation of an image, 1 if it says none, and its number of pixels. Reads its head and decodes nothing."""
+def _read_header(source: IO[bytes], image_format: str) -> tuple[int, int]:
+    """The orientation of an image, 1 by default, and its number of pixels. Reads only the header."""
     source.seek(0)
-    if image_format == "WEBP":  # whose decoder takes memory for all pixels when it opens a file
+    if image_format == "WEBP":  # Pillow's decoder allocates memory for all pixels on open
         _check_pixels(*_size_of_webp(source.read(_HEAD_BYTES)))
     try:
         with Image.open(source, formats=[image_format]) as image:

@@ -1,8 +1,8 @@
-"""Copies of images without metadata: the place where a photo was taken, the camera, names, texts, previews.
+"""Copies images without metadata: location, camera, names, texts and previews are left out.
 
-Only the containers are read; the pixels are copied as they are. What follows the end of an image is left out: some
-cameras put a second image there, with metadata of its own. Each function writes the copy, in which an orientation other
-than 1 is kept, and returns the number of frames. It raises ``Malformed``.
+Only the container format is parsed; the pixels are copied unchanged. Data after the end of an image is left out: some
+cameras put a second image there, with its own metadata. Each function writes the copy, keeps an orientation other than
+1, and returns the number of frames. It raises ``Malformed``.
 """
 
 import re
@@ -16,11 +16,11 @@ from PIL import Image
 
 _ORIENTATION = 0x0112
 
-# What follows 0xFF in the pixels of a JPEG and is no marker: a stuffed zero, a restart, a filling.
+# A marker in the pixels of a JPEG. 0xFF is also followed by a stuffed zero, a restart or a fill byte, which are not.
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _KEPT_SEGMENTS = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
-"""Application segments that say what colours mean, and how each begins."""
+"""Application segments that define colours, and the first bytes of each."""
 _COMMENT = 0xFE
 
 _PNG_CHUNKS = {
@@ -30,18 +30,18 @@ _PNG_CHUNKS = {
 _WEBP_CHUNKS = {b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ICCP"}
 _WEBP_PIXELS = {b"VP8 ", b"VP8L", b"ALPH"}
 _WEBP_HEAD, _WEBP_FRAME_HEAD = 10, 16
-"""Bytes of VP8X, and of a frame before its own chunks."""
+"""The length in bytes of VP8X, and of a frame's header before its chunks."""
 _HAS_EXIF, _HAS_XMP = 0x08, 0x04
 _GIF_EXTENSIONS = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
-"""How often a moving image is repeated."""
+"""Extensions with the number of repetitions of an animation."""
 
 
 class Malformed(Exception):
-    """The file is not what it begins as."""
+    """The file does not have the format that its first bytes name."""
 
 
 def _exif(orientation: int) -> bytes:
-    """EXIF data that says which side is up and nothing else, with its ``Exif`` header."""
+    """EXIF data with only the orientation, including its ``Exif`` header."""
     exif = Image.Exif()
     exif[_ORIENTATION] = orientation
     return exif.tobytes()
@@ -71,7 +71,7 @@ def copy_jpeg(data: mmap, target: IO[bytes], orientation: int) -> int:
         end = at + _unpack(">H", data, at)
         if end < at + 2 or end > len(data):
             raise Malformed
-        if not is_marked and marker != 0xE0:  # JFIF stands first
+        if not is_marked and marker != 0xE0:  # JFIF must come first
             exif = _exif(orientation)
             target.write(b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif)
             is_marked = True
@@ -79,7 +79,7 @@ def copy_jpeg(data: mmap, target: IO[bytes], orientation: int) -> int:
             target.write(b"\xff" + bytes([marker]) + data[at:end])
         at = end
         if marker == _SCAN:
-            # Some cameras leave the end out, and everybody shows what they wrote.
+            # Some cameras write no end marker, and viewers accept their files.
             following = _MARKER.search(data, at)
             stop = len(data) if following is None else following.start()
             target.write(data[at:stop])
@@ -148,7 +148,7 @@ def copy_webp(data: mmap, target: IO[bytes], orientation: int) -> int:
 
 
 def _pixels_of_frame(data: mmap, at: int, end: int) -> bytes:
-    """A frame without the chunks that are no pixels: anything may stand among them."""
+    """A frame with only its chunks of pixels; other chunks may contain any data."""
     kept = [data[at : at + _WEBP_FRAME_HEAD]]
     at += _WEBP_FRAME_HEAD
     while at + 8 <= end:
@@ -163,7 +163,7 @@ def _pixels_of_frame(data: mmap, at: int, end: int) -> bytes:
 
 
 def copy_gif(data: mmap, target: IO[bytes], orientation: int) -> int:
-    """GIF knows no orientation."""
+    """Copy a GIF. ``orientation`` is ignored, as the format has none."""
     at, frames = 13 + _colours(_unpack("B", data, 10)), 0
     target.write(data[:at])
     while True:
@@ -187,7 +187,7 @@ def copy_gif(data: mmap, target: IO[bytes], orientation: int) -> int:
 
 
 def _colours(flags: int) -> int:
-    """The bytes of a colour table."""
+    """The length in bytes of a colour table."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

@@ -1,4 +1,4 @@
-"""Notes as Markdown files: written, read back exactly, and read from other programs' exports.
+"""Notes as Markdown files: writing them, reading them back exactly, and reading exports of other programs.
 
-Everything here works on texts and plain data; what reads or writes tables is in ``notes.services``.
+All code here works on texts and plain data; code that reads or writes tables is in ``notes.services``.
 """

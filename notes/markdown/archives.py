@@ -1,6 +1,6 @@
-"""Archives that somebody sent: what is in them, read within bounds.
+"""Reads uploaded archives within limits.
 
-An archive with an unsafe entry is refused as a whole, before anything of it is read.
+An archive with an unsafe entry is refused as a whole, before any entry is read.
 """
 
 import lzma
@@ -22,7 +22,7 @@ ENTRIES_MAX = 5000
 UNPACKED_MAX = 500 * 1024 * 1024
 RATIO_MAX = 100
 SMALL = 1024 * 1024
-"""Bytes up to which an entry may be packed as tightly as it likes."""
+"""Up to this size in bytes, the compression ratio of an entry is not limited."""
 _PIECE = 1024 * 1024
 _UTF_8_NAME = 0x800
 _DRIVE = re.compile(r"[A-Za-z]:(?:/|\Z)")
@@ -31,7 +31,7 @@ _DAMAGED = (
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
-    RuntimeError,  # a password is asked for
+    RuntimeError,  # a password is required
     NotImplementedError,
     EOFError,
     OSError,
@@ -40,15 +40,15 @@ _DAMAGED = (
     LookupError,
     struct.error,
 )
-"""What Python's readers of archives raise for bytes that make no sense."""
+"""Exceptions of Python's archive readers for malformed archives."""
 
 
 class UnsafeArchive(ValueError):
-    """An entry would leave the archive's folder, is no plain file, or unpacks to too much."""
+    """An entry would leave the archive's folder, is not a plain file, or unpacks to too many bytes."""
 
 
 class UnreadableArchive(ValueError):
-    """The file is no such archive, or a damaged one."""
+    """The file is not an archive of this kind, or is damaged."""
 
 
 class UnreadableEntry(ValueError):
@@ -56,15 +56,15 @@ class UnreadableEntry(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A file in an archive. ``name`` is its path there, in NFC, with ``/`` between folders."""
+class ArchiveEntry:
+    """A file in an archive. ``name`` is its path, in NFC, with ``/`` between folders."""
 
     name: str
     size: int
     open: Callable[[], IO[bytes]]
 
     def read(self, at_most: int) -> bytes:
-        """Its content, cut after ``at_most`` bytes. Raises :class:`UnreadableEntry`."""
+        """The content, truncated to ``at_most`` bytes. Raises :class:`UnreadableEntry`."""
         try:
             with self.open() as file:
                 return file.read(at_most)
@@ -73,7 +73,7 @@ class Entry:
 
 
 class _Bounds:
-    """What all archives of one upload may unpack to together."""
+    """The limits for all archives of one upload together."""
 
     def __init__(self) -> None:
         self._entries = 0
@@ -91,8 +91,8 @@ class _Bounds:
 
 
 @contextmanager
-def opened_zip(file: IO[bytes]) -> Iterator[list[Entry]]:
-    """The files in a zip, and in zips that lie in it (Notion makes such), in the order of their names.
+def opened_zip(file: IO[bytes]) -> Iterator[list[ArchiveEntry]]:
+    """The files in a zip, and in zips inside it (as Notion makes), in the order of their names.
 
     Raises :class:`UnsafeArchive` and :class:`UnreadableArchive`.
     """
@@ -108,7 +108,7 @@ def opened_zip(file: IO[bytes]) -> Iterator[list[Entry]]:
 
 
 @contextmanager
-def opened_tar(file: IO[bytes]) -> Iterator[list[Entry]]:
+def opened_tar(file: IO[bytes]) -> Iterator[list[ArchiveEntry]]:
     """The files in a tar that is not compressed. Raises :class:`UnsafeArchive` and :class:`UnreadableArchive`."""
     with ExitStack() as files:
         try:
@@ -120,7 +120,7 @@ def opened_tar(file: IO[bytes]) -> Iterator[list[Entry]]:
         yield _sorted(entries)
 
 
-def _of_tar(archive: tarfile.TarFile) -> list[Entry]:
+def _of_tar(archive: tarfile.TarFile) -> list[ArchiveEntry]:
     bounds = _Bounds()
     entries = []
     for member in archive:
@@ -131,7 +131,7 @@ def _of_tar(archive: tarfile.TarFile) -> list[Entry]:
             raise UnreadableArchive("An entry of the archive has an impossible size.")
         bounds.add(member.size, member.size)
         if name and member.isfile():
-            entries.append(Entry(name, member.size, lambda member=member: _tar_file(archive, member)))  # type: ignore[misc]
+            entries.append(ArchiveEntry(name, member.size, lambda member=member: _tar_file(archive, member)))  # type: ignore[misc]
     return entries
 
 
@@ -142,7 +142,7 @@ def _tar_file(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     return file
 
 
-def _of_zip(files: ExitStack, bounds: _Bounds, file: IO[bytes]) -> list[Entry]:
+def _of_zip(files: ExitStack, bounds: _Bounds, file: IO[bytes]) -> list[ArchiveEntry]:
     try:
         archive = files.enter_context(zipfile.ZipFile(file))
     except _DAMAGED as error:
@@ -155,12 +155,12 @@ def _of_zip(files: ExitStack, bounds: _Bounds, file: IO[bytes]) -> list[Entry]:
             raise UnsafeArchive("The archive has an entry that is neither a file nor a folder.")
         bounds.add(info.file_size, info.compress_size)
         if name and not info.is_dir():
-            entries.append(Entry(name, info.file_size, lambda info=info: archive.open(info)))  # type: ignore[misc]
+            entries.append(ArchiveEntry(name, info.file_size, lambda info=info: archive.open(info)))  # type: ignore[misc]
     return entries
 
 
 @contextmanager
-def _unpacked(entry: Entry) -> Iterator[IO[bytes]]:
+def _unpacked(entry: ArchiveEntry) -> Iterator[IO[bytes]]:
     with TemporaryFile() as file:
         try:
             with entry.open() as source:
@@ -173,7 +173,7 @@ def _unpacked(entry: Entry) -> Iterator[IO[bytes]]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """Many programs write UTF-8 without saying so, which Python reads as the code page of 1981."""
+    """The name of a zip entry. Many programs write UTF-8 without the flag for it, and Python then reads CP437."""
     if info.flag_bits & _UTF_8_NAME:
         return info.filename
     try:
@@ -183,7 +183,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _readable(name: str) -> str:
-    """The name of an entry of a tar, where bytes that are no UTF-8 stand as halves of characters."""
+    """The name of a tar entry, in which Python represents invalid UTF-8 by surrogates."""
     return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
@@ -196,8 +196,8 @@ def _safe_name(name: str) -> str:
     return "/".join(parts)
 
 
-def _sorted(entries: list[Entry]) -> list[Entry]:
-    """By name; of several with one name the later ones get numbers, which no other entry has."""
+def _sorted(entries: list[ArchiveEntry]) -> list[ArchiveEntry]:
+    """Sort by name. Entries with the same name as an earlier one get a unique number."""
     taken = {entry.name for entry in entries}
     counts: dict[str, int] = {}
     found = []
@@ -210,7 +210,7 @@ def _sorted(entries: list[Entry]) -> list[Entry]:
             counts[name] = count
             taken.add(numbered)
             name = numbered
-        found.append(Entry(name, entry.size, entry.open))
+        found.append(ArchiveEntry(name, entry.size, entry.open))
     return sorted(found, key=lambda entry: entry.name)
 
 

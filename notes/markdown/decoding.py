@@ -1,30 +1,30 @@
-"""Bytes of a text file, in whatever encoding, as text."""
+"""Decodes text files of unknown encodings."""
 
 import codecs
 
 from charset_normalizer import from_bytes
 
 _SAMPLE = 64 * 1024
-"""Bytes from which an encoding is guessed."""
-_MARKS = [  # those of UTF-32 begin with those of UTF-16
+"""The number of bytes from which an encoding is guessed."""
+_MARKS = [  # UTF-32 first, as its marks begin with those of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 ]
-_LEGACY = [  # the most used first
+_LEGACY = [  # the most common first
     "cp1252", "cp1250", "cp1251", "shift_jis", "gb18030", "cp949", "big5", "euc_jp", "koi8_r", "cp1253", "cp1254",
     "cp1255", "cp1256", "cp1257",
 ]  # fmt: skip
 
 
 class NotText(ValueError):
-    """The bytes are no text in any encoding that is known here."""
+    """The bytes are not a text in any supported encoding."""
 
 
 def decode(content: bytes) -> tuple[str, list[str]]:
-    """The text and its warnings: that its encoding was guessed. Raises :class:`NotText`."""
+    """The text, and a warning if its encoding was guessed. Raises :class:`NotText`."""
     text, warnings = _decode(content)
     if "\0" in text:
         raise NotText("This is not a text file.")
@@ -60,7 +60,7 @@ def _guess(content: bytes) -> tuple[str, list[str]]:
 
 
 def _likely(content: bytes) -> str | None:
-    """The encoding in which the text looks most like a language; of equal ones the most used."""
+    """The encoding in which the text looks most like a language; among equals the most common."""
     matches = from_bytes(content[:_SAMPLE], cp_isolation=_LEGACY)
     best = matches.best()
     if best is None:
@@ -75,7 +75,7 @@ def _likely(content: bytes) -> str | None:
 
 
 def _utf_16(content: bytes) -> str | None:
-    """UTF-16 of a text with spaces or other ASCII, which has a null byte beside each."""
+    """Decode UTF-16 without a mark, recognized by the null byte next to each ASCII character."""
     sample = content[:_SAMPLE]
     if len(content) % 2 or b"\0" not in sample:
         return None

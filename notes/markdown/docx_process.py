@@ -1,6 +1,6 @@
-"""A Word document on standard input, as JSON ``{markdown, warnings}`` on standard output.
+"""Converts a Word document on standard input to JSON ``{markdown, warnings}`` on standard output.
 
-Run by ``utils.bounded_process``: it imports nothing of the project but ``office_math``.
+Run by ``utils.bounded_process``. Of this project it imports only ``office_math``.
 """
 
 import io
@@ -20,16 +20,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from notes.markdown.office_math import MATH, latex
 
 _INSIDE_A_WORD = re.compile(r"(?<=\w)\\_(?=\w)")
-"""Where Markdown reads no emphasis, so that the word stays one that is found."""
+"""An escaped underscore inside a word. Markdown reads no emphasis there, and without the escape the word is found."""
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _PARTS_WITH_TEXT = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
 _PLACE = re.compile("\ue000([0-9]{1,6})\ue001")
-"""Where a formula stands, until all else is Markdown."""
+"""The placeholder of a formula while the rest is converted to Markdown."""
 
 
 class _Converter(MarkdownConverter):
     def escape(self, text: str, parent_tags: Any) -> str:
-        """What looks like a tag is text."""
+        """Also escape ``<``, as a text that looks like a tag is text."""
         return str(super().escape(text, parent_tags)).replace("<", "\\<")  # type: ignore[misc]  # made at run time
 
     def convert_td(self, el: Any, text: str, parent_tags: Any) -> str:
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _with_places(document: bytes, formulas: list[str]) -> bytes:
-    """The document with a place for each formula, which mammoth would leave out; unchanged if it has none."""
+    """The document with a placeholder for each formula, as mammoth would drop formulas."""
     with zipfile.ZipFile(io.BytesIO(document)) as source:
         parts = {name: source.read(name) for name in source.namelist() if name in _PARTS_WITH_TEXT}
         parts = {name: content for name, content in parts.items() if b"oMath" in content}

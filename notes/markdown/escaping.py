@@ -1,7 +1,7 @@
-"""Titles and addresses on one line of Markdown, and back exactly.
+"""Escapes titles and addresses for one line of Markdown, and reverses that exactly.
 
-What Markdown would read as markup gets a backslash; what cannot be seen, or would end the line, becomes a numeric
-character reference. Both are standard Markdown, so any program shows the text as it was.
+Characters that Markdown would read as markup get a backslash. Invisible characters, and those that would end the line,
+become numeric character references. Both are standard Markdown, so any program shows the original text.
 """
 
 import re
@@ -22,23 +22,23 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])|&#[xX]([0-9a-fA-F]{1,6});")
 _JOINERS = "\u200c\u200d"
 _LAST_CHARACTER = 0x10FFFF
 _NO_CHARACTERS = {0, *range(0xD800, 0xE000)}
-"""What no text can have."""
+"""Code points that a text cannot contain."""
 
 
 def escape_title(text: str) -> str:
-    """The text as the inline content of one line."""
+    """Escape a text as the inline content of one line."""
     return _references(_MARKUP.sub(r"\\\g<0>", text))
 
 
 def escape_address(url: str) -> str:
-    """The URL as a link's destination."""
+    """Escape a URL as a link's destination."""
     if _PLAIN_ADDRESS.fullmatch(url):
         return url
     return f"<{_references(_MARKUP_IN_ADDRESS.sub(_backslash, url))}>"
 
 
 def unescape(text: str) -> str:
-    """The text that was escaped by one of the functions above."""
+    """Reverse the functions above."""
     return _ESCAPED.sub(_unescaped, text)
 
 
@@ -60,13 +60,13 @@ def _references(text: str) -> str:
 
 
 def _is_invisible(text: str, index: int) -> bool:
-    """Whether the character at this place cannot be seen, or would not be kept where it stands."""
+    """Whether the character at this index is invisible, or would be lost at this position."""
     character = text[index]
     if " " < character <= "~":
         return False
     before, after = text[index - 1 : index], text[index + 1 : index + 2]
     if character == " ":
         return not before or not after or before == " "
-    if character in _JOINERS:  # parts of emoji and of words in many scripts
+    if character in _JOINERS:  # needed in emoji and in words of many scripts
         return not (before > "~" and after > "~")
     return character != "\u3000" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp", "Zs")

@@ -1,4 +1,4 @@
-"""A tree made to fit the limits of notes, without losing text: what does not fit is split or moved, and reported."""
+"""Makes a tree fit the limits of notes without losing text: what is too large is split or moved, and reported."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _is_web_address = URLValidator(schemes=["http", "https"])
 
 
 def fit(note: NoteTree) -> None:
-    """Change the tree where a note may not be so; a tree that was exported stays as it is."""
+    """Change the parts of the tree that a note may not have; an exported tree stays unchanged."""
     over = _fit_title(note)
     _fit_status(note)
     over += _fit_tags(note)
@@ -127,12 +127,12 @@ def _is_address(url: str) -> bool:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """The text in pieces that fit a topic, cut at blank lines where there are some, else at ends of lines."""
+    """Split a text into pieces that fit a topic: at blank lines if possible, otherwise at line ends."""
     content = text.encode()
     while len(content) > TEXT_MAX_BYTES:
         head = content[:TEXT_MAX_BYTES]
         end = next((found for mark in (b"\n\n", b"\n", b" ") if (found := head.rfind(mark)) > 0), TEXT_MAX_BYTES)
-        while end and content[end] & 0xC0 == 0x80:  # inside of a character
+        while end and content[end] & 0xC0 == 0x80:  # inside a character
             end -= 1
         yield content[:end].decode()
         content = content[end:].lstrip(b"\n")
@@ -140,7 +140,7 @@ def pieces(text: str) -> Iterator[str]:
 
 
 def _bounded(note: NoteTree) -> list[ChapterTree]:
-    """At most 100 chapters of at most 100 topics each."""
+    """Rearrange the note into at most 100 chapters of at most 100 topics each."""
     chapters = [part for chapter in note.chapters for part in _split(chapter)]
     if len(chapters) <= CHAPTERS_MAX:
         return chapters

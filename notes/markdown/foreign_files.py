@@ -1,4 +1,4 @@
-"""Markdown files of other programs as notes: of Obsidian, Joplin, Notion, or written by hand."""
+"""Reads Markdown files of other programs (Obsidian, Joplin, Notion), or written by hand, as notes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"(?:^|[ \t])#", re.MULTILINE)
 
 
 def read_markdown(text: str, *, path: str, index: Index, attach: Attach) -> NoteTree:
-    """The note in a Markdown file. ``path`` is the file's in the import."""
+    """The note in a Markdown file. ``path`` is the file's path in the import."""
     front, body = front_matter.split(text)
     if front is not None and own_files.is_own(front):
         return own_files.read(front, body)
@@ -41,8 +41,8 @@ def read_foreign(
         title=title or title_of(values, document, path),
         tags=_tags(values),
         status=_status(values),
-        made_at=_first_moment(values, _MADE_KEYS),
-        changed_at=_first_moment(values, _CHANGED_KEYS),
+        made_at=_first_timestamp(values, _MADE_KEYS),
+        changed_at=_first_timestamp(values, _CHANGED_KEYS),
         warnings=warnings,
     )
     if document.sections and document.sections[0].level == 1 and document.sections[0].title == note.title:
@@ -102,12 +102,12 @@ def _status(values: Mapping[str, Any]) -> str:
     return status if status in _STATUSES else "draft"
 
 
-def _first_moment(values: Mapping[str, Any], keys: Sequence[str]) -> datetime | None:
+def _first_timestamp(values: Mapping[str, Any], keys: Sequence[str]) -> datetime | None:
     return next((found for key in keys if (found := front_matter.timestamp_of(values.get(key)))), None)
 
 
 def _keep_unknown(note: NoteTree, front: FrontMatter) -> None:
-    """Front matter with more than a note has is kept in the text, as it is."""
+    """Keep front matter in the text if a note has no fields for all of it."""
     left = [key for key, value in front.values.items() if not _is_taken(key, value)]
     for keys in (_MADE_KEYS, _CHANGED_KEYS):
         left += [key for key in keys if front_matter.timestamp_of(front.values.get(key))][1:]  # a note has one of each

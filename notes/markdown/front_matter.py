@@ -10,7 +10,7 @@ import yaml
 from django.utils.dateparse import parse_date, parse_datetime
 
 FRONT_MATTER_MAX = 64 * 1024
-"""In characters. A longer one is text."""
+"""The maximum length in characters; longer front matter is treated as text."""
 _DEPTH_MAX = 20
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LINE = re.compile(r"---[ \t]*\r?\n")
@@ -20,7 +20,7 @@ _UNSAFE_ON_A_LINE = re.compile(r"[^\x20-\x7e\xa1-\xac\xae-\u200a\u2010-\u2027\u2
 
 
 class _Dumper(yaml.SafeDumper):
-    """Values on one line each, with the characters of all languages as they are."""
+    """Writes each value on one line, without escaping characters of other scripts."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -41,7 +41,7 @@ _Dumper.add_representer(list, _list)
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """What stands there. All values are texts, as YAML's own guesses read ``no`` as false and ``1_0`` as ten."""
+    """Parsed front matter. All values are texts, as YAML's types would read ``no`` as false and ``1_0`` as ten."""
 
     values: Mapping[str, Any]
     source: str
@@ -49,7 +49,7 @@ class FrontMatter:
 
 
 def timestamp_of(value: Any) -> datetime | None:
-    """Parse a timestamp, UTC unless it names another zone; None if the value is no valid one."""
+    """Parse a timestamp, UTC unless it names another zone; None if the value is invalid."""
     if not isinstance(value, str):
         return None
     try:
@@ -78,7 +78,7 @@ def dump(values: Mapping[str, Any]) -> str:
 
 
 def split(text: str) -> tuple[FrontMatter | None, str]:
-    """Part a file into its front matter and the rest. What is no mapping in YAML is no front matter, but text."""
+    """Split a file into its front matter and the rest. Front matter must be a YAML mapping; anything else is text."""
     start = _LINE.match(text)
     if not start:
         return None, text
@@ -93,9 +93,9 @@ def split(text: str) -> tuple[FrontMatter | None, str]:
 
 
 def _parse(source: str) -> dict[str, Any] | None:
-    """The mapping; None if it is none, uses anchors (which can make a small text huge) or nests deeply.
+    """Parse a YAML mapping; None if it is invalid, uses anchors (which can make a small text huge) or nests deeply.
 
-    Nor is it one with characters that no text can have, which an escape can name.
+    Also None if an escape names a code point that a text cannot contain.
     """
     try:
         depth = 0
@@ -106,7 +106,7 @@ def _parse(source: str) -> dict[str, Any] | None:
             if depth > _DEPTH_MAX:
                 return None
         values = yaml.load(source, Loader=yaml.BaseLoader)  # texts, lists and mappings only
-    except (yaml.YAMLError, ValueError, OverflowError):  # of escapes and versions with numbers too large
+    except (yaml.YAMLError, ValueError, OverflowError):  # the last two: too large numbers
         return None
     if _NO_CHARACTER.search("".join(_scalars(values))):
         return None

@@ -11,7 +11,7 @@ NOTE, FOLDER, RESOURCE, TAG, NOTE_TAG = "1", "2", "4", "5", "6"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A note, a folder, a tag, ..."""
+    """An item of the archive: a note, a folder, a tag, …"""
 
     title: str
     body: str
@@ -24,13 +24,13 @@ class Item:
 
 @dataclass(slots=True)
 class Notebook:
-    """What is known of all items before their texts are read."""
+    """The folders, tags and other items of an archive, read before the notes' texts."""
 
     folders: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Title and parent's id, by id."""
+    """Title and parent's id, by the folder's id."""
     tags: dict[str, str] = field(default_factory=dict)
     tags_of: dict[str, list[str]] = field(default_factory=dict)
-    """Ids of a note's tags."""
+    """The ids of a note's tags, by the note's id."""
 
     def add(self, item: Item) -> None:
         properties = item.properties
@@ -46,7 +46,7 @@ class Notebook:
         return [self.tags[tag] for tag in self.tags_of.get(note_id, ()) if tag in self.tags]
 
     def path(self, item: Item) -> str:
-        """Where the note lies: the titles of its folders and its own."""
+        """The note's path: the titles of its folders, and its own."""
         names: list[str] = [item.title or "Untitled"]
         parent = item.properties.get("parent_id", "")
         while parent in self.folders and len(names) < 20:
@@ -60,7 +60,7 @@ def is_item(name: str) -> bool:
 
 
 def parse(text: str) -> Item | None:
-    """The item in a file; None if it is none."""
+    """The item in a file; None if the file is not an item."""
     lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
     start = len(lines)
     while start and _PROPERTY.fullmatch(lines[start - 1]):

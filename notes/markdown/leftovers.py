@@ -1,4 +1,4 @@
-"""Front matter that a note has no field for: kept at the end of its text, and reported."""
+"""Keeps front matter without a field in the note at the end of its text, and reports it."""
 
 from collections.abc import Iterable
 
@@ -6,13 +6,13 @@ from notes.markdown import outline
 from notes.markdown.trees import ChapterTree, NoteTree, TopicTree
 
 _NAMES_SHOWN = 200
-"""In characters."""
+"""The maximum length in characters."""
 
 
 def keep(note: NoteTree, source: str, *, unknown: Iterable[str] = (), unusable: Iterable[str] = ()) -> None:
     """Keep YAML in the last topic of a note.
 
-    ``unknown``: its keys that no note has. ``unusable``: keys whose values are none that a note can have.
+    ``unknown``: keys for which a note has no field. ``unusable``: keys with invalid values.
     """
     source = source.replace("\r\n", "\n").strip("\n")
     fence = "`" * 3

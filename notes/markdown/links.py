@@ -1,6 +1,6 @@
-"""Links between files that are imported together, as links between the notes that they become.
+"""Converts links between files of one import to links between the imported notes.
 
-Only what Markdown reads as a link is changed: nothing in code. Words of a link are kept.
+Only links that Markdown recognizes are changed, so code stays unchanged. The text of a link is kept.
 """
 
 import re
@@ -18,22 +18,22 @@ from notes.markdown.outline import OPTIONS
 _WIKI = OPTIONS | pyromark.Options.ENABLE_WIKILINKS
 _CALLOUT = re.compile(rb"^([ \t]*(?:>[ \t]?)+)\[!(\w[\w-]*)\][+-]?[ \t]*([^\r\n]*)", re.MULTILINE)
 _SIZE = re.compile(r"\d+(?:x\d+)?")
-"""How large Obsidian shows a picture, where another link has its label."""
+"""The size of an image in Obsidian, which takes the place of the link's label."""
 _PLAIN = re.compile(r"[^\[\]|\n]+")
 
 
 @dataclass(slots=True)
 class Index:
-    """The files of one import: the titles of those that become notes, by path, and the paths of all others."""
+    """The files of one import: titles of notes by path, and the paths of all other files."""
 
     titles: dict[str, str] = field(default_factory=dict)
     others: dict[str, str] = field(default_factory=dict)
-    """Paths of files that are no notes, by path and by name, both in lower case."""
+    """Paths of files that are not notes, by path and by name, both in lower case."""
     _by_path: dict[str, str] = field(default_factory=dict)
     _by_name: dict[str, str] = field(default_factory=dict)
 
     def add_note(self, path: str, title: str, *names: str) -> None:
-        """``names`` are what links call it besides its path."""
+        """Add a note. ``names`` are other names by which links refer to it."""
         self.titles[path] = title
         plain = path.rpartition(".")[0] or path
         for name in (path, plain):
@@ -46,22 +46,22 @@ class Index:
         self.others.setdefault(PurePosixPath(path).name.lower(), path)
 
     def title_of(self, target: str, *, near: str = "") -> str | None:
-        """The title of the note that a link in the file ``near`` means."""
+        """The title of the note to which a link in the file ``near`` refers."""
         key = target.lower()
         path = self._by_path.get(_joined(near, target).lower()) or self._by_path.get(key) or self._by_name.get(key)
         return None if path is None else self.titles[path]
 
     def other(self, target: str, *, near: str = "") -> str | None:
-        """The path of the file that a link in the file ``near`` means."""
+        """The path of the file to which a link in the file ``near`` refers."""
         return self.others.get(_joined(near, target).lower()) or self.others.get(target.lower())
 
 
 Attach = Callable[[str, str], str | None]
-"""Given the path of a file and the text of the link to it: the Markdown of its attachment, or None if there is none."""
+"""Takes a file's path and the link's text; returns the Markdown of its attachment, or None without one."""
 
 
 def rewrite(text: str, *, path: str, index: Index, attach: Attach) -> tuple[str, list[str]]:
-    """The text of the file at ``path`` with links to notes and attachments, and what was left as it was."""
+    """The text of the file at ``path`` with its links converted, and a list of links that were left unchanged."""
     content = text.encode()
     changes: list[tuple[int, int, str]] = []
     warnings: list[str] = []
@@ -76,7 +76,7 @@ def rewrite(text: str, *, path: str, index: Index, attach: Attach) -> tuple[str,
 
 
 def simplify_callouts(text: str) -> tuple[str, bool]:
-    """Callouts of Obsidian and GitHub as quotes whose first words are bold; and whether there were any."""
+    """Convert callouts of Obsidian and GitHub to quotes with a bold title; also return whether there were any."""
     if "[!" not in text:
         return text, False
     spans = _code_spans(text)
@@ -118,7 +118,7 @@ def _changed(
 
 
 def _is_path(target: str) -> bool:
-    """Whether a link's target is a path rather than an address elsewhere."""
+    """Whether a link's target is a path, not a URL."""
     try:
         parts = urlsplit(target)
     except ValueError:
@@ -127,7 +127,7 @@ def _is_path(target: str) -> bool:
 
 
 def _links(text: str, content: bytes) -> Iterator[tuple[str, str, str, int, int]]:
-    """Each link and image: its kind, target, label as it stands in the text, and its place in bytes."""
+    """Each link and image: its kind, target, unchanged label, and its start and end in bytes."""
     for event, span in pyromark.events_with_range(text, options=_WIKI):
         match event:
             case {"Start": {"Link": link}}:
@@ -155,7 +155,7 @@ def _kind(link: dict[str, Any]) -> str:
 
 
 def _code_spans(text: str) -> list[tuple[int, int]]:
-    """Where code stands, in bytes, in order."""
+    """The starts and ends of code, in bytes, in order."""
     spans = []
     for event, span in pyromark.events_with_range(text, options=OPTIONS):
         match event:
@@ -165,7 +165,7 @@ def _code_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _joined(near: str, target: str) -> str:
-    """The path that a relative link in a file means."""
+    """The path to which a relative link in a file refers."""
     parts = list(PurePosixPath(near).parent.parts)
     for part in PurePosixPath(target).parts:
         if part == "..":

@@ -1,9 +1,9 @@
-"""Formulas of Word (Office MathML) as LaTeX. What is not known here keeps its letters.
+"""Converts formulas of Word (Office MathML) to LaTeX. Of unknown elements only the text is kept.
 
-Imports nothing of the project, as ``docx_process`` runs by itself.
+Imports nothing of this project, as ``docx_process`` runs in a separate process.
 """
 
-# ruff: noqa: RUF001  # signs of formulas that look like letters
+# ruff: noqa: RUF001  # mathematical signs that look like letters
 
 from xml.etree.ElementTree import Element
 

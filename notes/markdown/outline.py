@@ -1,8 +1,8 @@
-"""Markdown that others wrote, as chapters and topics. No text is lost.
+"""Divides any Markdown text into chapters and topics. No text is lost.
 
-Headings of the highest level in use begin chapters, those of the next level in use topics; deeper ones stay in the
-topic's text. Text before the first heading goes to a chapter and a topic named after the note, text between a
-chapter's heading and its first topic to a topic named after the chapter.
+Headings of the highest level in use begin chapters, and headings of the next level in use begin topics; deeper ones
+stay in the topic's text. Text before the first heading goes to a chapter and a topic named after the note. Text between
+a chapter's heading and its first topic goes to a topic named after the chapter.
 """
 
 from dataclasses import dataclass
@@ -29,19 +29,19 @@ class Section:
     level: int
     title: str
     source: str
-    """The heading's lines as they stand in the file."""
+    """The heading's lines in the file."""
     body: str
 
 
 @dataclass(slots=True)
 class Document:
-    """A file's parts in their order."""
+    """A file's parts in order."""
 
     preamble: str
     sections: list[Section]
 
     def take_title(self) -> str | None:
-        """The text of the first ``#``; None if there is none. Its heading goes if nothing stands before it."""
+        """The text of the first ``#`` heading; None without one. The heading is removed if no text comes before it."""
         first = next((section for section in self.sections if section.level == 1 and section.title), None)
         if first is None:
             return None
@@ -52,7 +52,7 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Cut a text at its headings that stand in no quote or list."""
+    """Split a text at its headings, except those in quotes and lists."""
     content = text.encode()
     depth = 0
     headings: list[tuple[int, int, int]] = []
@@ -75,7 +75,7 @@ def parse(text: str) -> Document:
 
 
 def build(document: Document, note: NoteTree) -> None:
-    """Add the document's chapters and topics to the note, which has its title already."""
+    """Add the document's chapters and topics to the note, whose title is set already."""
     levels = sorted({section.level for section in document.sections})
     chapter_level = levels[0] if levels else 0
     topic_level = levels[1] if len(levels) > 1 else 0

@@ -1,6 +1,6 @@
-"""Reading the files that ``notes.markdown.writing`` writes, also after somebody has edited them by hand.
+"""Reads the files that ``notes.markdown.writing`` writes, including files edited by hand.
 
-Text that stands where the format knows none is kept: before the first chapter, between a chapter and its first topic,
+Text in places where the format has none is kept: before the first chapter, between a chapter and its first topic,
 after a fence, among the sources.
 """
 
@@ -30,7 +30,7 @@ _KEYS = ("noteassist", "id", "version", "created_at", "updated_at", "title", "st
 
 @dataclass(slots=True)
 class _Part:
-    """A marker, and what stands below it up to the next one."""
+    """A marker, and the text below it up to the next one."""
 
     kind: str
     id: int | None
@@ -42,8 +42,8 @@ def is_own(front: FrontMatter | None) -> bool:
 
 
 def read(front: FrontMatter, body: str) -> NoteTree:
-    """The note in a file of ours."""
-    if "\r\n" in front.source:  # the whole file went through a program that writes other ends of lines
+    """The note in an exported file."""
+    if "\r\n" in front.source:  # another program has converted the file's line ends
         body = body.replace("\r\n", "\n")
     head, parts = _parts(body)
     heading, rest = _titled(head.removeprefix("\n"))
@@ -71,7 +71,7 @@ def read(front: FrontMatter, body: str) -> NoteTree:
 
 
 def _keep_leftovers(note: NoteTree, values: Mapping[str, Any]) -> None:
-    """Keep what somebody wrote into the front matter that an export has not."""
+    """Keep fields of the front matter that are not part of an export."""
     unknown = [key for key in values if key not in _KEYS]
     unusable = [key for key, value in values.items() if key in _KEYS and value != "" and not _is_usable(key, value)]
     if unknown or unusable:
@@ -81,7 +81,7 @@ def _keep_leftovers(note: NoteTree, values: Mapping[str, Any]) -> None:
 
 
 def _tags(value: Any) -> list[str]:
-    """Those in a list, or in one text with commas, as people write them."""
+    """Tags in a list, or in one text separated by commas."""
     if isinstance(value, str):
         return [tag.strip() for tag in value.split(",") if tag.strip()]
     return value if _is_usable("tags", value) else []

@@ -1,4 +1,4 @@
-"""A note that was read from a file: plain data, not yet checked against the limits of notes."""
+"""A note read from a file: plain data, not yet checked against the limits of notes."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,21 +29,21 @@ class NoteTree:
     tags: list[str] = field(default_factory=list)
     chapters: list[ChapterTree] = field(default_factory=list)
     id: int | None = None
-    """Of the note that was exported, perhaps another user's."""
+    """The id of the exported note, which may be another user's."""
     version: int | None = None
     created_at: str = ""
     made_at: datetime | None = None
     changed_at: datetime | None = None
-    """When the note was written, as the file says: for a note that is made anew."""
+    """When the note was changed, according to the file; for a note that the import creates."""
     warnings: list[str] = field(default_factory=list)
 
     def times(self) -> dict[str, datetime]:
-        """What ``notes.services.create_note`` takes besides the data."""
+        """The timestamps, as ``notes.services.create_note`` takes them with the data."""
         times = {"created_at": self.made_at, "updated_at": self.changed_at}
         return {name: time for name, time in times.items() if time is not None}
 
     def as_data(self) -> dict[str, Any]:
-        """What ``notes.services.create_note`` takes."""
+        """The data that ``notes.services.create_note`` takes."""
         return {
             "title": self.title,
             "status": self.status,

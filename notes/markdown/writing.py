@@ -24,8 +24,8 @@
     <!-- noteassist:sources -->
     - [Title](https://example.com)
 
-The comments say where each part begins. A line of a text that looks like one gets a backslash, so that a text can hold
-anything: headings, fences, front matter, another export.
+The comments mark where each part begins. A line of a text that looks like such a comment gets a backslash, so a text
+may contain anything: headings, fences, front matter, another export.
 """
 
 import re
@@ -38,7 +38,7 @@ from notes.markdown import front_matter
 from notes.markdown.escaping import escape_address, escape_title
 
 FORMAT = 1
-"""Raise it when files must be read in another way."""
+"""The version of the format. Raise it if reading must change."""
 _LOOKS_LIKE_A_MARKER = re.compile(r"^(?=\\*<!-- noteassist:)", re.MULTILINE)
 
 
@@ -62,17 +62,17 @@ def chapter_head(chapter: Mapping[str, Any]) -> str:
 
 
 def topic_text(topic: Mapping[str, Any]) -> str:
-    """A topic with all that it says. ``topic`` has the fields of ``notes.contents.TOPIC_SHOWN``."""
+    """A topic with all its fields. ``topic`` has the fields of ``notes.contents.TOPIC_SHOWN``."""
     return "".join(_topic(topic))
 
 
 def note_text(note: Mapping[str, Any]) -> str:
-    """The whole file. ``note`` is what the API shows of a note."""
+    """The whole file. ``note`` is a note as the API shows it."""
     return "".join(_note(note))
 
 
 def timestamp(time: datetime | str) -> str:
-    """As the API shows it; a text is one already."""
+    """A timestamp as the API shows it; a text is returned unchanged."""
     if isinstance(time, str):
         return time
     return time.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -1,4 +1,4 @@
-"""The trash is emptied after ``TRASH_DAYS`` from now on: for what is in it already the days begin with the upgrade."""
+"""From now on notes are deleted after ``TRASH_DAYS`` in the trash; for those already in it, the days begin now."""
 
 from django.db import migrations
 from django.db.models.functions import Now

@@ -5,7 +5,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-# Whatever deletes a row, its file is deleted after COMMIT: see utils.storage.
+# The trigger marks a deleted row's file for deletion after COMMIT: see utils.storage.
 MARK = """
 CREATE TRIGGER attachment_files_to_delete AFTER DELETE ON notes_attachment
 REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION mark_files_to_delete()
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        db_constraint=False,  # added by 0021: two tables are not locked at once
+                        db_constraint=False,  # added by 0021, so that two tables are not locked at once
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
                         to=settings.AUTH_USER_MODEL,

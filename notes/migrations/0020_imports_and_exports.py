@@ -7,7 +7,7 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
-# Whatever deletes a row, its file, if it still has one, is deleted after COMMIT: see utils.storage.
+# The trigger marks a deleted row's file, if it has one, for deletion after COMMIT: see utils.storage.
 MARK = """
 CREATE FUNCTION mark_files_of_jobs_to_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -69,7 +69,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        db_constraint=False,  # added by 0021: two tables are not locked at once
+                        db_constraint=False,  # added by 0021, so that two tables are not locked at once
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
@@ -131,7 +131,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        db_constraint=False,  # added by 0021: two tables are not locked at once
+                        db_constraint=False,  # added by 0021, so that two tables are not locked at once
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",
@@ -181,7 +181,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        db_constraint=False,  # added by 0021: two tables are not locked at once
+                        db_constraint=False,  # added by 0021, so that two tables are not locked at once
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="+",

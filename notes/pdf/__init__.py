@@ -1,5 +1,5 @@
-"""A note as a PDF, typeset by Typst in a process of its own.
+"""A note as a PDF, typeset by Typst in a separate process.
 
-``process`` is what that process runs: it turns the note's Markdown (``tree``) and its formulas (``formulas``) into
-plain data, which ``template.typ`` lays out. A note's text is never Typst markup. Nothing here imports Django.
+That process runs ``process``, which converts the note's Markdown (``tree``) and its formulas (``formulas``) to plain
+data, which ``template.typ`` lays out. A note's text is never Typst markup. No module here imports Django.
 """

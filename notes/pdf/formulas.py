@@ -1,6 +1,6 @@
 """LaTeX formulas as data for the template: nested lists ``[kind, ...]``.
 
-A formula with anything that is not known here is None, and is printed as its source.
+A formula with unknown elements is None, and is printed as its source.
 """
 
 import html
@@ -13,7 +13,7 @@ from latex2mathml import converter
 from notes.mathml import with_matrices
 
 FORMULA_MAX = 5000
-"""In characters."""
+"""The maximum length in characters."""
 _DEPTH_MAX = 12
 _FENCES = set("()[]{}|‖⟨⟩⌊⌋⌈⌉")
 _ACCENTS = {
@@ -39,14 +39,14 @@ class _Unknown(ValueError):
 
 
 def translate(latex: str) -> list[Any] | None:
-    """The formula as data; None if it cannot be set."""
+    """The formula as data; None if it cannot be converted."""
     if len(latex) > FORMULA_MAX:
         return None
     try:
         return _node(converter.convert_to_element(with_matrices(latex.strip())), 0)
     except _Unknown:
         return None
-    except Exception:  # noqa: BLE001  # a parser of others; what it cannot read is printed as it is
+    except Exception:  # noqa: BLE001  # a library's parser may raise anything; the source is printed then
         return None
 
 
@@ -142,7 +142,7 @@ def _attached(tag: str, children: list[Element], depth: int, *, limits: bool) ->
 
 
 def _text(element: Element) -> str:
-    """The library leaves character references as they are."""
+    """The element's text. The library does not resolve character references, so it is done here."""
     return html.unescape(element.text or "").replace("\xa0", " ")
 
 

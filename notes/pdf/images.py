@@ -1,6 +1,6 @@
-"""The pictures of a note, made ready for Typst: decoded once, turned upright and no larger than they are printed.
+"""Prepares a note's images for Typst: they are decoded once, turned upright and scaled to the printed size.
 
-Whatever was attached, Typst gets a PNG or a JPEG that was written here, under a generated name.
+Typst never gets the attached file, but a PNG or a JPEG written here, under a generated name.
 """
 
 import re
@@ -12,31 +12,31 @@ from uuid import UUID
 from PIL import Image, ImageOps
 
 SIDE_MAX = 2000
-"""In pixels: 300 of them to an inch of a line."""
+"""The maximum side of an image in pixels: 300 per inch across the page."""
 PIXELS_MAX = 250_000_000
-"""Of all pictures together, as they were attached. What comes after them is not shown."""
+"""The maximum of all attached images together. Images beyond it are not shown."""
 _FORMATS = ("PNG", "JPEG", "GIF", "WEBP")
 _PATH = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/?")
 
 
 def attachment_in(address: str) -> str | None:
-    """The id of the attachment that an image's address names."""
+    """The id of the attachment in an image's address."""
     found = _PATH.fullmatch(address)
     return str(UUID(found[1])) if found else None
 
 
 @dataclass(slots=True)
 class Images:
-    """``files``: the names of attached files in this folder, by the attachments' ids."""
+    """The images of one note. ``files``: the names of attached files in this folder, by the attachments' ids."""
 
     files: Mapping[str, str]
     not_shown: set[str] = field(default_factory=set)
-    """The ids of attachments that cannot be shown: there is no such picture, or it is broken, or too much."""
+    """The ids of attachments that cannot be shown: the image is missing, broken or beyond ``PIXELS_MAX``."""
     _made: dict[str, dict[str, Any]] = field(default_factory=dict)
     _pixels: int = 0
 
     def take(self, attachment: str) -> dict[str, Any] | None:
-        """What the template needs to show an attached picture; None if it cannot be shown."""
+        """The template's data for an attached image; None if it cannot be shown."""
         if attachment not in self._made and attachment not in self.not_shown:
             made = self._make(attachment)
             if made is None:
@@ -77,6 +77,6 @@ def _coloured(image: Image.Image) -> Image.Image:
     if image.mode in ("RGB", "RGBA"):
         image.load()
         return image
-    if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut off rather than scale
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip, not scale
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")

@@ -1,8 +1,8 @@
-"""Run by ``utils.bounded_process``: a note as JSON on standard input, its PDF on standard output.
+"""Converts a note as JSON on standard input to a PDF on standard output. Run by ``utils.bounded_process``.
 
-The note has ``pictures``: the names of its attached pictures' files in this folder, by the attachments' ids. The output
-begins with one line of JSON, ``{"missing": [...], "not_shown": 0}``: the characters that no font has, and how many
-attached pictures cannot be shown. The note's text goes to Typst as data in a file, never as markup.
+The note's ``pictures`` are the names of the attached images' files in this folder, by the attachments' ids. The output
+begins with one line of JSON, ``{"missing": [...], "not_shown": 0}``: the characters that no font has, and the number of
+attached images that cannot be shown. The note's text is passed to Typst as data in a file, never as markup.
 """
 
 import json
@@ -81,7 +81,7 @@ def _typeset(data: dict[str, Any], **options: Any) -> bytes:
 
 
 def _typeset_whole(data: dict[str, Any]) -> tuple[bytes | None, list[str]]:
-    """The PDF, or what the fonts lack for it: Typst tells that only where a standard demands that all is there."""
+    """The PDF, or the characters that no font has. Typst reports these only for a PDF standard that requires them."""
     try:
         return _typeset(data, pdf_standards="a-2u"), []
     except typst.TypstError as error:

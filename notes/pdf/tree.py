@@ -22,9 +22,9 @@ OPTIONS = (
     | pyromark.Options.ENABLE_WIKILINKS
 )
 NESTING_MAX = 8
-"""Deeper parts stand at this depth: the template's calls are limited."""
+"""Deeper parts are moved up to this depth, as Typst limits the template's nested calls."""
 WORD_MAX = 40
-"""A longer word may be broken, so that it does not leave the page."""
+"""A longer word may be broken, so that it fits the page."""
 _PART_OF_WORD = 10
 URL_MAX = 2000
 _LONG_WORD = re.compile(rf"[!-\u024f]{{{WORD_MAX + 1},}}")
@@ -48,17 +48,17 @@ def text_node(text: str) -> Node:
 
 
 def breakable(text: str) -> str:
-    """The text with places in its longest words at which a line may end."""
+    """The text with possible line breaks in its longest words."""
     return _LONG_WORD.sub(lambda found: "\u200b".join(_pieces(found[0], _PART_OF_WORD)), printable(text))
 
 
 def printable(text: str) -> str:
-    """Without characters that have no shape and no meaning on paper."""
+    """The text without characters that cannot be printed."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cn", "Co"))
 
 
 def is_right_to_left(text: str) -> bool:
-    """Whether the text's first letter is of a script that is read so."""
+    """Whether the text's first letter belongs to a right-to-left script."""
     for character in text:
         match unicodedata.bidirectional(character):
             case "R" | "AL":
@@ -74,9 +74,10 @@ def _pieces(text: str, length: int) -> Iterator[str]:
 
 
 class _Reader:
-    """Builds the tree from the parser's events; ``_open`` holds what is not closed yet.
+    """Builds the tree from the parser's events; ``_open`` has the nodes that are not closed yet.
 
-    A formula on lines of its own stands there as an empty code block, whose language is a name that no text can know.
+    A display formula is replaced by an empty code block before parsing. The block's language is a random name, which no
+    text can contain.
     """
 
     def __init__(self, markdown: str, images: Images) -> None:
@@ -109,7 +110,7 @@ class _Reader:
                     self._text(text)
                 case {"Code": text}:
                     self._add({"t": "code", "v": breakable(text)})
-                case {"InlineMath": text} if "`" in text:  # the second dollar is one of code
+                case {"InlineMath": text} if "`" in text:  # the second dollar is in code
                     self._text(f"${text}$")
                 case {"InlineMath": text}:
                     self._add({"t": "math", "m": translate(text), "v": breakable(text)})
@@ -142,7 +143,7 @@ class _Reader:
                 node = {"t": "table", "align": [str(one).lower() for one in details]}
             case "FootnoteDefinition":
                 node = {"t": "definition", "v": details}
-            case "Image" if "WikiLink" in details["link_type"]:  # what it is called is all there is
+            case "Image" if "WikiLink" in details["link_type"]:  # only its name can be shown
                 node = {"t": "link", "url": ""}
             case "Link":
                 url = details["dest_url"]
@@ -199,14 +200,14 @@ class _Reader:
 
 
 def _contents(node: Node) -> list[Node]:
-    """What is in it; of a list what is in its items."""
+    """The node's children; of a list, the children of its items."""
     if node["t"] == "list":
         return [part for item in node["c"] for part in item["c"]]
     return node["c"]
 
 
 def _parted(node: Node) -> Iterator[Node]:
-    """A paragraph without the formulas that stand on lines of their own, and those."""
+    """Split a paragraph at its display formulas."""
     if node["t"] != "p" or not any(child["t"] == "display" for child in node["c"]):
         yield node
         return
@@ -218,7 +219,7 @@ def _parted(node: Node) -> Iterator[Node]:
 
 
 def _is_picture(paragraph: Node) -> bool:
-    """Whether nothing but pictures stands in a paragraph."""
+    """Whether a paragraph has only images."""
     kinds = {child["t"] for child in paragraph["c"] if child["t"] != "text" or child["v"].strip()}
     return kinds == {"picture"}
 
@@ -228,7 +229,7 @@ def _display(latex: str) -> Node:
 
 
 def _title_callout(quote: Node) -> None:
-    """Make the first line of a callout (``> [!note] Title``) its title, in a paragraph of its own."""
+    """Make the first line of a callout (``> [!note] Title``) a separate paragraph with its title."""
     first = quote["c"][0] if quote["c"] else {}
     beginning = first["c"][0] if first.get("t") == "p" and first["c"] else {}
     found = _CALLOUT.match(beginning["v"]) if beginning.get("t") == "text" else None

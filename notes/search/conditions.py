@@ -1,7 +1,8 @@
 """Search terms as conditions on notes, chapters and topics.
 
-A word may be found in two ways, and the number of its matches decides which is cheap. If there are few, the index names
-them. If there are many, notes are walked in the wanted order, and enough are found soon. Both ways check every term.
+A word can be found in two ways, and the number of its matches decides which one is cheaper. If there are few, the index
+lists them. If there are many, the notes are walked in the requested order until enough match. Both ways check every
+term.
 
 A row that has no vector yet (``words`` is NULL) is found by the vector of earlier releases.
 """
@@ -21,18 +22,18 @@ from notes.search.query import SearchTerms
 
 FEW_FOR_PAGE = 1_000
 FEW_FOR_RANKING = 2_500
-"""How many matches of a word are few. A page is found by walking sooner than 1,000 matches are read."""
+"""The maximum number of matches that counts as few: for a page of a list, and for ranking."""
 LOOKED_AT = 200
-"""Of the newest notes: how many of them have a word tells how many matches it has."""
+"""The number of newest notes by which the number of a word's matches is estimated."""
 MANY_NOTES = 5_000
-"""A word that half of the newest notes have is one of many matches if there are more notes than that."""
+"""A word in half of the newest notes counts as frequent if the user has more notes than this."""
 LEAST_SEEN = 10
-"""A word that fewer of the newest notes have is counted, however many notes there are."""
+"""A word in fewer of the newest notes never counts as frequent; its matches are counted."""
 OLD_CONFIG = "english"
 
 
 class Query(Func):
-    """A tsquery, given as PostgreSQL writes it."""
+    """A tsquery, from its text in PostgreSQL's syntax."""
 
     template = "(%(expressions)s)::tsquery"
     output_field = models.TextField()
@@ -42,17 +43,17 @@ class Query(Func):
 
 
 class IndexedQuery(Query):
-    """The same, whose words the planner does not see: it then reads the index.
+    """A tsquery whose words are hidden from the planner, so that it uses the index.
 
-    Of a frequent word it would read the table instead, from its beginning and everybody's rows, until a limit is
-    reached, and detoast each vector for that.
+    For a frequent word with a limit, the planner would otherwise scan the table with the rows of all users, and read
+    each vector.
     """
 
     template = "(SELECT (%(expressions)s)::tsquery)"
 
 
 class AnyOf(Func):
-    """A tsquery that asks for at least one of several."""
+    """A tsquery that matches if at least one of several does."""
 
     template = "(%(expressions)s)"
     arg_joiner = " || "
@@ -63,9 +64,9 @@ class AnyOf(Func):
 
 
 class Has(Func):
-    """Whether a row has what a query asks for, checked row by row: no index can answer it.
+    """Whether a row matches, checked row by row, without an index.
 
-    By the second condition if the first one is unknown, as the row has no vector yet.
+    The second condition is used if the first one is NULL, as the row has no vector yet.
     """
 
     function = "COALESCE"
@@ -74,7 +75,7 @@ class Has(Func):
 
 
 class InIndex(Func):
-    """Whether a vector has what a query asks for, as the index knows it."""
+    """Whether a vector matches a query; the index can be used."""
 
     template = "(%(expressions)s)"
     arg_joiner = " @@ "
@@ -83,7 +84,7 @@ class InIndex(Func):
 
 
 class _IsAnyOf(Func):
-    # Without the cast PostgreSQL would take the subquery for one that yields a row for each id.
+    # Without the cast PostgreSQL would expect the subquery to yield a row for each id.
     template = "(%(expressions)s::bigint[]))"
     arg_joiner = " = ANY ("
     output_field = models.BooleanField()
@@ -91,7 +92,7 @@ class _IsAnyOf(Func):
 
 
 class _IfFew(Subquery):
-    """The ids that a query yields as an array; NULL if there are more than ``at_most``."""
+    """The ids of a query as an array; NULL if there are more than ``at_most``."""
 
     template = (
         "(SELECT CASE WHEN count(*) <= %(at_most)s THEN coalesce(array_agg(hits.hit), '{}') END "
@@ -104,7 +105,7 @@ class _IfFew(Subquery):
 
 
 class _IsFrequent(Func):
-    """Whether many rows have a term, judged by two querysets: see ``few_unless_frequent``."""
+    """Whether a term is frequent, estimated from two querysets: see ``few_unless_frequent``."""
 
     template = (
         "(SELECT EXISTS (SELECT FROM (SELECT count(*) FILTER (WHERE newest.has_term) AS with_it FROM %(expressions)s "
@@ -115,7 +116,7 @@ class _IsFrequent(Func):
     conditional = True
 
     def __init__(self, newest: Any, all_of_user: Any, *, many_notes: int) -> None:
-        """``newest``: rows with ``has_term``. The more of them have it, the fewer notes must there be."""
+        """``newest``: rows with ``has_term``. The more of them have it, the fewer notes make the term frequent."""
         super().__init__(
             Subquery(newest[:LOOKED_AT]), Subquery(all_of_user), many=many_notes * LOOKED_AT // 2, least=LEAST_SEEN
         )
@@ -126,13 +127,13 @@ def _rows(model: str) -> Any:
 
 
 def _has(term: str, words: str, *, path: str = "") -> Q:
-    """The rows at the lookup path ``path`` that have a term themselves."""
+    """The rows at the lookup path ``path`` that have a term in their own text."""
     found_before: Any = SearchVectorExact(F(f"{path}search"), SearchQuery(words, config=OLD_CONFIG))
     return Q(Has(InIndex(F(f"{path}words"), Query(term)), found_before))
 
 
 def _note_has(term: str, words: str, *, path: str = "") -> Q:
-    """As :func:`_has`, for notes: the vectors of earlier releases did not have their tags."""
+    """As :func:`_has`, for notes: the vectors of earlier releases did not include tags."""
     return _has(term, words, path=path) | Q(**{f"{path}words": None, f"{path}tags__contains": [words]})
 
 
@@ -142,7 +143,7 @@ def _exist(rows: Any) -> Q:
 
 
 def in_titles_of_note(term: str, words: str) -> Q:
-    """The notes that have a term in their title, tags or chapters' titles."""
+    """The notes that have a term in their title, tags or chapter titles."""
     chapters = _rows("Chapter").filter(_has(term, words), note=OuterRef("pk"))
     return _note_has(term, words) | _exist(chapters)
 
@@ -156,13 +157,13 @@ def anywhere_in_note(term: str, words: str) -> Q:
 
 
 def around_topic(term: str, words: str) -> Q:
-    """The topics that have a term themselves, or in the titles above them."""
+    """The topics that have a term in their own text, or in their chapter's title or their note's title or tags."""
     note = _note_has(term, words, path="chapter__note__")
     return _has(term, words) | _has(term, words, path="chapter__") | note
 
 
 def in_topic(terms: SearchTerms) -> Q:
-    """The topics that have at least one of the terms themselves."""
+    """The topics that have at least one of the terms in their own text."""
     condition = Q()
     for term, words in zip(terms.wanted, terms.wanted_words, strict=True):
         condition |= _has(term, words)
@@ -180,7 +181,7 @@ def every(terms: SearchTerms, found: Callable[[str, str], Q]) -> Q:
 
 
 def of_note(terms: SearchTerms, *, path: str = "") -> Q:
-    """What a search says of notes themselves: tags and status."""
+    """The search's conditions on notes: tags and status."""
     condition = Q()
     if terms.tags:
         condition &= have_tags(terms.tags, path=path)
@@ -194,15 +195,15 @@ def of_note(terms: SearchTerms, *, path: str = "") -> Q:
 
 
 def have_tags(tags: Sequence[str], *, path: str = "") -> Q:
-    """The notes that have all of the tags, checked row by row: the index of tags is of everybody's notes."""
+    """The notes that have all of the tags, checked row by row, as the index of tags has the notes of all users."""
     return Q(Has(Q(**{f"{path}tags__contains": list(tags)}), False))
 
 
 def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
-    """The ids of what may match, as an array: of the first term that few rows have; NULL if there is none such.
+    """The ids of possible matches as an array: the rows of the first term with few matches; NULL without such a term.
 
-    ``wanted``: the terms' tsqueries. ``kind``: ``anywhere`` in a note, or ``titled``, for ids of notes; ``topics`` that
-    have a term themselves, for their ids, or those of their notes if there are several terms.
+    ``wanted``: the terms' tsqueries. ``kind``: ``anywhere`` finds notes by all their text, ``titled`` by their titles.
+    ``topics`` finds topics by their own text: the array has their ids, or, with several terms, the ids of their notes.
     """
     arrays = [_IfFew(_found_by(term, user_id, kind, is_alone=len(wanted) == 1), at_most=at_most) for term in wanted]
     return arrays[0] if len(arrays) == 1 else Coalesce(*arrays)
@@ -211,10 +212,11 @@ def few(wanted: Sequence[str], user_id: int, *, kind: str, at_most: int) -> Any:
 def few_unless_frequent(
     terms: Sequence[tuple[str, str]], user_id: int, *, kind: str, at_most: int, many_notes: int
 ) -> Any:
-    """As :func:`few`, but a term that is frequent among the newest notes is not counted, which would cost more.
+    """As :func:`few`, but matches of a frequent term are not counted, as that would take longer.
 
-    It is frequent if half of the newest ``LOOKED_AT`` notes have it and there are more than ``many_notes``, or a
-    quarter of them and there are more than twice as many, and so on. ``terms``: each term's tsquery, and its text.
+    A term is frequent if half of the newest ``LOOKED_AT`` notes have it and the user has more than ``many_notes``, or
+    if a quarter of them have it and the user has more than twice as many, and so on. ``terms``: the tsquery and the
+    text of each.
     """
     notes = _rows("Note").filter(user_id=user_id, deleted_at=None)
     arrays = []
@@ -228,7 +230,7 @@ def few_unless_frequent(
 
 
 def _where(term: str, words: str, kind: str) -> Q:
-    """The notes that have a term there: see :func:`few`."""
+    """The notes that have a term; ``kind`` as for :func:`few`."""
     match kind:
         case "titled":
             return in_titles_of_note(term, words)
@@ -244,9 +246,9 @@ def _found_by(term: str, user_id: int, kind: str, *, is_alone: bool) -> Any:
 
 
 def every_among(ids: str | None, every: Q, terms: SearchTerms, *, path: str = "pk", note: str = "") -> Q:
-    """The rows for which ``every`` holds; with ``ids``, as :func:`few` gives them, only of these.
+    """The rows for which ``every`` holds. With ``ids``, the result of :func:`few`, only rows with these ids.
 
-    What the index found for a single word is not checked again, unless its note has no vector yet.
+    Matches of a single word in the index are not checked again, unless their note has no vector yet.
     """
     if ids is None:
         return every
@@ -263,21 +265,21 @@ def are_many(ids: Any) -> Q:
 
 
 def _topics_with(term: str, user_id: int) -> Any:
-    """The topics with the term themselves, and those that may have it, as their notes have no vector yet."""
+    """The topics with the term in their own text, and all topics of notes that have no vector yet."""
     topics = _rows("Topic").filter(InIndex(F("words"), IndexedQuery(term))).values(hit=F("pk"))
     without_words = _rows("Topic").filter(chapter__note__words=None, chapter__note__user_id=user_id)
     return topics.union(without_words.values(hit=F("pk")), all=True)
 
 
 def _notes_with(term: str, user_id: int, *, titles_only: bool) -> Any:
-    """The notes with the term somewhere, and those that may have it, as they have no vector yet."""
+    """The notes with the term, and all notes that have no vector yet."""
     has_term = InIndex(F("words"), IndexedQuery(term))
     found = [
         _rows("Chapter").filter(has_term).values(hit=F("note_id")),
         _rows("Note").filter(words=None, user_id=user_id).values(hit=F("pk")),
     ]
     if not titles_only:
-        # Not a join, which PostgreSQL may begin by reading all chapters.
+        # Not a join, for which PostgreSQL may read all chapters.
         note_id = _rows("Chapter").filter(pk=OuterRef("chapter_id")).values("note_id")
         found.append(_rows("Topic").filter(has_term).values(hit=Subquery(note_id)))
     notes = _rows("Note").filter(has_term).values(hit=F("pk"))

@@ -1,12 +1,12 @@
 """Search texts: ``loops -java "for each" tag:python status:draft``.
 
-Every word must be found; so must every phrase in quotes, whose words stand side by side; what begins with a minus must
-not be. Any text is a valid search: a sign that has no meaning where it stands is ignored.
+A match has every word and every phrase in quotes, whose words must be adjacent, and no word or phrase with a minus
+before it. Any text is a valid search: signs without a meaning are ignored.
 
-- A word is found in its other English forms, too (``loops`` finds ``loop``); a phrase in quotes only as it is written.
-- The last word is found as the beginning of words, as somebody may be typing it.
-- What is written together (``client/server``) is found where its parts stand side by side.
-- The commonest English words (``the``) are ignored, unless there are no others.
+- A word also matches its other English forms (``loops`` finds ``loop``); a phrase in quotes matches exactly.
+- The last word also matches the beginning of words, as the user may still be typing it.
+- Words that are written together (``client/server``) match where they are adjacent.
+- The most common English words (``the``) are ignored, unless the search has no others.
 """
 
 import re
@@ -27,7 +27,7 @@ PREFIX_MIN_LENGTH = 2
 _TERM = re.compile(
     r'(?P<minus>(?:-(?!-))?)(?:(?P<field>tag|status):)?(?:"(?P<quoted>[^"]*)"?|(?P<word>[^\s,<>"]+))', re.IGNORECASE
 )
-# Those that PostgreSQL's English dictionary leaves out.
+# The stop words of PostgreSQL's English dictionary.
 _COMMON = frozenset(
     "i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers "
     "herself it its itself they them their theirs themselves what which who whom this that these those am is "
@@ -44,12 +44,12 @@ class TooManyWords(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One position of a term: what may stand there, and how far it is from the one before."""
+    """One position of a term: the lexemes that may be there, and its distance from the position before."""
 
     lexemes: tuple[str, ...]
     distance: int = 1
     is_prefix: bool = False
-    """Whether a word that begins with the first lexeme may stand there, too."""
+    """Whether words that begin with the first lexeme match, too."""
 
     def matches(self, lexeme: str) -> bool:
         return lexeme in self.lexemes or (self.is_prefix and lexeme.startswith(self.lexemes[0]))
@@ -57,16 +57,16 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word or a phrase. Its units stand side by side."""
+    """A word or a phrase. Its units are adjacent."""
 
     text: str
     units: tuple[Unit, ...]
     whole: str = ""
-    """A single lexeme that may stand for all units."""
+    """A single lexeme that matches instead of all units."""
     is_common: bool = False
 
     def to_tsquery(self, prefix: str) -> str:
-        """As PostgreSQL reads it, for a user whose lexemes have this prefix."""
+        """The tsquery in PostgreSQL's syntax, for a user whose lexemes have this prefix."""
         words = [_either(unit, prefix) for unit in self.units]
         query = words[0]
         if len(words) > 1:
@@ -78,12 +78,12 @@ class Term:
 
 
 class SearchTerms(NamedTuple):
-    """A search text as query parameters. The SQL of the queries depends only on how many there are of each."""
+    """A search text as query parameters. The SQL depends only on the length of each list."""
 
-    wanted: list[str] = []  # of a tuple, never changed
+    wanted: list[str] = []  # never mutated
     """One tsquery for each word or phrase."""
     wanted_words: list[str] = []
-    """The same as text, for rows that have no vector yet."""
+    """The text of each, for rows that have no vector yet."""
     unwanted: list[str] = []
     unwanted_words: list[str] = []
     tags: list[str] = []
@@ -91,7 +91,7 @@ class SearchTerms(NamedTuple):
     statuses: list[str] = []
     unwanted_statuses: list[str] = []
     is_nothing: bool = False
-    """Whether the text has signs only: it finds nothing, while an empty text excludes nothing."""
+    """Whether the text has only signs. Then nothing matches, while everything matches an empty text."""
 
     @classmethod
     def parse(cls, text: str, *, user_id: int) -> Self:
@@ -99,7 +99,7 @@ class SearchTerms(NamedTuple):
         return cls.of(parse(text), user_id=user_id)
 
     @classmethod
-    def of(cls, query: "Query", *, user_id: int) -> Self:
+    def of(cls, query: "ParsedSearch", *, user_id: int) -> Self:
         prefix = lexeme_prefix(user_id)
         return cls(
             [term.to_tsquery(prefix) for term in query.wanted],
@@ -114,7 +114,7 @@ class SearchTerms(NamedTuple):
         )
 
     def parameters(self) -> dict[str, list[str]]:
-        """Those that there are."""
+        """The lists that are not empty, by name."""
         return {name: value for name, value in self._asdict().items() if isinstance(value, list) and value}
 
     @property
@@ -123,19 +123,19 @@ class SearchTerms(NamedTuple):
 
     @property
     def sought(self) -> list[str]:
-        """For each wanted term a tsquery of the rows that have it and nothing unwanted: no other row matters."""
+        """For each wanted term, a tsquery for rows that have it and no unwanted term."""
         unwanted = "".join(f" & !({term})" for term in self.unwanted)
         return [f"({term}){unwanted}" for term in self.wanted] if unwanted else self.wanted
 
     @property
     def is_one_word(self) -> bool:
-        """Whether one word or phrase is wanted and none unwanted, so that whatever has it matches."""
+        """Whether there is one wanted word or phrase and no unwanted one, so that every row with it matches."""
         return len(self.wanted) == 1 and not self.unwanted
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """A search text, taken apart. What is named twice is there once."""
+class ParsedSearch:
+    """A parsed search text, without duplicates."""
 
     wanted: list[Term]
     unwanted: list[Term]
@@ -146,8 +146,8 @@ class Query:
     is_nothing: bool
 
 
-def parse(text: str) -> Query:
-    """Take a search text apart. Raises :class:`TooManyWords`."""
+def parse(text: str) -> ParsedSearch:
+    """Parse a search text. Raises :class:`TooManyWords`."""
     text = unicodedata.normalize("NFC", text)
     words: dict[bool, dict[str, Term]] = {True: {}, False: {}}
     tags: dict[bool, dict[str, None]] = {True: {}, False: {}}
@@ -169,7 +169,7 @@ def parse(text: str) -> Query:
     if sum(len(named) for kind in (words, tags, statuses) for named in kind.values()) > SEARCH_MAX_WORDS:
         raise TooManyWords(f"A search has at most {SEARCH_MAX_WORDS} words.")
     wanted = list(words[True].values())
-    return Query(
+    return ParsedSearch(
         wanted=[term for term in wanted if not term.is_common] or wanted,
         unwanted=list(words[False].values()),
         tags=list(tags[True]),
@@ -181,13 +181,13 @@ def parse(text: str) -> Query:
 
 
 def tsquery_of(word: str, *, user_id: int) -> str | None:
-    """What finds a word, in its other English forms, too, in this user's notes; None if nothing can be found by it."""
+    """The tsquery of a word and its other English forms in this user's notes; None if it can match nothing."""
     term = _term(unicodedata.normalize("NFC", word), is_exact=False, is_last=False)
     return term.to_tsquery(lexeme_prefix(user_id)) if term else None
 
 
 def _term(text: str, *, is_exact: bool, is_last: bool) -> Term | None:
-    """None if the text has nothing that can be found."""
+    """The term of a text; None if the text has no words."""
     words = [word for word, _, _ in words_in(text)]
     if not words:
         return None
@@ -199,7 +199,7 @@ def _term(text: str, *, is_exact: bool, is_last: bool) -> Term | None:
             typed = words[-1].units[-1]
             units[-1] = Unit(tuple(dict.fromkeys((typed, *last.lexemes))), last.distance, is_prefix=True)
     elif words[-1].is_dense and len(words[-1].units) == 1:
-        units[-1] = Unit(last.lexemes, last.distance, is_prefix=True)  # one character: any pair that begins with it
+        units[-1] = Unit(last.lexemes, last.distance, is_prefix=True)  # matches any pair that begins with it
     has_humps = is_single and len(words[0].units) > 1 and not words[0].is_dense
     return Term(
         text=folded(text),
@@ -216,10 +216,10 @@ def _units(words: Sequence[Word], *, with_stems: bool) -> Iterator[Unit]:
             yield Unit((other,), distance)
             distance = 1
             continue
-        # The pairs of a run say all of it; its last character has a position of its own, which the next word counts.
+        # The pairs of a run cover all of it. Its last character also has a position, which counts for the next word.
         shown = units[:-1] or units if is_dense else units
         for unit in shown:
-            # A text that has the word has its stem, too.
+            # The index of a text that has the word has its stem, too.
             yield Unit((stems([unit])[0],) if with_stems else (unit,), distance)
             distance = 1
         distance += len(units) - len(shown)

@@ -1,4 +1,4 @@
-"""Snippets of what was found: HTML, with the words that were found in ``<mark>``."""
+"""Snippets of search results: HTML with the matched words in ``<mark>``."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,14 @@ from notes.search.query import Term
 from notes.search.words import chunks_at, forms_of, stems, words_in
 
 SNIPPET_LENGTH = 240
-"""In characters, or as long as the first match."""
+"""The length in characters; a longer first match is shown in full."""
 BEFORE_MATCH = 60
 _PART_LENGTH = 1_000
-"""In characters: a text is read part by part until a match is found."""
+"""The length in characters of the parts of a text, which is read part by part until a match is found."""
 
 
-class _Place(NamedTuple):
-    """A unit of the text: what it is found by, and where it stands."""
+class _TextUnit(NamedTuple):
+    """A unit of the text: its lexemes and its position."""
 
     position: int
     lexemes: tuple[str, ...]
@@ -35,11 +35,11 @@ class Marker:
         self._words = {lexeme for unit in units for lexeme in unit.lexemes}
         self._words |= {term.whole for term in terms if term.whole}
         self._beginnings = tuple(unit.lexemes[0] for unit in units if unit.is_prefix)
-        self._known: dict[str, tuple[Sequence[_Place], int]] = {}
-        """Of each piece of text: its units if a term may begin or go on there, and how many positions it has."""
+        self._known: dict[str, tuple[Sequence[_TextUnit], int]] = {}
+        """For each chunk of text: its units if a term may match there, and its number of positions."""
 
     def snippet(self, text: str) -> str:
-        """The part of the text around the first match, escaped, all matches marked; its beginning if there is none."""
+        """The part of the text around the first match, escaped, with all matches marked; without one, its beginning."""
         text = unicodedata.normalize("NFC", text)
         marks = self._first_marks(text)
         start, stop = _window(text, marks)
@@ -53,9 +53,9 @@ class Marker:
         return "".join([*html, escape(text[done:stop])]).strip()
 
     def _first_marks(self, text: str) -> list[tuple[int, int]]:
-        """The marks up to the first one and as far as a snippet reaches beyond it; none if there are none in the text.
+        """The start and end of matches, at least all those in the snippet around the first one; empty without a match.
 
-        The text is read part by part until then.
+        The text is read part by part until they are found.
         """
         read = _PART_LENGTH
         while read < len(text):
@@ -70,7 +70,7 @@ class Marker:
         return self._marks(text)
 
     def _marks(self, text: str) -> list[tuple[int, int]]:
-        """Where the terms stand, in order, without overlaps."""
+        """The start and end of each match, in order, without overlaps."""
         places = self._places(text)
         at = {place.position: place for place in places}
         found: list[tuple[int, int]] = []
@@ -93,25 +93,25 @@ class Marker:
                     found.append((place.start, last.stop))
         return _merged(sorted(found))
 
-    def _places(self, text: str) -> list[_Place]:
-        """The units of the pieces of text in which something of a term stands."""
-        places: list[_Place] = []
+    def _places(self, text: str) -> list[_TextUnit]:
+        """The units of the chunks of text in which a part of a term may match."""
+        places: list[_TextUnit] = []
         position = 0
         for chunk, start in chunks_at(text):
             known = self._known.get(chunk)
             if known is None:
-                known = self._known[chunk] = self._look_at(chunk)
+                known = self._known[chunk] = self._analyse(chunk)
             found, width = known
             for place in found:
                 places.append(
-                    _Place(
+                    _TextUnit(
                         position + place.position, place.lexemes, place.whole, start + place.start, start + place.stop
                     )
                 )
             position += width
         return places
 
-    def _look_at(self, chunk: str) -> tuple[Sequence[_Place], int]:
+    def _analyse(self, chunk: str) -> tuple[Sequence[_TextUnit], int]:
         forms, width = forms_of(chunk)
         may_match = not self._words.isdisjoint(forms) or any(form.startswith(self._beginnings) for form in forms)
         return list(_places_in(chunk)) if may_match else (), width
@@ -133,7 +133,7 @@ def _window(text: str, marks: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _word_end(text: str, stop: int) -> int:
-    """The end of the word that reaches beyond ``stop``, or its start if that is far."""
+    """The end of the word at ``stop``; its start if the end is far away."""
     for end in range(stop, min(stop + 30, len(text))):
         if text[end].isspace():
             return end
@@ -150,15 +150,15 @@ def _merged(marks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     return merged
 
 
-def _places_in(chunk: str) -> Iterator[_Place]:
-    """The units of a piece of text, counted from its beginning."""
+def _places_in(chunk: str) -> Iterator[_TextUnit]:
+    """The units of a chunk; positions are counted from its beginning."""
     position = 0
     for (units, other, is_dense), start, stop in words_in(chunk):
         for index, unit in enumerate(units):
             if is_dense and stop - start == len(units):
                 begin = start + index
-                yield _Place(position, (unit,), "", begin, min(begin + len(unit), stop))
+                yield _TextUnit(position, (unit,), "", begin, min(begin + len(unit), stop))
             else:
                 forms = (unit, *stems([unit])) if not is_dense else (unit,)
-                yield _Place(position, (*forms, other) if other else forms, other, start, stop)
+                yield _TextUnit(position, (*forms, other) if other else forms, other, start, stop)
             position += 1

@@ -1,8 +1,8 @@
-"""What a note, a chapter or a topic is found by: a search vector made of its texts when they are written.
+"""The search vectors of notes, chapters and topics, made of their texts when these are written.
 
-Each lexeme begins with its user, so that a search reads the index entries of that user's words and nobody else's.
-Positions keep the order of the words, for phrases. PostgreSQL allows 16,383 of them in a vector, 255 of one lexeme, and
-1 MB of lexemes: a text that has more is marked by a lexeme of its own, and phrases in it are found by their words.
+Each lexeme begins with the user's id, so that a search reads only this user's entries of the index. Positions keep the
+order of the words, for phrases. PostgreSQL allows 16,383 positions in a vector, 255 of one lexeme, and 1 MB of lexemes.
+A text beyond these limits is marked by the lexeme ``TOO_LONG``; a phrase matches it if all its words do.
 """
 
 import unicodedata
@@ -15,25 +15,25 @@ POSITION_MAX = 16_383
 PLACES_MAX = 255
 LEXEME_BYTES_MAX = 900_000
 TOO_LONG = "~"
-"""The lexeme of vectors that do not have every position of every word."""
+"""A lexeme in vectors that lack positions of some words."""
 GAP = 20
-"""Between texts, so that no phrase begins in one and ends in the next."""
+"""The number of positions between texts, so that no phrase matches across two of them."""
 
 _EXPLANATION_FIRST = 200
 _CODE_FIRST = 12_000
-"""Positions of a topic's texts: a phrase is found as far as they reach."""
+"""The first positions of a topic's texts. A phrase beyond the last position is not found as a phrase."""
 
 _ENTRY_BYTES = 8
-"""Of each lexeme besides its characters: the position, how many there are, and alignment."""
+"""The size of a lexeme's entry besides its characters: positions, their number, and alignment."""
 
 
 class Part(NamedTuple):
-    """A text of a row, and how much a match in it weighs: A most, D least."""
+    """A text of a row, and the weight of matches in it, from A (most) to D."""
 
     text: str
     weight: str
     first: int = 1
-    """The position of its first word, unless the part before reaches as far."""
+    """The position of its first word, or later if the part before is longer."""
 
 
 def lexeme_prefix(user_id: int) -> str:
@@ -58,7 +58,7 @@ def words_of_topic(user_id: int, *, title: str, explanation: str, code: str, **_
 
 
 def vector_of(user_id: int, parts: Iterable[Part]) -> str:
-    """The search vector of a user's texts, as PostgreSQL reads it: ``'2a:loop':1A,5C '2a:python':2A``.
+    """The search vector of a user's texts in PostgreSQL's syntax: ``'2a:loop':1A,5C '2a:python':2A``.
 
     Takes time linear in the length of the texts.
     """

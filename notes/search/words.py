@@ -1,12 +1,12 @@
-"""The words of a text, as the search index knows them.
+"""Splits texts into the words of the search index.
 
-Text and query are read by the same rules, so whatever a query names is found in the form in which it was written:
+Texts and queries are split by the same rules:
 
 - Letters are compared without case, accents and compatibility forms: ``resume`` is ``Résumé``, ``ss`` is ``ß``.
-- A word ends at every sign. What was written together (``client/server``) is a run of words without gaps.
-- ``camelCase`` is also its humps; ``C++``, ``C#``, ``F*`` and ``.NET`` are also what stands without the signs.
-- In scripts without spaces between words each pair of neighbouring characters is a word (a *bigram*), and the last
-  character is one, so that every part of a text is found.
+- A word ends at every sign. Words that are written together (``client/server``) are adjacent words.
+- ``camelCase`` is also indexed as its parts; ``C++``, ``C#``, ``F*`` and ``.NET`` also without the signs.
+- In scripts without spaces between words, each pair of neighbouring characters is a word (a *bigram*), and so is the
+  last character, so that every part of a text is found.
 """
 
 import re
@@ -19,9 +19,9 @@ from typing import NamedTuple
 from Stemmer import Stemmer
 
 WORD_MAX_LENGTH = 100
-"""In characters. A longer word is known by its beginning."""
+"""The length in characters; of a longer word only the beginning is indexed."""
 
-# What belongs to a word although it is no letter: marks that stand over letters, and characters that nobody sees.
+# Characters that belong to a word but are not letters: combining marks and invisible characters.
 _MARKS = (
     "\u00ad\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u0610-\u061a\u0640\u064b-\u065f\u0670"
     "\u06d6-\u06dc\u06df-\u06e8\u06ea-\u06ed\u0900-\u0963\u0966-\u0dff\u0e00-\u0eff\u0f18-\u0f39\u0f3e-\u0f84"
@@ -32,7 +32,7 @@ _PICTURES = "\u2190-\u21ff\u2200-\u22ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U00
 _SIGNS = r"(?:\+\+|#|(?<![^\W_][^\W_])[+*](?![\w*]))?"
 _DOT = r"(?:(?<![\w.)\]])\.(?=[^\W\d_]))?"
 _CHUNK = re.compile(r"""[^\s!"$%&'(),/:;<=>?@\[\\\]^_`{|}~-]+""")
-"""Found fast, as it is a class of characters only; a word never reaches beyond a chunk."""
+"""A chunk contains whole words. It is a single character class, so matching is fast."""
 _CHUNK_KNOWN_LENGTH = 40
 _WORD = re.compile(rf"{_DOT}(?:[^\W_]|[{_MARKS}])+{_SIGNS}|[{_PICTURES}]")
 _PIECE = re.compile(rf"(?:[^\W_]|[{_MARKS}])+|[{_PICTURES}]")
@@ -43,7 +43,7 @@ _DENSE = (
     "\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
     "\U00016fe0-\U00018aff\U0001b000-\U0001b2ff\U00020000-\U0003ffff"
 )
-"""Scripts that are written without spaces, and Hangul, whose endings are written together with the word."""
+"""Scripts without spaces between words, and Hangul, whose endings are attached to the word."""
 _RUNS = re.compile(rf"[{_DENSE}]+|[^{_DENSE}]+")
 _IS_DENSE = re.compile(rf"[{_DENSE}]")
 _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
@@ -58,23 +58,23 @@ _FULL_WIDTH_SIGNS = dict(zip("＋＃＊．", "+#*.", strict=True))  # noqa: RUF0
 
 
 class Word(NamedTuple):
-    """A word: its units stand side by side, and each is found by itself."""
+    """A word: its units are adjacent, and each can be found alone."""
 
     units: tuple[str, ...]
     other: str = ""
-    """Another form of the whole, found where the word begins: with its signs, or with its humps joined."""
+    """Another form of the whole word, at its first position: with its signs, or with its camelCase parts joined."""
     is_dense: bool = False
 
 
 class Lexemes(NamedTuple):
-    """What a chunk is found by: each lexeme with its position, counted from 0, and how many positions there are."""
+    """The lexemes of a chunk with their positions, counted from 0, and the number of positions."""
 
     placed: tuple[tuple[int, str], ...]
     width: int
 
 
 class _Plain(dict[int, str]):
-    """For ``str.translate``: a letter without what stands over it."""
+    """For ``str.translate``: a letter without combining marks."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -102,7 +102,7 @@ _plain = _Plain()
 
 
 def folded(text: str) -> str:
-    """The text in the form in which words are compared."""
+    """The normalized text by which words are compared."""
     if text.isascii():
         return text.lower()
     text = unicodedata.normalize("NFKC", text).casefold()
@@ -110,24 +110,24 @@ def folded(text: str) -> str:
 
 
 def words_in(text: str) -> Iterator[tuple[Word, int, int]]:
-    """The words of a composed (NFC) text, and where each begins and ends there."""
+    """The words of a composed (NFC) text, with the start and end of each."""
     for found in _WORD.finditer(_with_plain_signs(text)):
         for word, start, stop in _analyse(found[0]):
             yield word, found.start() + start, found.start() + stop
 
 
 def chunks_in(text: str) -> list[str]:
-    """Pieces of a composed (NFC) text in their order, each of some words. See :func:`lexemes_of`."""
+    """The chunks of a composed (NFC) text in order, each of one or more words. See :func:`lexemes_of`."""
     return _CHUNK.findall(_with_plain_signs(text))
 
 
 def chunks_at(text: str) -> Iterator[tuple[str, int]]:
-    """The same, with the place at which each begins."""
+    """The same, with the index at which each begins."""
     return ((found[0], found.start()) for found in _CHUNK.finditer(_with_plain_signs(text)))
 
 
 def _with_plain_signs(text: str) -> str:
-    """The text, in which full-width signs that belong to words are those of ASCII. Every character keeps its place."""
+    """Replace full-width signs that belong to words by ASCII signs. Every character keeps its index."""
     for sign, plain in _FULL_WIDTH_SIGNS.items():
         if sign in text:
             text = text.replace(sign, plain)
@@ -158,10 +158,10 @@ _known_lexemes = lru_cache(maxsize=20_000)(_lexemes)
 def lexemes_in(text: str, first: int, *, last: int) -> tuple[dict[str, list[int]], int]:
     """The positions of each lexeme of a composed (NFC) text, and of its stem; and the position after the text.
 
-    The text begins at position ``first``; what comes after ``last`` is counted as standing there.
+    The text begins at position ``first``; positions after ``last`` are recorded as ``last``.
     """
     found: dict[str, list[int]] = {}
-    places_of: dict[str, list[int]] = {}  # of chunks that are one lexeme, as most are
+    places_of: dict[str, list[int]] = {}  # positions of chunks that are one lexeme, as most are
     position = first
     for chunk in chunks_in(text):
         places = places_of.get(chunk)
@@ -183,7 +183,7 @@ def lexemes_in(text: str, first: int, *, last: int) -> tuple[dict[str, list[int]
 
 
 def forms_of(chunk: str) -> tuple[Sequence[str], int]:
-    """What a text with this chunk is found by: its lexemes and their stems. And how many positions it has."""
+    """The lexemes of a chunk and their stems, and its number of positions."""
     return _known_forms(chunk) if len(chunk) <= _CHUNK_KNOWN_LENGTH else _forms(chunk)
 
 
@@ -197,7 +197,7 @@ _known_forms = lru_cache(maxsize=20_000)(_forms)
 
 
 def _analyse(written: str) -> Iterator[tuple[Word, int, int]]:
-    """What a written word consists of, with the characters that each part was made from."""
+    """The words in a written word, with the start and end of each."""
     if written.isascii():
         bare = written.strip(".+#*")
         word = _humped(bare, bare.lower())
@@ -226,5 +226,5 @@ def _humped(written: str, plain: str) -> Word:
 
 
 def stems(words: list[str]) -> list[str]:
-    """English stems. Words of other languages lose an ending at most, the same in text and query."""
+    """English stems. Words of other languages lose at most an ending, in texts and queries alike."""
     return _stemmer.stemWords(words)

@@ -1,4 +1,4 @@
-"""All writes to notes. Each function is one transaction (those of ``ai`` join their caller's)."""
+"""All writes to notes. Each function is one transaction; functions of ``ai`` join their caller's transaction."""
 
 from notes.services.ai import (
     TopicTexts,

@@ -16,7 +16,7 @@ from notes.sizes import text_size
 
 
 class TopicTexts(NamedTuple):
-    """What a topic says, read under its note's lock. ``stored`` is ``Topic.blocks``."""
+    """A topic's content, read under its note's lock. ``stored`` is ``Topic.blocks``."""
 
     topic_id: int
     note_id: int
@@ -41,7 +41,7 @@ def apply_ai_answer(
     code: str | None = None,
     code_language: str | None = None,
 ) -> bool:
-    """Write an answer to the topic, if the text that it replaces is unchanged; return whether it was written.
+    """Write an AI answer to the topic if the text that it replaces is unchanged; return whether it was written.
 
     ``expected_hash`` is ``text_hash(explanation)`` or ``text_hash(code, code_language)`` at submission, depending on
     the field to replace. False if that text has changed, or if the topic is deleted, in the trash or another user's.
@@ -82,7 +82,7 @@ def lock_topic(*, user_id: int, topic_id: int) -> TopicTexts | None:
 
 
 def blocks_of(topic: TopicTexts) -> list[Block]:
-    """The blocks of a locked topic. One that has none yet gets them now, which leaves its note's version as it is."""
+    """The blocks of a locked topic. If it has none yet, they are made; the note's version stays the same."""
     blocks = decode(topic.stored, topic.explanation)
     if blocks is None:
         blocks = new_blocks(topic.explanation)
@@ -91,7 +91,7 @@ def blocks_of(topic: TopicTexts) -> list[Block]:
 
 
 def write_blocks(*, user_id: int, topic: TopicTexts, blocks: Sequence[Block]) -> None:
-    """Make these blocks a locked topic's explanation, and keep what its note was as a version (``ai``).
+    """Write these blocks as a locked topic's explanation, and keep the note's previous state as a version (``ai``).
 
     Runs in the caller's transaction and its ``changing_pages_of``. Raises ``OverBudget``.
     """
@@ -101,7 +101,7 @@ def write_blocks(*, user_id: int, topic: TopicTexts, blocks: Sequence[Block]) ->
 
 
 def write_code(*, user_id: int, topic: TopicTexts, code: str, code_language: str | None) -> None:
-    """The same for a locked topic's code; without a ``code_language`` it keeps its own."""
+    """The same for a locked topic's code; without a ``code_language``, the topic's language stays."""
     begin_edit(user_id=user_id, note_id=topic.note_id, reason=NoteVersion.Reason.AI)
     written = {"code": code} if code_language is None else {"code": code, "code_language": code_language}
     _update(user_id, topic, written)
@@ -112,7 +112,7 @@ def _write_explanation(user_id: int, topic: TopicTexts, explanation: str, blocks
     begin_edit(user_id=user_id, note_id=topic.note_id, reason=NoteVersion.Reason.AI)
     _update(user_id, topic, {"explanation": explanation}, blocks=blocks)
     write_links(user_id=user_id, texts={topic.topic_id: explanation}, before={topic.topic_id: topic.explanation})
-    changes.tell()
+    changes.notify()
     grown = text_size(explanation) - text_size(topic.explanation)
     charge_notes(user_id=user_id, growth={topic.note_id: grown})
 

@@ -20,9 +20,9 @@ from utils import storage
 from utils.http.errors import Conflict
 
 ATTACHMENTS_MAX = 1_000
-"""Of one note."""
+"""The maximum number in one note."""
 CARD_ATTACHMENTS_MAX = 20_000
-"""Of one user's cards."""
+"""The maximum number of all of a user's cards."""
 _ENDINGS = {
     Attachment.ContentType.PNG: (".png",),
     Attachment.ContentType.JPEG: (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -52,7 +52,7 @@ class StoredFile:
 
 @contextmanager
 def stored_file(*, name: str, content: IO[bytes]) -> Iterator[StoredFile]:
-    """Clean a file, store it, and let the caller give it a row. Without one it is deleted again.
+    """Clean and store a file; the caller writes its row inside the block. If the block fails, the file is deleted.
 
     Call it outside a transaction, as the storage may be slow. ``content`` is a file on the disk. Raises
     ``UnsupportedFile``, ``UnreadableFile``, ``ImageTooLarge``, ``StorageNotConfigured`` and ``StorageUnavailable``.
@@ -90,7 +90,7 @@ def record_attachment(
             file=stored.file,
         )
         charge_user(user_id=user_id, grown=stored.size)
-        # Counted under the lock of the user's room: of two uploads at once, the second sees the first.
+        # Counted under the lock of the user's storage use: of two concurrent uploads, the second sees the first.
         if note.attachments.count() > ATTACHMENTS_MAX:
             raise TooManyAttachments
     stored.has_row = True
@@ -98,9 +98,9 @@ def record_attachment(
 
 
 def record_card_attachments(*, user_id: int, stored: Mapping[UUID, StoredFile]) -> list[Attachment]:
-    """Give files of cards, which belong to no note, their rows. The user has none of these ids yet: three queries.
+    """Write the rows of stored files of cards, which belong to no note: three queries. The ids must be new.
 
-    It takes the lock of the user's room, so it comes last. Raises :class:`TooManyAttachments` and ``AccountFull``.
+    Takes the lock of the user's storage use, so call it last. Raises :class:`TooManyAttachments` and ``AccountFull``.
     """
     if not stored:
         return []
@@ -128,7 +128,7 @@ def record_card_attachments(*, user_id: int, stored: Mapping[UUID, StoredFile]) 
 def add_attachment(*, user_id: int, note_id: int, name: str, content: IO[bytes] | bytes) -> Attachment:
     """Attach a file, given as bytes or as an open file on the disk, to the user's note.
 
-    For code that has the file already, as an import has. Raises what ``stored_file`` and ``record_attachment`` raise.
+    For code that already has the file, such as an import. Raises what ``stored_file`` and ``record_attachment`` raise.
     """
     if isinstance(content, bytes):
         with TemporaryFile() as file:
@@ -154,7 +154,7 @@ def delete_attachment(*, user_id: int, attachment_id: UUID) -> None:
 
 
 def readable_name(name: str, kind: Attachment.ContentType) -> str:
-    """A file's name as it is shown and saved: no path, nothing invisible, and an ending that tells its kind."""
+    """A file's name for display and download: no path, no invisible characters, and the extension of its kind."""
     name = unicodedata.normalize("NFC", name)
     name = "".join(" " if character.isspace() else character for character in name)
     name = "".join(character for character in name if unicodedata.category(character)[0] != "C")

@@ -9,11 +9,11 @@ from notes.blocks.stored import Block, decode, encode, new_blocks
 from notes.models import Note, Topic
 
 BLOCKS_MAX = 2000
-"""How many blocks a page shows."""
+"""The number of blocks on a page."""
 
 
 class TopicBlocks(NamedTuple):
-    """A topic's blocks in their order, and the state of its note in which it has them."""
+    """A topic's blocks in order, and the state of its note when they were read."""
 
     note_id: int
     version: int
@@ -21,7 +21,7 @@ class TopicBlocks(NamedTuple):
 
 
 def get_blocks(*, user_id: int, topic_id: int) -> TopicBlocks:
-    """A topic's blocks: one query. A topic that has none yet gets them now, which leaves its note's version as it is.
+    """A topic's blocks: one query. If the topic has none yet, they are made; the note's version stays the same.
 
     Raises ``Topic.DoesNotExist``.
     """
@@ -35,11 +35,11 @@ def _read_blocks(user_id: int, topic_id: int) -> TopicBlocks | None:
 
 
 def _make_blocks(user_id: int, topic_id: int) -> TopicBlocks:
-    """Give a topic its blocks under its note's lock: requests at once agree, and no write comes in between."""
+    """Make a topic's blocks under its note's lock, so that concurrent requests and writes agree on the ids."""
     with transaction.atomic():
         notes = Note.objects.owned_by(user_id).live().filter(chapters__topics=topic_id)
         list(notes.select_for_update(no_key=True, of=("self",)).values_list("pk"))
-        # Read in a statement of its own: it sees what was committed while the lock was waited for.
+        # A separate statement, so that it sees commits made while this request waited for the lock.
         found = _read_blocks(user_id, topic_id)
         if found is None:
             row = reads.topic_blocks(topic_id, user_id=user_id)

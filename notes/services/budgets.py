@@ -1,10 +1,10 @@
-"""The byte budgets of notes and users: what may be written, and how much there is.
+"""The byte budgets of notes and users: recorded sizes, and their limits.
 
-Each note knows its size, and each user has a row with the size of all that they keep. Both change by what a write adds
-or takes away, so that its cost does not grow with the note. A size that is not known yet (None) is counted when it is
-first needed, and never taken for 0.
+Each note has its size in a column, and each user has a row with the total of all that they store. A write adds only the
+difference, so its cost does not grow with the note. A size that is not known yet (None) is counted when it is first
+needed, and is never treated as 0.
 
-A note's size is changed under its lock. The user's row is the last lock that a write takes.
+A note's size is changed under the note's lock. The user's row is the last lock that a write takes.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from utils.http.errors import ApplicationError
 
 
 class OverBudget(ApplicationError):
-    """A write would exceed a budget. The response has ``limit``, ``used`` and ``left``: of bytes, mostly."""
+    """A write would exceed a budget. The response has ``limit``, ``used`` and ``left``, usually in bytes."""
 
     status_code = 413
 
@@ -39,15 +39,15 @@ class AccountFull(OverBudget):
 
 
 def count_note(note_id: int) -> None:
-    """Count a note whose size is not known. Call under the note's lock and before the note is changed."""
+    """Count and record the size of a note without one. Call it under the note's lock, before the note is changed."""
     Note.objects.filter(pk=note_id).update(size_bytes=stored_size())
 
 
 def charge_notes(*, user_id: int, growth: Mapping[int, int]) -> None:
     """Record by how many bytes these notes of one user grow (or shrink, below 0) in this transaction.
 
-    Call it last, with the notes claimed by ``begin_edit``. Raises :class:`NoteTooLarge` and :class:`AccountFull`. A
-    note or account that is over its budget already may be written to, as long as it does not grow.
+    Call it last, for notes claimed by ``begin_edit``. Raises :class:`NoteTooLarge` and :class:`AccountFull`. A note or
+    account that is already over its budget may be written to if it does not grow.
     """
     for note_id, grown in growth.items():
         if grown:
@@ -70,9 +70,9 @@ def check_new_note(size: int) -> None:
 
 
 def charge_user(*, user_id: int, grown: int) -> None:
-    """Record by how many bytes all that a user keeps grows in this transaction; the last lock that a write takes.
+    """Record by how many bytes the user's total grows in this transaction. It takes the last lock of a write.
 
-    The sizes of the user's notes are up to date. Raises :class:`AccountFull`.
+    The sizes of the user's notes must be up to date. Raises :class:`AccountFull`.
     """
     if not grown:
         return
@@ -89,17 +89,17 @@ def charge_user(*, user_id: int, grown: int) -> None:
 
 
 def require_room(*, user_id: int, size: int) -> None:
-    """Refuse early what ``charge_user`` would refuse. Raises :class:`AccountFull`."""
+    """Check early whether ``charge_user`` would accept this size. Raises :class:`AccountFull`."""
     used = StorageUse.objects.filter(pk=user_id).values_list("size_bytes", flat=True).first() or 0
     if used + size > settings.NOTES_BYTES_PER_USER:
         raise AccountFull(used=used, limit=settings.NOTES_BYTES_PER_USER)
 
 
 def _grow_known_total(user_id: int, grown: int, *, at_most: int | None) -> bool:
-    """Whether the user's total was known and, with this growth, not above ``at_most``."""
+    """Add to the user's total; False if it is unknown or would exceed ``at_most``."""
     with connection.cursor() as cursor:
         cursor.execute(
-            # Never below 0, even if a process of the release before has written without counting.
+            # Never below 0, even if a process of the previous release has written without counting.
             "UPDATE notes_storageuse SET size_bytes = greatest(size_bytes + %s, 0) "
             "WHERE user_id = %s AND size_bytes IS NOT NULL AND (%s::bigint IS NULL OR size_bytes + %s <= %s)",
             [grown, user_id, at_most, grown, at_most],
@@ -108,15 +108,15 @@ def _grow_known_total(user_id: int, grown: int, *, at_most: int | None) -> bool:
 
 
 def locked_use(user_id: int) -> int | None:
-    """The recorded size of all that a user keeps, locked until the transaction ends; None if it is not known."""
+    """The user's recorded total, locked until the transaction ends; None if it is not known."""
     StorageUse.objects.bulk_create([StorageUse(user_id=user_id)], ignore_conflicts=True)
     return StorageUse.objects.select_for_update(no_key=True).get(pk=user_id).size_bytes
 
 
 def count_user(user_id: int) -> int:
-    """Count all that a user keeps, record it and return it. The caller holds ``locked_use``.
+    """Count all that a user stores, record it and return it. The caller holds ``locked_use``.
 
-    What else than notes will count towards the user's total is added here, and charged by ``charge_user``.
+    Add a new kind of data that counts towards the total here, and charge it by ``charge_user``.
     """
     size = Coalesce("size_bytes", stored_size())
     notes = Note.objects.owned_by(user_id).aggregate(total=Sum(size))["total"] or 0

@@ -1,7 +1,6 @@
 """One change to many notes: all of them or none, in a fixed number of statements.
 
-It keeps no versions: only tags, the status and the trash change, and the same request with the opposite action undoes
-it.
+No versions are kept: only tags, the status and the trash change, and the opposite action undoes the request.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ Action = Literal["tag", "untag", "status", "trash", "restore"]
 
 
 def change_notes(*, user_id: int, ids: Sequence[int], action: Action, value: str | None = None) -> int:
-    """Change these notes of the user, and return how many of them were not so already; the others keep their version.
+    """Change these notes of the user; return how many were changed. Notes without a change keep their version.
 
     ``value`` is the normalized tag to add or remove, or the status. Notes in the trash can only be restored and
     trashed. Raises ``NotFound`` and ``InvalidRequest`` with a pointer to the first id that is wrong, and
@@ -49,7 +48,7 @@ def change_notes(*, user_id: int, ids: Sequence[int], action: Action, value: str
 
 
 def _lock(user_id: int, ids: Sequence[int], *, only_live: bool) -> dict[int, Note]:
-    """The notes by their ids, locked in the order in which all writes lock them. Raises ``NotFound``."""
+    """The notes by id, locked in the same order as by all writes. Raises ``NotFound``."""
     mine = Note.objects.owned_by(user_id).live() if only_live else Note.objects.owned_by(user_id)
     rows = mine.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True)
     notes = {note.pk: note for note in rows.only("title", "tags", "status", "deleted_at")}
@@ -99,7 +98,7 @@ def _changes(action: Action, value: str | None, grown: int) -> dict[str, Any]:
 
 
 def _words(notes: Sequence[Note], action: Action, value: str | None, user_id: int) -> dict[str, Any]:
-    """What the notes are found by with their new tags. One that has no words yet keeps none."""
+    """The search vectors of the notes with their new tags; none for notes that have no vector yet."""
     if not notes:
         return {}
     found = []

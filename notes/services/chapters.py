@@ -9,7 +9,7 @@ from notes.models import Chapter, Note, Topic
 from notes.search.vectors import words_of_chapter
 from notes.services.budgets import charge_notes
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits
-from notes.services.indexing import words_went_along
+from notes.services.indexing import make_words_of_moved_later
 from notes.services.positions import CHAPTERS, check_order, close_gap, make_room, shift
 from notes.sizes import size_of_chapter, size_of_title, stored_chapter_size, text_size
 from utils.page_cache.invalidation import changing_pages_of
@@ -31,7 +31,7 @@ def create_chapter(
 
 
 def update_chapter(*, user_id: int, chapter_id: int, title: str | None = None, if_match: NoteStates = None) -> Chapter:
-    """Rename a chapter. The title that it has, or none, leaves it as it is.
+    """Rename a chapter. Its current title, or None, changes nothing.
 
     Raises ``Chapter.DoesNotExist``, ``NoteChanged``, ``MovedMeanwhile`` and ``OverBudget``.
     """
@@ -60,8 +60,8 @@ def delete_chapter(*, user_id: int, chapter_id: int, if_match: NoteStates = None
         [(freed, gone)] = Chapter.objects.filter(pk=chapter_id).values_list(
             stored_chapter_size(), ArraySubquery(topics)
         )
-        Chapter.objects.filter(pk=chapter_id).only("pk").delete()  # only(), as deleting loads the row
-        removed_blocks({topic["id"]: topic["blocks"] for topic in gone}).tell()
+        Chapter.objects.filter(pk=chapter_id).only("pk").delete()  # only(), as Django loads the row to delete it
+        removed_blocks({topic["id"]: topic["blocks"] for topic in gone}).notify()
         close_gap(Chapter.objects.filter(note_id=note_id), order)
         charge_notes(user_id=user_id, growth={note_id: -freed})
 
@@ -76,7 +76,7 @@ def move_chapter(
 ) -> Chapter:
     """Move a chapter to another position in its note, or to another of the user's notes.
 
-    The place that it has leaves all as it is. ``if_match`` refers to the note that the chapter is in.
+    Its current position changes nothing. ``if_match`` refers to the note that the chapter is in.
 
     Raises ``Chapter.DoesNotExist``, ``Note.DoesNotExist``, ``NoteChanged``, ``OrderOutOfRange``, ``TooManyChildren``,
     ``MovedMeanwhile`` and ``OverBudget``.
@@ -96,7 +96,7 @@ def move_chapter(
             order = make_room(siblings, order, CHAPTERS)
             Chapter.objects.filter(pk=chapter_id).update(note_id=target_id, order=order)
             close_gap(Chapter.objects.filter(note_id=source_id), old)
-            words_went_along(
+            make_words_of_moved_later(
                 target_id,
                 topics=Topic.objects.filter(chapter=chapter_id),
                 chapters=Chapter.objects.filter(pk=chapter_id),
@@ -107,7 +107,7 @@ def move_chapter(
 
 
 def note_of_chapter(chapter_id: int, user_id: int) -> int:
-    """The id of the chapter's note, which is to be claimed. Raises ``Chapter.DoesNotExist``."""
+    """The id of the chapter's note, for claiming it. Raises ``Chapter.DoesNotExist``."""
     return Chapter.objects.owned_by(user_id).values_list("note_id", flat=True).get(pk=chapter_id)
 
 

@@ -1,17 +1,17 @@
 """The start of every write to a note: the note is claimed, and its previous state is kept as a version.
 
-The claim raises the note's version by one conditional UPDATE. It also locks the note until COMMIT, so that whatever is
-read after it cannot change. A write to two notes claims them in the order of their ids. An edit of the note's own
-fields locks it first, and then writes all in one UPDATE.
+The claim raises the note's version by one conditional UPDATE. It also locks the note until COMMIT, so that data read
+after it cannot change. A write to two notes claims them in the order of their ids. An edit of the note's own fields
+locks it first, and then writes all in one UPDATE.
 
-A version is always kept before an AI answer is applied or a version is restored; before an edit, if none was kept in
-the last ten minutes. A note from before there were budgets may be too large for a version: none is kept of it then.
-Edits may make it smaller, and nothing else may change it.
+A version is always kept before an AI answer is applied or a version is restored. Before an edit, it is kept if there
+was none in the last ten minutes. A note older than the budgets may be too large for a version: then no version is kept,
+edits may only make it smaller, and no other write is allowed.
 
-Other apps are told which notes are being written to. An app registers its function in ``AppConfig.ready``. It is called
-inside the write's transaction, which holds the notes' locks, and takes at most one statement, however many notes there
-are. What it raises undoes the write. It is not told of what changes no text: tags and status of many notes at once, and
-moving into the trash and out of it.
+Other apps register functions in ``AppConfig.ready``, which are called with the ids of the notes that are being written.
+They run inside the write's transaction, which holds the notes' locks, and make at most one statement for any number of
+notes. An exception in one undoes the write. They are not called for writes that change no text: tags and status of many
+notes at once, and moving notes into the trash and out of it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,21 +33,21 @@ from utils.http.errors import Conflict, PreconditionFailed
 
 KEEPING_INTERVAL = timedelta(minutes=10)
 LARGEST_KEPT = 32 * 1024 * 1024
-"""The size of a note beyond which no version of it is kept, as one takes several times that much memory."""
+"""No version is kept of a larger note, as making one takes several times its size in memory."""
 
 Versions = Collection[int] | None
 """The versions of the note at which a write is allowed; None for any."""
 
 
 class NoteState(NamedTuple):
-    """A note at one version. For a chapter or topic the note matters, too, as it may be moved to another one."""
+    """A note at one version. The ETag of a chapter or topic has both, as it may be moved to another note."""
 
     note_id: int
     version: int
 
 
 NoteStates = Collection[NoteState] | None
-"""The states of its note at which a write is allowed; those of other notes allow nothing. None for any."""
+"""The note states at which a write to a chapter or topic is allowed; None for any."""
 
 
 class LockedNote(NamedTuple):
@@ -67,7 +67,7 @@ SELECT version, title, status, tags, size_bytes,
                WHERE v.note_id = n.id AND v.created_at > statement_timestamp() - make_interval(secs => %s))
 FROM notes_note n WHERE id = %s AND user_id = %s AND deleted_at IS NULL FOR NO KEY UPDATE
 """
-# A note without words keeps none: it and all that is in it are found by the vectors of earlier releases.
+# A note without a search vector gets none: it and its parts are found by the vectors of earlier releases.
 _EDIT = """
 UPDATE notes_note SET title = %s, status = %s, tags = %s::varchar[],
                       words = CASE WHEN words IS NOT NULL THEN %s::tsvector END, title_key = %s, size_bytes = %s,
@@ -82,14 +82,14 @@ _told: list[NotesChanged] = []
 
 
 def on_notes_changed(function: NotesChanged) -> NotesChanged:
-    """Register a function that is told the ids of notes whose texts are being written. Usable as a decorator."""
+    """Register a function that is called with the ids of notes whose texts are written. Usable as a decorator."""
     if function not in _told:
         _told.append(function)
     return function
 
 
-def tell_of_notes(note_ids: Sequence[int]) -> None:
-    """Tell all who registered."""
+def notify_of_notes(note_ids: Sequence[int]) -> None:
+    """Call all registered functions."""
     for function in _told:
         function(note_ids)
 
@@ -118,7 +118,7 @@ def begin_edit(
     """Claim the user's note for one write in the caller's transaction, and keep its state as a version if that is due.
 
     Returns the note's ``title``, ``tags`` and ``size_bytes`` before the write. ``unless`` is a condition under which
-    the write would change nothing. Then the note keeps its version, and the answer is None: there is nothing to write.
+    the write would change nothing. If it holds, the note keeps its version, and None is returned.
 
     Raises ``Note.DoesNotExist`` (also for a note in the trash), :class:`NoteChanged`, and ``NoteTooLarge`` if a version
     must be kept of a note that is too large for one.
@@ -137,7 +137,7 @@ def begin_edit(
         count_note(note_id)
         [claimed] = read_rows(_claimed, note_id=note_id)
     _keep_if_due(note_id, claimed["version"] - 1, size=claimed["size_bytes"], is_kept=claimed["is_kept"], reason=reason)
-    tell_of_notes([note_id])
+    notify_of_notes([note_id])
     return claimed
 
 
@@ -167,7 +167,7 @@ def edit_note(*, user_id: int, note_id: int, before: LockedNote, title: str, sta
         count_note(note_id)
         size = Note.objects.values_list("size_bytes", flat=True).get(pk=note_id) or 0
     _keep_if_due(note_id, before.version, size=size, is_kept=before.is_kept)
-    tell_of_notes([note_id])
+    notify_of_notes([note_id])
     grown = text_size(title, *tags) - text_size(before.title, *before.tags)
     if grown > 0 and size + grown > NOTE_MAX_BYTES:
         raise NoteTooLarge(used=size, limit=NOTE_MAX_BYTES)
@@ -188,13 +188,13 @@ def _keep_if_due(
 
 
 def _claimed(note_id: int) -> QuerySet[Note, Any]:
-    """The note as it is to be changed, and whether a version was kept within ``KEEPING_INTERVAL``."""
+    """The note's fields before the change, and whether a version was kept within ``KEEPING_INTERVAL``."""
     kept_lately = NoteVersion.objects.filter(note=OuterRef("pk"), created_at__gt=Now() - KEEPING_INTERVAL)
     return Note.objects.filter(pk=note_id).values("version", "title", "tags", "size_bytes", is_kept=Exists(kept_lately))
 
 
 def states_of(note_id: int, versions: Versions) -> NoteStates:
-    """The states that a note has at these versions."""
+    """The states of a note at these versions."""
     return None if versions is None else [NoteState(note_id, version) for version in versions]
 
 

@@ -1,11 +1,11 @@
-"""Words and blocks of large texts, which a worker makes: of 2 MB they take seconds of CPU.
+"""Search vectors (column ``words``) and blocks of large texts. A worker makes them, as 2 MB take seconds of CPU.
 
-A write of more than ``LARGE_BYTES`` leaves its rows without words and marks their note as due in the same transaction:
-``words_due_at`` is set, and the note has no words itself. So all that is in it is found as in the release before
-(``notes.search.conditions``) until the words are made, within seconds. New topics of such a write have no blocks; the
-worker or their first GET makes them. Small texts get all of it when they are written.
+A write of more than ``LARGE_BYTES`` leaves its rows without words. In the same transaction it marks the note as due: it
+sets ``words_due_at`` and removes the note's own words. Until a worker has made the words, within seconds, the note and
+its parts are found by the vectors of earlier releases (``notes.search.conditions``). New topics of such a write have no
+blocks; the worker or their first GET makes them. Small texts get words and blocks when they are written.
 
-The message to the worker is only a hint: beat sends it every 15 s, too.
+The message to the worker is only a hint: beat also sends it every 15 s.
 """
 
 import logging
@@ -31,13 +31,13 @@ from utils.redis.broker import publish
 logger = logging.getLogger(__name__)
 
 LARGE_BYTES = 64 * 1024
-"""Of text that one write makes words of. Words and blocks of as much take up to 90 ms of CPU."""
+"""The maximum size of text for which a write makes words itself; words and blocks take up to 90 ms of CPU."""
 MAKE_WORDS_TASK = "notes.make_words"
 _TOPICS_TOGETHER = 20
 _USERS_TOGETHER = 100
 
 _one_at_a_time = threading.Lock()
-"""In each process: large notes would else take the places of mails and sweeps."""
+"""One run per process: otherwise large notes would take all slots of mails and sweeps."""
 
 
 def is_large(*texts: str) -> bool:
@@ -45,40 +45,40 @@ def is_large(*texts: str) -> bool:
 
 
 def words_of_edit(user_id: int, *, note_id: int, title: str, explanation: str, code: str, **_: Any) -> str | None:
-    """What a topic of a note that is being written to is found by now. None if it is large: its note becomes due."""
+    """The words of a topic that is being written. If it is large, None, and its note becomes due."""
     if not is_large(title, explanation, code):
         return words_of_topic(user_id, title=title, explanation=explanation, code=code)
     make_words_later(Note.objects.filter(pk=note_id))
     return None
 
 
-def words_went_along(note_id: int, **moved: QuerySet[Any]) -> None:
-    """Make the note due to which chapters and topics moved, if one of them has no words yet: one statement."""
+def make_words_of_moved_later(note_id: int, **moved: QuerySet[Any]) -> None:
+    """If one of the chapters or topics moved to this note has no words yet, mark the note as due: one statement."""
     without = reduce(or_, (Exists(rows.filter(words=None)) for rows in moved.values()))
     make_words_later(Note.objects.filter(without, pk=note_id))
 
 
 def make_words_later(notes: QuerySet[Note]) -> datetime:
-    """Have words made of what has none in these notes, and return since when they are due.
+    """Mark these notes as due, so that a worker makes missing words; return the time of the mark.
 
-    Notes from before there were words wait for ``index_notes``.
+    Notes of releases without words are left to ``index_notes``.
     """
     now = timezone.now()
     if notes.filter(words__isnull=False).update(words=None, words_due_at=now):
-        tell_worker()
+        notify_worker()
     return now
 
 
-def tell_worker() -> None:
-    """Have a worker look after COMMIT which notes are due."""
+def notify_worker() -> None:
+    """After COMMIT, tell a worker that notes are due."""
     transaction.on_commit(lambda: publish(MAKE_WORDS_TASK), robust=True)
 
 
 def make_due_words(should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Make the words of all notes that are due, one of each user in turn; return how many notes got theirs.
+    """Make the words of all notes that are due, one note of each user in turn; return the number of notes.
 
-    Does nothing while another thread of this process is at it. A note that fails or was written to meanwhile is left
-    to the next run, so that it holds up no other.
+    Does nothing while another thread of this process runs it. A note that fails, or is written meanwhile, is left to
+    the next run, so that it does not block others.
     """
     if not _one_at_a_time.acquire(blocking=False):
         return 0
@@ -101,7 +101,7 @@ def make_due_words(should_stop: Callable[[], bool] = lambda: False) -> int:
 def _are_made(note_id: int) -> bool:
     try:
         return make_words(note_id)
-    except Exception:  # PostgreSQL tells of a vector that is too long as it does of a lost connection
+    except Exception:  # a vector that is too long and a lost connection raise the same exception
         logger.exception("The words of note %s could not be made. The next run tries again.", note_id)
         return False
 
@@ -113,10 +113,10 @@ def _oldest_of_each_user(left: Sequence[int]) -> list[int]:
 
 
 def make_words(note_id: int) -> bool:
-    """Make the words of what has none in a note that is due, and the blocks of such topics; whether it is done.
+    """Make the missing words and blocks of a note that is due; return whether all are made.
 
-    The note is locked only while they are written, and they are written only if it is at the version that was read.
-    Otherwise it stays due, and what was written before stays written.
+    The note is locked only for the writes, which happen only if its version is still the one that was read. Otherwise
+    it stays due, and earlier writes are kept.
     """
     due = Note.objects.filter(pk=note_id, words_due_at__isnull=False)
     note = due.only("user_id", "version", "title", "tags").first()

@@ -1,4 +1,4 @@
-"""Keeping what a note is as a version."""
+"""Keeping a note's current state as a version."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from notes.snapshots import SCHEMA, content_from, digest, snapshot_of
 
 
 def keep_version(*, note_id: int, version: int, reason: NoteVersion.Reason) -> None:
-    """Keep the note as a version, and drop those beyond ``NOTE_VERSIONS_KEPT``. The caller holds the note's lock.
+    """Keep the note as a version, and drop versions beyond ``NOTE_VERSIONS_KEPT``. The caller holds the note's lock.
 
-    Stores only topics that no kept version has. Ten statements at most, however large the note is.
+    Stores only topics that no kept version has. At most ten statements for a note of any size.
     """
     snapshot = snapshot_of(Note.objects.for_snapshot().get(pk=note_id))
     topics = [topic for chapter in snapshot["chapters"] for topic in chapter["topics"]]
@@ -29,7 +29,7 @@ def keep_version(*, note_id: int, version: int, reason: NoteVersion.Reason) -> N
         note_id=note_id,
         version=version,
         reason=reason,
-        # Not named "chapters": a process of the release before must not restore it as topics without texts.
+        # Not named "chapters": a process of the previous release would restore it as topics without texts.
         snapshot={"schema": SCHEMA, "contents": snapshot.pop("chapters"), **snapshot},
         kept_topics=sorted(needed),
     )
@@ -40,7 +40,7 @@ def keep_version(*, note_id: int, version: int, reason: NoteVersion.Reason) -> N
 
 
 def _keep_topics(note_id: int, topics: Sequence[dict[str, Any]]) -> dict[int, KeptTopic]:
-    """Find or store what each topic says; return the rows by the topics' ids."""
+    """Find or store each topic's content; return the rows by the topics' ids."""
     known: dict[tuple[int, str], KeptTopic] = {}
     bases: dict[int, int] = {}
     for row in KeptTopic.objects.filter(note_id=note_id).defer("content").order_by("pk"):
@@ -60,7 +60,7 @@ def _keep_topics(note_id: int, topics: Sequence[dict[str, Any]]) -> dict[int, Ke
     rows = []
     for topic_id, (name, whole) in new.items():
         content, base = content_from(loaded.get(bases.get(topic_id, 0)), whole)
-        # An expression: Django sends plain values as arrays, in which psycopg escapes each quote in Python.
+        # An expression, as Django sends plain values in arrays, and psycopg escapes each quote in them in Python.
         stored = Cast(Value(orjson.dumps(content).decode()), JSONField())
         rows.append(KeptTopic(note_id=note_id, topic=topic_id, digest=name, base=base, content=stored))
     return found | {row.topic: row for row in KeptTopic.objects.bulk_create(rows)}

@@ -1,4 +1,4 @@
-"""PDFs of notes: made by a worker, kept for a day."""
+"""PDFs of notes: a worker makes them, and they are kept for a day."""
 
 import logging
 import re
@@ -33,7 +33,7 @@ KEPT_FOR = timedelta(hours=24)
 UNFINISHED_MAX = 2
 PICTURES_MAX = 200
 PICTURES_BYTES_MAX = 100 * 1024 * 1024
-"""Of one PDF's pictures together, as they were attached; further ones are not shown."""
+"""The maximum size of all attached images in one PDF; images beyond it are not shown."""
 _PICTURES = (
     Attachment.ContentType.PNG,
     Attachment.ContentType.JPEG,
@@ -50,13 +50,13 @@ class TooManyPDFs(Conflict):
 
 
 def submit_export(*, user_id: int, note_id: int) -> NoteExport:
-    """Have a PDF of the note made. The note at the same version gives the same export, as long as its file is kept.
+    """Queue an export of the note. The same version of a note has the same export, as long as its file is kept.
 
     Raises ``Note.DoesNotExist``, :class:`TooManyPDFs` and ``StorageNotConfigured``.
     """
     storage.require_storage()
     with transaction.atomic():
-        # One after another, so that nobody has more than so many at once.
+        # Submissions of a user run one after another, so that the limit cannot be exceeded.
         get_user_model().objects.select_for_update(no_key=True).only("pk").get(pk=user_id)
         version = Note.objects.owned_by(user_id).live().values_list("version", flat=True).get(pk=note_id)
         same = NoteExport.objects.filter(note_id=note_id, note_version=version)
@@ -73,7 +73,7 @@ def submit_export(*, user_id: int, note_id: int) -> NoteExport:
 
 
 def carry_out_export(export_id: UUID) -> None:
-    """Make the PDF. Does nothing if another worker does, or if it is made already."""
+    """Make the PDF. Does nothing if another worker has the job, or if the PDF exists."""
     job = background_jobs.claim(NoteExport, export_id)
     if job is None:
         return
@@ -107,7 +107,7 @@ def carry_out_export(export_id: UUID) -> None:
 
 
 def _pictures(note: dict[str, Any], *, user_id: int) -> Iterator[Attachment]:
-    """The user's pictures that a note names, in order, as many as are allowed."""
+    """The user's images in a note's texts, in order, up to the limit."""
     texts = [topic["explanation"] for chapter in note["chapters"] for topic in chapter["topics"]]
     named = dict.fromkeys(UUID(found) for text in texts for found in _ATTACHMENT.findall(text))
     known = Attachment.objects.owned_by(user_id).filter(content_type__in=_PICTURES).in_bulk(list(named)[:PICTURES_MAX])
@@ -119,7 +119,7 @@ def _pictures(note: dict[str, Any], *, user_id: int) -> Iterator[Attachment]:
 
 
 def _put_into(folder: Path, pictures: Mapping[str, Attachment]) -> None:
-    """Copy the pictures' files, but for those that the storage has lost. Raises ``StorageUnavailable``."""
+    """Copy the images' files, except those that the storage lacks. Raises ``StorageUnavailable``."""
     for name, picture in pictures.items():
         try:
             with storage.read(picture.file) as source, (folder / name).open("wb") as target:
@@ -138,18 +138,18 @@ def _warnings(head: dict[str, Any]) -> list[str]:
 
 
 def delete_export(*, user_id: int, export_id: UUID) -> None:
-    """Delete an export and its file; one that is being made is stopped. Raises ``NoteExport.DoesNotExist``."""
+    """Delete an export and its file; a running one is stopped. Raises ``NoteExport.DoesNotExist``."""
     if not NoteExport.objects.filter(user_id=user_id, pk=export_id, note__deleted_at=None).delete()[0]:
         raise NoteExport.DoesNotExist
 
 
 def kept_exports() -> QuerySet[NoteExport]:
-    """Those that can still be asked for."""
+    """Exports that have not expired."""
     return NoteExport.objects.exclude(finished_at__lte=_oldest()).filter(note__deleted_at=None)
 
 
 def purge_exports() -> int:
-    """Delete exports whose day is over, with their files; return how many."""
+    """Delete expired exports with their files; return how many."""
     return delete_in_batches(NoteExport.objects.filter(finished_at__lte=_oldest()))
 
 

@@ -16,8 +16,8 @@ from notes.blocks.stored import blocks_for_new
 from notes.contents import CHAPTER_SHOWN, NOTE_SHOWN, TOPIC_SHOWN, written_fields
 from notes.models import Chapter, Note, Topic
 from notes.services.budgets import charge_user, check_new_note
-from notes.services.editing import NoteChanged, Versions, edit_note, lock_note, tell_of_notes
-from notes.services.indexing import LARGE_BYTES, tell_worker
+from notes.services.editing import NoteChanged, Versions, edit_note, lock_note, notify_of_notes
+from notes.services.indexing import LARGE_BYTES, notify_worker
 from notes.services.links import add_links, keep_links
 from notes.sizes import note_size
 from utils.database.compiled_queries import Row
@@ -52,14 +52,14 @@ class NoteData(TypedDict):
 
 
 def create_note(*, user_id: int, data: NoteData) -> Row:
-    """Create a note with its chapters and topics; return it as it is shown. Raises ``OverBudget``."""
+    """Create a note with its chapters and topics; return it as the API shows it. Raises ``OverBudget``."""
     with changing_pages_of(user_id):
         (note,), chapters, topics = _insert(user_id, [data])
         return _shown(note, chapters, topics)
 
 
 def import_notes(*, user_id: int, notes: Sequence[NoteData]) -> int:
-    """Create many notes, in as many statements as one note takes; return how many. Raises ``OverBudget``."""
+    """Create many notes by as many statements as for one; return how many. Raises ``OverBudget``."""
     with changing_pages_of(user_id):
         return len(_insert(user_id, notes)[0])
 
@@ -67,7 +67,7 @@ def import_notes(*, user_id: int, notes: Sequence[NoteData]) -> int:
 def update_note(*, user_id: int, note_id: int, changes: Mapping[str, Any], if_match: Versions = None) -> Row:
     """Change ``title``, ``status`` or ``tags``; return the note as ``notes.reads.detail`` does.
 
-    Values that the note has already leave it as it is. Raises ``Note.DoesNotExist``, :class:`NoteChanged` and
+    Unchanged values change nothing, not even the version. Raises ``Note.DoesNotExist``, :class:`NoteChanged` and
     ``OverBudget``.
     """
     with changing_pages_of(user_id):
@@ -93,7 +93,7 @@ def delete_note(*, user_id: int, note_id: int, if_match: Versions = None) -> Non
 
 
 def restore_note(*, user_id: int, note_id: int) -> Row:
-    """Take a note out of the trash and return it; one that is not in the trash is unchanged.
+    """Take a note out of the trash and return it; a note outside the trash stays unchanged.
 
     Raises ``Note.DoesNotExist``.
     """
@@ -104,7 +104,7 @@ def restore_note(*, user_id: int, note_id: int) -> Row:
 
 
 def _insert(user_id: int, notes: Sequence[NoteData]) -> tuple[list[Note], list[Chapter], list[Topic]]:
-    """Four statements, five with links, however many notes, chapters and topics there are. Raises ``OverBudget``."""
+    """Insert any number of notes by four statements, five with links. Raises ``OverBudget``."""
     sizes = [note_size(**data) for data in notes]
     check_new_note(max(sizes, default=0))
     rows = Note.objects.bulk_create(
@@ -136,15 +136,15 @@ def _insert(user_id: int, notes: Sequence[NoteData]) -> tuple[list[Note], list[C
     for topic in topics:
         texts[topic.chapter.note_id][topic.pk] = topic.explanation
     add_links(user_id=user_id, of_notes=texts.values())
-    tell_of_notes([row.pk for row in rows])
+    notify_of_notes([row.pk for row in rows])
     if any(row.words_due_at for row in rows):
-        tell_worker()
+        notify_worker()
     charge_user(user_id=user_id, grown=sum(sizes))
     return rows, chapters, topics
 
 
 def _shown(note: Note, chapters: Sequence[Chapter], topics: Sequence[Topic]) -> Row:
-    """A new note as ``NoteDetailSerializer`` renders it, without reading back what was just written."""
+    """A new note as ``NoteDetailSerializer`` renders it, without reading it from the database."""
     shown: dict[int, Row] = {
         chapter.pk: {**written_fields(chapter, CHAPTER_SHOWN), "topics": []} for chapter in chapters
     }
@@ -162,6 +162,6 @@ def _shown(note: Note, chapters: Sequence[Chapter], topics: Sequence[Topic]) -> 
 
 
 def _as_postgresql_renders(sources: Sequence[Mapping[str, str]]) -> str:
-    """The text of a ``jsonb``, byte for byte: shorter keys come first, and spaces after commas and colons."""
+    """The text of a ``jsonb`` as PostgreSQL renders it: shorter keys first, and spaces after commas and colons."""
     ordered = [dict(sorted(source.items(), key=lambda item: len(item[0]))) for source in sources]
     return json.dumps(ordered, ensure_ascii=False)

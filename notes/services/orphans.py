@@ -1,8 +1,8 @@
-"""Attachments that nothing names any more: they are deleted after a week.
+"""Deletes attachments that no text of their owner has named for a week.
 
-An attachment is named by its path, in any text of its owner: a topic's of a live or trashed note, or a kept version's.
-Most are named in their own note, which is searched first; only for the others all texts of the owner are. Other apps
-register texts of theirs by ``register_texts``.
+A text names an attachment by its path. The texts are those of topics, also of notes in the trash, and of kept versions.
+Most attachments are named in their own note, which is searched first; only for the others are all texts of the owner
+searched. Other apps add their texts by ``register_texts``.
 """
 
 import re
@@ -22,9 +22,9 @@ from notes.snapshots import kept_topic, load_topics
 
 ORPHANED_AFTER = timedelta(days=7)
 CHECKED_EVERY = timedelta(days=1)
-BATCH = 200
-BATCHES = 20
-"""Of one run; the next one goes on."""
+BATCH_SIZE = 200
+BATCHES_MAX = 20
+"""The maximum in one run; the next run continues."""
 _PATH = "/api/attachments/"
 _NAMED = re.compile(rf"{_PATH}([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})", re.IGNORECASE)
 
@@ -32,16 +32,16 @@ _texts_of_others: list[Callable[[int], Iterable[str]]] = []
 
 
 def register_texts(texts: Callable[[int], Iterable[str]]) -> None:
-    """Let attachments stay that a user's texts in another app name. ``texts`` takes the user's id."""
+    """Keep attachments that texts of another app name. ``texts`` takes the user's id and returns these texts."""
     _texts_of_others.append(texts)
 
 
 def purge_orphans() -> int:
     """Check the attachments that were last checked over a day ago, and delete the orphans; return their number."""
     deleted = 0
-    for _ in range(BATCHES):
+    for _ in range(BATCHES_MAX):
         due = Attachment.objects.filter(checked_at__lt=Now() - CHECKED_EVERY).order_by("checked_at")
-        batch = list(due.only("pk", "user_id", "note_id")[:BATCH])
+        batch = list(due.only("pk", "user_id", "note_id")[:BATCH_SIZE])
         if not batch:
             break
         named = _named_among(batch)
@@ -83,7 +83,7 @@ def _named_among(attachments: Iterable[Attachment]) -> set[UUID]:
 
 
 def _named_in(texts: Iterable[str], wanted: set[UUID]) -> set[UUID]:
-    """The ids that the texts name; not all texts are read if all that are wanted were found."""
+    """The ids that the texts name. Stops reading when all wanted ids are found."""
     found: set[UUID] = set()
     for text in texts:
         found.update(map(UUID, _NAMED.findall(text)))
@@ -93,7 +93,7 @@ def _named_in(texts: Iterable[str], wanted: set[UUID]) -> set[UUID]:
 
 
 def _texts(of_topics: Q, of_versions: Q) -> Iterator[str]:
-    """Texts that name any attachment, one at a time. A new place for texts is added here."""
+    """Texts that name any attachment, one at a time. Add new kinds of texts here."""
     for column in ("explanation", "code"):
         yield from _one_by_one(Topic.objects.filter(of_topics, **{f"{column}__contains": _PATH}), column)
     for column in ("title", "sources_text"):
@@ -108,7 +108,7 @@ def _texts(of_topics: Q, of_versions: Q) -> Iterator[str]:
 
 
 def _patched_texts(kept_id: int) -> Iterator[str]:
-    """What a kept topic says that is stored as a difference."""
+    """The texts of a kept topic that is stored as a difference."""
     rows = load_topics([kept_id])
     rows |= load_topics([row.base for row in rows.values() if row.base is not None])
     try:
@@ -119,6 +119,6 @@ def _patched_texts(kept_id: int) -> Iterator[str]:
 
 
 def _one_by_one(rows: QuerySet[Topic] | QuerySet[KeptTopic] | QuerySet[NoteVersion], column: str) -> Iterator[str]:
-    """Only keys are read together: a version has several megabytes."""
+    """Read only keys in batches, and texts one by one, as a version may have several megabytes."""
     for key in list(rows.order_by("pk").values_list("pk", flat=True)):
         yield from rows.filter(pk=key).values_list(column, flat=True)

@@ -19,7 +19,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """A type of children, and the maximum number of them in one parent."""
+    """A type of children, and their maximum number in one parent."""
 
     name: str
     parent: str

@@ -1,4 +1,4 @@
-"""Sharing notes by links: making and revoking them, who may see, how often it was seen, and copies."""
+"""Sharing notes by links: creating and revoking them, checking passwords, counting views, and copying notes."""
 
 import re
 import secrets
@@ -21,14 +21,14 @@ from utils.redis.client import RedisUnavailable, redis_guard
 from utils.redis.scripts import Script
 
 SHARES_MAX = 100
-"""Of one note."""
+"""The maximum number for one note."""
 SLUG_BYTES = 18
 VIEWS_KEY, TAKEN_KEY = "shares:views", "shares:views:taken"
 _DRAIN_LOCK = 4_710_317
 _DRAINED_TOGETHER = 500
 _ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/")
 
-# What a drain that failed has taken is taken again first.
+# Counts taken by an earlier drain that failed are returned again first.
 _TAKE = Script(
     """
 if redis.call('EXISTS', KEYS[2]) == 0 and redis.call('EXISTS', KEYS[1]) == 1 then
@@ -52,7 +52,7 @@ class WrongSharePassword(ApplicationError):
 
 def create_share(*, user_id: int, note_id: int, expires_at: datetime | None = None, password: str = "") -> Share:
     """Make a link to a note. Raises ``Note.DoesNotExist`` and :class:`TooManyShares`."""
-    hashed = make_password(password) if password else ""  # before the transaction, as it takes a while
+    hashed = make_password(password) if password else ""  # before the transaction, as hashing is slow
     with transaction.atomic():
         note = Note.objects.owned_by(user_id).live().only("pk").get(pk=note_id)
         if note.shares.count() >= SHARES_MAX:
@@ -71,12 +71,12 @@ def delete_share(*, user_id: int, note_id: int, share_id: UUID) -> None:
 
 
 def may_see(share: Share, password: str) -> bool:
-    """Whether the password opens the share; any does where it has none."""
+    """Whether the password opens the share. A share without a password accepts any."""
     return not share.password or check_password(password, share.password)
 
 
 def count_view(share: Share) -> None:
-    """Count one view of the page; without Redis in the row itself."""
+    """Count one view in Redis; if Redis is unavailable, in the row."""
     try:
         with redis_guard() as client:
             client.hincrby(VIEWS_KEY, str(share.pk), 1)
@@ -87,7 +87,7 @@ def count_view(share: Share) -> None:
 def drain_views() -> int:
     """Add the views that Redis has counted to their rows; return how many. Raises ``RedisUnavailable``.
 
-    A crash at the end of it loses the views of a few seconds, and never counts one twice.
+    A crash may lose the views of a few seconds, but never counts one twice.
     """
     with transaction.atomic(), connection.cursor() as cursor, redis_guard() as client:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_DRAIN_LOCK])
@@ -107,7 +107,7 @@ def drain_views() -> int:
 
 
 def copy_share(*, user_id: int, share: Share) -> Row:
-    """Make a shared note the user's own: a draft with new ids, and copies of the attachments that it names.
+    """Copy a shared note for the user: a draft with new ids, and copies of the attachments that it names.
 
     Copies share the stored file, which stays until the last of them is deleted. Raises ``Note.DoesNotExist``,
     ``OverBudget``.
@@ -116,7 +116,7 @@ def copy_share(*, user_id: int, share: Share) -> Row:
         shown = reads.tree(share.note_id, user_id=share.note.user_id)
         texts = [topic[name] for chapter in shown["chapters"] for topic in chapter["topics"] for name in _TEXTS]
         named = {UUID(found) for text in texts for found in _ATTACHMENT.findall(text)}
-        # Locked, so that no file goes before its copy is there.
+        # Locked, so that no file is deleted before its copy exists.
         originals = Attachment.objects.filter(note=share.note_id, pk__in=named).select_for_update(no_key=True)
         copies = {original.pk: original for original in originals.order_by("pk")}
         ids = {pk: uuid4() for pk in copies}

@@ -11,7 +11,7 @@ from notes.models import Chapter, Note, Topic
 from notes.services.budgets import charge_notes
 from notes.services.chapters import note_of_chapter
 from notes.services.editing import MovedMeanwhile, NoteStates, begin_edit, begin_edits
-from notes.services.indexing import is_large, make_words_later, words_of_edit, words_went_along
+from notes.services.indexing import is_large, make_words_later, make_words_of_moved_later, words_of_edit
 from notes.services.links import add_links, write_links
 from notes.services.notes import TopicData
 from notes.services.positions import TOPICS, check_order, close_gap, make_room, shift
@@ -44,7 +44,7 @@ def create_topic(
 
 
 def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_match: NoteStates = None) -> Topic:
-    """Change a topic's texts, not its position. What it says already leaves it as it is.
+    """Change a topic's texts, not its position. Unchanged texts change nothing.
 
     Raises ``Topic.DoesNotExist``, ``NoteChanged``, ``MovedMeanwhile`` and ``OverBudget``.
     """
@@ -62,7 +62,7 @@ def update_topic(*, user_id: int, topic_id: int, changes: Mapping[str, Any], if_
             text = after["explanation"]
             blocks, told = blocks_for_edit(topic_id, before=row["explanation"], stored=stored, after=text)
             mine.update(**changes, blocks=blocks, words=words_of_edit(user_id, note_id=note_id, **after))
-            told.tell()
+            told.notify()
             write_links(user_id=user_id, texts={topic_id: text}, before={topic_id: row["explanation"]})
             charge_notes(user_id=user_id, growth={note_id: topic_size(**after) - topic_size(**row)})
         return Topic.objects.for_api().get(pk=topic_id)
@@ -75,8 +75,8 @@ def delete_topic(*, user_id: int, topic_id: int, if_match: NoteStates = None) ->
         begin_edit(user_id=user_id, note_id=note_id, if_match=if_match)
         order = _current_order(topic_id, chapter_id, note_id)
         [(freed, blocks)] = Topic.objects.filter(pk=topic_id).values_list(stored_topic_size(), "blocks")
-        Topic.objects.filter(pk=topic_id).only("pk").delete()  # only(), as deleting loads the row
-        removed_blocks({topic_id: blocks}).tell()
+        Topic.objects.filter(pk=topic_id).only("pk").delete()  # only(), as Django loads the row to delete it
+        removed_blocks({topic_id: blocks}).notify()
         close_gap(Topic.objects.filter(chapter_id=chapter_id), order)
         charge_notes(user_id=user_id, growth={note_id: -freed})
 
@@ -86,7 +86,7 @@ def move_topic(
 ) -> Topic:
     """Move a topic to another position in its chapter, or to another chapter of any of the user's notes.
 
-    The place that it has leaves all as it is. ``if_match`` refers to the note that the topic is in.
+    Its current position changes nothing. ``if_match`` refers to the note that the topic is in.
 
     Raises ``Topic.DoesNotExist``, ``Chapter.DoesNotExist``, ``NoteChanged``, ``OrderOutOfRange``, ``TooManyChildren``,
     ``MovedMeanwhile`` and ``OverBudget``.
@@ -109,7 +109,7 @@ def move_topic(
             Topic.objects.filter(pk=topic_id).update(chapter_id=target_id, order=order)
             close_gap(Topic.objects.filter(chapter_id=source_id), old)
             if target_note_id != note_id:
-                words_went_along(target_note_id, topics=Topic.objects.filter(pk=topic_id))
+                make_words_of_moved_later(target_note_id, topics=Topic.objects.filter(pk=topic_id))
                 size = size_of_topic(topic_id)
                 charge_notes(user_id=user_id, growth={note_id: -size, target_note_id: size})
         return Topic.objects.for_api().get(pk=topic_id)

@@ -15,7 +15,7 @@ from notes.models import Chapter, Note, NoteVersion, Topic
 from notes.search.vectors import words_of_note
 from notes.services.budgets import charge_notes
 from notes.services.editing import Versions, begin_edit, states_of
-from notes.services.indexing import is_large, tell_worker
+from notes.services.indexing import is_large, notify_worker
 from notes.services.links import keep_links, write_links
 from notes.sizes import stored_size
 from notes.snapshots import whole_snapshot
@@ -31,13 +31,13 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
     """Restore a note to a kept version; return it as ``notes.reads.detail`` does.
 
     The current state is kept first, so that a restore can be undone. Chapters and topics that are still in the note
-    keep their ids, so that links and AI tasks still refer to them. Topics that were deleted come back with their ids,
-    all topics with those of their blocks; deleted chapters, and topics that are in another note now, get new ones.
+    keep their ids, so that links and AI tasks still refer to them. Deleted topics get their old ids back, and blocks of
+    all topics theirs. Deleted chapters, and topics that have moved to another note, get new ids.
 
-    Raises ``NoteVersion.DoesNotExist`` (also if there is no such note), ``NoteChanged`` and ``OverBudget``.
+    Raises ``NoteVersion.DoesNotExist`` (also if the note does not exist), ``NoteChanged`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
-        # Read before the edit begins: that adds a version, and may delete this one as the oldest.
+        # Read before the edit begins, as that keeps a version and may drop this one as the oldest.
         kept = NoteVersion.objects.owned_by(user_id).get(note=note_id, version=version)
         snapshot = whole_snapshot(kept)
         claimed = begin_edit(
@@ -45,7 +45,7 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
         )
         assert claimed is not None  # without ``unless`` there is always something to write
         fields = fields_of_snapshot(snapshot, NOTE_WRITTEN)
-        # Tags of an old version may read alike.
+        # Tags of an old version may be equal by today's normalization.
         now = {
             "title": claimed["title"],
             **fields,
@@ -58,9 +58,9 @@ def restore_version(*, user_id: int, note_id: int, version: int, if_match: Versi
 
 
 def replace_note(*, user_id: int, note_id: int, tree: NoteTree, if_match: Versions) -> int:
-    """Write a tree over a note, which keeps what it was as a version; return the note's new version.
+    """Replace a note's content by a tree, and keep its previous state as a version; return the note's new version.
 
-    Chapters and topics that the tree names by ids of this note, or else by their titles, keep their ids. Raises
+    Chapters and topics keep their ids if the tree has the same ids, or else the same titles. Raises
     ``Note.DoesNotExist``, ``NoteChanged`` and ``OverBudget``.
     """
     with changing_pages_of(user_id):
@@ -77,11 +77,11 @@ def replace_note(*, user_id: int, note_id: int, tree: NoteTree, if_match: Versio
 
 
 def _with_ids(note_id: int, tree: NoteTree, chapters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The chapters as a snapshot has them. No id is used twice, and none that is not this note's."""
+    """The chapters in the format of a snapshot. Ids are unique and belong to this note."""
     note = Note.objects.for_detail().get(pk=note_id)
     free_chapters = {chapter.pk: chapter.title for chapter in note.chapters.all()}
     free_topics = {topic.pk: topic.title for chapter in note.chapters.all() for topic in chapter.topics.all()}
-    # Those that are named come first, so that no title takes their ids.
+    # Parts with ids come first, so that no part with only a title gets their ids.
     chapter_ids = [_named(chapter.id, free_chapters) for chapter in tree.chapters]
     topic_ids = [[_named(topic.id, free_topics) for topic in chapter.topics] for chapter in tree.chapters]
     return [
@@ -109,11 +109,11 @@ def _titled(title: str, free: dict[int, str]) -> int | None:
 
 
 def _write_note(user_id: int, note_id: int, fields: dict[str, Any], contents: Sequence[dict[str, Any]]) -> None:
-    """Write the note's own fields and its contents. All of it gets words: from a worker if it is large."""
+    """Write the note's own fields and its contents, with search vectors; for a large note, a worker makes these."""
     note = Note(pk=note_id, user_id=user_id)
     if is_large(*_texts(contents)):
         note.words_due_at = timezone.now()
-        tell_worker()
+        notify_worker()
     words = None if note.words_due_at else words_of_note(user_id, **fields)
     derived = {"words": words, "words_due_at": note.words_due_at, "title_key": title_key(fields["title"])}
     Note.objects.filter(pk=note_id).update(**fields, **derived)
@@ -128,7 +128,7 @@ def _texts(contents: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _restore_contents(note: Note, contents: Sequence[dict[str, Any]]) -> None:
-    """Write the snapshot's rows, then delete the others: a topic may have been moved out of a chapter to delete."""
+    """Write the snapshot's rows, then delete the others. In this order, as a topic may come from a deleted chapter."""
     existing = set(Chapter.objects.filter(note=note).values_list("pk", flat=True))
     chapters = [
         Chapter(pk=_kept(data["id"], existing), note=note, order=order, **fields_of_snapshot(data, CHAPTER_WRITTEN))
@@ -167,19 +167,19 @@ def _restore_contents(note: Note, contents: Sequence[dict[str, Any]]) -> None:
             changes.remove(pk, ids_of(row["blocks"]))
     write_links(user_id=note.user_id, texts={topic.pk: topic.explanation for topic in topics})
 
-    # only(), as deleting loads the rows.
+    # only(), as Django loads the rows to delete them.
     other_topics = Topic.objects.filter(chapter__note=note).exclude(pk__in=[topic.pk for topic in topics])
     other_topics.only("pk").delete()
     other_chapters = Chapter.objects.filter(note=note).exclude(pk__in=[chapter.pk for chapter in chapters])
     other_chapters.only("pk").delete()
-    changes.tell()
+    changes.notify()
 
 
 def _topics_elsewhere(user_id: int, topic_ids: Sequence[int]) -> set[int]:
-    """Which of these topics, none of them in this note, are in another one: what is restored of them is a copy.
+    """Which of these topics, which are not in this note, are in another note. They are restored as copies.
 
-    The others were deleted, and come back with their ids and those of their blocks. The lock is held until COMMIT, so
-    that two restorations of one user at once do not bring the same topic back into two notes.
+    The others were deleted; they get their old ids and block ids back. The lock is held until COMMIT, so that two
+    concurrent restores of one user cannot restore the same topic in two notes.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notes.restore_version {user_id}"])
@@ -191,5 +191,5 @@ def _kept(pk: int | None, existing: set[int]) -> int | None:
 
 
 def _write(manager: Manager[ModelT], rows: Sequence[ModelT], *, fields: Sequence[str]) -> None:
-    """Insert the rows; those that exist are updated."""
+    """Insert the rows, and update those that exist."""
     manager.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=fields)

@@ -1,4 +1,4 @@
-"""Files of notes: sent as forms, and answered as they are."""
+"""Attachments of notes: uploaded as forms, and served unchanged."""
 
 from typing import Any
 from uuid import UUID
@@ -23,17 +23,17 @@ from notes.models import Attachment
 from notes.views.common import LOCATION, created, paginated
 from utils.admission.counting import count_request
 from utils.http.errors import ApplicationError
-from utils.http.idempotency import IDEMPOTENCY_KEY, answer_once
+from utils.http.idempotency import IDEMPOTENCY_KEY, respond_once
 from utils.http.pagination import PAGE_PARAMETERS
 from utils.http.requests import read_body, user_id_of
 from utils.query_optimization import QueryOptimizer
 from utils.storage import StorageNotConfigured, StorageUnavailable, require_storage
-from utils.streaming.files import RangeNotSatisfiable, StoredFile, TooManyDownloads, file_response
+from utils.streaming.files import RangeNotSatisfiable, ServedFile, TooManyDownloads, file_response
 from utils.streaming.uploads import TooManyUploads, UploadParser, UploadTooSlow, comparable, upload_slot
 
 TOKEN = "token"
 FILES = "files"
-"""The scope of the limit that files count against, and nothing else."""
+"""The throttle scope of downloads, which count against no other limit."""
 
 
 class LinkExpired(ApplicationError):
@@ -42,14 +42,14 @@ class LinkExpired(ApplicationError):
     detail = "This link has expired. The list of attachments shows a fresh one."
 
 
-def stored_file_of(attachment: Attachment) -> StoredFile:
-    return StoredFile(
+def served_file(attachment: Attachment) -> ServedFile:
+    return ServedFile(
         file=attachment.file,
         name=attachment.name,
         content_type=attachment.content_type,
         size=attachment.size,
         etag=attachment.pk.hex,
-        # A sandbox shows no PDF, so that is saved.
+        # Browsers show no PDF inside a sandbox, so it is downloaded.
         is_inline=attachment.content_type != Attachment.ContentType.PDF,
     )
 
@@ -97,9 +97,9 @@ class NoteAttachmentViewSet(viewsets.GenericViewSet):
     def create(self, request: Request, note_pk: str) -> Response | HttpResponse:
         """Attach a file to a note.
 
-        A form with one file of at most 10 MB (10 · 2²⁰ bytes), which counts towards the account's room. Its kind is
-        detected from its content. Location, camera and all other metadata of photos are removed, but for the
-        orientation. Put `markdown` into a text: what no text names for a week is deleted.
+        A form with one file of at most 10 MB (10 · 2²⁰ bytes), which counts towards the account's storage. Its kind is
+        detected from its content. Location, camera and all other metadata of photos are removed, except the
+        orientation. Put `markdown` into a text: a file that no text names for a week is deleted.
         """
         user_id = user_id_of(request)
         require_storage()
@@ -108,7 +108,7 @@ class NoteAttachmentViewSet(viewsets.GenericViewSet):
         with upload_slot(user_id):
             body = read_body(AttachmentCreateSerializer, request)
             with body["file"] as file, services.stored_file(name=file.name, content=file) as stored:
-                return answer_once(request, lambda: comparable(body), lambda: self._record(user_id, note_pk, stored))
+                return respond_once(request, lambda: comparable(body), lambda: self._record(user_id, note_pk, stored))
 
     def _record(self, user_id: int, note_pk: str, stored: services.StoredFile) -> Response:
         attachment = services.record_attachment(user_id=user_id, note_id=int(note_pk), stored=stored)
@@ -116,12 +116,12 @@ class NoteAttachmentViewSet(viewsets.GenericViewSet):
 
 
 def announced_bytes(request: Request) -> int:
-    """How long the file is at least, by what the head of the request says; of a chunked one nothing is known."""
+    """The length of the body according to the request's headers; 0 for a chunked body, whose length is unknown."""
     return 0 if "HTTP_TRANSFER_ENCODING" in request.META else int(request.META.get("CONTENT_LENGTH") or 0)
 
 
 class SignedLinkAuthentication(SessionJWTAuthentication):
-    """Lets a signed link in: its user reads that file."""
+    """Authenticates a request with a signed link as the link's user, for that file only."""
 
     def authenticate(self, request: Request) -> tuple[User, Any] | None:
         token = request.query_params.get(TOKEN)
@@ -177,13 +177,13 @@ class AttachmentViewSet(viewsets.GenericViewSet):
     def retrieve(self, request: Request, pk: UUID) -> HttpResponseBase:
         """Read an attachment.
 
-        The file itself, by an access token or by a signed link: that is good for ten minutes and this file, and ends
-        with the account.
+        The file itself, with an access token or by a signed link. A link is valid for ten minutes and for this file
+        only, and ends with the account.
         """
         attachment = QueryOptimizer.get_attachment(pk, request.user)
         return file_response(
             request._request,
-            stored_file_of(attachment),
+            served_file(attachment),
             reader=attachment.user_id,
             cache_control="private, no-cache",
         )
@@ -194,7 +194,7 @@ class AttachmentViewSet(viewsets.GenericViewSet):
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete an attachment.
 
-        Texts that name it stay as they are, and show nothing there.
+        Texts that refer to it are not changed; they show nothing in its place.
         """
         services.delete_attachment(user_id=user_id_of(request), attachment_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)

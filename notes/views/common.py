@@ -36,13 +36,13 @@ LOCATION = OpenApiParameter(
 )
 
 OVER_BUDGET = (NoteTooLarge, AccountFull)
-"""How a write that makes a note larger may fail."""
+"""The errors of a write that makes a note larger."""
 
 _VERSION = re.compile("[0-9]{1,10}")
 
 
 class NotePages(FastReadMixin):
-    """Lists and details of notes, and of what is in them, are pages."""
+    """Mixin: the lists and details of notes, chapters and topics are fast reads."""
 
     read_specs = {
         "list": ReadSpec(ttl=settings.CACHE_TTL_LIST),
@@ -59,12 +59,12 @@ def paginated(view: viewsets.GenericViewSet) -> Response:
 def link_page(
     view: viewsets.GenericViewSet, rows: QuerySet[NoteLink, Any], serializer: type[serializers.Serializer]
 ) -> Response:
-    """A page of links."""
+    """A page of a list of links."""
     return view.get_paginated_response(serializer(view.paginate_queryset(rows), many=True).data)
 
 
 def expected_versions(request: Request) -> list[int] | None:
-    """The versions in ``If-Match``; None if any is accepted. An ETag that is no version matches none."""
+    """The versions in ``If-Match``; None if any is accepted. An ETag that is not a version matches none."""
     header = request.headers.get("If-Match")
     if header is None or "*" in (etags := opaque_etags(header)):
         return None

@@ -1,7 +1,7 @@
 """Chapters and topics of the signed-in user's notes.
 
-``If-Match`` and ETags are about the note that they are in, and its version. They name the note, too, as its parts may
-move to another one.
+The version in ``If-Match`` and in ETags is the note's. They also contain the note's id, as chapters and topics may move
+to another note.
 """
 
 import re
@@ -68,7 +68,7 @@ ERRORS = {
     "destroy": (services.MovedMeanwhile,),
     "move": (services.MovedMeanwhile, services.TooManyChildren, services.NoteTooLarge),
 }
-"""What else than the usual may be wrong: the parent is named in the query or the body."""
+"""Additional errors, as the parent is in the query or the body."""
 
 
 class ChapterViewSet(NotePages, viewsets.GenericViewSet):
@@ -114,7 +114,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Add a chapter to a note.
 
-        At the end, or at `order`; those from there on move down by one.
+        At the end, or at `order`; the ones after it move down by one.
         """
         body = read_body(ChapterCreateSerializer, request)
         chapter = services.create_chapter(
@@ -150,7 +150,7 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a chapter.
 
-        With its topics. The note's other chapters close the gap; the note before is kept as a version.
+        With its topics. The note's other chapters close the gap; the note's previous state is kept as a version.
         """
         services.delete_chapter(user_id=user_id_of(request), chapter_id=int(pk), if_match=_expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -160,8 +160,8 @@ class ChapterViewSet(NotePages, viewsets.GenericViewSet):
     def move(self, request: Request, pk: str) -> Response:
         """Move a chapter.
 
-        To another position in its note, or in another of your notes. Those between shift by one. Moving it to
-        where it is keeps the note's version.
+        To another position in its note, or to another of your notes. Chapters in between shift by one. Moving it to
+        its current position keeps the note's version.
         """
         body = read_body(ChapterMoveSerializer, request)
         chapter = services.move_chapter(
@@ -197,7 +197,7 @@ def render_blocks(request: HttpRequest, user_id: int, pk: str) -> Rendered:
 
 
 class TopicViewSet(NotePages, viewsets.GenericViewSet):
-    """Topics, with all that they say."""
+    """Topics with their texts."""
 
     lookup_value_regex = ID_PATTERN
     serializer_class = TopicSerializer
@@ -220,7 +220,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def list(self, request: Request) -> Response:
         """List a chapter's topics.
 
-        In their order, with what they say.
+        In their order, with their texts.
         """
         response = paginated(self)
         if not response.data["results"]:
@@ -234,7 +234,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         """Show a topic.
 
-        With what it says. Its `ETag` names its note and the note's version.
+        With its texts. Its `ETag` names its note and the note's version.
         """
         return _topic(QueryOptimizer.get_topic_detail(int(pk), request.user))
 
@@ -258,7 +258,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Add a topic to a chapter.
 
-        At the end, or at `order`; those from there on move down by one.
+        At the end, or at `order`; the ones after it move down by one.
         """
         body = read_body(TopicCreateSerializer, request)
         topic = services.create_topic(
@@ -272,7 +272,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
 
     @extend_schema(operation_id="replaceTopic", request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
-        """Replace what a topic says.
+        """Replace a topic's texts.
 
         A field that is left out becomes empty. Unchanged values keep the note's version.
         """
@@ -286,9 +286,9 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
 
     @extend_schema(operation_id="updateTopic", request=TopicWriteSerializer, parameters=[IF_MATCH_IN_NOTE, ETAG])
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change some of what a topic says.
+        """Change some of a topic's texts.
 
-        What is left out stays as it is. Unchanged values keep the version of the topic's note.
+        A field that is left out stays unchanged. Unchanged values keep the version of the topic's note.
         """
         return self.update(request, pk, partial=True)
 
@@ -300,7 +300,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a topic.
 
-        The chapter's other topics close the gap; the note before is kept as a version.
+        The chapter's other topics close the gap; the note's previous state is kept as a version.
         """
         services.delete_topic(user_id=user_id_of(request), topic_id=int(pk), if_match=_expected_states(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -310,8 +310,8 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
     def move(self, request: Request, pk: str) -> Response:
         """Move a topic.
 
-        To another position in its chapter, or in a chapter of any of your notes. Those between shift by one.
-        Moving it to where it is keeps the note's version.
+        To another position in its chapter, or to a chapter of any of your notes. Topics in between shift by one.
+        Moving it to its current position keeps the note's version.
         """
         body = read_body(TopicMoveSerializer, request)
         topic = services.move_topic(
@@ -325,7 +325,7 @@ class TopicViewSet(NotePages, viewsets.GenericViewSet):
 
 
 def _expected_states(request: Request) -> list[services.NoteState] | None:
-    """The note states in ``If-Match``; None if any is accepted. An ETag that is no state matches none."""
+    """The note states in ``If-Match``; None if any is accepted. An ETag that is not a state matches none."""
     header = request.headers.get("If-Match")
     if header is None or "*" in (etags := opaque_etags(header)):
         return None

@@ -1,4 +1,4 @@
-"""Notes as files."""
+"""Downloading notes as files."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ class NoteExportView(APIView):
     def get(self, request: Request, pk: str) -> HttpResponse:
         """Download a note.
 
-        As Markdown that people read and that an import reads back exactly, or as the JSON that the API shows.
+        As Markdown, which people can read and an import restores exactly, or as the JSON of the API.
         """
         query = read_query(ExportFormatSerializer, request.query_params)
         note = reads.detail(int(pk), user_id=user_id_of(request))
@@ -77,8 +77,8 @@ class NoteSelectionExportView(APIView):
     def get(self, request: Request) -> StreamingHttpResponse:
         """Download several notes.
 
-        A zip with a Markdown file for each, and their attachments. If one of them is not yours or in the trash, the
-        answer is a 404. One download at a time: a second one is a 503 meanwhile.
+        A zip with a Markdown file for each, and their attachments. A 404 if one of them is not yours or in the trash.
+        One download at a time: a second one gets a 503 meanwhile.
         """
         ids = read_query(ExportSelectionSerializer, request.query_params)["ids"]
         user_id = user_id_of(request)
@@ -99,7 +99,7 @@ def _files(notes: QuerySet[Note]) -> Iterator[File]:
 
 
 def as_file(content: bytes, *, name: str, content_type: str) -> HttpResponse:
-    """A response that a browser saves under this name, which is ASCII."""
+    """A response that a browser saves under this name, which must be ASCII."""
     return HttpResponse(content, content_type=content_type, headers=file_headers(name))
 
 

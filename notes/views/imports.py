@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from notes.services import imports
 from notes.services.imports import AlreadyFinished, TooManyImports
 from notes.transfer_serializers import ImportSerializer, NoteImportSerializer
-from utils.http.idempotency import IDEMPOTENCY_KEY, answer_once
+from utils.http.idempotency import IDEMPOTENCY_KEY, respond_once
 from utils.http.requests import read_body, user_id_of
 from utils.query_optimization import QueryOptimizer
 from utils.storage import StorageNotConfigured, StorageUnavailable, require_storage
@@ -43,8 +43,8 @@ class NoteImportViewSet(viewsets.GenericViewSet):
     def create(self, request: Request) -> Response | HttpResponse:
         """Import a file.
 
-        Markdown of this or another program, text, a Word document, or an archive of such. With `dry_run` the report
-        says what would become of each file, and nothing is written. The same file again makes nothing twice.
+        Markdown of this or another program, text, a Word document, or an archive of such files. With `dry_run` nothing
+        is written, and the report shows what an import would do. Importing the same file again creates no duplicates.
         """
         user_id = user_id_of(request)
         require_storage()
@@ -52,7 +52,7 @@ class NoteImportViewSet(viewsets.GenericViewSet):
         with upload_slot(user_id):
             body = read_body(ImportSerializer, request)
             with body["file"] as file, imports.stored_upload(file) as upload:
-                return answer_once(
+                return respond_once(
                     request,
                     lambda: comparable(body),
                     lambda: _accept(user_id, name=file.name, upload=upload, dry_run=body["dry_run"]),
@@ -62,13 +62,13 @@ class NoteImportViewSet(viewsets.GenericViewSet):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show an import.
 
-        How far it is, and what became of each file so far.
+        Its progress, and the outcome of each file so far.
         """
         return Response(NoteImportSerializer(QueryOptimizer.get_import(pk, request.user)).data)
 
 
 class CancelImportView(APIView):
-    """The end of an import that nobody wants any more."""
+    """Cancelling an import."""
 
     errors = {"post": (AlreadyFinished,)}
 
@@ -76,7 +76,7 @@ class CancelImportView(APIView):
     def post(self, request: Request, pk: UUID) -> Response:
         """Cancel an import.
 
-        Notes that it has made stay: the report names them. One that has ended is a 409.
+        The notes created so far are kept; the report lists them. An import that has ended gets a 409.
         """
         imports.cancel_import(user_id=user_id_of(request), import_id=pk)
         found = QueryOptimizer.get_import(pk, request.user)

@@ -1,4 +1,4 @@
-"""PDFs of notes, which a worker makes."""
+"""PDF exports of notes, which a worker makes."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from utils.query_optimization import QueryOptimizer
 
 
 class NoteExportViewSet(viewsets.GenericViewSet):
-    """Exports that take a while."""
+    """Exports that are made in the background."""
 
     lookup_value_converter = "uuid"
     serializer_class = NoteExportSerializer
@@ -38,9 +38,10 @@ class NoteExportViewSet(viewsets.GenericViewSet):
     )
     @idempotent
     def create(self, request: Request) -> Response:
-        """Have a PDF made of a note.
+        """Export a note as a PDF.
 
-        The same version of a note gives the same export, for 24 hours. Two at once: a third is a 409 meanwhile.
+        The same version of a note gives the same export for 24 hours. At most two at a time: a third gets a 409
+        meanwhile.
         """
         body = read_body(NoteExportCreateSerializer, request)
         job = submit_export(user_id=user_id_of(request), note_id=body["note_id"])
@@ -54,7 +55,7 @@ class NoteExportViewSet(viewsets.GenericViewSet):
     def retrieve(self, request: Request, pk: UUID) -> Response:
         """Show an export.
 
-        `url` is where its file is, once it is made and for 24 hours.
+        `url` is the URL of its file, from when it is made and for 24 hours.
         """
         return Response(NoteExportSerializer(QueryOptimizer.get_export(pk, request.user)).data)
 
@@ -62,7 +63,7 @@ class NoteExportViewSet(viewsets.GenericViewSet):
     def destroy(self, request: Request, pk: UUID) -> Response:
         """Delete an export.
 
-        And its file; one that is being made is stopped.
+        With its file; a running export is stopped.
         """
         delete_export(user_id=user_id_of(request), export_id=pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -76,7 +77,7 @@ class NoteExportViewSet(viewsets.GenericViewSet):
     def file(self, request: Request, pk: UUID) -> FileResponse:
         """Download an export's file.
 
-        A 404 as long as it is not made, and after 24 hours.
+        A 404 until the file is made, and after 24 hours.
         """
         job = QueryOptimizer.get_export(pk, request.user)
         if job.status != JobStatus.SUCCEEDED:

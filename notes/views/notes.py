@@ -94,7 +94,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def list(self, request: Request) -> Rendered:
         """List notes.
 
-        Without their chapters; the one changed last comes first, or as `ordering` says. Filters may be combined.
+        Without their chapters. The note changed last comes first, unless `ordering` is given. Filters may be combined.
         """
         return render_list(request._request, user_id_of(request))
 
@@ -117,7 +117,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def create(self, request: Request) -> Response:
         """Create a note.
 
-        Chapters and topics that are sent along are created with it: all, or, if one is wrong, nothing.
+        Chapters and topics in the body are created with it. If one of them is invalid, nothing is created.
         """
         note = services.create_note(user_id=user_id_of(request), data=read_body(NoteCreateSerializer, request))
         return created(versioned(note), path=f"/api/notes/{note['id']}/")
@@ -131,8 +131,8 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def update(self, request: Request, pk: str, partial: bool = False) -> Response:
         """Replace a note's own fields.
 
-        A field that is left out gets its default. Chapters have addresses of their own and stay as they are.
-        Unchanged values keep the note's version.
+        A field that is left out gets its default. Chapters have their own URLs and stay unchanged. Unchanged values
+        keep the note's version.
         """
         note = services.update_note(
             user_id=user_id_of(request),
@@ -151,7 +151,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change some of a note's own fields.
 
-        What is left out stays as it is. Unchanged values keep the note's version.
+        A field that is left out stays unchanged. Unchanged values keep the note's version.
         """
         return self.update(request, pk, partial=True)
 
@@ -163,7 +163,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def destroy(self, request: Request, pk: str) -> Response:
         """Put a note into the trash.
 
-        It is no longer listed or found, and can be restored.
+        It is no longer listed or found, but can be restored.
         """
         services.delete_note(user_id=user_id_of(request), note_id=int(pk), if_match=expected_versions(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -173,7 +173,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def templates(self, request: Request) -> Response:
         """List templates.
 
-        A note is made of one by `createNote` with `template`.
+        `createNote` with `template` creates a note from one.
         """
         return Response(TemplateSerializer(TEMPLATES.values(), many=True).data)
 
@@ -182,7 +182,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def outline(self, request: Request, pk: str) -> Response:
         """Show a note's outline.
 
-        Its chapters, their topics, and the Markdown headings in these, each with what stands under it.
+        Its chapters, their topics, and the Markdown headings in these, each with the entries below it.
         """
         return Response(outline_of(reads.detail(int(pk), user_id=user_id_of(request))))
 
@@ -191,8 +191,8 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def backlinks(self, request: Request, pk: str) -> Response:
         """List the links to a note.
 
-        Topics of notes outside the trash that have `[[its title]]` in their explanation, or had it when the note was
-        called so.
+        Topics of notes outside the trash whose explanation has `[[its title]]`, or had a link to an earlier title while
+        the note had that title.
         """
         return link_page(self, reads.backlinks(int(pk), user_id=user_id_of(request)), BacklinkSerializer)
 
@@ -201,7 +201,7 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def restore(self, request: Request, pk: str) -> Response:
         """Take a note out of the trash.
 
-        A note that is not in the trash stays as it is.
+        A note that is not in the trash stays unchanged.
         """
         return versioned(services.restore_note(user_id=user_id_of(request), note_id=int(pk)))
 
@@ -210,8 +210,8 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def bulk(self, request: Request) -> Response:
         """Change many notes.
 
-        Tag or untag them, set their status, put them into the trash or take them out of it: all of them, or, if one
-        is not found, none. Notes that are so already keep their version; of the others no version is kept.
+        Tag or untag them, set their status, put them into the trash or take them out of it. If one is not found, none
+        is changed. Notes without a change keep their version number; no previous state is kept.
         """
         body = read_body(BulkSerializer, request)
         return Response({"changed": services.change_notes(user_id=user_id_of(request), **body)})
@@ -224,14 +224,14 @@ class NoteViewSet(FastReadMixin, viewsets.GenericViewSet):
     def trash(self, request: Request) -> Response:
         """Empty the trash.
 
-        All notes in it are deleted for good, if they are as many as `count`.
+        All notes in it are deleted for good, if their number is `count`.
         """
         services.empty_trash(user_id=user_id_of(request), count=read_body(EmptyTrashSerializer, request)["count"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class NoteVersionViewSet(viewsets.GenericViewSet):
-    """What a note was before its last changes."""
+    """Kept versions: the states of a note before its last changes."""
 
     lookup_field = "version"
     lookup_value_regex = ID_PATTERN
@@ -246,7 +246,7 @@ class NoteVersionViewSet(viewsets.GenericViewSet):
     def list(self, request: Request, note_pk: str) -> Response:
         """List a note's kept versions.
 
-        What the note was before its last changes, the newest first, without the contents.
+        The note's states before its last changes, the newest first, without the contents.
         """
         response = paginated(self)
         if not response.data["results"]:
@@ -257,8 +257,8 @@ class NoteVersionViewSet(viewsets.GenericViewSet):
     def retrieve(self, request: Request, note_pk: str, version: str) -> Response:
         """Show a kept version.
 
-        With the whole note as it was then; with `against`, also with what differs: `before` is what `against` names,
-        `after` this version.
+        With the whole note at that version. With `against`, also with the differences: `before` is the version that
+        `against` names, `after` is this one.
         """
         note_id = int(note_pk)
         against = read_query(AgainstSerializer, request.query_params).get("against")
@@ -276,9 +276,9 @@ class NoteVersionViewSet(viewsets.GenericViewSet):
     )
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, note_pk: str, version: str) -> Response:
-        """Make a note what it was.
+        """Restore a kept version.
 
-        What it is now is kept as a version first, so this can be undone in the same way.
+        The note's current state is kept as a version first, so a restore can be undone by another one.
         """
         note = services.restore_version(
             user_id=user_id_of(request),

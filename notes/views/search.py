@@ -1,4 +1,4 @@
-"""Ways to find notes: their tags, and what they say."""
+"""Finding notes: by tags, by links, and by full-text search."""
 
 from django.http import HttpRequest
 from drf_spectacular.utils import extend_schema
@@ -31,13 +31,13 @@ class TagViewSet(NotePages, viewsets.GenericViewSet):
     def list(self, request: Request) -> Response:
         """List your tags.
 
-        Those of notes that are not in the trash, the most used first.
+        The tags of notes outside the trash, the most used first.
         """
         return Response(list(QueryOptimizer.get_tags(request.user)))
 
 
 class BrokenLinkViewSet(viewsets.GenericViewSet):
-    """Links that lead nowhere."""
+    """Broken links."""
 
     serializer_class = BrokenLinkSerializer
     pagination_class = ForwardCursorPagination
@@ -47,7 +47,7 @@ class BrokenLinkViewSet(viewsets.GenericViewSet):
     def list(self, request: Request) -> Response:
         """List broken links.
 
-        `[[links]]` in notes outside the trash to which no note of that title is found, or whose note is in the trash.
+        `[[links]]` in notes outside the trash, if no note has that title, or the linked note is in the trash.
         """
         return link_page(self, reads.broken_links(user_id_of(request)), BrokenLinkSerializer)
 
@@ -56,10 +56,10 @@ def render_search(request: HttpRequest, user_id: int) -> Rendered:
     asked = read_query(SearchSerializer, request.GET)
     query = parse(asked["q"])
     terms = SearchTerms.of(query, user_id=user_id)
-    answer = search_results(query, *reads.search(terms, user_id=user_id))
+    found = search_results(query, *reads.search(terms, user_id=user_id))
     if asked.get("facets"):
-        answer["facets"] = search_facets(reads.facets(terms, user_id=user_id))
-    return render(answer)
+        found["facets"] = search_facets(reads.facets(terms, user_id=user_id))
+    return render(found)
 
 
 class SearchView(FastReadMixin, APIView):
@@ -73,7 +73,7 @@ class SearchView(FastReadMixin, APIView):
     def get(self, request: Request) -> Rendered:
         """Search your notes.
 
-        Finds the notes and topics that have every word, the best first, each with a snippet that marks the words. Of
-        many matches the newest are compared: at most 1,000.
+        Finds the notes and topics that have every word, the best first, each with a snippet that marks the words. If
+        there are many matches, only the newest, at most 1,000, are compared.
         """
         return render_search(request._request, user_id_of(request))

@@ -1,4 +1,4 @@
-"""Shared notes as pages: without JavaScript, without a sign-in, for whoever has the link."""
+"""Shared notes as HTML pages: without JavaScript and without a sign-in, for anyone who has the link."""
 
 from functools import cache
 from hashlib import blake2b
@@ -19,7 +19,7 @@ from notes import markdown_pages, services
 from notes.mathml import Formulas
 from notes.models import Attachment, Share
 from notes.reads import tree
-from notes.views.attachments import FILES, stored_file_of
+from notes.views.attachments import FILES, served_file
 from utils.admission.counting import count_request
 from utils.http import pages
 from utils.http.client_address import client_address
@@ -28,7 +28,7 @@ from utils.query_optimization import QueryOptimizer
 from utils.streaming.files import file_response
 
 SHARES = "shares"
-"""The scope of the limit that pages count against, by address, and nothing else."""
+"""The throttle scope of these pages, counted by IP address; they count against no other limit."""
 COOKIE = "share"
 REMEMBERED_SECONDS = 30 * 24 * 3600
 REVALIDATED, NOT_STORED = "no-cache", "private, no-store"
@@ -55,7 +55,7 @@ def shared_note(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD"])
 def shared_file(request: HttpRequest, slug: str, pk: UUID) -> HttpResponseBase:
-    """A file of a shared note, for as long as the note is shared."""
+    """A file of a shared note, as long as the note is shared."""
     count_request(request, scope=FILES, subject=client_address(request))
     share = QueryOptimizer.get_open_share(slug)
     if not _is_unlocked(request, share):
@@ -63,8 +63,8 @@ def shared_file(request: HttpRequest, slug: str, pk: UUID) -> HttpResponseBase:
     attachment = share.note.attachments.get(pk=pk)
     response = file_response(
         request,
-        stored_file_of(attachment),
-        reader=-share.note_id,  # no user has such an id
+        served_file(attachment),
+        reader=-share.note_id,  # negative, as users have positive ids
         cache_control=NOT_STORED if share.password else REVALIDATED,
     )
     for name in ("Referrer-Policy", "X-Robots-Tag"):
@@ -106,7 +106,7 @@ def _is_unlocked(request: HttpRequest, share: Share) -> bool:
 
 
 def _signer(share: Share) -> signing.TimestampSigner:
-    """Of one share with one password: another password has other cookies."""
+    """The signer of cookies for one share and its password: a new password invalidates old cookies."""
     return signing.TimestampSigner(salt=f"notes.share:{share.password}")
 
 
@@ -117,14 +117,14 @@ def _form(request: HttpRequest, *, status: int, is_wrong: bool = False) -> HttpR
 
 
 def _tag(share: Share) -> str:
-    """Of all that the page shows. ``share`` is as ``get_open_share`` loads it."""
+    """The ETag of the whole page. ``share`` must be loaded by ``get_open_share``."""
     shown = (share.slug, share.note.version, share.attachments, share.newest_attachment, _rendering())  # type: ignore[attr-defined]  # annotated
     return blake2b(repr(shown).encode(), digest_size=16).hexdigest()
 
 
 @cache
 def _rendering() -> str:
-    """What pages are made with: a new release may show the same note in another way."""
+    """A hash of the templates and styles: a new release may show the same note in another way."""
     digest = blake2b(digest_size=16)
     root = Path(settings.BASE_DIR)
     for name in (

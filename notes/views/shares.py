@@ -1,4 +1,4 @@
-"""Links by which others read a note, and copies of what others share."""
+"""Public links to notes, and copies of notes that others share."""
 
 from uuid import UUID
 
@@ -43,7 +43,7 @@ class ShareViewSet(viewsets.GenericViewSet):
     def list(self, request: Request, note_pk: int) -> Response:
         """List the links to a note.
 
-        The newest first, with how often each was opened; those that have expired, too.
+        The newest first, including expired ones, with how often each was opened.
         """
         response = paginated(self)
         if not response.data["results"]:
@@ -60,7 +60,8 @@ class ShareViewSet(viewsets.GenericViewSet):
     def create(self, request: Request, note_pk: int) -> Response:
         """Share a note by a link.
 
-        Whoever has `url` reads the note as a page, until you delete the link, it expires, or the note is in the trash.
+        Anyone who has `url` can read the note as an HTML page, until you delete the link, it expires, or the note is
+        put into the trash.
         """
         body = read_body(ShareCreateSerializer, request, optional=True)
         share = services.create_share(user_id=user_id_of(request), note_id=note_pk, **body)
@@ -71,7 +72,7 @@ class ShareViewSet(viewsets.GenericViewSet):
         operation_id="deleteShare", responses={204: OpenApiResponse(description="The link no longer works.")}
     )
     def destroy(self, request: Request, note_pk: int, pk: UUID) -> Response:
-        """Take a link back.
+        """Revoke a link.
 
         Takes effect at once: its page is a 404 from then on.
         """
@@ -93,7 +94,7 @@ class ShareCopyView(APIView):
     def post(self, request: Request, slug: str) -> Response:
         """Copy a shared note.
 
-        It becomes a draft of yours, with the attachments that it shows, which count towards your room.
+        It becomes a draft of yours, with copies of its attachments, which count towards your storage.
         """
         body = read_body(SharePasswordSerializer, request, optional=True)
         share = QueryOptimizer.get_open_share(slug)

@@ -34,7 +34,7 @@ def render_pending(request: HttpRequest, user_id: int) -> Rendered:
 
 
 class PendingView(FastReadMixin, APIView):
-    """What the user has not read yet."""
+    """The user's unread notifications."""
 
     read_specs = {
         "get": ReadSpec(
@@ -50,8 +50,8 @@ class PendingView(FastReadMixin, APIView):
     def get(self, request: Request) -> Rendered:
         """Poll for unread notifications.
 
-        At most 100, the newest first. Made for polling: send the `ETag` back as `If-None-Match`, and nothing new is a
-        304. Polls have a limit of their own and count against no other.
+        At most 100, the newest first. Send the `ETag` back as `If-None-Match`: the response is a 304 if nothing is
+        new. Polls have their own rate limit and count against no other.
         """
         return render_pending(request._request, user_id_of(request))
 
@@ -63,7 +63,7 @@ class ReadView(APIView):
     def post(self, request: Request) -> Response:
         """Mark notifications as read.
 
-        Those with the given `ids`, or `all` of them. Ids that are unknown, or another user's, are ignored.
+        Those with the given `ids`, or `all` of them. Unknown ids, and ids of other users, are ignored.
         """
         body = read_body(ReadSerializer, request)
         count = services.mark_read(user_id=user_id_of(request), ids=body.get("ids"))

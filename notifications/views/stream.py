@@ -29,9 +29,9 @@ class NotificationStreamView(StreamView):
     def get(self, request: Request) -> HttpResponseBase:
         """Stream notifications.
 
-        Notifications and how your AI tasks go, from now on or after the last event id. The last hour is kept, up to
-        200 events: `?last_event_id=0-0` asks for all of it. To miss nothing open the stream first, then get what is
-        pending. A 503 means that nothing can be streamed right now: poll.
+        Notifications and the progress of your AI tasks, from now on or after the last event id. Events are kept for an
+        hour, at most 200: `?last_event_id=0-0` requests all of them. To miss nothing, open the stream first and then
+        get the pending notifications. A 503 means that nothing can be streamed right now: poll instead.
         """
         user_id = user_id_of(request)
         key, channel = user_stream(user_id)

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import zstandard
 
-from notes.markdown.archives import Entry, UnreadableArchive, UnreadableEntry, opened_zip
+from notes.markdown.archives import ArchiveEntry, UnreadableArchive, UnreadableEntry, opened_zip
 from utils.bounded_process import ProcessFailed, run_bounded
 
 PACKAGE_MAX = 50 * 1024 * 1024
@@ -35,7 +35,7 @@ class Package:
 
     header: dict[str, Any]
     _lines: io.BytesIO
-    _media: dict[str, Entry] = field(default_factory=dict)
+    _media: dict[str, ArchiveEntry] = field(default_factory=dict)
 
     def notes(self) -> Iterator[dict[str, Any]]:
         """The notes, in the format of ``collection_process``."""
@@ -66,14 +66,14 @@ def opened_package(content: bytes) -> Iterator[Package]:
         yield Package(orjson.loads(lines.readline()), lines, _media_of(by_name))
 
 
-def _read_database(entry: Entry) -> bytes:
+def _read_database(entry: ArchiveEntry) -> bytes:
     try:
         return run_bounded(_PROCESS, entry.read(entry.size), seconds=SECONDS_MAX, memory=MEMORY_MAX)
     except (UnreadableEntry, ProcessFailed) as error:
         raise UnreadableArchive(f"The collection in this package cannot be read. {error}") from error
 
 
-def _media_of(by_name: dict[str, Entry]) -> dict[str, Entry]:
+def _media_of(by_name: dict[str, ArchiveEntry]) -> dict[str, ArchiveEntry]:
     """The media files by their names in card fields."""
     entry = by_name.get(_MEDIA)
     if entry is None:

@@ -20,7 +20,7 @@ from notes.services import (
 )
 from notes.views.attachments import announced_bytes
 from notes.views.common import LOCATION, created
-from utils.http.idempotency import IDEMPOTENCY_KEY, answer_once
+from utils.http.idempotency import IDEMPOTENCY_KEY, respond_once
 from utils.http.requests import read_body, user_id_of
 from utils.storage import StorageNotConfigured, StorageUnavailable, require_storage
 from utils.streaming.uploads import TooManyUploads, UploadParser, UploadTooSlow, comparable, upload_slot
@@ -62,7 +62,7 @@ class MediaView(APIView):
         with upload_slot(user_id):
             body = read_body(AttachmentCreateSerializer, request)
             with body["file"] as file, stored_file(name=file.name, content=file) as stored:
-                return answer_once(request, lambda: comparable(body), lambda: _record(user_id, stored))
+                return respond_once(request, lambda: comparable(body), lambda: _record(user_id, stored))
 
 
 def _record(user_id: int, stored: StoredFile) -> Response:

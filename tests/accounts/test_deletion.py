@@ -147,7 +147,7 @@ def test_what_is_said_to_be_exported_is(alice):
 
 
 def test_everything_of_the_user_goes_and_nothing_else(alice, charlie, committing, monkeypatch):
-    monkeypatch.setattr(deletion, "BATCH", 2)
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 2)
     fill(charlie)
     before = rows_of_everything()
     fill(alice)
@@ -292,7 +292,7 @@ def test_the_admins_log_forgets_the_address(alice, charlie, committing):
 
 @pytest.mark.django_db
 def test_an_operators_admin_sessions_go_with_the_account(empty_redis, monkeypatch):
-    monkeypatch.setattr(deletion, "BATCH", 2)
+    monkeypatch.setattr(deletion, "BATCH_SIZE", 2)
     operator, other = UserFactory.create_batch(2, is_staff=True)
     for user in (operator, other, operator, other, operator):
         Client().force_login(user)

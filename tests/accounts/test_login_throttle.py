@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 
 from accounts import login_throttle
-from accounts.login_throttle import Kind, count_login_attempt, count_refresh, remember_address
+from accounts.login_throttle import AttemptKind, count_login_attempt, count_refresh, remember_address
 from tests.accounts.conftest import PASSWORD
 from utils.http.errors import TooManyRequests
 
@@ -17,7 +17,7 @@ def request_from(address: str) -> HttpRequest:
     return RequestFactory().post(LOGIN, REMOTE_ADDR=address)
 
 
-def attempt(account: str = "alice@example.com", address: str = "203.0.113.9", kind: Kind = "email") -> int:
+def attempt(account: str = "alice@example.com", address: str = "203.0.113.9", kind: AttemptKind = "email") -> int:
     """Seconds to wait, rounded up to 20, as a slow machine takes some itself; 0 if the attempt is let through."""
     try:
         count_login_attempt(request_from(address), kind=kind, name=account)
@@ -88,7 +88,7 @@ def test_only_who_signs_in_is_known(client, alice, empty_redis, password, status
 
 def test_each_kind_of_attempt_is_counted_apart(limit):
     limit("1/min")
-    kinds: list[Kind] = ["email", "reset", "user", "token"]
+    kinds: list[AttemptKind] = ["email", "reset", "user", "token"]
 
     assert [attempt(account="alice@example.com", kind=kind) for kind in kinds] == [0, 0, 0, 0]
     assert [attempt(account="alice@example.com", kind=kind) for kind in kinds] == [60, 60, 60, 60]

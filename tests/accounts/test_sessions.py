@@ -180,7 +180,7 @@ def test_logout_bites_without_redis_too(alice, dead_redis):
 
 
 def test_expired_sessions_are_purged_in_batches_and_others_stay(db, monkeypatch):
-    monkeypatch.setattr(sessions, "PURGE_BATCH", 2)
+    monkeypatch.setattr(sessions, "BATCH_SIZE", 2)
     user = UserFactory()
     SessionFactory.create_batch(5, user=user, expires_at=datetime.now(UTC) - timedelta(minutes=5))
     live = SessionFactory(user=user)

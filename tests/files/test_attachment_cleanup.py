@@ -124,7 +124,7 @@ def test_a_note_that_is_deleted_for_good_takes_them_along(alice, alice_client, n
 
 
 def test_orphans_are_purged_in_batches(note, monkeypatch):
-    monkeypatch.setattr(orphans, "BATCH", 2)
+    monkeypatch.setattr(orphans, "BATCH_SIZE", 2)
     for _ in range(5):
         made_long_ago(note, 8)
 

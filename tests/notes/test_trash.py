@@ -62,7 +62,7 @@ def test_the_days_are_a_setting(alice, make_note, settings):
 
 @pytest.mark.parametrize("count", [4, 5, 7])
 def test_all_that_is_due_goes_in_batches(alice, make_note, monkeypatch, count):
-    monkeypatch.setattr(trash, "BATCH", 2)
+    monkeypatch.setattr(trash, "BATCH_SIZE", 2)
     for _ in range(count):
         put_into_trash(make_note(alice, 1), days=31)
 
@@ -149,7 +149,7 @@ class TestByHand:
         assert Note.objects.count() == 1
 
     def test_batches_are_one_transaction(self, alice, alice_client, make_note, send, monkeypatch):
-        monkeypatch.setattr(trash, "BATCH", 2)
+        monkeypatch.setattr(trash, "BATCH_SIZE", 2)
         for _ in range(5):
             put_into_trash(make_note(alice, 1))
 

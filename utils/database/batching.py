@@ -18,8 +18,8 @@ def batch_query(queryset: QuerySet[ModelT], batch_size: int = 1000) -> Iterator[
     Each list is one query that starts after the last key seen. So no row is skipped or repeated when rows are inserted
     or deleted meanwhile, and every list costs the same. No transaction is held between lists.
 
-    Raises ``ValueError`` at the call for a queryset that cannot be read so: one that is sliced, combined, ordered by
-    other columns, or yields no objects.
+    Raises ``ValueError`` at the call for a queryset that cannot be read in this way: one that is sliced, combined,
+    ordered by other columns, or does not yield objects.
     """
     query = queryset.query
     if batch_size < 1:
@@ -48,7 +48,7 @@ def deleted_batches(
     """Delete the queryset's rows, each batch in a transaction of its own; yield the primary keys of each batch."""
     while keys := list(queryset.order_by().values_list("pk", flat=True)[:batch_size]):
         with transaction_of():
-            # Django loads rows that others reference before it deletes them: only() leaves out their texts.
+            # Before Django deletes rows that others reference, it loads them: only() leaves out their texts.
             queryset.model._default_manager.filter(pk__in=keys).only("pk").delete()
         yield keys
 

@@ -4,7 +4,7 @@ from django.db import Error
 
 _DISK_FULL = "53100"
 _LASTING_CLASSES = ("22", "54")
-"""Data exceptions, and limits of PostgreSQL that a statement exceeds, as a JSON document of 256 MB."""
+"""SQLSTATE classes: data exceptions, and PostgreSQL's own limits, such as 256 MB for a JSON document."""
 
 
 def _sqlstate(error: Error) -> str:
@@ -16,5 +16,5 @@ def is_disk_full(error: Error) -> bool:
 
 
 def is_lasting(error: Error) -> bool:
-    """Whether the same statement will fail again: until an operator has made room, or for ever."""
+    """Whether the same statement will fail again, at least until an operator has freed disk space."""
     return is_disk_full(error) or _sqlstate(error).startswith(_LASTING_CLASSES)

@@ -1,4 +1,4 @@
-"""Migrations that this code has and the database has not."""
+"""Migrations of this code that the database lacks."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
 BELIEVED_SECONDS = 10.0
-"""How long an answer is reused: readiness is requested every few seconds."""
+"""How long a result is cached: readiness is requested every few seconds."""
 
 
 def read_pending() -> list[str]:
@@ -24,7 +24,7 @@ def _of_this_code() -> list[tuple[str, str]]:
 
 
 class _Pending:
-    """How many there were a moment ago."""
+    """The number of pending migrations, cached."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

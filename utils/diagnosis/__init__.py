@@ -1,4 +1,4 @@
-"""The checks of ``manage.py doctor``. Each app has its own in a module ``diagnosis``."""
+"""The checks of ``manage.py doctor``. Each app's checks are in its module ``diagnosis``."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Options:
     canary: bool = False
-    """Whether to send an AI task although its answer costs money."""
+    """Whether to send an AI task, which may cost money."""
 
 
 Result = tuple[bool, str]

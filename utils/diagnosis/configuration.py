@@ -1,4 +1,4 @@
-"""The settings, as far as they can be judged alone."""
+"""Checks of the settings that need no other service."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The mail server: whether it can be reached and takes our name and password. No mail is sent."""
+"""The mail server: whether it can be reached and accepts our user and password. No mail is sent."""
 
 import smtplib
 from collections.abc import Iterator

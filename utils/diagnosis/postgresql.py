@@ -1,4 +1,4 @@
-"""PostgreSQL: whether it answers, how many connections all processes want, time-outs, pooler, migrations, clock."""
+"""PostgreSQL: whether it responds, how many connections all processes need, time-outs, pooler, migrations, clock."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from utils.redis.client import RedisUnavailable
 from utils.redis.signs import workers_alive
 
 MAX_SKEW_SECONDS = 2.0
-"""Leases, tokens and signs of life are compared across machines."""
+"""The times of leases, tokens and heartbeats are compared across machines."""
 _NAMES_SHOWN = 5
 
 
@@ -73,7 +73,7 @@ def look(_options: Options) -> Iterator[Result]:
     advice = "" if facts.behind_pooler == (mode != "none") else " (set it to the mode of the pooler)"
     yield mode != "none" or not facts.behind_pooler, f"DATABASE_POOLER {mode}, and {seen}{advice}"
     if mode == "transaction":
-        # A SET would stay on a server connection that other clients use next. The role's settings hold for all of them.
+        # A SET would leak to the next client of the server connection, so the time-out must be a setting of the role.
         yield (
             facts.own_timeout != "0",
             f"statement_timeout of the role {facts.own_timeout} ms (ALTER ROLE … SET statement_timeout)",
@@ -88,7 +88,7 @@ def look(_options: Options) -> Iterator[Result]:
 
 
 def _cause(error: PsycopgError) -> str:
-    """The server's message, or why it could not be reached, on one line."""
+    """The server's message, or the connection error, on one line."""
     return " ".join(str(error).split())
 
 

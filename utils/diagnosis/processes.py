@@ -1,4 +1,4 @@
-"""Whether workers and beat are there, by the signs that they leave in Redis."""
+"""Whether workers and beat are running, by their heartbeats in Redis."""
 
 import time
 from collections.abc import Iterator

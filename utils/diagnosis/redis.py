@@ -1,4 +1,4 @@
-"""Redis: whether it answers, its version, what it evicts, its clock."""
+"""Redis: whether it responds, its version, its eviction policy, its clock."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The storage of files: a file is written here, read here, and read by a worker."""
+"""The file storage: a test file is written here, read here, and read by a worker."""
 
 import secrets
 import time
@@ -68,8 +68,8 @@ def _ask(name: str, content: str) -> Result:
     return False, f"no worker has read a file within {WORKER_SECONDS:.0f} s"
 
 
-def tell_of_file(name: str) -> None:
-    """What a worker sees of the doctor's file."""
+def report_file(name: str) -> None:
+    """Report what this worker reads in the doctor's test file."""
     try:
         with storage.read(name) as file:
             content = file.read(100)

@@ -31,7 +31,7 @@ def _normal(text: str) -> str:
     except ValueError:
         return ""
     if isinstance(address, IPv6Address):
-        # A zone, as in fe80::1%eth0, names an interface of the machine that wrote it.
+        # A zone, as in fe80::1%eth0, names a network interface of the proxy, and is dropped.
         return str(address.ipv4_mapped or IPv6Address(int(address)))
     return str(address)
 

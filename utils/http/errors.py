@@ -69,7 +69,7 @@ class InvalidRequest(ApplicationError):
 
 
 class NotFound(ApplicationError):
-    """Also raised for another user's id, so that nobody learns whether it exists."""
+    """Also raised for another user's id, so that clients cannot learn whether it exists."""
 
     code = "not_found"
     status_code = HTTPStatus.NOT_FOUND
@@ -148,7 +148,7 @@ def not_found_response(request: HttpRequest | Request) -> HttpResponse:
 
 @csrf_exempt
 def not_found(request: HttpRequest) -> HttpResponse:
-    """The view of every URL that matches nothing, also of one without its trailing slash, which it then names."""
+    """The view of URLs without a route. If only the trailing slash is missing, the error names the correct URL."""
     with_slash = f"{request.path_info}/"
     if request.path_info.endswith("/") or resolve(with_slash).func is not_found:
         return not_found_response(request)
@@ -162,7 +162,7 @@ def not_found(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def only_streams_here(request: HttpRequest) -> HttpResponse:
-    """The view of every URL that another process serves."""
+    """The view of every URL that another process serves, in the process for event streams."""
     detail = "Only event streams are served here. Send this request to the API's own address."
     return problem_response(request, status=HTTPStatus.NOT_FOUND, code="only_streams_here", detail=detail)
 
@@ -187,7 +187,7 @@ def problem_exception_handler(exc: Exception, context: Mapping[str, Any]) -> Htt
 def unexpected_error_response(request: HttpRequest | Request, exc: Exception) -> HttpResponse:
     """Log and report an unexpected exception; respond with a 500 that does not reveal it."""
     plain_request = request._request if isinstance(request, Request) else request
-    # The route and not the path: those of shared notes and calendars hold what opens them.
+    # The route, not the path: the paths of shared notes and calendars contain secrets.
     route = getattr(plain_request, "route", "unmatched")
     logger.error("Unexpected error at %s %s", request.method, route, exc_info=exc)
     got_request_exception.send(sender=None, request=plain_request)

@@ -23,9 +23,9 @@ _members: dict[str, _Member] = {}
 def report_in_readiness(
     name: str, read: Callable[[], Any], *, is_well: Callable[[Any], bool] = lambda value: True
 ) -> None:
-    """Have ``ready`` show a member ``name`` with what ``read`` returns. It may read the database, in one query.
+    """Add a member ``name`` with the result of ``read``, which may make one query, to the response of ``ready``.
 
-    The service is ``degraded`` where ``is_well`` says that the value is not as it should be.
+    The service is ``degraded`` if ``is_well`` returns False for the value.
     """
     _members[name] = _Member(read, is_well)
 

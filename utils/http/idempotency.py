@@ -27,7 +27,9 @@ from utils.models import KEY_MAX_LENGTH, IdempotencyRecord
 
 LIFETIME = timedelta(hours=24)
 BYTES_PER_USER = 10 * 1024 * 1024
-"""Of stored answers. Those of the oldest requests give way: their keys stay known, so nothing is done twice."""
+"""The maximum of stored response bodies. The oldest are dropped first; their keys stay known, so no request is
+carried out twice.
+"""
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -36,7 +38,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="A name that you choose for this request, such as a UUID. The same key and body within 24 "
     "hours get the stored response; nothing is carried out again.",
 )
-"""How a view that honours the header describes it."""
+"""The header's parameter in the API's description."""
 
 _PRINTABLE = re.compile(rf"[\x20-\x7e]{{1,{KEY_MAX_LENGTH}}}")
 _STORED_HEADERS = {"Location": "location", "ETag": "etag"}
@@ -54,7 +56,7 @@ class IdempotencyKeyReused(ApplicationError):
 
 
 class AnswerNotKept(Conflict):
-    """The request was carried out; ``Location`` in the headers names what it made."""
+    """The request was carried out, but its response is no longer stored; ``Location`` names the created resource."""
 
     code = "answer_not_kept"
     detail = "This request was already carried out, but its response is no longer stored."
@@ -69,24 +71,24 @@ class RequestInFlight(Conflict):
 
 
 def idempotent(method: Callable[..., Response]) -> Callable[..., Response | HttpResponse]:
-    """Decorate a view method that creates something to honour ``Idempotency-Key``; the header is optional.
+    """Decorate a view method that creates something, so that it honours ``Idempotency-Key``. The header is optional.
 
     Only 2xx responses are stored: after an error the key can be used again.
     """
 
     @wraps(method)
     def respond(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response | HttpResponse:
-        return answer_once(request, lambda: request.data, lambda: method(self, request, *args, **kwargs))
+        return respond_once(request, lambda: request.data, lambda: method(self, request, *args, **kwargs))
 
     return respond
 
 
-def answer_once(
-    request: Request, read_body: Callable[[], Any], respond: Callable[[], Response]
+def respond_once(
+    request: Request, comparable_body: Callable[[], Any], respond: Callable[[], Response]
 ) -> Response | HttpResponse:
-    """Honour the request's ``Idempotency-Key``, if it has one: what ``idempotent`` does, for a part of a view.
+    """Honour the request's ``Idempotency-Key``, if it has one: the same as ``idempotent``, for a part of a view.
 
-    ``read_body`` gives what makes the body the same, as JSON.
+    ``comparable_body`` returns JSON that is equal for equal bodies.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -94,7 +96,7 @@ def answer_once(
     if not _PRINTABLE.fullmatch(key):
         raise InvalidIdempotencyKey
     user_id, route = user_id_of(request), request.path
-    body_hash = sha256(orjson.dumps(read_body(), option=orjson.OPT_SORT_KEYS)).digest()
+    body_hash = sha256(orjson.dumps(comparable_body(), option=orjson.OPT_SORT_KEYS)).digest()
     with transaction.atomic():
         _lock(user_id, route, key)
         stored = IdempotencyRecord.objects.filter(
@@ -149,14 +151,14 @@ def _store(user_id: int, route: str, key: str, body_hash: bytes, response: Respo
     }
     # An expired record that is not purged yet is overwritten; this request holds the key's lock.
     IdempotencyRecord.objects.update_or_create(user_id=user_id, route=route, key=key, defaults=values)
-    _drop_oldest_answers(user_id)
+    _drop_oldest_responses(user_id)
 
 
-def _drop_oldest_answers(user_id: int) -> None:
-    """Empty the stored answers of the user beyond ``BYTES_PER_USER``, the newest being kept.
+def _drop_oldest_responses(user_id: int) -> None:
+    """Empty the user's oldest stored responses, so that ``BYTES_PER_USER`` are kept.
 
-    PostgreSQL knows their lengths without reading them. Waits for no lock: what another request of the user has locked
-    it empties itself.
+    PostgreSQL knows their lengths without reading them. Rows that another request of the user has locked are skipped,
+    as that request empties them.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -18,10 +18,10 @@ from utils.http.errors import ApplicationError, FieldError, pointer_to
 
 MAX_DEPTH = 32
 MAX_VALUES = 10_000
-"""Objects, lists, texts, numbers and so on in one body: a note with a thousand topics has 6,000."""
+"""The maximum number of values (objects, lists, strings, numbers …) in a body: a note of 1,000 topics has 6,000."""
 PUBLIC_MAX_VALUES = 100
 PUBLIC_MAX_BYTES = 16 * 1024
-"""Of bodies that anybody may send; the largest that a public route reads has three short texts."""
+"""The maximum size of bodies of public routes; the largest that they expect has three short texts."""
 MEDIA_TYPE = "application/json"
 
 
@@ -62,8 +62,8 @@ def loads_strictly(body: bytes, *, max_values: int = MAX_VALUES) -> Any:
 
     Refused with :class:`InvalidJSON`: bytes that are not UTF-8, lone surrogates, NaN, nesting deeper than
     ``MAX_DEPTH``, more than ``max_values`` values, NUL characters (PostgreSQL cannot store them) and duplicate keys
-    (parsers disagree on which one counts). The number of values is bounded before any of them is made, so that no body
-    costs more than its length explains.
+    (parsers disagree on which one counts). The number of values is checked before parsing, so that a small body cannot
+    take much memory or time.
     """
     colons = _count_colons(body, max_values)
     try:
@@ -72,20 +72,20 @@ def loads_strictly(body: bytes, *, max_values: int = MAX_VALUES) -> Any:
         # Also raised for nesting that is too deep for orjson itself.
         raise InvalidJSON(f"The request body is not valid JSON: {error.msg} at character {error.pos}.") from error
     if _check(data, [], has_null=b"\\u0000" in body) != colons:
-        json.loads(body, object_pairs_hook=_without_duplicates)  # tells which key it is
+        json.loads(body, object_pairs_hook=_without_duplicates)  # raises an error that names the key
     return data
 
 
 def _count_colons(body: bytes, max_values: int) -> int:
-    """Bound the number of values, and return how many keys there are: outside of texts each has one colon.
+    """Limit the number of values, and return the number of keys: outside of strings each key has one colon.
 
-    Counts what parts values, in a few passes over the bytes. Exact for valid JSON, up to its first error else.
+    Counts separators in a few passes over the bytes. The result is exact for valid JSON.
     """
     if b"\\" in body:
         body_without_escapes = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     else:
         body_without_escapes = body
-    if body_without_escapes.count(b'"') > 4 * max_values:  # a value may have a key, and each of the two is in quotes
+    if body_without_escapes.count(b'"') > 4 * max_values:  # two for each value and two for its key
         raise TooManyValues(max_values)
     outside = b"".join(body_without_escapes.split(b'"')[::2])
     if outside.count(b",") + outside.count(b"[") + outside.count(b"{") >= max_values:
@@ -94,9 +94,9 @@ def _count_colons(body: bytes, max_values: int) -> int:
 
 
 def _check(value: Any, path: list[str | int], *, has_null: bool) -> int:
-    """Refuse null characters and deep nesting in the value at ``path``, whose length bounds the recursion.
+    """Refuse null characters and deep nesting in the value at ``path``; return the number of keys in it.
 
-    Returns how many keys there are in it. Texts are looked through only if the body ``has_null`` as an escape.
+    Strings are searched only if the body ``has_null``: an escaped null character.
     """
     if isinstance(value, str):
         if has_null and "\x00" in value:
@@ -156,7 +156,7 @@ class StrictJSONParser(BaseParser):
 
 
 class PublicJSONParser(StrictJSONParser):
-    """For routes that anybody may call."""
+    """For public routes."""
 
     max_values = PUBLIC_MAX_VALUES
     max_bytes = PUBLIC_MAX_BYTES
@@ -173,7 +173,7 @@ class OrjsonRenderer(BaseRenderer):
 
 
 class AlwaysJSON(DefaultContentNegotiation):
-    """Every response is JSON, whatever ``Accept`` says, even for a client that accepts only ``text/event-stream``."""
+    """Responds with JSON and ignores ``Accept``, which may name only ``text/event-stream``."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         return renderers[0], renderers[0].media_type

@@ -10,7 +10,7 @@ from utils.http.errors import not_found_response, problem_response
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The numbers of web's processes and of the site, for who has ``METRICS_TOKEN``; without one there is no page."""
+    """The metrics of the web processes and of the site. It requires ``METRICS_TOKEN``; a 404 if that is not set."""
     if not settings.METRICS_TOKEN:
         return not_found_response(request)
     scheme, _, token = request.headers.get("Authorization", "").strip().partition(" ")

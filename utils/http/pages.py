@@ -1,4 +1,4 @@
-"""Pages below ``/s/``, for people who have nothing but a link: HTML for every status, strict, without scripts."""
+"""HTML pages below ``/s/``, for people who have only a link. Errors are HTML as well, and no page has a script."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -36,7 +36,7 @@ def is_shared_page(request: HttpRequest) -> bool:
 
 
 def page(request: HttpRequest, template: str, context: Mapping[str, Any], **options: Any) -> HttpResponse:
-    """Render a page; ``options`` are those of ``HttpResponse``."""
+    """Render an HTML page; ``options`` are passed to ``HttpResponse``."""
     html = render_to_string(template, dict(context), request=request)
     headers = {**HEADERS, **options.pop("headers", {})}
     response = HttpResponse(html, headers=headers, **options)
@@ -45,7 +45,7 @@ def page(request: HttpRequest, template: str, context: Mapping[str, Any], **opti
 
 
 def error_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """The page of an answer that is an error in another format. It says nothing that differs between two links."""
+    """Convert an error response to an HTML page. It is the same for all links, so it does not reveal which exist."""
     status = response.status_code
     title, text = _TEXTS.get(status, (HTTPStatus(status).phrase, "This request cannot be answered."))
     kept = {name: response[name] for name in ("Retry-After", "Allow") if name in response}

@@ -37,7 +37,7 @@ class InvalidPageSize(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class PageTemplate:
-    """All that determines the SQL of a page, except for the values of the position."""
+    """Everything that determines the SQL of a page, except the values of the position."""
 
     ordering: tuple[str, ...]
     page_size: int
@@ -52,7 +52,7 @@ class PageTemplate:
         return queryset[: self.page_size + 1]
 
     def join(self, *querysets: Any) -> Any:
-        """The page of several querysets' rows, each narrowed and without rows of the others."""
+        """The page of a union of querysets that are narrowed and have no common rows."""
         terms = (_flip(term) for term in self.ordering) if self.backward else self.ordering
         first, *others = querysets
         return first.union(*others, all=True).order_by(*terms)[: self.page_size + 1]
@@ -84,7 +84,7 @@ class LookAheadCursorPagination(BasePagination):
     query: QueryDict
     ordering: Sequence[str]
     position: list[Any]
-    """The values that the page begins after; empty at an end of the list."""
+    """The values after which the page begins; empty at an end of the list."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         ordering = [str(term) for term in queryset.query.order_by or queryset.model._meta.ordering]
@@ -206,7 +206,7 @@ def _typed(field: Any, value: Any) -> Any:
 
 
 class ForwardCursorPagination(LookAheadCursorPagination):
-    """The same for lists that are read forwards only: their pages have no ``previous``."""
+    """The same for lists that are read forward only: their pages have no ``previous``."""
 
     def get_page(self, data: Any) -> dict[str, Any]:
         return {"next": self.get_next_link(), "results": data}

@@ -1,4 +1,4 @@
-"""The query's parameters: a view names those that it reads, and any other is an error, not a silent loss."""
+"""Query parameters: each view lists those that it reads; any other parameter is an error, and is not ignored."""
 
 from collections.abc import Collection, Mapping
 from itertools import islice
@@ -16,12 +16,12 @@ Parameters = Mapping[str, Collection[str]]
 
 
 def names_of(serializer_class: type[serializers.Serializer[Any]], *, paginated: bool = False) -> frozenset[str]:
-    """The parameters that a serializer reads, and those of pages where the answer is a page."""
+    """The parameters that a serializer reads; with ``paginated``, those of pagination as well."""
     return frozenset([*serializer_class().fields, *(PAGE_PARAMETERS if paginated else ())])
 
 
 def parameters_of(callback: Any, method: str) -> Collection[str] | None:
-    """The parameters that a view of the API reads at a method; None if it does not answer that method."""
+    """The parameters that a view of the API reads for a method; None if it does not allow the method."""
     view_class = callback.cls
     actions: Mapping[str, str] | None = getattr(callback, "actions", None)
     method = "get" if method == "HEAD" else method.lower()
@@ -33,13 +33,13 @@ def parameters_of(callback: Any, method: str) -> Collection[str] | None:
 
 
 def unknown_parameters(request: Request, view: Any) -> list[str]:
-    """The first parameters of the query that the view does not read; none if it does not answer the method."""
+    """The first parameters that the view does not read; an empty list if it does not allow the method."""
     if not request.query_params or request.method is None or request.method == "OPTIONS":
         return []
     method = "get" if request.method == "HEAD" else request.method.lower()
     action = getattr(view, "action", None) if hasattr(view, "action_map") else method
     if action is None or not hasattr(view, action):
-        return []  # the method is not allowed, which says more
+        return []  # the error for the method says more
     declared: Parameters = getattr(view, "query_parameters", {})
     known = set(declared.get(action, ()))
     return list(islice((name for name in request.query_params if name not in known), UNKNOWN_FIELDS_SHOWN))

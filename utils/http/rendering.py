@@ -21,7 +21,7 @@ def render(data: Any, *, version: object = None) -> Rendered:
 
 
 def render_versioned(data: Mapping[str, Any]) -> Rendered:
-    """Render a note: its ETag is its version."""
+    """Render data with a ``version``, which becomes the ETag."""
     return render(data, version=data["version"])
 
 

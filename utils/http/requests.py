@@ -1,4 +1,4 @@
-"""Helpers of views to read a request."""
+"""Helpers of views for reading requests."""
 
 from functools import cache
 from typing import Any
@@ -35,14 +35,14 @@ def read_body(
 
 
 def read_query(serializer_class: type[serializers.Serializer[Any]], query: QueryDict) -> dict[str, Any]:
-    """Return the validated query parameters; of a repeated one the last. Raises ``ValidationError``."""
+    """Return the validated query parameters; if one is repeated, the last counts. Raises ``ValidationError``."""
     return _shared(serializer_class, partial=False).run_validation(query.dict())
 
 
 @cache
 def _shared(serializer_class: type[serializers.Serializer[Any]], partial: bool) -> serializers.Serializer[Any]:
-    """The serializer that checks what all requests send. So its fields keep nothing of what they check.
+    """A serializer shared by all requests, so its fields must not store data of a request.
 
-    REST framework copies all fields for each new serializer, which takes longer than checking most bodies.
+    REST framework copies all fields for each new serializer, which takes longer than validating most bodies.
     """
     return serializer_class(partial=partial)

@@ -15,14 +15,14 @@ broker_breaker = Breaker()
 
 
 def _celery() -> Celery:
-    """The application. To import it starts the embedded engines, and the apps begin where nobody needs these, too."""
+    """The Celery application. Imported late, because the import starts the embedded engines."""
     from NoteAssist_AI.celery import app
 
     return app
 
 
 def messages_waiting(task_name: str) -> int | None:
-    """How many messages no worker has taken yet, in the queue to which this task's go; None if the broker is away."""
+    """The number of waiting messages in the queue of this task; None if the broker is unavailable."""
     if broker_breaker.is_open:
         return None
     app = _celery()
@@ -41,8 +41,8 @@ def messages_waiting(task_name: str) -> int | None:
 def publish(task_name: str, *args: str | int) -> bool:
     """Queue a task by name; False if the broker did not accept it.
 
-    If the broker is unavailable, it neither raises nor waits long. Call it after COMMIT, and have a sweep that
-    publishes again what was not accepted.
+    If the broker is unavailable, it neither raises nor waits long. Call it after COMMIT. A sweep must publish again
+    what was not accepted.
     """
     if broker_breaker.is_open:
         return False

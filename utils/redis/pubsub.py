@@ -1,7 +1,7 @@
 """One pub/sub connection per process, shared by all subscriptions.
 
-A message only wakes its subscriptions, which then read the data. So nothing is lost while the connection is down, as
-all subscriptions are woken after a reconnect. Works with threads and with gevent's greenlets.
+A message only wakes its subscriptions, which then read the data. All subscriptions are woken after a reconnect, so
+nothing is lost while the connection is down. Works with threads and with gevent's greenlets.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.05
 """How long a new subscription may wait to be sent, as only the listening thread uses the socket (TLS needs that)."""
 SILENCE_SECONDS = 5.0
-"""After this long without data a PING is sent; after as long again the connection counts as broken."""
+"""After this long without data a PING is sent; after the same time again the connection counts as broken."""
 RECONNECT_SECONDS = 0.5
 _CHANNELS_PER_COMMAND = 500
 _CONNECTION_ERRORS = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError)
@@ -151,7 +151,7 @@ class Listener:
 def _new_connection() -> Any:
     return redis.ConnectionPool.from_url(
         settings.REDIS_URL,
-        protocol=2,  # in which messages are ordinary replies
+        protocol=2,  # RESP 2, in which messages are ordinary replies
         socket_timeout=SILENCE_SECONDS,
         socket_connect_timeout=settings.REDIS_TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),

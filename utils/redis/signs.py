@@ -15,7 +15,7 @@ _BEAT_KEPT_SECONDS = 30 * 24 * 3600
 
 
 def record_worker_heartbeat(name: str) -> None:
-    """Note that a worker process is there. Without Redis it is not recorded, and readiness reports that."""
+    """Record that a worker process is running. Without Redis nothing is recorded, and readiness reports that."""
     with suppress(RedisUnavailable), redis_guard() as client:
         pipeline = client.pipeline(transaction=False)
         pipeline.zadd(WORKERS_KEY, {name: time.time()})
@@ -25,13 +25,13 @@ def record_worker_heartbeat(name: str) -> None:
 
 
 def forget_worker(name: str) -> None:
-    """Note that a worker takes no more tasks. Without Redis it counts as gone after its silence."""
+    """Record that a worker takes no more tasks. Without Redis it counts as gone after ``WORKER_SILENCE_SECONDS``."""
     with suppress(RedisUnavailable), redis_guard() as client:
         client.zrem(WORKERS_KEY, name)
 
 
 def workers_alive() -> int:
-    """Raises ``RedisUnavailable``."""
+    """The number of workers that sent a heartbeat recently. Raises ``RedisUnavailable``."""
     with redis_guard() as client:
         return int(client.zcount(WORKERS_KEY, time.time() - WORKER_SILENCE_SECONDS, "+inf"))
 

@@ -1,7 +1,7 @@
 """Zip archives that are generated while they are sent.
 
-Memory is bounded, however large the archive becomes: its files come in pieces and leave in chunks. Only the archive's
-central directory grows, by some hundred bytes for each file.
+Files are read in pieces and sent in chunks, so memory does not grow with the archive's size. Only its central
+directory grows, by some hundred bytes for each file.
 """
 
 import io
@@ -18,7 +18,7 @@ RETRY_AFTER_SECONDS = 30
 
 
 class TooManyExports(Unavailable):
-    """The user already has an export running in this process, or the process runs its maximum of exports."""
+    """The user has an export running in this process, or the process runs its maximum number of exports."""
 
     code = "too_many_exports"
     detail = "Too many exports are running. Try again later."

@@ -1,4 +1,4 @@
-"""Answers that are a stored file: in full or in part, revalidated by tag, in a sandbox of their own."""
+"""Responses with a stored file: whole or in part, revalidated by ETag, in a browser sandbox."""
 
 import re
 import time
@@ -17,14 +17,14 @@ from utils.streaming.slots import ConcurrencyLimiter, Download
 
 CONTENT_SECURITY_POLICY = "sandbox; default-src 'none'"
 FILES_OF_A_READER = 6
-"""As many as a browser asks for at a time."""
+"""The number of files that a browser requests at a time."""
 WAIT_SECONDS = 0.5
 _CHUNK_BYTES = 64 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 
 class TooManyDownloads(Unavailable):
-    """This process sends as many files as it may at a time."""
+    """This process, or this reader, already has the maximum number of downloads."""
 
     code = "too_many_downloads"
     detail = "Too many downloads are running. Try again in a moment."
@@ -42,8 +42,8 @@ class RangeNotSatisfiable(ApplicationError):
 limiter = ConcurrencyLimiter(TooManyDownloads, per_user=FILES_OF_A_READER)
 
 
-class StoredFile(NamedTuple):
-    """What is known of a file before it is opened. ``etag`` names its content for ever."""
+class ServedFile(NamedTuple):
+    """A file to send, before it is opened. ``etag`` identifies its content, which never changes."""
 
     file: str
     name: str
@@ -51,11 +51,11 @@ class StoredFile(NamedTuple):
     size: int
     etag: str
     is_inline: bool
-    """Whether a browser shows it, or saves it."""
+    """Whether a browser shows the file; if not, it saves it."""
 
 
-def file_response(request: HttpRequest, stored: StoredFile, *, reader: int, cache_control: str) -> HttpResponseBase:
-    """Send a file, or the part of it that ``Range`` names, to a reader: a number that stands for them.
+def file_response(request: HttpRequest, stored: ServedFile, *, reader: int, cache_control: str) -> HttpResponseBase:
+    """Send a file, or the part that ``Range`` names. ``reader`` is a number that identifies the reader.
 
     Raises :class:`RangeNotSatisfiable`, :class:`TooManyDownloads`, and what ``storage.read`` raises.
     """
@@ -65,7 +65,7 @@ def file_response(request: HttpRequest, stored: StoredFile, *, reader: int, cach
         "Accept-Ranges": "bytes",
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
         "X-Content-Type-Options": "nosniff",
-        "Cross-Origin-Resource-Policy": "cross-origin",  # as images of pages elsewhere, which have its signed link
+        "Cross-Origin-Resource-Policy": "cross-origin",  # other sites may show images by a signed link
         "Content-Disposition": content_disposition_header(not stored.is_inline, stored.name) or "",
     }
     known = opaque_etags(request.headers.get("If-None-Match", ""))
@@ -84,9 +84,9 @@ def file_response(request: HttpRequest, stored: StoredFile, *, reader: int, cach
 
 
 class _FileDownload(Download):
-    """A part of a file. Waits a moment for its slot, as a page asks for all its images at once."""
+    """A part of a file. Waits briefly for its slot, as an HTML page requests all its images at once."""
 
-    def __init__(self, request: HttpRequest, stored: StoredFile, start: int, stop: int, reader: int) -> None:
+    def __init__(self, request: HttpRequest, stored: ServedFile, start: int, stop: int, reader: int) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             try:
@@ -108,8 +108,8 @@ class _FileDownload(Download):
         super().close()
 
 
-def _part(request: HttpRequest, stored: StoredFile) -> tuple[int, int]:
-    """Where the asked part starts and stops; all of the file for several parts, which servers may answer so."""
+def _part(request: HttpRequest, stored: ServedFile) -> tuple[int, int]:
+    """The start and end of the requested part. For several parts, the whole file, as HTTP allows."""
     whole = 0, stored.size
     asked = _RANGE.fullmatch(request.headers.get("Range", "").strip())
     condition = request.headers.get("If-Range")

@@ -21,7 +21,7 @@ KeyT = TypeVar("KeyT")
 
 
 class LivenessPoller(Generic[KeyT]):
-    """Polls all watched rows at most every ``seconds``, so the number of queries does not grow with the streams.
+    """Polls all watched rows at most every ``seconds``, so more streams do not mean more queries.
 
     ``find_live`` returns those of the given keys whose rows have not ended; a deleted row counts as ended. While the
     database is unavailable, no row counts as ended.

@@ -34,8 +34,8 @@ class ConcurrencyLimiter:
     def acquire(self, user_id: int, *, at_most: int) -> None:
         """Acquire a slot.
 
-        Raises the refusal if the process has ``at_most`` already, or the user their share: ``per_user``, and at most
-        half of the slots where there is more than one, so that nobody holds them all.
+        Raises the refusal if the process has ``at_most`` already, or the user has their share: ``per_user``, and at
+        most half of the slots if there are several, so that no user can take them all.
         """
         share = max(1, min(self._per_user, at_most // 2))
         with self._lock:
@@ -58,7 +58,7 @@ class Download:
     def __init__(
         self, request: HttpRequest, chunks: Iterable[bytes], *, user_id: int, limiter: ConcurrencyLimiter, at_most: int
     ) -> None:
-        """Raises the refusal of ``limiter``."""
+        """Acquire a slot. Raises the refusal of ``limiter``."""
         set_send_timeout(request)
         limiter.acquire(user_id, at_most=at_most)
         self._chunks = chunks
@@ -80,8 +80,8 @@ class Download:
 def set_send_timeout(request: HttpRequest) -> socket.socket | None:
     """Make sending the response fail if its client stops reading; return the socket if the server gives access to it.
 
-    A write fails after ``SEND_TIMEOUT_SECONDS``, even if a part of it was sent. Data in the kernel's buffer is dropped
-    as long after the client's last acknowledgement.
+    A write fails after ``SEND_TIMEOUT_SECONDS``, even if a part of it was sent. After the same time without an
+    acknowledgement the kernel drops buffered data.
     """
     client: socket.socket | None = request.META.get("gunicorn.socket")
     if client is None:

@@ -82,7 +82,7 @@ def read_last_id(key: str) -> str:
 
 
 class EventStream:
-    """The body of one event stream: the entries of a Redis stream after ``after``, as they come. Must be closed.
+    """The body of one event stream: sends the entries of a Redis stream that follow ``after``. Must be closed.
 
     A subclass may end the stream: it sets ``has_ended``, and :meth:`last_event` is then sent as the last event.
     """

@@ -1,4 +1,4 @@
-"""Receiving files: forms that are streamed to the disk, few at a time, by views that decide before they read."""
+"""Receiving files: a form is streamed to the disk after its view has checked the request. Few run at a time."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ class UploadTooSlow(ApplicationError):
 
 
 class TooManyUploads(Unavailable):
-    """This process, or this user in it, receives as many files as it may at a time."""
+    """This process, or this user in it, already receives the maximum number of files."""
 
     code = "too_many_uploads"
     detail = "Too many uploads are running. Try again in a moment."
@@ -65,14 +65,14 @@ class _Stream(Protocol):
 
 
 class _BoundedStream:
-    """What a client sends, up to a limit. Raises :class:`BodyTooLarge`, :class:`UploadTooSlow` and ``ParseError``."""
+    """The request's body up to a limit. Raises :class:`BodyTooLarge`, :class:`UploadTooSlow` and ``ParseError``."""
 
     def __init__(self, stream: _Stream, limit: int) -> None:
         self._stream = stream
         self._limit = limit
         self._received = 0
         self.end = b""
-        """The last bytes that were read."""
+        """The last bytes read so far."""
 
     def read(self, size: int) -> bytes:
         try:
@@ -146,7 +146,7 @@ class UploadParser(BaseParser):
 
 
 def _once(parts: Mapping[str, list[Any]], handler: _OneFile) -> dict[str, Any]:
-    """Each part of the form by its name."""
+    """Each part of the form by its name. Raises if a name is repeated."""
     if any(len(values) > 1 for values in parts.values()):
         _close(handler)
         raise ParseError("A field was sent twice.")
@@ -159,7 +159,7 @@ def _close(handler: _OneFile) -> None:
 
 
 def comparable(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a form, with each file by its name and digest: what makes two requests the same."""
+    """The fields of a form, each file as its name and digest; equal forms have equal results."""
     return {
         name: {"name": value.name, "sha256": value.digest} if isinstance(value, ReceivedFile) else value
         for name, value in body.items()

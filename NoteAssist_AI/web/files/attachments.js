@@ -1,4 +1,4 @@
-/** Pictures and PDFs of notes: putting them in, and showing them. */
+/** Images and PDFs of notes: uploading and showing them. */
 import { useEffect } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { call, newKey } from "page/api.js";
@@ -6,12 +6,12 @@ import { t } from "page/i18n.js";
 import { attempt, toast } from "page/ui.js";
 
 const NAMED = /\]\(\/api\/attachments\//;
-const FRESH_MS = 8 * 60_000; // links are good for ten minutes
+const FRESH_MS = 8 * 60_000; // links are valid for ten minutes
 
-/** By the note's id: the link of each of its files by the file's id, and when they were asked for. */
+/** By the note's id: the links of its files by their ids, and when they were requested. */
 const links = signal({});
 
-/** Links to the files that a text names; asked for once for all texts of the note. */
+/** Links to the files in a text; requested once for all texts of the note. */
 export function useLinks(noteId, text) {
   const needs = NAMED.test(text);
   const known = links.value[noteId];
@@ -31,7 +31,7 @@ async function load(noteId) {
   links.value = { ...links.value, [noteId]: { urls, askedAt: Date.now() } };
 }
 
-/** Upload a file; the Markdown that shows it. */
+/** Upload a file; return the Markdown that shows it. */
 async function upload(noteId, file) {
   const form = new FormData();
   form.append("file", file);
@@ -41,7 +41,7 @@ async function upload(noteId, file) {
   return markdown;
 }
 
-/** For a text field: files that are pasted or dropped are uploaded, and named in the text where the cursor is. */
+/** For a text field: upload pasted or dropped files, and insert them at the cursor. */
 export function takesFiles(noteId) {
   const take = (event, files) => {
     if (files.length === 0) return;

@@ -1,4 +1,4 @@
-/** A note as a file: Markdown at once, PDF by a job. */
+/** Export of a note: Markdown at once, PDF by a background job. */
 import { call, newKey } from "page/api.js";
 import { t } from "page/i18n.js";
 import { saveAs, toast } from "page/ui.js";

@@ -1,4 +1,4 @@
-/** Bringing notes in from a file, and what became of each. */
+/** Import of notes from a file, with the outcome of each. */
 import { useEffect, useState } from "preact/hooks";
 import { call, newKey } from "page/api.js";
 import { t } from "page/i18n.js";

@@ -1,4 +1,4 @@
-/** Links to a note for people without an account: making them, and taking them back. */
+/** Public links to a note: creating and revoking them. */
 import { useEffect, useState } from "preact/hooks";
 import { call, newKey } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";

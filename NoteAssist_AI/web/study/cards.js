@@ -1,4 +1,4 @@
-/** All cards: finding them, writing them, and what else can be done with one. */
+/** All cards: finding, writing, suspending and deleting them. */
 import { useEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { call } from "page/api.js";

@@ -1,4 +1,4 @@
-/** The cards that are due, one after the other. They are kept in the browser, so that one can study without a network. */
+/** The due cards, one after another. They are stored in the browser for offline use. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { call } from "page/api.js";
@@ -15,12 +15,12 @@ import { Action, attempt, html, inTurn, sayProblem } from "page/ui.js";
 const RATINGS = ["again", "hard", "good", "easy"];
 const LIMIT = 100;
 
-/** `{counts, results}` as the API gives it, what was answered since left out; `isKept` if it is from the browser. */
+/** `{counts, results}` of the API without the cards answered since; `isKept` if it comes from the browser's store. */
 const queue = signal(null);
-/** What can be taken back: `{id, card}`. */
+/** The last review, which can be undone: `{id, card}`. */
 const last = signal(null);
 
-const inOrder = inTurn(); // what is pressed quickly must not overtake what the server is asked
+const inOrder = inTurn(); // quick key presses must not overtake requests to the server
 
 async function load() {
   await send();
@@ -53,7 +53,7 @@ async function rate(card, rating, startedAt) {
   last.value = { id: review.id, card };
   const { results, counts } = queue.value;
   await show({ ...queue.value, results: results.slice(1), counts: { ...counts, [kindOf(card)]: Math.max(0, counts[kindOf(card)] - 1) } });
-  if (queue.value.results.length === 0 && !queue.value.isKept) await load(); // what is being learned may be due again
+  if (queue.value.results.length === 0 && !queue.value.isKept) await load(); // learning cards may be due again
 }
 
 async function takeBack() {
@@ -65,13 +65,13 @@ async function takeBack() {
   await show({ ...queue.value, results: [card, ...results], counts: { ...counts, [kindOf(card)]: counts[kindOf(card)] + 1 } });
 }
 
-/** Which of the counts a card is in. */
+/** The name of the count to which a card belongs. */
 function kindOf({ faces, face }) {
   const { state } = faces.find((it) => it.n === face);
   return state === "relearning" ? "learning" : state;
 }
 
-/** A random UUID, also where the page is not on https. */
+/** A random UUID, also without https. */
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -106,24 +106,24 @@ export function Due() {
           <${Action} run=${start}>${t("tryAgain")}<//></section>`}`;
 }
 
-/** Keys are ours unless somebody writes, or means the browser. */
+/** Whether a key press is for this screen: not while the user types, and not with a browser shortcut. */
 function isForUs({ target, ctrlKey, metaKey, altKey }) {
   return !target.closest("input, textarea, select, dialog") && !ctrlKey && !metaKey && !altKey;
 }
 
-/** One card: its question, then its answer and how well one knew it. */
+/** One card: its question, then its answer and the rating. */
 function Asked({ card }) {
   const [isShown, show] = useState(false);
   const startedAt = useRef(performance.now());
   const focus = useRef(null);
   const isRated = useRef(false);
   const press = async (rating) => {
-    if (isRated.current) return; // two quick keys are one answer
+    if (isRated.current) return; // two quick key presses count once
     isRated.current = true;
     await inOrder(() => rate(card, rating, startedAt.current));
   };
-  useLayoutEffect(() => { focus.current?.focus(); }, [isShown]); // as what it is seen by, so that Space is for it
-  useLayoutEffect(() => { // before the next key, which may follow at once
+  useLayoutEffect(() => { focus.current?.focus(); }, [isShown]); // before painting, so that Space goes to it
+  useLayoutEffect(() => { // before the next key press, which may follow at once
     const onKeyDown = (event) => {
       if (!isForUs(event)) return;
       const rating = isShown && RATINGS[Number(event.key) - 1];

@@ -1,4 +1,4 @@
-/** One exam: what one will know on its day, what to study today, and its calendar. */
+/** One exam: the expected recall on its day, what to study today, and its calendar. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatShare, formatTimeIn, t } from "page/i18n.js";
@@ -22,11 +22,11 @@ export function Exam({ id }) {
     try {
       setProblem(null);
       setExam(await call("GET", path));
-      await send(); // what was answered a moment ago counts
+      await send(); // so that the latest reviews count
       setForecast(await call("GET", `${path}forecast/`));
       setPlan(await call("GET", `${path}plan/?limit=${PLAN_SHOWN}`));
     } catch (error) {
-      setProblem(error); // such as an exam that is over
+      setProblem(error); // such as an exam in the past
     }
   };
   useEffect(() => { load(); }, [id]);
@@ -70,7 +70,7 @@ function Plan({ plan: { minutes, minutes_planned: planned, count, cards } }) {
   </section>`;
 }
 
-/** The address is shown once: the server keeps a hash of it. */
+/** The URL is shown once, as the server stores only a hash of it. */
 function Calendar({ exam, path }) {
   const [url, setUrl] = useState(null);
   const [isOpen, setOpen] = useState(exam.has_calendar_link);

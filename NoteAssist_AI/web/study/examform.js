@@ -1,4 +1,4 @@
-/** Writing an exam, a new one or one that there is. */
+/** The form for a new or an existing exam. */
 import { useEffect, useState } from "preact/hooks";
 import { call, newKey } from "page/api.js";
 import { t, weekdayName } from "page/i18n.js";
@@ -16,9 +16,9 @@ const NEW = {
 
 const notes = pagedList(() => "/api/notes/?page_size=50");
 
-/** `exam` is the one to change, if any; `onSaved` takes what was written, or null if it was changed elsewhere. */
+/** `exam` is the one to change, if any; `onSaved` gets the saved exam, or null if it was changed elsewhere. */
 export function ExamForm({ exam: given, onSaved, onClose }) {
-  const [exam] = useState(() => ({ ...NEW, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone, ...given })); // as it was when the form opened
+  const [exam] = useState(() => ({ ...NEW, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone, ...given })); // its state when the form opened
   const at = exam.at ? clockIn(exam.time_zone, exam.at) : "";
   useEffect(() => {
     attempt(loadTags);
@@ -26,7 +26,7 @@ export function ExamForm({ exam: given, onSaved, onClose }) {
     return notes.forget;
   }, []);
   const shownIds = new Set(notes.state.value.items.map((it) => it.id));
-  const hidden = exam.scope.note_ids.filter((it) => !shownIds.has(it)); // on a page that was not loaded, or deleted
+  const hidden = exam.scope.note_ids.filter((it) => !shownIds.has(it)); // notes on pages that were not loaded, or deleted notes
   const shownTags = [...new Set([...tags.value.map((it) => it.tag), ...exam.scope.tags])];
   const save = async (fields, form) => {
     const chosen = new FormData(form);
@@ -36,8 +36,8 @@ export function ExamForm({ exam: given, onSaved, onClose }) {
       minutes_per_day: Object.fromEntries(WEEKDAYS.map((day) => [day, Number(fields[day])])),
       target: Number(fields.target) / 100,
     };
-    // A time is sent as the clocks of the exam's zone show it, without an offset: the server knows their summer time. One
-    // that was not changed is not sent, as an hour that comes twice would become the first of the two.
+    // A time is sent in the exam's time zone without an offset, as the server knows the zone's summer time. An unchanged
+    // time is not sent: an hour that occurs twice (at the end of summer time) would become the first of the two.
     if (fields.at !== at || fields.time_zone !== exam.time_zone) Object.assign(body, { at: fields.at, time_zone: fields.time_zone });
     const saved = exam.id ? await change(exam, body) : await call("POST", "/api/study/exams/", { body, key: newKey() });
     onClose();
@@ -64,7 +64,7 @@ export function ExamForm({ exam: given, onSaved, onClose }) {
   <//>`;
 }
 
-/** Change an exam, unless it was changed elsewhere: then null, and it is to be read again. */
+/** Change an exam. Returns null if it was changed elsewhere and must be read again. */
 async function change({ id, version }, body) {
   try {
     return await call("PATCH", `/api/study/exams/${id}/`, { body, ifMatch: `"${version}"` });
@@ -75,7 +75,7 @@ async function change({ id, version }, body) {
   }
 }
 
-/** A time as a field for date and time takes it, on the clocks of a zone. */
+/** A time in a time zone, in the format of a datetime-local field. */
 function clockIn(timeZone, timestamp) {
   const parts = new Intl.DateTimeFormat("sv", { timeZone, dateStyle: "short", timeStyle: "short" }).format(new Date(timestamp));
   return parts.replace(" ", "T");

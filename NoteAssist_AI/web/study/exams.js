@@ -1,4 +1,4 @@
-/** Exams: the list of them, and a new one. One of them is `#/study/exams/<id>`. */
+/** The list of exams, and the form for a new one. `#/study/exams/<id>` shows one exam. */
 import { useEffect, useState } from "preact/hooks";
 import { formatTimeIn, t } from "page/i18n.js";
 import { More, pagedList } from "page/pages.js";

@@ -1,4 +1,4 @@
-/** Expected recall as a plot that is a table, too: each row has its band, and the same as a text. */
+/** Expected recall as a plot that is also a table: each row has a band, and its values as text. */
 import { formatShare, t } from "page/i18n.js";
 import { html } from "page/ui.js";
 
@@ -16,7 +16,7 @@ export function Bands({ title, bands, target }) {
   </table>`;
 }
 
-/** From 0 to 100 %: a bar from p10 to p90, a line at p50. A band that is narrow is drawn as wide as one can see. */
+/** From 0 to 100 %: a bar from p10 to p90, a line at p50. A narrow band gets a visible minimum width. */
 function Band({ course, p10, p50, p90, target }) {
   const width = Math.max(1.5, (p90 - p10) * 100);
   return html`<svg class=${course} viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">

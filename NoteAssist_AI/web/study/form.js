@@ -1,4 +1,4 @@
-/** Writing a card, a new one or one that there is. */
+/** The form for a new or an existing card. */
 import { useEffect, useState } from "preact/hooks";
 import { call, newKey } from "page/api.js";
 import { t } from "page/i18n.js";
@@ -7,7 +7,7 @@ import { attempt, Dialog, Field, Form, html, toast } from "page/ui.js";
 const KINDS = ["basic", "reversed", "cloze"];
 const NEW = { kind: "basic", front: "", back: "", tags: [] };
 
-/** `card` is the card to change; of a new one what it begins with, such as its `topic_id`. */
+/** `card` is the card to change, or the initial values of a new one, such as its `topic_id`. */
 export function CardForm({ card: given = {}, onSaved = () => {}, onClose }) {
   const card = { ...NEW, ...given };
   const [kind, setKind] = useState(card.kind);
@@ -37,7 +37,7 @@ export function CardForm({ card: given = {}, onSaved = () => {}, onClose }) {
   <//>`;
 }
 
-/** The block that the card is about: when it changes, the card says so. */
+/** The block that the card is about: when it changes, the card is marked as stale. */
 function Passage({ topicId }) {
   const [blocks, setBlocks] = useState([]);
   useEffect(() => { attempt(async () => setBlocks((await call("GET", `/api/topics/${topicId}/blocks/`)).results)); }, []);

@@ -1,8 +1,8 @@
 /**
- * The log of reviews: each is kept in the browser first, and sent a moment later, or when there is a network again.
+ * The log of reviews: each is stored in the browser first, and sent a moment later, or when the network is back.
  *
- * A review has an id of ours, so it is recorded once however often it is sent. What is kept names its user, and is sent
- * as nobody else.
+ * The client chooses a review's id, so that the server records it once even if it is sent again. A stored review has
+ * its user's id, and is never sent for another user.
  */
 import { signal } from "@preact/signals";
 import { call } from "page/api.js";
@@ -11,7 +11,7 @@ import { user } from "page/session.js";
 import { all, put, remove } from "page/store.js";
 import { attempt, toast } from "page/ui.js";
 
-const SEND_MS = 1500; // so that a few quick reviews are one request, and a slip can be taken back before it is sent
+const SEND_MS = 1500; // so that quick reviews are one request, and a mistake can be undone before it is sent
 const AGAIN_MS = 30_000;
 const BATCH = 100;
 
@@ -35,7 +35,7 @@ export async function record(review) {
   sendIn(SEND_MS);
 }
 
-/** Take a review back: it is not sent, or undone at the server. */
+/** Undo a review: before sending it is dropped, after that it is undone at the server. */
 export async function undo(id) {
   const wasKept = (await mine()).some((it) => it.id === id);
   if (!wasKept) return call("POST", `/api/study/reviews/${id}/undo/`);
@@ -49,7 +49,7 @@ function sendIn(milliseconds) {
   timer = setTimeout(() => attempt(send), milliseconds);
 }
 
-/** Send what is kept. Only one tab sends at a time. */
+/** Send the stored reviews. Only one tab sends at a time. */
 export function send() {
   clearTimeout(timer);
   return navigator.locks ? navigator.locks.request("noteassist.reviews", sendAll) : sendAll();

@@ -1,4 +1,4 @@
-/** Cards that AI made of a topic. They are proposed only: each is accepted or rejected, by mouse or by keys. */
+/** Cards that AI proposes for a topic; each is accepted or rejected, by mouse or keyboard. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";
@@ -8,10 +8,10 @@ import { sidesOf } from "page/study/sides.js";
 import { loadTask } from "page/tasks.js";
 import { Action, attempt, html } from "page/ui.js";
 
-/** `cards/decide/` takes so many at once. */
+/** The maximum number of cards in one request to `cards/decide/`. */
 const SHOWN = 100;
 
-/** All proposed cards of the task's topic: also those of a request before that nobody has decided about. */
+/** All undecided cards of the task's topic, including those of earlier tasks. */
 export function MadeCards({ task }) {
   const [cards, setCards] = useState(null);
   const [decided, setDecided] = useState({}); // "accepted" or "rejected", by the card's id

@@ -1,4 +1,4 @@
-/** The four kinds of questions, each answered by mouse, by touch, by keys and with a screen reader. */
+/** The four kinds of questions; each can be answered by mouse, touch, keyboard and screen reader. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { t } from "page/i18n.js";
 import { Markdown } from "page/markdown.js";
@@ -7,21 +7,21 @@ import { html } from "page/ui.js";
 
 const TYPED_MAX = 2000;
 
-/** `value` is the answer as the API takes it, null while there is none; `change` takes the next one. */
+/** `value` is the answer in the API's form, or null; `change` sets a new one. */
 export function Question({ question, value, change }) {
   const Kind = { choice: Choice, gap: Gap, order: Order, match: Match }[question.kind];
   return html`<${Prompt} question=${question} /><${Kind} question=${question} value=${value} change=${change} />`;
 }
 
-/** What is asked, as Markdown. Of items to order or match its last paragraph says, in English, what their kind says. */
+/** The question as Markdown. For order and match, its last paragraph repeats in English what the kind's text says. */
 export function Prompt({ question: { kind, prompt } }) {
   const paragraphs = prompt.split("\n\n");
-  const isSaid = kind === "order" || kind === "match" || paragraphs.at(-1) === "____"; // a field follows
+  const isSaid = kind === "order" || kind === "match" || paragraphs.at(-1) === "____"; // then a field follows
   const text = (isSaid ? paragraphs.slice(0, -1) : paragraphs).join("\n\n");
   return text && html`<${Markdown} text=${text.replaceAll("____", "[…]")} />`;
 }
 
-/** A short text without the marks of Markdown, for where only text can stand. */
+/** A short text without Markdown markers, for places that show plain text. */
 export function bare(text) {
   return text.replace(/(\*\*|__|`|\*)(?=\S)(.+?)(?<=\S)\1/g, "$2");
 }
@@ -39,10 +39,10 @@ function Gap({ value, change }) {
       onInput=${({ target }) => change(target.value || null)} /></label>`;
 }
 
-/** Items are moved by their arrows, or dragged. What moved keeps the focus, and is said. */
+/** Items are moved by arrow buttons or dragged. A moved item keeps the focus and is announced. */
 function Order({ question, value, change }) {
   const [said, say] = useState("");
-  const moved = useRef(null); // the button to focus again: moving an item in the page may have taken its focus
+  const moved = useRef(null); // the button to focus again, as moving an item may take its focus
   const list = useRef(null);
   useLayoutEffect(() => {
     if (moved.current) list.current.querySelector(`[data-button="${moved.current}"]`)?.focus();
@@ -63,7 +63,7 @@ function Order({ question, value, change }) {
   const drop = (index) => ({ id, question: from }, isAfter) => {
     if (from !== question.id) return;
     const target = index + (isAfter ? 1 : 0);
-    move(id, value.indexOf(id) < target ? target - 1 : target); // its old place closes
+    move(id, value.indexOf(id) < target ? target - 1 : target); // its old position is removed
   };
   const arrow = (id, index, by, label, sign) => html`<button type="button" class="small" data-button=${`${sign}${id}`} aria-label=${t(label, { title: textOf(id) })}
     aria-disabled=${!(index + by in value)} onClick=${press(id, index + by, `${sign}${id}`)}>${sign}</button>`;
@@ -74,7 +74,7 @@ function Order({ question, value, change }) {
     <p class="said" role="status">${said}</p>`;
 }
 
-/** For each item on the left one on the right. One that is taken twice leaves the place that it had. */
+/** Pairs each left item with a right one. A right item that is chosen again leaves its former pair. */
 function Match({ question: { pairs }, value, change }) {
   const choose = (left, right) => {
     const others = Object.entries(value ?? {}).filter(([it, taken]) => it !== left && taken !== right);

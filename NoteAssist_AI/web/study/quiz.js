@@ -1,7 +1,7 @@
 /**
- * One quiz: its questions, then what became of the answers.
+ * One quiz: its questions, then the results.
  *
- * Answers are kept in the browser until they are sent, so a reload loses none. The server grades them, once.
+ * Answers are stored in the browser until they are sent, so a reload loses none. The server grades them once.
  */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useSignal } from "@preact/signals";
@@ -41,7 +41,7 @@ export function Quiz({ id }) {
     try {
       setQuiz(await call("POST", `${path}answers/`, { body, key: newKey() }));
     } catch (error) {
-      if (error.code !== "quiz_answered") throw error; // in another tab, or before an answer was lost
+      if (error.code !== "quiz_answered") throw error; // sent from another tab, or the response was lost
       setQuiz(await call("GET", path));
     }
     await remove("kept", draft);
@@ -65,16 +65,16 @@ export function Quiz({ id }) {
 
 const Back = () => html`<p><a href="#/study/quizzes">${t("quizAll")}</a></p>`;
 
-/** What stands in its place is an answer already, as it may be right. */
+/** The initial order counts as an answer, as it may be right. */
 function firstAnswers({ questions }) {
   const ordered = questions.filter((it) => it.kind === "order");
   return Object.fromEntries(ordered.map((it) => [it.id, it.items.map((item) => item.id)]));
 }
 
-/** How many were right, and what becomes of those that were not. */
+/** The number of right answers, and what happens to the wrong ones. */
 function Outcome({ quiz: { correct, size } }) {
   const ref = useRef(null);
-  useEffect(() => { ref.current.focus(); }, []); // the answers that had the focus are gone
+  useEffect(() => { ref.current.focus(); }, []); // the focused answers are no longer shown
   return html`<section class="card outcome" ref=${ref} tabindex="-1" aria-label=${t("quizResult")}>
     <h2>${t("quizScore", { correct, count: size })}</h2>
     <meter min="0" max=${Math.max(size, 1)} value=${correct} aria-label=${t("quizResult")}></meter>

@@ -1,4 +1,4 @@
-/** What a quiz shall be about, how long it is, and of which kinds. */
+/** The form for a new quiz: its subject, length and kinds of questions. */
 import { useEffect, useState } from "preact/hooks";
 import { call, newKey } from "page/api.js";
 import { language, t } from "page/i18n.js";
@@ -13,7 +13,7 @@ const COUNT_MAX = 50;
 
 const notes = pagedList(() => "/api/notes/?page_size=50");
 
-/** `scope` is `{label, body}`: what it is about, in words and as the API takes it. Without one it is asked for. */
+/** `scope` is `{label, body}`: the subject in words and in the API's form. Without it the form asks for one. */
 export function QuizForm({ scope, onClose }) {
   const make = async ({ count, by }, form) => {
     const chosen = new FormData(form);
@@ -21,7 +21,7 @@ export function QuizForm({ scope, onClose }) {
     const quiz = await call("POST", "/api/study/quizzes/", {
       body: { ...about, count: Number(count), kinds: chosen.getAll("kind") },
       key: newKey(),
-      language: language.value, // of the numbers that one writes
+      language: language.value, // for reading the user's numbers
     });
     onClose();
     go(`/study/quizzes/${quiz.id}`);

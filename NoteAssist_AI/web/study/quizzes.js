@@ -1,4 +1,4 @@
-/** Quizzes and recalls: those that there are, and new ones. One of them is `#/study/quizzes/<id>` or `#/study/recall/<id>`. */
+/** The lists of quizzes and recalls, and new ones. `#/study/quizzes/<id>` and `#/study/recall/<id>` show one. */
 import { useEffect, useState } from "preact/hooks";
 import { formatTime, t } from "page/i18n.js";
 import { More, pagedList } from "page/pages.js";

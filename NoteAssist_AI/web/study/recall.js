@@ -1,4 +1,4 @@
-/** Free recall: a topic is explained from memory, and what of it the text covers. `#/study/recall/<topic or recall>` */
+/** Free recall: the user explains a topic from memory, and sees what the text covers. `#/study/recall/<id>` */
 import { useEffect, useState } from "preact/hooks";
 import { call, newKey } from "page/api.js";
 import { formatTime, t } from "page/i18n.js";
@@ -11,7 +11,7 @@ import { attempt, Form, html, sayProblem } from "page/ui.js";
 const BYTES_MAX = 20_000;
 const STATES = ["covered", "partial", "missing", "contradicted"];
 
-/** A number is a topic to explain, else it is a recall that there is. */
+/** A number is a topic to explain, a UUID an existing recall. */
 export function Recall() {
   const { item } = route.value;
   return /^\d+$/.test(item) ? html`<${Write} key=${item} topicId=${Number(item)} />` : html`<${Compared} key=${item} id=${item} />`;
@@ -23,7 +23,7 @@ function Failed({ problem, load }) {
   return html`<${Back} /><p class="wrong" role="alert">${sayProblem(problem)} <button type="button" class="link" onClick=${load}>${t("tryAgain")}</button></p>`;
 }
 
-/** What is written is kept in the browser until it is sent. */
+/** The text is stored in the browser until it is sent. */
 function Write({ topicId }) {
   const [topic, setTopic] = useState(null);
   const [kept, setKept] = useState("");
@@ -57,7 +57,7 @@ function Write({ topicId }) {
   </section>`;
 }
 
-/** A recall beside the topic's passages as they are now. */
+/** A recall next to the topic's current passages. */
 function Compared({ id }) {
   const [shown, setShown] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -92,7 +92,7 @@ function Compared({ id }) {
     <details class="card"><summary>${t("recallText")}</summary><p class="words" dir="auto">${recall.text}</p></details>`;
 }
 
-/** The topic's title, its address on the page, and its passages by their ids; of one that was deleted none of it. */
+/** The topic's title, its address in this client, and its passages by id; all empty for a deleted topic. */
 async function topicOf(topicId) {
   const texts = new Map();
   try {

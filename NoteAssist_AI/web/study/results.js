@@ -1,4 +1,4 @@
-/** What became of one answer: whether it was right, what would have been, and the passage that says so. */
+/** The result of one answer: whether it was right, the right answer, and the passage that supports it. */
 import { t } from "page/i18n.js";
 import { Markdown } from "page/markdown.js";
 import { addressOfTopic } from "page/notes.js";
@@ -11,7 +11,7 @@ const squeezed = (text) => text.replace(/[^\p{L}\p{N}]+/gu, "");
 export function Result({ question, result: { answer, correct, expected, explanation, quote, reviews } }) {
   const { kind, prompt, choices } = question;
   const right = kind === "choice" ? choices[expected] : expected;
-  // Said already: by the right answer, by question and answer together, or by the passage.
+  // Do not repeat it: the right answer, question and answer together, or the passage says it already.
   const isTold = kind === "order" || kind === "match" || squeezed(prompt + right) === squeezed(explanation)
     || (quote && squeezed(quote.text).includes(squeezed(explanation)));
   return html`<${Prompt} question=${question} />

@@ -1,4 +1,4 @@
-/** Study: what is due, the cards, quizzes, exams, how it goes, and how one wants to study. */
+/** The study screen: due cards, all cards, quizzes, exams, statistics and settings. */
 import { t } from "page/i18n.js";
 import { route } from "page/router.js";
 import { html, Later } from "page/ui.js";

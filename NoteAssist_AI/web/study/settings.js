@@ -1,4 +1,4 @@
-/** How one wants to study. A change acts from the next review on. */
+/** Study settings. A change applies from the next review on. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { t } from "page/i18n.js";

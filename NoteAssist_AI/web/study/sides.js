@@ -1,4 +1,4 @@
-/** What a face of a card asks, and what it answers. */
+/** The question and the answer of a card's face. */
 
 const DELETION = /\{\{c(\d+)::([\s\S]*?)(?:::([\s\S]*?))?\}\}/g;
 

@@ -1,4 +1,4 @@
-/** How study goes: what was reviewed, how much was known, and what comes up. */
+/** Statistics: reviews, the share of known cards, and upcoming ones. */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "page/api.js";
 import { formatDay, formatShare, t } from "page/i18n.js";
@@ -10,7 +10,7 @@ const DAYS = 30;
 export function Stats() {
   const [stats, setStats] = useState(null);
   const read = async () => {
-    await send(); // what was answered a moment ago counts
+    await send(); // so that the latest reviews count
     setStats(await call("GET", `/api/study/stats/?days=${DAYS}`));
   };
   useEffect(() => { attempt(read); }, []);
@@ -34,7 +34,7 @@ export function Stats() {
         <tbody>${tags.map((it) => html`<tr><td dir="auto">${it.tag}</td><td>${it.reviews}</td><td>${share(it.true)}</td><td>${share(it.predicted)}</td></tr>`)}</tbody></table></section>`}`;
 }
 
-/** A bar for each day. Whoever does not see it hears the days that have any. */
+/** A bar for each day. Screen readers get the days with a value. */
 function Bars({ label, bars }) {
   const most = Math.max(1, ...bars.map((it) => it.value));
   const said = bars.filter((it) => it.value > 0).map((it) => `${formatDay(it.day)}: ${it.value}`).join(", ");

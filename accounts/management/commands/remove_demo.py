@@ -6,7 +6,7 @@ from accounts.services.demo_accounts import remove_demo_accounts
 
 
 class Command(BaseCommand):
-    help = "Delete the demo accounts and all their data: production does not start with them."
+    help = "Delete the demo accounts and all their data. Production does not start while they exist."
 
     def handle(self, *args: Any, **options: Any) -> None:
         removed = remove_demo_accounts()

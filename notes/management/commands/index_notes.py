@@ -1,4 +1,4 @@
-"""Make what notes are found, ordered and linked by, where it is not made yet, and write tags in today's spelling."""
+"""Make missing search vectors, title keys and links of notes, and normalize their tags again."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterable
@@ -18,26 +18,28 @@ from notes.title_order import title_key
 from utils.database.batching import batch_query
 from utils.page_cache.invalidation import forget_pages_of
 
-BATCH = 50
-TOPIC_BATCH = 20
-"""A topic may have some hundred kilobytes."""
+BATCH_SIZE = 50
+TOPIC_BATCH_SIZE = 20
+"""Few, as a topic may have some hundred kilobytes."""
 
 
 class Command(BaseCommand):
     help = (
-        "Make what notes are found, ordered and linked by, where it is not made yet, and write their tags in today's "
-        "spelling, in short transactions. Safe to run at any time and to stop at any moment: the next run goes on. "
-        "Until then these notes are found as in the release before, and come first in the order by title."
+        "Make missing search vectors, title keys and links of notes, and normalize their tags, in short transactions. "
+        "Safe to run and to stop at any time: the next run continues. Until then these notes are found as in the "
+        "previous release, and come first in the order by title."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--again", action="store_true", help="also of all other notes, after processes of the release before wrote"
+            "--again",
+            action="store_true",
+            help="also for all other notes, after writes by the previous release",
         )
 
     def handle(self, *args: Any, again: bool, **options: Any) -> None:
         notes = Note.objects.all() if again else Note.objects.filter(words=None)
-        done = sum(index_notes([note.pk for note in batch]) for batch in batch_query(notes.only("pk"), BATCH))
+        done = sum(index_notes([note.pk for note in batch]) for batch in batch_query(notes.only("pk"), BATCH_SIZE))
         self.stdout.write(f"Indexed {done} notes.")
 
 
@@ -45,14 +47,14 @@ def index_notes(note_ids: list[int]) -> int:
     """Index these notes under their locks, which writers take in the same order; return how many."""
     with transaction.atomic():
         locked = Note.objects.filter(pk__in=note_ids).order_by("pk").select_for_update(no_key=True)
-        # What is read after this is what was committed while the locks were waited for.
+        # Later statements see commits made while this process waited for the locks.
         owners = dict(locked.values_list("pk", "user_id"))
         for chapter in Chapter.objects.filter(note__in=owners).only("note_id", "title"):
             words = words_of_chapter(owners[chapter.note_id], title=chapter.title)
             Chapter.objects.filter(pk=chapter.pk).update(words=words)
         topics = Topic.objects.filter(chapter__note__in=owners).select_related("chapter")
         fields = ("title", "explanation", "code")
-        for batch in batch_query(topics.only("chapter__note_id", *fields), TOPIC_BATCH):
+        for batch in batch_query(topics.only("chapter__note_id", *fields), TOPIC_BATCH_SIZE):
             for topic in batch:
                 texts = {name: getattr(topic, name) for name in fields}
                 words = words_of_topic(owners[topic.chapter.note_id], **texts)

@@ -61,16 +61,16 @@ def not_negative(text: str) -> int:
 class Command(BaseCommand):
     help = (
         "Create users load-1@noteassist.local, load-2@... with generated notes, the same for the same arguments. "
-        "Users who exist already are left as they are, but are signed in like the others where --tokens is given."
+        "Existing users are not changed, but are signed in like the others if --tokens is given."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--users", type=positive, required=True, help="how many users")
-        parser.add_argument("--notes", type=not_negative, required=True, help="how many notes each of them has")
+        parser.add_argument("--notes", type=not_negative, required=True, help="how many notes each user has")
         parser.add_argument("--chapters", type=not_negative, default=1, help="chapters of a note (default: 1)")
         parser.add_argument("--topics", type=not_negative, default=1, help="topics of a chapter (default: 1)")
         parser.add_argument("--tokens", type=Path, help="where to write access tokens, one a line, user by user")
-        parser.add_argument("--token-days", type=positive, default=1, help="how long they last (default: 1)")
+        parser.add_argument("--token-days", type=positive, default=1, help="how many days they are valid (default: 1)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.IS_PRODUCTION:

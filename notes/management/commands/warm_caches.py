@@ -28,7 +28,7 @@ FIRST_PAGES = ("me", "note-list")
 class Command(BaseCommand):
     help = (
         "Render the pages that a user's first request reads, for users who are signed in and were active lately. "
-        "Safe to run at any time; does nothing harmful without Redis."
+        "Safe to run at any time, also without Redis."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -96,6 +96,6 @@ class OnBehalf(BaseAuthentication):
         view, subject = request.parser_context["view"], self.subject
         looked_up = admission_arguments(read_spec_of(view, view.action), request, subject)
         request._request.admission = admit(subject, **looked_up)  # type: ignore[attr-defined]
-        # There is no token behind these claims, so they are expired already.
+        # These claims belong to no token, so they have expired already.
         claims = AccessClaims(subject.user_id, subject.token_version, subject.session_id, expires_at=0)
         return User(pk=subject.user_id), claims

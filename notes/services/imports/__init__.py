@@ -1,7 +1,7 @@
 """Imports: files that become notes, carried out by a worker.
 
-``jobs`` keeps the job, ``running`` carries it out, ``formats`` reads the kinds of files, ``saving`` decides what
-becomes of each.
+``jobs`` submits and cancels the job, ``running`` carries it out, ``formats`` reads the kinds of files, and ``saving``
+writes the notes.
 """
 
 from notes.services.imports.jobs import (

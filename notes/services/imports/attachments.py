@@ -1,4 +1,4 @@
-"""Files of an import that its notes show, as attachments of these notes."""
+"""Turns files of an import to which its notes refer into attachments of these notes."""
 
 import re
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ _NAMESPACE = UUID("6f6a0d5e-6b7b-4b5c-9a36-0d2d6f0a8c11")
 
 @dataclass(slots=True)
 class FileAttachments:
-    """The attachments of the note that is made of one file."""
+    """The attachments of the note that is made from one file."""
 
     context: ImportContext
     file: SourceFile
     _wanted: dict[UUID, SourceFile] = field(default_factory=dict)
 
     def attach(self, path: str, label: str) -> str | None:
-        """The Markdown of the attachment that the import's file at this path becomes; None if it can be none.
+        """Make the file at this path an attachment and return its Markdown; None if that is not possible.
 
-        Its id follows from the user, both files' paths and the content, so that the same import makes the same text.
+        Its id is derived from the user, both files' paths and the content, so that the same import makes the same text.
         """
         source = self.context.others.get(path)
         if source is None:
@@ -49,7 +49,7 @@ class FileAttachments:
         return f"![{label or source.name.rpartition('/')[2]}](/api/attachments/{attachment_id}/)"
 
     def move(self, text: str) -> str:
-        """The text of an export with links to attachments that the archive brings along, unless the user has them."""
+        """Replace links in the text of an export by links to the archive's attachments, unless the user has these."""
 
         def moved(found: re.Match[str]) -> str:
             path = self.context.exported_attachments.get(found[1])
@@ -65,7 +65,7 @@ class FileAttachments:
         return _LINK.sub(moved, text)
 
     def save(self, note_id: int) -> None:
-        """Attach the files to the note, but for those that it has. Raises ``OverBudget``."""
+        """Attach the files to the note, except those that it already has. Raises ``OverBudget``."""
         if self.context.dry_run:
             return
         existing = set(Attachment.objects.filter(pk__in=self._wanted).values_list("pk", flat=True))

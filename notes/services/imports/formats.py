@@ -1,4 +1,4 @@
-"""The kinds of files that become notes."""
+"""The importers of files that become notes."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def _import_markdown(context: ImportContext, file: SourceFile) -> FileReport:
 
 
 def remember_file(context: ImportContext, file: SourceFile, note_id: int) -> None:
-    """Tell ``context`` what became of a file that was imported before. Does nothing for one that is no export."""
+    """Record in ``context`` the note of a file that was imported before. Does nothing if the file is not an export."""
     importer = importer_for(file.name)
     if importer is not None and importer.name == "markdown":
         tree, _, _ = _read_markdown(context, file)
@@ -57,7 +57,7 @@ def _read_markdown(context: ImportContext, file: SourceFile) -> tuple[NoteTree, 
 
 
 def _remember_ids(context: ImportContext, tree: NoteTree, note_id: int) -> None:
-    """Which note and topics were which in the export. A topic that was moved or renamed since is not found again."""
+    """Record the new ids of the export's note and topics. Topics that were moved or renamed since are not found."""
     if tree.id is None:
         return
     context.notes[tree.id] = note_id
@@ -91,7 +91,7 @@ def _import_docx(context: ImportContext, file: SourceFile) -> FileReport:
 def import_joplin_note(
     context: ImportContext, file: SourceFile, item: joplin.Item, tags: list[str], warnings: list[str]
 ) -> FileReport:
-    """A note of Joplin's own archive."""
+    """Import a note of Joplin's archive."""
     files = FileAttachments(context, file)
     tree = foreign_files.read_foreign(
         None, item.body, path=file.path, index=context.index, attach=files.attach, title=item.title

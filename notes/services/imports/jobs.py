@@ -41,7 +41,7 @@ class Upload:
 
 @contextmanager
 def stored_upload(content: IO[bytes]) -> Iterator[Upload]:
-    """Store what was sent, and let the caller give it a row. Without one it is deleted again.
+    """Store an upload; the caller writes its row inside the block. If the block fails, the file is deleted.
 
     Call it outside a transaction, as the storage may be slow. Raises what ``utils.storage.store`` raises.
     """
@@ -57,7 +57,7 @@ def stored_upload(content: IO[bytes]) -> Iterator[Upload]:
 def submit_import(*, user_id: int, name: str, upload: Upload, dry_run: bool) -> NoteImport:
     """Queue the import of a stored file. Raises :class:`TooManyImports`."""
     with transaction.atomic():
-        # One after another, so that nobody has more than so many.
+        # Submissions of a user run one after another, so that the limit cannot be exceeded.
         get_user_model().objects.select_for_update(no_key=True).only("pk").get(pk=user_id)
         require_room(user_id)
         job = NoteImport.objects.create(user_id=user_id, name=name, file=upload.file, dry_run=dry_run)
@@ -74,7 +74,7 @@ def require_room(user_id: int) -> None:
 
 
 def cancel_import(*, user_id: int, import_id: UUID) -> None:
-    """Stop an import. Notes that it has made stay. Raises ``NoteImport.DoesNotExist`` and :class:`AlreadyFinished`."""
+    """Stop an import; its notes so far are kept. Raises ``NoteImport.DoesNotExist`` and :class:`AlreadyFinished`."""
     mine = NoteImport.objects.filter(user_id=user_id, pk=import_id)
     if not background_jobs.cancel(mine):
         mine.only("pk").get()
@@ -82,5 +82,5 @@ def cancel_import(*, user_id: int, import_id: UUID) -> None:
 
 
 def purge_imports() -> int:
-    """Delete reports of imports that ended a month ago; return how many rows."""
+    """Delete imports, with their reports, that ended over a month ago; return how many rows."""
     return delete_in_batches(NoteImport.objects.filter(finished_at__lt=timezone.now() - KEPT_FOR))

@@ -1,4 +1,4 @@
-"""Carrying out an import: each file in a transaction of its own, so that a new worker goes on where one was lost."""
+"""Carries out an import: each file in its own transaction, so that another worker can continue after a crash."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -13,9 +13,16 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, transaction
 from psycopg_pool import PoolTimeout
 
-from notes.importers import CannotImport, FileReport, ImportContext, SourceFile, importer_for, turn
+from notes.importers import CannotImport, FileReport, ImportContext, SourceFile, import_order, importer_for
 from notes.markdown import joplin
-from notes.markdown.archives import Entry, UnreadableArchive, UnreadableEntry, UnsafeArchive, opened_tar, opened_zip
+from notes.markdown.archives import (
+    ArchiveEntry,
+    UnreadableArchive,
+    UnreadableEntry,
+    UnsafeArchive,
+    opened_tar,
+    opened_zip,
+)
 from notes.markdown.foreign_files import title_in
 from notes.markdown.links import Index
 from notes.services import background_jobs
@@ -38,15 +45,15 @@ _HIDDEN = ("__MACOSX",)
 _OF_OUR_EXPORT = "trash/"
 _EXPORTED_ATTACHMENTS = "attachments/"
 _OUTAGES = (OperationalError, InterfaceError, PoolTimeout, Unavailable)
-"""Nothing is wrong with the file: the job is given back, and goes on with it later."""
+"""Errors that are not the file's fault: the job is released, and continues with the file later."""
 
 
-class _Stopped(Exception):  # nothing is wrong
-    """The import was cancelled, or another worker has it."""
+class _Stopped(Exception):  # not an error
+    """The import was cancelled, or another worker has claimed it."""
 
 
 def carry_out_import(import_id: UUID) -> None:
-    """Import what is left of the job's files. Does nothing if another worker does, or nothing is left."""
+    """Import the job's remaining files. Does nothing if another worker has the job, or it is finished."""
     job = background_jobs.claim(NoteImport, import_id)
     if job is None:
         return
@@ -63,7 +70,7 @@ def carry_out_import(import_id: UUID) -> None:
         end(job, JobStatus.FAILED, code="file_missing", detail="The uploaded file no longer exists.")
     except _OUTAGES as error:
         logger.warning("Import %s waits: %s: %s", job.pk, type(error).__name__, error)
-        # If the database cannot be reached, the lease ends by itself. A statement may have failed by what it said.
+        # Without the database, this fails, and the lease expires instead. An OperationalError may be the job's fault.
         background_jobs.release(job, is_counted=isinstance(error, OperationalError))
     except Exception:
         end(job, JobStatus.FAILED, code="internal_error", detail="Something went wrong on our side.")
@@ -74,7 +81,7 @@ def carry_out_import(import_id: UUID) -> None:
 
 @contextmanager
 def _sent_file(job: NoteImport) -> Iterator[IO[bytes]]:
-    """The file on this machine's disk: an archive is read here and there."""
+    """A copy of the file on the disk, as archives need random access."""
     with TemporaryFile() as local:
         with storage.read(job.file) as stored:
             while piece := stored.read(_PIECE):
@@ -96,18 +103,18 @@ def _opened(job: NoteImport, content: IO[bytes]) -> Iterator["_Files"]:
             yield _PlainFiles([_single(job, content)])
 
 
-def _single(job: NoteImport, content: IO[bytes]) -> Entry:
+def _single(job: NoteImport, content: IO[bytes]) -> ArchiveEntry:
     size = content.seek(0, 2)
 
     def open_again() -> IO[bytes]:
         content.seek(0)
-        return _Unclosed(content)  # type: ignore[return-value]  # all that is called is read()
+        return _Unclosed(content)  # type: ignore[return-value]  # only read() is called
 
-    return Entry(job.name, size, open_again)
+    return ArchiveEntry(job.name, size, open_again)
 
 
 class _Unclosed:
-    """A file that stays open at the end of a ``with``."""
+    """A wrapper of a file that ``with`` does not close."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.read = file.read
@@ -120,36 +127,36 @@ class _Unclosed:
 
 
 class _Files:
-    """The files of an import in their order. What is known of all of them is read first, by ``look_at``."""
+    """The files of an import in order. ``scan`` is called for each file before the first one is imported."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[ArchiveEntry]) -> None:
         self.entries = [entry for entry in entries if not _is_hidden(entry.name)]
         self.index = Index()
         self.others: dict[str, SourceFile] = {}
 
-    def look_at(self, entry: Entry) -> None:
+    def scan(self, entry: ArchiveEntry) -> None:
         raise NotImplementedError
 
     def start(self) -> None:
-        """Called after all entries have been read. Files that notes may show come after the notes."""
-        self.entries.sort(key=lambda entry: (entry.name in self.others, turn(entry.name)))
+        """Called after ``scan``. Files to which notes may refer are moved after the notes."""
+        self.entries.sort(key=lambda entry: (entry.name in self.others, import_order(entry.name)))
 
-    def begun(self, context: ImportContext, entry: Entry) -> AbstractContextManager[Callable[[], FileReport]]:
-        """What imports a file, to be called in a transaction; entered before that."""
+    def begun(self, context: ImportContext, entry: ArchiveEntry) -> AbstractContextManager[Callable[[], FileReport]]:
+        """A context to enter before the transaction; it yields the function that imports the file inside it."""
         return nullcontext(partial(self.run, context, entry))
 
-    def run(self, context: ImportContext, entry: Entry) -> FileReport:
+    def run(self, context: ImportContext, entry: ArchiveEntry) -> FileReport:
         raise NotImplementedError
 
-    def remember(self, context: ImportContext, entry: Entry, note_id: int) -> None:
-        """Called instead of ``begun`` for a file that another worker has imported, with its note."""
+    def remember(self, context: ImportContext, entry: ArchiveEntry, note_id: int) -> None:
+        """Called instead of ``begun`` for a file that an earlier worker has imported, with its note."""
 
-    def name(self, entry: Entry) -> str:
+    def name(self, entry: ArchiveEntry) -> str:
         return entry.name
 
 
 class _PlainFiles(_Files):
-    def look_at(self, entry: Entry) -> None:
+    def scan(self, entry: ArchiveEntry) -> None:
         importer = importer_for(entry.name)
         if importer is None:
             self.index.add_other(entry.name)
@@ -158,10 +165,10 @@ class _PlainFiles(_Files):
             try:
                 text, _ = read_text(_source(entry))
             except (CannotImport, UnreadableEntry):
-                return  # reported when its turn comes
+                return  # reported when it is imported
             self.index.add_note(entry.name, title_in(text, path=entry.name))
 
-    def begun(self, context: ImportContext, entry: Entry) -> AbstractContextManager[Callable[[], FileReport]]:
+    def begun(self, context: ImportContext, entry: ArchiveEntry) -> AbstractContextManager[Callable[[], FileReport]]:
         importer = importer_for(entry.name)
         if importer is None:
             return nullcontext(partial(_report_of_other, context, entry.name))
@@ -169,19 +176,19 @@ class _PlainFiles(_Files):
             return nullcontext(partial(FileReport, "skipped", warnings=["It was in the trash."]))
         return importer.begun(context, _source(entry))
 
-    def remember(self, context: ImportContext, entry: Entry, note_id: int) -> None:
+    def remember(self, context: ImportContext, entry: ArchiveEntry, note_id: int) -> None:
         remember_file(context, _source(entry), note_id)
 
 
 class _JoplinFiles(_Files):
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[ArchiveEntry]) -> None:
         super().__init__(entries)
         self._notebook = joplin.Notebook()
         self._notes: dict[str, joplin.Item] = {}
         self._resources: dict[str, str] = {}
-        """Names of files, by their ids."""
+        """The names of files, by their ids."""
 
-    def look_at(self, entry: Entry) -> None:
+    def scan(self, entry: ArchiveEntry) -> None:
         if not joplin.is_item(entry.name):
             return
         try:
@@ -192,7 +199,7 @@ class _JoplinFiles(_Files):
         if item is None:
             return
         if item.kind == joplin.NOTE:
-            # The text is read again when its turn comes.
+            # The text is read again when the note is imported.
             self._notes[entry.name] = replace(item, body="")
             self.index.add_note(entry.name, item.title, f":/{item.properties['id']}")
         else:
@@ -203,7 +210,7 @@ class _JoplinFiles(_Files):
                 self._resources[item.properties["id"]] = item.title
 
     def start(self) -> None:
-        """Only notes, and resources, are files to a person; what tells of them is none."""
+        """Keep only notes and resources, as users know no other files; Joplin's items with metadata are dropped."""
         others = [entry for entry in self.entries if entry.name not in self._notes and not joplin.is_item(entry.name)]
         notes = [entry for entry in self.entries if entry.name in self._notes]
         self.entries = notes + others
@@ -213,7 +220,7 @@ class _JoplinFiles(_Files):
                 name = self._resources[resource_id] or entry.name
                 self.others[f":/{resource_id}"] = SourceFile(name, entry.name, entry.read)
 
-    def run(self, context: ImportContext, entry: Entry) -> FileReport:
+    def run(self, context: ImportContext, entry: ArchiveEntry) -> FileReport:
         if entry.name not in self._notes:
             return _report_of_other(context, f":/{PurePosixPath(entry.name).stem}")
         text, warnings = read_text(_source(entry))
@@ -223,7 +230,7 @@ class _JoplinFiles(_Files):
         tags = self._notebook.names_of_tags(item.properties["id"])
         return import_joplin_note(context, _source(entry), item, tags, warnings)
 
-    def name(self, entry: Entry) -> str:
+    def name(self, entry: ArchiveEntry) -> str:
         return self._notebook.path(self._notes[entry.name]) if entry.name in self._notes else entry.name
 
 
@@ -232,8 +239,8 @@ def _import_files(job: NoteImport, files: _Files) -> None:
         if number % _RENEWED_EVERY == 0 and not renew(job):
             raise _Stopped
         try:
-            files.look_at(entry)
-        except Exception:  # the file's outcome is reported when its turn comes
+            files.scan(entry)
+        except Exception:  # the outcome is reported when the file is imported
             logger.exception("Import %s: %s cannot be read", job.pk, entry.name)
     files.start()
     done = dict(job.files.values_list("position", "note_id"))
@@ -247,10 +254,10 @@ def _import_files(job: NoteImport, files: _Files) -> None:
             files.remember(context, entry, note_id)
 
 
-def _import_file(job: NoteImport, context: ImportContext, files: _Files, position: int, entry: Entry) -> None:
-    """One file, and what became of it, in one transaction. Raises :class:`_Stopped`.
+def _import_file(job: NoteImport, context: ImportContext, files: _Files, position: int, entry: ArchiveEntry) -> None:
+    """Import one file and record its outcome, in one transaction. Raises :class:`_Stopped`.
 
-    A fault of ours undoes that transaction, and is what became of the file: the others go on.
+    An unexpected error rolls that transaction back and is recorded as the file's outcome; the other files continue.
     """
     try:
         with _begun(context, files, entry) as run, _holding(job):
@@ -265,7 +272,7 @@ def _import_file(job: NoteImport, context: ImportContext, files: _Files, positio
 
 @contextmanager
 def _holding(job: NoteImport) -> Iterator[None]:
-    """A transaction that holds the job, so that a cancel waits for its end. Raises :class:`_Stopped`."""
+    """A transaction that locks the job, so that a cancel waits for its end. Raises :class:`_Stopped`."""
     with transaction.atomic():
         if not renew(job):
             raise _Stopped
@@ -273,8 +280,8 @@ def _holding(job: NoteImport) -> Iterator[None]:
 
 
 @contextmanager
-def _begun(context: ImportContext, files: _Files, entry: Entry) -> Iterator[Callable[[], FileReport]]:
-    """What imports the file. If it cannot be begun, that raises why when it is called."""
+def _begun(context: ImportContext, files: _Files, entry: ArchiveEntry) -> Iterator[Callable[[], FileReport]]:
+    """Yield the function that imports the file. If ``begin`` failed, the function raises its error."""
     with ExitStack() as stack:
         try:
             run = stack.enter_context(files.begun(context, entry))
@@ -305,11 +312,11 @@ def _report_of(job: NoteImport, files: _Files, run: Callable[[], FileReport]) ->
         return FileReport("failed", warnings=[str(error)])
     except (UnsafeArchive, UnreadableArchive) as error:
         if len(files.entries) == 1:
-            raise  # it is what was sent
+            raise  # the only file fails, so the whole import fails
         return FileReport("failed", warnings=[str(error)])
     except Unavailable:
         raise
-    except ApplicationError as error:  # no room, or more than a note may have
+    except ApplicationError as error:  # over a budget, or over a limit of notes
         return FileReport("failed", warnings=[error.detail])
 
 
@@ -324,8 +331,8 @@ def _record(job: NoteImport, position: int, name: str, report: FileReport) -> No
     )
 
 
-class _Undone(Exception):  # nothing is wrong
-    """Undoes what a dry run has written."""
+class _Undone(Exception):  # not an error
+    """Rolls back the writes of a dry run."""
 
     def __init__(self, report: FileReport) -> None:
         super().__init__()
@@ -333,11 +340,11 @@ class _Undone(Exception):  # nothing is wrong
 
 
 def _report_of_other(context: ImportContext, path: str) -> FileReport:
-    """What became of a file that is no note."""
+    """The outcome of a file that is not a note."""
     return FileReport("skipped", warnings=[_ATTACHED if path in context.attached else _NOT_IMPORTED])
 
 
-def _source(entry: Entry) -> SourceFile:
+def _source(entry: ArchiveEntry) -> SourceFile:
     return SourceFile(entry.name, entry.name, entry.read)
 
 

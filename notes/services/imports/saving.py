@@ -1,4 +1,4 @@
-"""What becomes of a note that was read from a file: made, written over, or left as it is."""
+"""Saves a note read from a file: it is created, or replaces a note, or changes nothing."""
 
 import hashlib
 from typing import Any
@@ -18,11 +18,11 @@ from notes.transfers import NoteSource
 
 
 def save_tree(context: ImportContext, file: SourceFile, tree: NoteTree) -> FileReport:
-    """Write the note, unless it is there already. Call it in a transaction.
+    """Write the note, unless an equal one exists. Call it in a transaction.
 
-    A note is known by the id in the file, if it is the importer's own and was made at the time that the file names;
-    else by the file's path in an earlier import. A note that was edited since it was exported or imported is never
-    written over: the file becomes a second note. Raises ``OverBudget``.
+    An existing note is found by the id in the file, if it belongs to the user and has the creation time in the file;
+    otherwise by the file's path in an earlier import. A note that was edited since its export or import is never
+    overwritten: the file becomes a second note. Raises ``OverBudget``.
     """
     fit(tree)
     data = tree.as_data()
@@ -55,12 +55,12 @@ def save_tree(context: ImportContext, file: SourceFile, tree: NoteTree) -> FileR
 
 
 def hash_of(data: dict[str, Any]) -> str:
-    """A hash over everything that a note says."""
+    """A hash of a note's whole content."""
     return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _exported_note(user_id: int, tree: NoteTree) -> Note | None:
-    """The note of this user that the file is an export of."""
+    """The user's note of which the file is an export."""
     if tree.id is None:
         return None
     note = _notes().filter(user_id=user_id, pk=tree.id).first()

@@ -1,4 +1,4 @@
-"""The API's description: what OpenAPI tells of all operations alike, beyond what serializers and views tell it."""
+"""The API's description (OpenAPI): the parts that all operations share, beyond their serializers and views."""
 
 from utils.http.openapi.document import complete
 from utils.http.openapi.operations import ApiSchema

@@ -1,4 +1,4 @@
-"""The last touch to the description, when all operations and schemas are known."""
+"""The last changes to the description, when all operations and schemas are known."""
 
 import re
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ _IF_NONE_MATCH: Schema = {
     "schema": {"type": "string"},
 }
 SHARED_BY = 3
-"""As many operations must have a response for it to become a component."""
+"""A response becomes a component if at least this many operations have it."""
 _ID_PATTERN = "^[0-9]{1,19}$"
 _ID: Schema = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 _JSON = re.compile(r"application/(?:problem\+)?json")
 
 
 def complete(result: Schema, **_kwargs: Any) -> Schema:
-    """Complete the whole description; drf-spectacular's hook after everything else."""
+    """Complete the whole description; drf-spectacular calls this hook last."""
     components = result["components"]
     schemas = components["schemas"]
     _rename_pages(result)
@@ -35,7 +35,7 @@ def complete(result: Schema, **_kwargs: Any) -> Schema:
         if name.startswith("Patched"):
             _drop_defaults(schema)
         if name.endswith("Request") and schema.get("type") == "object":
-            schema["additionalProperties"] = False  # as RefuseUnknownFields has it
+            schema["additionalProperties"] = False  # RefuseUnknownFields refuses them
     for _, operation in operations_of(result):
         for parameter in operation.get("parameters", ()):
             if parameter.get("in") == "path" and parameter["schema"].get("pattern") == _ID_PATTERN:
@@ -54,7 +54,7 @@ def operations_of(document: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _share_responses(result: Schema) -> dict[str, Schema]:
-    """Make components of the responses that many operations have, and refer to them; what they are, by name."""
+    """Replace responses that many operations have by references to components; return the components by name."""
     places = [
         (responses, status)
         for _, operation in operations_of(result)
@@ -100,10 +100,10 @@ def _replace_references(node: Any, names: dict[str, str]) -> None:
 
 
 def _tidy(node: Any) -> None:
-    """Say what clients can use.
+    """Simplify schemas for generated clients.
 
-    A text that may be blank is one schema, not one of two that both take the empty text. Integers are plain ones:
-    generators make types of ``int64`` that JSON parsers do not make values of.
+    A string that may be blank is one schema, not a choice of two that both accept the empty string. Integers have no
+    format: client generators make types of ``int64`` that do not fit the values of JSON parsers.
     """
     if isinstance(node, dict):
         if node.get("format") == "int64":
@@ -121,7 +121,7 @@ def _tidy(node: Any) -> None:
 
 
 def _drop_defaults(schema: Schema) -> None:
-    """What a PATCH leaves out stays as it is: a client that fills in defaults would overwrite it."""
+    """For PATCH: it leaves omitted fields unchanged, and a client that fills in defaults would overwrite them."""
     for name, field in schema["properties"].items():
         field.pop("default", None)
         if field.keys() == {"allOf"} and len(field["allOf"]) == 1:
@@ -129,7 +129,7 @@ def _drop_defaults(schema: Schema) -> None:
 
 
 def _add_examples(operation: Schema, schemas: dict[str, Schema]) -> None:
-    """Show what is sent and answered."""
+    """Add examples of the request's and the response's body."""
     bodies = [operation["requestBody"]] if "requestBody" in operation else []
     for body in bodies + [response for status, response in operation["responses"].items() if status < "4"]:
         for media_type, content in body.get("content", {}).items():

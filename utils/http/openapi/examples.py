@@ -1,4 +1,4 @@
-"""Examples in the API's description, made of one sample for each kind of field, so that they always fit the schemas."""
+"""Examples in the API's description, built from one sample for each kind of field, so that they fit the schemas."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _WHOLE: dict[str, Any] = {
         "drifted": False,
     },
 }
-"""Examples of schemas that are more than their fields."""
+"""Examples of schemas that cannot be built from samples of their fields."""
 
 _SAMPLES: dict[str, Any] = {
     "access": "eyJhbGciOiJIUzI1NiJ9.eyJ1IjoxfQ.c2lnbmF0dXJl",
@@ -89,7 +89,7 @@ _SAMPLES: dict[str, Any] = {
 
 
 def example_of(schema: Schema, schemas: dict[str, Schema], name: str = "") -> Any:
-    """An example that fits the schema; ``name`` is that of its field."""
+    """An example that fits the schema; ``name`` is the field's name."""
     if reference := schema.get("$ref"):
         component = reference.rpartition("/")[2]
         if component in _WHOLE and name != "results":

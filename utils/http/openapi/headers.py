@@ -6,7 +6,7 @@ Schema = dict[str, Any]
 
 HEADERS: dict[str, Schema] = {
     "X-Request-ID": {
-        "description": "The name of the request in our log: yours, if it has at most 64 letters, digits "
+        "description": "The id of the request in the server's log: yours, if it has at most 64 letters, digits "
         "and `._:-`, or a new one.",
         "required": True,
         "schema": {"type": "string"},
@@ -16,16 +16,19 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "string", "examples": ['"burst";q=60;w=60, "sustained";q=1000;w=86400']},
     },
     "RateLimit": {
-        "description": "What is left: `r` requests, and `t` seconds until the window ends.",
+        "description": "The remaining quota: `r` requests, for `t` seconds until the window ends.",
         "schema": {"type": "string", "examples": ['"burst";r=59;t=60, "sustained";r=999;t=86400']},
     },
-    "RateLimit-Limit": {"description": "The quota of the limit that has least left.", "schema": {"type": "integer"}},
-    "RateLimit-Remaining": {"description": "What is left of it.", "schema": {"type": "integer"}},
+    "RateLimit-Limit": {
+        "description": "The quota of the limit with the least left.",
+        "schema": {"type": "integer"},
+    },
+    "RateLimit-Remaining": {"description": "The remaining requests of this limit.", "schema": {"type": "integer"}},
     "RateLimit-Reset": {"description": "Seconds until its window ends.", "schema": {"type": "integer"}},
     "Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "How to sign in: `Bearer`.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
-        "description": "`true` where this is the stored response to the same request with this `Idempotency-Key`.",
+        "description": "`true` if this is the stored response to the same request with this `Idempotency-Key`.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "ETag": {
@@ -34,13 +37,13 @@ HEADERS: dict[str, Schema] = {
     },
     "Cache-Control": {"description": "Whether the response may be stored.", "schema": {"type": "string"}},
 }
-"""Components, by name."""
+"""The header components, by name."""
 
 _RATE_LIMITS = ("RateLimit-Policy", "RateLimit", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
 def add_headers(responses: dict[str, Schema], *, is_limited: bool, is_fast_read: bool, is_idempotent: bool) -> None:
-    """Add to each response the headers that follow from what kind of operation it is."""
+    """Add the headers of this kind of operation to each response."""
     for status, response in responses.items():
         names = ["X-Request-ID"]
         if is_limited and status != "401":

@@ -1,4 +1,4 @@
-"""What the description tells of one operation."""
+"""The description of one operation."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,17 +23,17 @@ from utils.http.pagination import InvalidCursor
 
 
 class ApiSchema(AutoSchema):
-    """Describes a view's method by what the view says, and by what holds for all views.
+    """Describes a view's method.
 
-    The first line of the method's docstring is the summary, the rest the description. ``errors`` of the view names the
-    errors that are its own, by action or by method (``"get"``).
+    The first line of the method's docstring is the summary, the rest the description. The view's ``errors`` lists the
+    errors specific to it, by action or by method (``"get"``); errors that all views have are added here.
     """
 
     def get_summary(self) -> str | None:
         summary, _, _ = self._docstring().partition("\n")
         return summary.rstrip(".")
 
-    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
+    def get_description(self) -> str:  # type: ignore[override]  # drf-spectacular also returns None
         _, _, description = self._docstring().partition("\n")
         return description.strip()
 
@@ -50,12 +50,12 @@ class ApiSchema(AutoSchema):
         is_public = not self.view.get_authenticators()
         if is_public:
             operation["security"] = []
-        if body := getattr(self.view, "delete_bodies", {}).get(self._name()):  # drf-spectacular leaves it out
+        if body := getattr(self.view, "delete_bodies", {}).get(self._name()):  # drf-spectacular omits bodies of DELETE
             schema = self.resolve_serializer(body, "request").ref
             operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
         if "requestBody" in operation:
             is_optional = self._name() in getattr(self.view, "optional_bodies", ())
-            operation["requestBody"]["required"] = not is_optional  # if only as `{}`
+            operation["requestBody"]["required"] = not is_optional  # an empty body is `{}`
         parameters = {parameter["name"] for parameter in operation.get("parameters", ())}
         is_fast_read = self._name() in getattr(self.view, "read_specs", {})
         codes = list(self._codes(parameters, is_public=is_public, has_body="requestBody" in operation))

@@ -1,4 +1,4 @@
-"""Errors in the API's description: their one shape, their codes, and which of them an operation may answer with."""
+"""Errors in the API's description: their one shape, their codes, and the errors that an operation may return."""
 
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 
 
 class Code(NamedTuple):
-    """What one ``code`` of the problem document means."""
+    """One ``code`` of the problem document, and its meaning."""
 
     status: int
     code: str
@@ -30,18 +30,18 @@ LITERALS = (
     Code(500, "internal_error", "Something went wrong on our side. Quote the request id when you report it."),
     *(Code(status, *refusals.CODES[status]) for status in map(HTTPStatus, (408, 414, 417, 431, 501))),
 )
-"""Codes that no class of ours has."""
+"""Codes that have no exception class in this project."""
 
 LITERALS_BY_CODE = {literal.code: literal for literal in LITERALS}
 
 _FIELD_ERROR: Schema = {
     "type": "object",
-    "description": "One mistake in the request, and where it is.",
+    "description": "One error in the request, and its position.",
     "required": ["pointer", "code", "detail"],
     "properties": {
         "pointer": {
             "type": "string",
-            "description": "JSON pointer (RFC 6901) into the body or the query. Empty: the whole of it.",
+            "description": "JSON pointer (RFC 6901) into the body or the query; empty for the whole.",
         },
         "code": {"type": "string", "description": "For programs, such as `required`, `max_length`, `unknown_field`."},
         "detail": {"type": "string", "description": "For people."},
@@ -56,17 +56,17 @@ def problem_schemas() -> dict[str, Schema]:
         "FieldError": _FIELD_ERROR,
         "Problem": {
             "type": "object",
-            "description": "The one shape of every error (RFC 9457). Some codes come with more members.",
+            "description": "The format of all errors (RFC 9457). Some codes have additional members.",
             "required": ["type", "title", "status", "detail", "code", "request_id", "errors"],
             "properties": {
-                "type": {"type": "string", "description": "Always `about:blank`: `code` tells errors apart."},
+                "type": {"type": "string", "description": "Always `about:blank`; use `code` to distinguish errors."},
                 "title": {"type": "string", "description": "The status in words."},
                 "status": {"type": "integer", "description": "The status of the response."},
                 "detail": {"type": "string", "description": "What is wrong, for people."},
                 "code": {
                     "type": "string",
-                    "description": "What is wrong, for programs. A code never changes its meaning; new ones may come, "
-                    "so treat one that you do not know by its status.\n\n" + "\n".join(map(_line, codes)),
+                    "description": "The error, for programs. A code never changes its meaning. New codes may be added, "
+                    "so handle an unknown one by its status.\n\n" + "\n".join(map(_line, codes)),
                     "x-extensible-enum": sorted({code.code for code in codes}),
                 },
                 "request_id": {
@@ -75,24 +75,24 @@ def problem_schemas() -> dict[str, Schema]:
                 },
                 "errors": {
                     "type": "array",
-                    "description": "The single mistakes, where there are any to point at.",
+                    "description": "The single errors in the request, if they can be located.",
                     "items": {"$ref": "#/components/schemas/FieldError"},
                 },
                 "current_version": {
                     "type": "integer",
-                    "description": "With `precondition_failed`: the note's version now.",
+                    "description": "With `precondition_failed`: the note's current version.",
                 },
                 "hunks": {
                     "type": "array",
-                    "description": "With `proposal_drifted` and `proposal_changed`: the proposal's hunks now.",
+                    "description": "With `proposal_drifted` and `proposal_changed`: the proposal's current hunks.",
                     "items": {"$ref": "#/components/schemas/Hunk"},
                 },
                 "limit": {
                     "type": "integer",
-                    "description": "With `note_too_large`, `account_full` and `text_too_large`: how many bytes may be.",
+                    "description": "With `note_too_large`, `account_full` and `text_too_large`: the limit in bytes.",
                 },
-                "used": {"type": "integer", "description": "With the same codes: how many there are."},
-                "left": {"type": "integer", "description": "With the same codes: how many there is room for."},
+                "used": {"type": "integer", "description": "With the same codes: the bytes used."},
+                "left": {"type": "integer", "description": "With the same codes: the bytes left."},
                 "scope": {"type": "string", "description": "With a status of 429: which limit was reached."},
             },
         },
@@ -121,7 +121,7 @@ def code_of(error: type[ApplicationError]) -> Code:
 
 
 def all_codes() -> list[Code]:
-    """Every code, by status and name; of the classes that share one, the first to define it tells what it means."""
+    """Every code, sorted by status and name. If classes share a code, the class that defines it describes it."""
     found = {literal.code: literal for literal in LITERALS}
     for error in _subclasses(ApplicationError):
         found.setdefault(error.code, code_of(error))

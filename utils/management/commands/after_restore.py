@@ -9,7 +9,7 @@ from NoteAssist_AI.celery import app
 from utils.redis.client import RedisUnavailable, redis_guard
 
 IDS_SKIPPED = 1_000_000
-"""More rows than any table gets between two backups."""
+"""More than the number of rows that any table gets between two backups."""
 
 _SKIP_IDS = """
 SELECT setval(format('%%I.%%I', schemaname, sequencename), coalesce(last_value, 0) + %s)
@@ -21,8 +21,8 @@ SELECT setval(format('%%I.%%I', schemaname, sequencename), coalesce(last_value, 
 class Command(BaseCommand):
     help = (
         "Run once on a database that was restored from a backup, before any process of the product starts. Empties "
-        "Redis, which knows of later writes, and never gives an id again that was given after the backup: else an old "
-        "refresh token could open the session of somebody who signs in later."
+        "Redis, which has data of later writes, and skips ids that were used after the backup: otherwise an old "
+        "refresh token could open the session of a user who signs in later."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""``manage.py doctor``: what an operator wants to know before calling for help."""
+"""``manage.py doctor``: checks the installation for operators."""
 
 import json
 import sys
@@ -15,15 +15,15 @@ __all__ = ["Command", "checks"]
 
 class Command(BaseCommand):
     help = (
-        "Look at the settings and at everything that the product stands on, and say what is wrong. "
-        "The exit status is 1 if anything is."
+        "Check the settings and all services that the product depends on, and report what is wrong. "
+        "The exit status is 1 if anything is wrong."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="one JSON document")
         parser.add_argument(
-            "--canary", action="store_true", help="send an AI task through a worker also where its answer costs money"
+            "--canary", action="store_true", help="send an AI task through a worker, even if it costs money"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

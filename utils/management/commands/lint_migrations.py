@@ -18,8 +18,8 @@ DEFAULT_DROPPED = re.compile(r"ALTER TABLE (\S+) .*ALTER COLUMN (\S+) DROP DEFAU
 
 class Command(BaseCommand):
     help = (
-        "Write the SQL of every migration of ours to .local/migrations and have squawk look for what would lock out "
-        "running processes. What it need not look at, and why, is in .squawk.toml. See docs/operations/upgrade.md."
+        "Write the SQL of this project's migrations to .local/migrations, and check with squawk for statements that "
+        "would block running processes. Exceptions, with reasons, are in .squawk.toml. See docs/operations/upgrade.md."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -47,7 +47,7 @@ class Command(BaseCommand):
 
 
 def own_migrations() -> list[tuple[str, str]]:
-    """App and name of each migration of this project's own apps, sorted."""
+    """The app and name of each migration of this project's own apps, sorted."""
     own = {config.label for config in apps.get_app_configs() if Path(config.path).parent == settings.BASE_DIR}
     return sorted(key for key in MigrationLoader(None).disk_migrations if key[0] in own)
 
@@ -59,8 +59,8 @@ def sql_of(app: str, name: str) -> str:
 
 
 def columns_without_default(sql: str) -> list[tuple[str, str]]:
-    """Table and name of each new column that must be given, as its default is Django's and not the database's.
+    """The table and name of each new column that is NOT NULL and has no default in the database.
 
-    Processes of the release before do not know the column, so what they insert would be refused.
+    Processes of the previous release do not know the column, so their inserts would fail.
     """
     return DEFAULT_DROPPED.findall(sql)

@@ -1,4 +1,4 @@
-"""``manage.py sweep_files``: files without a row, and rows without a file."""
+"""``manage.py sweep_files``: lists files without a row, and rows without a file."""
 
 import sys
 from argparse import ArgumentParser

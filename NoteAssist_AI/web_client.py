@@ -1,7 +1,7 @@
-"""The page at ``/``: a client that uses the public API alone, as ES modules without a build step.
+"""The web client at ``/``: ES modules without a build step, which use only the public API.
 
-The page names every module in an import map, since the static files' names have a hash of their content in production.
-The map stands in the page itself, so the Content-Security-Policy allows it by a nonce, and no other script.
+In production the names of static files contain a hash of their content, so the HTML maps every module to its URL by an
+import map. The map is inline: the Content-Security-Policy allows it by a nonce, and allows no other inline script.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from accounts.services.demo_accounts import DEMO_EMAIL, DEMO_PASSWORD
-from NoteAssist_AI.browser_headers import policy_of_page
+from NoteAssist_AI.browser_headers import policy_of_web_client
 
 MODULES = Path(__file__).parent / "web"
 SERVICE_WORKER = "sw.js"
@@ -28,7 +28,7 @@ _STATIC_URL = re.compile(r'(?:href|src)="(/[^"]+\.(?:css|svg|js))"')
 
 
 class Library(NamedTuple):
-    """A vendored file, and its digest, without which a browser does not run it."""
+    """A vendored file and its digest; browsers refuse to run a file with another digest."""
 
     file: str
     integrity: str
@@ -83,7 +83,7 @@ LIBRARIES = {
         "highlight-typescript.js", "sha384-h0Era/sa5FCAtyCMoAbbbX9lB98KRHNuiO6RNIuiyOP8uOQ7YU9vNT7iVm9SP47K"
     ),
 }
-"""By the name that modules import. ``web/vendor/README.md`` has their versions and licences."""
+"""The vendored libraries by the name that modules import; ``web/vendor/README.md`` has versions and licences."""
 
 LATER = frozenset(
     {
@@ -97,11 +97,11 @@ LATER = frozenset(
         "code.js", "formulas.js", "temml", *(name for name in LIBRARIES if name.startswith("highlight")),
     }
 )  # fmt: skip
-"""What is loaded when it is first needed, not with the page."""
+"""Modules that are loaded when they are first needed, not at the start."""
 
 
 def import_map() -> dict[str, dict[str, str]]:
-    """The URL of each module by the name that imports use, and the digests of the libraries."""
+    """The URL of each module by its import name, and the digest of each library by its URL."""
     own = sorted(path.relative_to(MODULES).as_posix() for path in MODULES.rglob("*.js"))
     modules = [name for name in own if not name.startswith("vendor/") and name != SERVICE_WORKER]
     imports = {f"page/{name}": static(f"web/{name}") for name in modules}
@@ -111,12 +111,12 @@ def import_map() -> dict[str, dict[str, str]]:
 
 
 @require_safe
-@gzip_page  # it has no secret of anybody, and repeats nothing of the request
-def page(request: HttpRequest) -> HttpResponse:
-    """The page, and the policy that its own scripts fulfil."""
+@gzip_page  # safe to compress: it contains no user's secret and no part of the request
+def web_client(request: HttpRequest) -> HttpResponse:
+    """The HTML of the web client, with a Content-Security-Policy of its own."""
     nonce = secrets.token_urlsafe(16)
     response = HttpResponse(_rendered(nonce))
-    response["Content-Security-Policy"] = policy_of_page(nonce=nonce, events_base_url=settings.EVENTS_BASE_URL)
+    response["Content-Security-Policy"] = policy_of_web_client(nonce=nonce, events_base_url=settings.EVENTS_BASE_URL)
     response["Cache-Control"] = "no-cache"
     return response
 
@@ -131,13 +131,13 @@ def _rendered(nonce: str) -> str:
         "events_base_url": settings.EVENTS_BASE_URL,
         "demo": {"email": DEMO_EMAIL, "password": DEMO_PASSWORD} if settings.ENVIRONMENT == "development" else None,
     }
-    return render_to_string("page.html", context)
+    return render_to_string("web_client.html", context)
 
 
 @require_safe
 @gzip_page
 def service_worker(request: HttpRequest) -> HttpResponse:
-    """The service worker, which keeps the page and the files that it names; it differs after each deploy."""
+    """The service worker, which caches the web client's files. It changes if one of them changes."""
     files = ["/", *_STATIC_URL.findall(_rendered("")), *import_map()["imports"].values()]
     shell = {"version": _version_of_shell(), "files": list(dict.fromkeys(files))}
     source = (MODULES / SERVICE_WORKER).read_text(encoding="utf-8")
@@ -147,8 +147,9 @@ def service_worker(request: HttpRequest) -> HttpResponse:
 
 
 def _version_of_shell() -> str:
-    """A hash of the page and of everything that it may load. In production the page's own text says it all, as it
-    names its files by their hashes; in development the files are read."""
+    """A hash of the HTML and of all files that it may load. In production the HTML alone would do, as it
+    contains the files' hashes; in development it does not.
+    """
     digest = hashlib.sha256(_rendered("").encode())
     for path in sorted(MODULES.rglob("*")):
         if path.is_file():
@@ -158,5 +159,5 @@ def _version_of_shell() -> str:
 
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Where browsers look for a picture if a page names none, as the admin's do."""
+    """The icon of pages that name none, such as the admin's: browsers then request this URL."""
     return redirect(static("web/favicon.svg"))
