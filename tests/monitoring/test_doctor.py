@@ -202,7 +202,10 @@ def test_pending_migrations_are_named(beat, client):
         cursor.execute("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0002_notes_of_a_status'")
     bad = examined_here()
 
-    assert bad == {**NO_WORKER, "migrations": ["1 migrations are pending: notes.0002_notes_of_a_status (manage.py migrate)"]}
+    assert bad == {
+        **NO_WORKER,
+        "migrations": ["1 migrations are pending: notes.0002_notes_of_a_status (manage.py migrate)"],
+    }
     pending.forget()
     ready = client.get("/healthz/ready").json()
     pending.forget()
