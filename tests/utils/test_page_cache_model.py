@@ -137,7 +137,7 @@ class Writer(Steps):
 
     @property
     def is_unheard(self) -> bool:
-        """Whether its COMMIT has yet to take effect, and nobody waits for it: it failed, and its process may be dead."""
+        """Whether its COMMIT failed and has yet to take effect; its process may be dead by now."""
         errors = (self.error, self.error and self.error.__context__)
         return self.is_done and not self.committed and any(isinstance(error, OperationalError) for error in errors)
 
