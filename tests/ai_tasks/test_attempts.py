@@ -240,8 +240,11 @@ class Clock:
             self._changed.notify_all()
 
 
-def test_a_cancel_is_confirmed_within_2_s_although_the_model_says_nothing(alice, task, openai_server, monkeypatch):
+def test_a_cancel_is_confirmed_within_2_s_although_the_model_says_nothing(
+    alice, task, openai_server, settings, monkeypatch
+):
     openai_server.state.default = "hang"
+    settings.AI_TIMEOUT_SECONDS = 3600  # which would end the call, too
     clock = Clock()
     monkeypatch.setattr("ai_tasks.worker.time", clock)
 
