@@ -44,9 +44,10 @@ def in_background(call: Callable[[], T]) -> Iterator[Future[T]]:
 
 
 @contextmanager
-def _trigger(
+def trigger(
     own: psycopg.Connection, name: str, event: str, table: str, when: str, action: str, *, at_commit: bool = False
 ) -> Iterator[None]:
+    """For each such event of rows for which ``when`` holds PostgreSQL does this, in PL/pgSQL; ``at_commit``: then."""
     kind, deferred = ("CONSTRAINT TRIGGER", "DEFERRABLE INITIALLY DEFERRED") if at_commit else ("TRIGGER", "")
     own.execute(
         f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
@@ -85,7 +86,7 @@ def refusing(
     with own_connection() as own:
         own.execute(f"CREATE SEQUENCE {name}")
         try:
-            with _trigger(own, name, event, table, when, refuse, at_commit=at_commit):
+            with trigger(own, name, event, table, when, refuse, at_commit=at_commit):
                 yield
         finally:
             own.execute(f"DROP SEQUENCE {name}")
@@ -121,7 +122,7 @@ def barrier(event: str, table: str, *, when: str = "true") -> Iterator[Barrier]:
         own.execute("SELECT pg_advisory_lock(%s, %s)", [NAMESPACE, number])
         wait = f"PERFORM pg_advisory_xact_lock_shared({NAMESPACE}, {number});"
         it = Barrier(own, "SELECT pg_advisory_unlock_all()")
-        with _trigger(own, f"tests_barrier_{number}", event, table, when, wait):
+        with trigger(own, f"tests_barrier_{number}", event, table, when, wait):
             try:
                 yield it
             finally:

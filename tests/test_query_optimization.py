@@ -1,4 +1,4 @@
-"""The door to reads: what each query costs, whose rows it gives, and what the helpers promise."""
+"""The façade of reads: what each query costs, whose rows it gives, and what the helpers promise."""
 
 import subprocess
 import sys

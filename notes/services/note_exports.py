@@ -34,6 +34,8 @@ UNFINISHED_MAX = 2
 PICTURES_MAX = 200
 PICTURES_BYTES_MAX = 100 * 1024 * 1024
 """The maximum size of all attached images in one PDF; images beyond it are not shown."""
+PROCESS_BYTES_MAX = 512 * 1024 * 1024
+"""Memory of the process that makes a PDF."""
 _PICTURES = (
     Attachment.ContentType.PNG,
     Attachment.ContentType.JPEG,
@@ -81,7 +83,7 @@ def carry_out_export(export_id: UUID) -> None:
         note = reads.detail(job.note_id, user_id=job.user_id)
         pictures = {str(picture.pk): picture for picture in _pictures(note, user_id=job.user_id)}
         data = dumps({**note, "pictures": {pk: pk for pk in pictures}})
-        made = run_bounded(_PROCESS, data, prepare=lambda folder: _put_into(folder, pictures))
+        made = run_bounded(_PROCESS, data, memory=PROCESS_BYTES_MAX, prepare=lambda folder: _put_into(folder, pictures))
     except storage.StorageUnavailable:
         background_jobs.release(job)
     except Note.DoesNotExist:

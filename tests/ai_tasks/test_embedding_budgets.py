@@ -15,7 +15,7 @@ from ai_tasks.spending import AIBudgetReached, budget_of, check_limits, next_mid
 from NoteAssist_AI.ai_settings import Price
 from notes.models import Topic
 from tests.ai_tasks.conftest import EMBEDDING_MODEL
-from tests.ai_tasks.test_indexing import CAR, CAT, TEXT, asked, make_due, note_of
+from tests.ai_tasks.indexed_notes import CAR, CAT, TEXT, asked, make_due, note_of
 from tests.embedding_behaviours import TOKENS_EACH
 from tests.factories import AITaskFactory
 

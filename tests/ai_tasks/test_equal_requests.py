@@ -1,10 +1,8 @@
 """Requests sent twice, over the API: which are one task, which share an answer, and what they cost."""
 
-import threading
 import uuid
 
 import pytest
-from django.db import connection, transaction
 from django.utils import timezone
 
 from ai_tasks.models import AITask
@@ -13,8 +11,8 @@ from notes.models import Note, NoteVersion, Topic
 from notifications.models import Notification
 from tests.ai_tasks.conftest import in_threads
 from tests.conftest import client_of
+from tests.database_faults import barrier, in_background
 from tests.factories import AITaskFactory, TopicFactory
-from utils.http import idempotency
 
 TASKS = "/api/ai/tasks/"
 EXPLAIN = {"request_type": "generate_explanation", "request_data": {"topic": "Python loops"}}
@@ -166,27 +164,22 @@ def test_a_request_with_a_key_is_never_coalesced(alice_client):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_request_whose_twin_is_in_flight_is_told_to_come_back(alice, no_limits):
-    client = client_of(alice)
-    is_locked, may_end = threading.Event(), threading.Event()
+    first, second = client_of(alice), client_of(alice)
+    key = {"Idempotency-Key": "key"}
 
-    def hold() -> None:
-        with transaction.atomic():
-            idempotency._lock(alice.pk, TASKS, "key")
-            is_locked.set()
-            may_end.wait(30)
-        connection.close()
-
-    twin = threading.Thread(target=hold)
-    twin.start()
-    assert is_locked.wait(60)
-    meanwhile = post(client, EXPLAIN, **{"Idempotency-Key": "key"})
-    may_end.set()
-    twin.join(60)
+    with (
+        barrier("BEFORE INSERT", "ai_tasks_aitask") as held,
+        in_background(lambda: post(first, EXPLAIN, **key)) as twin,
+    ):
+        held.wait_for_one()
+        meanwhile = post(second, EXPLAIN, **key)
+        assert not AITask.objects.exists()
+        held.open()
 
     assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "request_in_flight")
     assert meanwhile["Retry-After"] == "1"
-    assert not AITask.objects.exists()
-    assert post(client, EXPLAIN, **{"Idempotency-Key": "key"}).status_code == 202
+    again = post(second, EXPLAIN, **key)
+    assert (again.status_code, again.json()["task_id"]) == (202, twin.result().json()["task_id"])
 
 
 # --- One answer -------------------------------------------------------------------------------------------------------

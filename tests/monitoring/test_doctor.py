@@ -68,7 +68,7 @@ def test_a_worker_with_a_folder_of_its_own_is_told_of(tmp_path):
     ]
 
 
-def test_a_storage_that_cannot_be_used_is_told_of(signs, no_canary, settings):
+def test_a_storage_that_cannot_be_used_is_told_of(beat, settings):
     folder = {**settings.STORAGES["default"], "OPTIONS": {"location": "/dev/null/files", "base_url": None}}
     settings.STORAGES = {**settings.STORAGES, "default": folder}
 
@@ -77,7 +77,7 @@ def test_a_storage_that_cannot_be_used_is_told_of(signs, no_canary, settings):
     assert told.startswith("the storage cannot be used: [Errno 20] Not a directory")
 
 
-def test_without_a_storage_the_doctor_says_what_that_means(signs, no_canary, no_storage):
+def test_without_a_storage_the_doctor_says_what_that_means(beat, no_storage):
     out = StringIO()
     with suppress(SystemExit):
         call_command("doctor", stdout=out)
@@ -86,18 +86,14 @@ def test_without_a_storage_the_doctor_says_what_that_means(signs, no_canary, no_
     assert "storage of workers" not in out.getvalue()
 
 
+NO_WORKER = {"worker": ["no worker takes tasks (start the process worker)"]}
+"""So what only a worker answers, the canary and the file that a worker reads, is not asked."""
+
+
 @pytest.fixture
-def signs(db: None) -> None:
-    """As if a worker and beat were there; the canary, which would need a real worker, is left out."""
-    record_worker_heartbeat("worker@one")
+def beat(db: None) -> None:
+    """As if beat were there."""
     record_beat_run()
-
-
-@pytest.fixture
-def no_canary(monkeypatch) -> None:
-    """What only a real worker answers is left out: the canary, and the file that a worker reads."""
-    monkeypatch.setattr("utils.diagnosis.storage._ask", lambda name, content: (True, "left out"))
-    monkeypatch.setattr("ai_tasks.diagnosis._send", lambda user_id: (True, "left out"))
 
 
 @pytest.mark.slow
@@ -151,23 +147,22 @@ def test_a_server_that_is_away_is_another_cause(db):
     assert "Connection refused" in bad["postgresql"][0]
 
 
-def test_redis_that_is_away_is_told_once(signs, no_canary, dead_redis):
+def test_redis_that_is_away_is_told_once(beat, dead_redis):
     bad = examined_here()
 
     assert bad.keys() == {"redis"}
     assert bad["redis"][0].startswith("Redis does not answer: ")
 
 
-def test_a_policy_that_evicts_the_queues_is_told(db, no_canary, own_redis):
+def test_a_policy_that_evicts_the_queues_is_told(db, own_redis):
     with redis.Redis.from_url(own_redis.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
-    record_worker_heartbeat("worker@one")
     record_beat_run()
 
     assert examined_here() == {"redis": ["maxmemory-policy allkeys-lru (volatile-lru keeps the broker's queues)"]}
 
 
-def test_a_missing_statement_timeout_is_told(signs):
+def test_a_missing_statement_timeout_is_told(beat):
     url = f"{environment_of_this_test()['DATABASE_URL']}?options=-c%20statement_timeout%3D0"
 
     status, bad = examined(DATABASE_URL=url)
@@ -178,7 +173,7 @@ def test_a_missing_statement_timeout_is_told(signs):
 def test_without_a_worker_it_says_so(db):
     record_beat_run()
 
-    assert examined_here() == {"worker": ["no worker takes tasks (start the process worker)"]}
+    assert examined_here() == NO_WORKER
 
 
 @pytest.mark.slow
@@ -193,9 +188,8 @@ def test_a_worker_that_stops_is_gone_at_once(tmp_path):
         assert examined_here().keys() == {"worker"}
 
 
-def test_beat_that_never_ran_and_beat_that_ended_are_told(db, no_canary):
-    record_worker_heartbeat("worker@one")
-    assert examined_here() == {"beat": ["beat has never run (start the process beat)"]}
+def test_beat_that_never_ran_and_beat_that_ended_are_told(db):
+    assert examined_here() == {**NO_WORKER, "beat": ["beat has never run (start the process beat)"]}
 
     with time_machine.travel(timezone.now() - timedelta(seconds=950), tick=True):
         record_beat_run()
@@ -203,26 +197,29 @@ def test_beat_that_never_ran_and_beat_that_ended_are_told(db, no_canary):
     assert told.startswith("beat ran 9")  # and some seconds more
 
 
-def test_pending_migrations_are_named(signs, no_canary, client):
+def test_pending_migrations_are_named(beat, client):
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'notes' AND name = '0002_notes_of_a_status'")
     bad = examined_here()
 
-    assert bad == {"migrations": ["1 migrations are pending: notes.0002_notes_of_a_status (manage.py migrate)"]}
+    assert bad == {
+        **NO_WORKER,
+        "migrations": ["1 migrations are pending: notes.0002_notes_of_a_status (manage.py migrate)"],
+    }
     pending.forget()
     ready = client.get("/healthz/ready").json()
     pending.forget()
     assert (ready["status"], ready["pending_migrations"]) == ("degraded", 1)
 
 
-def test_a_provider_that_cannot_be_reached_is_told(signs, settings):
+def test_a_provider_that_cannot_be_reached_is_told(beat, settings):
     settings.AI_BASE_URL = f"http://127.0.0.1:{free_port()}/v1"
 
     [told] = examined_here()["ai provider"]
     assert told.startswith(f"the AI provider at {settings.AI_BASE_URL} cannot be reached: ConnectError")
 
 
-def test_a_provider_that_says_nothing_is_not_waited_for(signs, settings, monkeypatch):
+def test_a_provider_that_says_nothing_is_not_waited_for(beat, settings, monkeypatch):
     monkeypatch.setattr("ai_tasks.diagnosis.PROVIDER_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.AI_BASE_URL = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
@@ -231,7 +228,7 @@ def test_a_provider_that_says_nothing_is_not_waited_for(signs, settings, monkeyp
     assert "ReadTimeout" in told
 
 
-def test_a_provider_that_refuses_the_key_is_told(signs, settings):
+def test_a_provider_that_refuses_the_key_is_told(beat, settings):
     with answering(401) as port:
         settings.AI_BASE_URL, settings.AI_API_KEY = f"http://127.0.0.1:{port}/v1", "secret-key"
         [told] = examined_here()["ai provider"]
@@ -256,7 +253,7 @@ def answering(status: int) -> Iterator[int]:
         server.shutdown()
 
 
-def test_a_mail_server_that_cannot_be_reached_is_told(signs, no_canary, settings):
+def test_a_mail_server_that_cannot_be_reached_is_told(beat, settings):
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
 
@@ -264,7 +261,7 @@ def test_a_mail_server_that_cannot_be_reached_is_told(signs, no_canary, settings
     assert told.startswith(f"the mail server 127.0.0.1:{settings.EMAIL_PORT} cannot be used: ConnectionRefusedError")
 
 
-def test_more_connections_than_the_server_has_are_told(signs, no_canary, settings):
+def test_more_connections_than_the_server_has_are_told(beat, settings):
     settings.WEB_CONCURRENCY, settings.WEB_THREADS = 50, 8
 
     [told] = examined_here()["postgresql"]
@@ -272,7 +269,7 @@ def test_more_connections_than_the_server_has_are_told(signs, no_canary, setting
     assert told.startswith(f"all processes together want up to {wanted} of ")
 
 
-def test_clocks_that_differ_are_told(signs, no_canary):
+def test_clocks_that_differ_are_told(beat):
     with time_machine.travel(timezone.now() + timedelta(seconds=10), tick=True):
         bad = examined_here()
 
@@ -280,16 +277,17 @@ def test_clocks_that_differ_are_told(signs, no_canary):
     assert bad["redis"][0].startswith("Redis's clock differs by -")
 
 
-def test_a_task_that_nobody_takes_is_told(signs, monkeypatch):
+def test_a_task_that_nobody_takes_is_told(beat, monkeypatch):
+    record_worker_heartbeat("worker@one")
+    monkeypatch.setattr("utils.diagnosis.storage.WORKER_SECONDS", 0.3)
     monkeypatch.setattr("ai_tasks.diagnosis.CANARY_SECONDS", 0.3)
 
     assert re.match(r"an AI task is queued after \d+\.\d s: ", examined_here()["canary"][0])
     assert User.objects.count() == 0
 
 
-def test_a_page_cache_that_may_fill_redis_is_told(db, no_canary, own_redis, settings):
+def test_a_page_cache_that_may_fill_redis_is_told(db, own_redis, settings):
     settings.PAGE_CACHE_BYTES = 200 * 1024**2
-    record_worker_heartbeat("worker@one")
     record_beat_run()
 
     assert examined_here() == {

@@ -11,7 +11,7 @@ from utils.streaming import archives
 
 
 @pytest.fixture(autouse=True)
-def _places_are_given_back():
+def _no_export_keeps_its_slot():
     yield
     assert len(archives.limiter) == 0
 

@@ -10,12 +10,15 @@ from NoteAssist_AI.celery import app
 from notes import services
 from notes.models import Chapter, Note, NoteLink, Topic
 from notes.services import indexing
+from tests.database_faults import after_queries, barrier, in_background, refusing
 from utils.async_optimization import make_words
 
 WORDS = "word " * 14_000
 """70 kB."""
 FOUND_LATER = "client/server"
 """The search of the release before has no parts of it."""
+TOO_LARGE = "54000"
+"""What PostgreSQL says of a vector that is too long."""
 
 
 def content(*explanations, title="A note"):
@@ -242,17 +245,17 @@ def test_a_version_that_was_kept_before_its_blocks_were_made_comes_back_with_tho
 # --- Others that write ----------------------------------------------------------------------------------------------
 
 
-def test_words_of_an_older_version_are_not_written(alice, alice_client, send, large, monkeypatch):
-    make, topic = indexing.words_of_topic, topic_of(large, 1)
+def reads_topics(sql):
+    """The worker has read what it makes words of, and has locked nothing yet."""
+    return sql.startswith("SELECT") and 'FROM "notes_topic"' in sql and '"notes_topic"."words" IS NULL' in sql
 
-    def write_meanwhile(*args, **texts):
-        if texts["title"] == topic.title and texts["explanation"] == topic.explanation:
-            write(alice_client, send, topic, explanation=f"one/two {WORDS}")
-        return make(*args, **texts)
 
-    monkeypatch.setattr(indexing, "words_of_topic", write_meanwhile)
+def test_words_of_an_older_version_are_not_written(alice_client, send, large):
+    topic = topic_of(large, 1)
 
-    assert indexing.make_words(large.pk) is False
+    with after_queries(reads_topics, lambda: write(alice_client, send, topic, explanation=f"one/two {WORDS}")):
+        assert indexing.make_words(large.pk) is False
+
     assert topic.pk in without_words(large)
     assert Note.objects.get(pk=large.pk).words_due_at is not None
     assert indexing.make_words(large.pk) is True
@@ -260,45 +263,38 @@ def test_words_of_an_older_version_are_not_written(alice, alice_client, send, la
     assert listed(alice_client, "two") == ["A note"]
 
 
-def test_a_note_that_is_deleted_meanwhile_is_passed_over(alice_client, large, monkeypatch):
-    make = indexing.words_of_note
+def test_a_note_that_is_deleted_meanwhile_is_passed_over(large, caplog):
+    with after_queries(reads_topics, lambda: Note.objects.filter(pk=large.pk).delete()):
+        assert indexing.make_due_words() == 0
 
-    def delete_meanwhile(*args, **texts):
-        Note.objects.filter(pk=large.pk).delete()
-        return make(*args, **texts)
-
-    monkeypatch.setattr(indexing, "words_of_note", delete_meanwhile)
-
-    indexing.make_due_words()
-
+    assert caplog.records == []
     assert indexing.make_words(large.pk) is False
 
 
-def test_users_take_turns(alice, charlie, monkeypatch):
+def test_users_take_turns(alice, charlie):
     notes = [(user.pk, content(WORDS, title=f"n{number}")) for user in (alice, charlie) for number in range(2)]
-    made = [services.create_note(user_id=user_id, data=data)["id"] for user_id, data in notes]
-    make, seen = indexing.make_words, []
-    monkeypatch.setattr(indexing, "make_words", lambda note_id: seen.append(note_id) or make(note_id))
+    first, second, other, last = (services.create_note(user_id=user_id, data=data)["id"] for user_id, data in notes)
+    due = []
 
-    assert indexing.make_due_words() == 4
+    def look():
+        """Before each note."""
+        due.append(set(Note.objects.filter(words_due_at__isnull=False).values_list("pk", flat=True)))
+        return False
 
-    assert seen == [made[0], made[2], made[1], made[3]]
+    assert indexing.make_due_words(look) == 4
+
+    assert due == [{first, second, other, last}, {second, other, last}, {second, last}, {last}]
 
 
-def test_a_note_that_postgresql_refuses_holds_up_no_other(alice, charlie, alice_client, charlie_client, monkeypatch):
+@pytest.mark.django_db(transaction=True)
+def test_a_note_that_postgresql_refuses_holds_up_no_other(alice, charlie, alice_client, charlie_client):
     texts = {alice: "refused", charlie: FOUND_LATER}
     refused, other = (
         services.create_note(user_id=user.pk, data=content(f"{text} {WORDS}"))["id"] for user, text in texts.items()
     )
-    make = indexing.words_of_topic
-    too_long = " ".join(f"'{number:0200}':1" for number in range(9_000))
 
-    def make_or_too_long(*args, explanation, **others):
-        return too_long if explanation.startswith("refused") else make(*args, explanation=explanation, **others)
-
-    monkeypatch.setattr(indexing, "words_of_topic", make_or_too_long)
-
-    assert indexing.make_due_words() == 1
+    with refusing("BEFORE UPDATE", "notes_topic", sqlstate=TOO_LARGE, when="NEW.explanation LIKE 'refused%'"):
+        assert indexing.make_due_words() == 1
 
     assert listed(charlie_client, "server") == ["A note"]
     assert listed(alice_client, "refused") == ["A note"]  # as in the release before
@@ -306,34 +302,35 @@ def test_a_note_that_postgresql_refuses_holds_up_no_other(alice, charlie, alice_
     assert Note.objects.get(pk=other).words_due_at is None
 
 
-def test_a_note_that_is_written_to_all_the_time_is_left_to_the_next_run(alice, alice_client, large, monkeypatch):
+def test_a_note_that_is_written_to_all_the_time_is_left_to_the_next_run(alice, alice_client, large):
     services.create_note(user_id=alice.pk, data=content(f"{FOUND_LATER} {WORDS}", title="Other"))
-    make, tries = indexing.words_of_topic, []
+    reads = []
 
-    def write_meanwhile(*args, **texts):
-        if texts["title"] == "topic 1":
-            tries.append(large.pk)
-            assert len(tries) < 3, "It is tried again and again."
-            services.update_note(user_id=alice.pk, note_id=large.pk, changes={"tags": [f"tag{len(tries)}"]})
-        return make(*args, **texts)
+    def write_to_large():
+        reads.append(Note.objects.filter(words_due_at__isnull=False).count())
+        if len(reads) > 2:
+            pytest.fail("It is tried again and again.")
+        services.update_note(user_id=alice.pk, note_id=large.pk, changes={"tags": [f"tag{len(reads)}"]})
 
-    monkeypatch.setattr(indexing, "words_of_topic", write_meanwhile)
+    with after_queries(reads_topics, write_to_large):
+        assert indexing.make_due_words() == 1
 
-    assert indexing.make_due_words() == 1
-
-    assert tries == [large.pk]
+    assert reads == [2, 2]  # each once
     assert Note.objects.get(title="Other").words_due_at is None
-    monkeypatch.undo()
+    assert Note.objects.get(pk=large.pk).words_due_at is not None
     assert indexing.make_due_words() == 1
     assert sorted(listed(alice_client, "server")) == ["A note", "Other"]
 
 
-def test_blocks_that_are_there_are_not_made_again(alice_client, send, indexed, monkeypatch):
-    write(alice_client, send, topic_of(indexed, 1), explanation=f"one/two {WORDS}")
-    monkeypatch.setattr(indexing, "new_blocks", lambda text: pytest.fail("Blocks were made."))
+def test_blocks_that_are_there_are_not_made_again(alice_client, send, indexed):
+    topic = topic_of(indexed, 1)
+    write(alice_client, send, topic, explanation=f"one/two {WORDS}")
+    before = topic_of(indexed, 1).blocks
+    assert before is not None
 
     assert indexing.make_words(indexed.pk)
 
+    assert topic_of(indexed, 1).blocks == before  # new ones would have other ids
     assert listed(alice_client, "two") == ["A note"]
 
 
@@ -342,10 +339,15 @@ def test_a_worker_that_stops_leaves_the_rest(large):
     assert Note.objects.get(pk=large.pk).words_due_at is not None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_one_thread_of_a_process_is_at_it(large):
-    with indexing._one_at_a_time:
+    with barrier("BEFORE UPDATE", "notes_topic") as written, in_background(indexing.make_due_words) as first:
+        written.wait_for_one()
         assert indexing.make_due_words() == 0
-    assert indexing.make_due_words() == 1
+        written.open()
+
+    assert first.result() == 1
+    assert indexing.make_due_words() == 0
 
 
 @pytest.mark.parametrize("topics", [1, 10, 19])

@@ -10,10 +10,9 @@ from django.utils import timezone
 from notes.models import Note
 from notes.services import attachments, note_exports
 from notes.transfers import NoteExport
-from tests.database_faults import in_background
+from tests.database_faults import in_background, uncommitted
 from tests.files.images import saved
 from tests.notes.test_pdf_pages import pages
-from tests.processes import wait_until
 from utils import storage
 
 EXPORTS = "/api/notes/exports/"
@@ -127,10 +126,8 @@ def test_a_storage_that_fails_while_pictures_are_read_is_tried_again(alice, alic
     assert NoteExport.objects.get().attempt == 1  # an outage is none of the job's attempts
 
 
-def test_a_note_that_cannot_be_set_fails(alice, alice_client, make_note, monkeypatch, tmp_path):
-    script = tmp_path / "broken.py"
-    script.write_text("raise SystemExit('no')")
-    monkeypatch.setattr(note_exports, "_PROCESS", script)
+def test_a_note_that_needs_too_much_memory_fails(alice, alice_client, make_note, monkeypatch):
+    monkeypatch.setattr(note_exports, "PROCESS_BYTES_MAX", 50 * 1024 * 1024)
     job = ask(alice_client, make_note(alice)).json()
 
     note_exports.carry_out_export(job["id"])
@@ -198,24 +195,18 @@ def test_an_export_is_deleted_with_its_file(alice, alice_client, make_note, file
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_export_that_is_deleted_while_it_is_made_leaves_no_file(
-    alice, alice_client, make_note, files, monkeypatch, tmp_path
-):
-    begun, goes_on, script = tmp_path / "begun", tmp_path / "goes on", tmp_path / "late.py"
-    script.write_text(f"""
-import pathlib, runpy, time
-pathlib.Path({str(begun)!r}).touch()
-while not pathlib.Path({str(goes_on)!r}).exists(): time.sleep(0.01)
-runpy.run_path({str(note_exports._PROCESS)!r}, run_name="__main__")
-""")
-    monkeypatch.setattr(note_exports, "_PROCESS", script)
+def test_an_export_that_is_deleted_while_it_is_made_leaves_no_file(alice, alice_client, make_note, files):
     job = ask(alice_client, make_note(alice)).json()
 
-    with in_background(lambda: note_exports.carry_out_export(job["id"])):
-        wait_until(begun.exists)
+    with (
+        uncommitted("LOCK TABLE notes_topic IN ACCESS EXCLUSIVE MODE") as reading,
+        in_background(lambda: note_exports.carry_out_export(job["id"])) as made,
+    ):
+        reading.wait_for_one()
         assert alice_client.delete(f"{EXPORTS}{job['id']}/").status_code == 204
-        goes_on.touch()
+        reading.open()
 
+    made.result()
     assert [path for path in files.rglob("*") if path.is_file()] == []
 
 

@@ -259,13 +259,24 @@ def _chapters(note_id: int) -> QuerySet:
     return Chapter.objects.filter(note=note_id).values("title")
 
 
-def test_what_is_remembered_is_bounded(alice, monkeypatch):
-    monkeypatch.setattr(compiled_queries, "MAX_TEMPLATES", 3)
-    compiled_queries._templates.clear()
-    for limit in range(1, 11):
-        read_rows(partial(_limited, limit), note_id=1)
+_built: list[str] = []
 
-    assert len(compiled_queries._templates) == 1  # the tenth, after nine had come in three lots of three
+
+def _built_for(name: str, note_id: int) -> QuerySet:
+    _built.append(name)
+    return Note.objects.filter(pk=note_id).values("id")
+
+
+def test_what_is_remembered_is_bounded(alice, monkeypatch):
+    _built.clear()
+    monkeypatch.setattr(compiled_queries, "MAX_TEMPLATES", 0)
+    read_rows(partial(_built_for, "makes room"), note_id=1)
+    monkeypatch.setattr(compiled_queries, "MAX_TEMPLATES", 3)
+
+    for name in ("a", "b", "b", "c", "a", "c", "a"):
+        read_rows(partial(_built_for, name), note_id=1)
+
+    assert _built == ["makes room", "a", "b", "c", "a"]  # c makes room once more
 
 
 def test_each_function_and_each_fixed_argument_has_sql_of_its_own(alice):

@@ -35,9 +35,7 @@ def _nothing_stays_open() -> Iterator[None]:
     """Whatever a test does, its streams give everything back."""
     yield
     assert len(limiter) == 0
-    assert listener._subscriptions == {}
-    assert not ended_tasks._watched
-    assert not ended_sessions._watched
+    assert (len(listener), len(ended_tasks), len(ended_sessions)) == (0, 0, 0)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def ten_megabytes(alice) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _places_are_given_back():
+def _no_download_keeps_its_slot():
     yield
     assert len(archives.limiter) == 0
 

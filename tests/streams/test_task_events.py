@@ -16,7 +16,6 @@ from tests.streams.conftest import read_all, reading
 from tests.streams.event_source import events_in
 from utils.streaming import clients as sse_clients
 from utils.streaming import sse
-from utils.streaming.liveness import LivenessPoller
 
 pytestmark = pytest.mark.django_db
 
@@ -149,18 +148,20 @@ def test_the_stream_of_a_task_that_is_gone_ends(alice_client, running_task, monk
         assert b"".join(chunks) == b""
 
 
-def test_rows_are_looked_up_for_all_streams_together(alice, no_limits, django_assert_num_queries):
+def test_rows_are_looked_up_for_all_streams_together(alice, no_limits, monkeypatch, django_assert_num_queries):
     tasks = [AITaskFactory(user=alice, status="running", attempt=1) for _ in range(50)]
-    watch = LivenessPoller(events._unfinished, seconds=60)
+    monkeypatch.setattr(events.ended_tasks, "seconds", 0)
     for task in tasks:
-        watch.watch(task.pk)
+        events.ended_tasks.watch(task.pk)
     finish(tasks[7])
-    watch._next_poll = 0
+    monkeypatch.setattr(events.ended_tasks, "seconds", 60)
 
     with django_assert_num_queries(1):
-        ended = [task for task in tasks if watch.has_ended(task.pk)]
+        ended = [task for task in tasks if events.ended_tasks.has_ended(task.pk)]
 
     assert ended == [tasks[7]]
+    for task in tasks:
+        events.ended_tasks.unwatch(task.pk)
 
 
 def test_a_new_attempt_says_that_the_text_begins_anew(alice_client, running_task):

@@ -10,14 +10,12 @@ from django.utils import timezone
 from accounts.models import Session, User
 from accounts.services import sessions
 from accounts.tokens import issue_access, issue_refresh, issue_ticket
-from accounts.views import streams as stream_access
 from accounts.views.streams import ended_sessions
 from tests.conftest import client_of
 from tests.factories import AITaskFactory, SessionFactory
 from tests.streams.conftest import read_all, reading
 from utils.admission.gate import Subject
 from utils.streaming import clients
-from utils.streaming.liveness import LivenessPoller
 
 pytestmark = pytest.mark.django_db
 
@@ -181,18 +179,20 @@ def test_an_open_stream_of_another_session_goes_on(client, alice, session, ticke
         assert [next(chunks), next(chunks)] == [b":\n\n", b":\n\n"]
 
 
-def test_sessions_are_looked_up_for_all_streams_together(alice, django_assert_num_queries):
+def test_sessions_are_looked_up_for_all_streams_together(alice, monkeypatch, django_assert_num_queries):
     subjects = [Subject(alice.pk, one.pk, alice.token_version) for one in SessionFactory.create_batch(50, user=alice)]
-    watch = LivenessPoller(stream_access._live, seconds=60)
+    monkeypatch.setattr(ended_sessions, "seconds", 0)
     for subject in subjects:
-        watch.watch(subject)
+        ended_sessions.watch(subject)
     end(alice, Session.objects.get(pk=subjects[7].session_id))
-    watch._next_poll = 0
+    monkeypatch.setattr(ended_sessions, "seconds", 60)
 
     with django_assert_num_queries(1):
-        ended = [subject for subject in subjects if watch.has_ended(subject)]
+        ended = [subject for subject in subjects if ended_sessions.has_ended(subject)]
 
     assert ended == [subjects[7]]
+    for subject in subjects:
+        ended_sessions.unwatch(subject)
 
 
 def test_an_open_stream_ends_when_its_ticket_does(client, ticket, monkeypatch):

@@ -207,7 +207,7 @@ def test_streams_closed_by_many_threads_leave_nothing_behind(alice):
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert listener._subscriptions == {}
+    assert len(listener) == 0
 
 
 def test_both_writers_of_a_users_stream_mean_the_same_one(alice):

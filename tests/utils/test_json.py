@@ -7,19 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from utils.http.json import MAX_VALUES, InvalidJSON, TooManyValues, _without_duplicates, dumps, loads_strictly
-
-
-class Key(str):
-    """A text that counts how often it is compared."""
-
-    compared = 0
-
-    def __eq__(self, other):
-        Key.compared += 1
-        return str.__eq__(self, other)
-
-    __hash__ = str.__hash__
+from utils.http.json import MAX_VALUES, InvalidJSON, TooManyValues, dumps, loads_strictly
 
 
 def nested(depth: int) -> bytes:
@@ -83,16 +71,13 @@ def test_no_body_takes_much_more_memory_than_it_has():
     assert peak < 20 * len(body)
 
 
-def test_the_last_of_many_keys_is_found_to_appear_twice_in_one_pass():
-    """Comparing each key with all others would take minutes for a body of the largest size."""
-    keys = [Key(f"key {number}") for number in range(10_000)]
-    pairs = [(key, 1) for key in [*keys, keys[-1]]]
-    Key.compared = 0
+def test_the_last_of_many_keys_is_found_to_appear_twice_within_the_time_out():
+    """Comparing each of so many keys with all others would take hours."""
+    keys = [f"key {number}" for number in range(300_000)]
+    body = "{" + ",".join(f'"{key}": 1' for key in [*keys, keys[-1]]) + "}"
 
-    with pytest.raises(InvalidJSON, match="key 9999"):
-        _without_duplicates(pairs)
-
-    assert Key.compared < 10 * len(keys)
+    with pytest.raises(InvalidJSON, match="The key 'key 299999' appears twice in one object"):
+        loads_strictly(body.encode(), max_values=len(keys) + 2)
 
 
 def test_an_escaped_backslash_before_u0000_is_no_null_character():

@@ -61,6 +61,10 @@ class Listener:
         self.is_connected = False
         """Whether messages are received; if not, the owners of subscriptions should poll."""
 
+    def __len__(self) -> int:
+        """How many channels have subscriptions."""
+        return len(self._subscriptions)
+
     def subscribe(self, channel: str) -> Subscription:
         """Subscribe to a channel. The subscription is woken once the server has confirmed it: read the data then."""
         name = channel.encode()

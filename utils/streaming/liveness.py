@@ -36,6 +36,10 @@ class LivenessPoller(Generic[KeyT]):
         self._polling = threading.Lock()
         self._next_poll = 0.0
 
+    def __len__(self) -> int:
+        """How many rows are watched."""
+        return len(self._watched)
+
     def watch(self, key: KeyT) -> None:
         with self._lock:
             if not self._watched:

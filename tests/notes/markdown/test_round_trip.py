@@ -118,7 +118,7 @@ def test_an_export_may_hold_an_export(tree):
 def test_a_title_stands_on_one_line_and_comes_back(text):
     escaped = escape_title(text)
 
-    assert len(escaped.splitlines()) <= 1
+    assert escaped.splitlines() == [escaped] * (escaped != "")
     assert unescape(escaped) == text
 
 
@@ -126,7 +126,7 @@ def test_a_title_stands_on_one_line_and_comes_back(text):
 def test_an_address_stands_on_one_line_and_comes_back(url):
     escaped = escape_address(url)
 
-    assert len(escaped.splitlines()) <= 1
+    assert escaped.splitlines() == [escaped]
     assert unescape(escaped.removeprefix("<").removesuffix(">") if escaped[0] == "<" else escaped) == url
 
 
