@@ -78,6 +78,7 @@ class Connection(ASGIProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.proceed()
+        self.is_ending = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
