@@ -141,12 +141,15 @@ class Connection(ASGIProtocol):
             self.proceed()
             if self.is_ending:
                 self.wait(Stage.CLOSE)
+            elif not self.is_busy:
+                self.wait(Stage.FIRST_BYTE)
 
     def begin_close(self) -> None:
-        """End sending, and wait for the client's end."""
+        """End sending, and wait for the client's end; what it still sends is discarded."""
         if self.is_ending:
             return
         self.is_ending = True
+        self.transport.resume_reading()
         with suppress(OSError):
             self.transport.write_eof()
         if self.stage is not Stage.SPACE:
