@@ -11,7 +11,7 @@ from NoteAssist_AI.event_loop import EventLoopApplication, Headers, environ_of
 from NoteAssist_AI.request_bodies import BrokenBody
 
 
-class Request:
+class AsgiRequest:
     """One request of an ASGI server's."""
 
     def __init__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -57,7 +57,7 @@ class Request:
         await self._send({"type": "http.response.body", "body": b""})
 
 
-class Application:
+class AsgiApplication:
     """An ASGI application, of HTTP alone."""
 
     def __init__(self, application: EventLoopApplication) -> None:
@@ -65,7 +65,7 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            await self._application.handle(Request(scope, receive, send))
+            await self._application.handle(AsgiRequest(scope, receive, send))
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -87,4 +87,4 @@ def _path_of(raw_path: bytes) -> str:
     return (unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path).decode("latin-1")
 
 
-application = Application(EventLoopApplication(wsgi.application, settings.WEB_THREADS, wsgi.event_loop_reads))
+application = AsgiApplication(EventLoopApplication(wsgi.application, settings.WEB_THREADS, wsgi.event_loop_reads))

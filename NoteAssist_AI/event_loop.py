@@ -7,13 +7,14 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import CancelledError, Future
 from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from NoteAssist_AI.client_limits import BODY_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.client_limits import BODY_SECONDS
 from NoteAssist_AI.refusals import Refusal
 from NoteAssist_AI.request_bodies import ArrivingBody, Body, BodyReader, BrokenBody, TooManyBodies
 from NoteAssist_AI.uploads import max_upload_bytes
@@ -29,7 +30,7 @@ Response = tuple[int, Headers, bytes]
 _Environ = dict[str, Any]
 
 
-class Request(Body, Protocol):
+class ServerRequest(Body, Protocol):
     """One request, and its response, as the adapter of a server gives it. Names of headers are in lower case."""
 
     environ: _Environ
@@ -40,7 +41,8 @@ class Request(Body, Protocol):
     async def begin_response(self, status: int, headers: Headers) -> None:
         """Begin a response whose parts follow by ``send``, until ``end_response``."""
 
-    async def send(self, part: bytes) -> None: ...
+    async def send(self, part: bytes) -> None:
+        """Send a part. Raises ``OSError`` if the client has gone, unless the server then cancels the request."""
 
     async def end_response(self) -> None: ...
 
@@ -93,7 +95,7 @@ def _end(done: "asyncio.Future[Any]", result: Any, error: BaseException | None) 
 
 
 class Started:
-    """What a WSGI application says before it answers."""
+    """The status and headers of a WSGI response, from ``start_response``."""
 
     status = 0
     headers: Headers
@@ -128,7 +130,7 @@ class EventLoopApplication:
     def stop(self) -> None:
         self._threads.stop()
 
-    async def handle(self, request: Request) -> None:
+    async def handle(self, request: ServerRequest) -> None:
         environ = request.environ
         if environ.get("HTTP_EXPECT", "100-continue").lower() != "100-continue":
             await refuse(request, HTTPStatus.EXPECTATION_FAILED)
@@ -161,7 +163,7 @@ class EventLoopApplication:
             environ["CONTENT_LENGTH"] = str(len(body))
         await self._respond_in_thread(request, ends_connection=is_cut)
 
-    async def _handle_upload(self, request: Request) -> None:
+    async def _handle_upload(self, request: ServerRequest) -> None:
         """The thread reads it as it comes. What it leaves unread must not be taken for the next request."""
         arriving = ArrivingBody(self._loop)
         request.environ["wsgi.input"] = arriving
@@ -170,7 +172,7 @@ class EventLoopApplication:
         await arriving.receive(request)
         await answered
 
-    async def _respond_in_thread(self, request: Request, *, ends_connection: bool) -> None:
+    async def _respond_in_thread(self, request: ServerRequest, *, ends_connection: bool) -> None:
         parts = _Parts(request, self._loop)
         request.environ[CLIENT_HAS_LEFT] = lambda: parts.is_client_gone
         try:
@@ -178,7 +180,7 @@ class EventLoopApplication:
         except ClientGone:
             return
         finally:
-            parts.is_client_gone = True  # if this was cancelled, while the thread sends
+            parts.leave()  # if this was cancelled, while the thread sends
         if response is not None:
             await request.respond(*response)
 
@@ -206,7 +208,7 @@ _REFUSALS = {
 }
 
 
-async def refuse(request: Request, status: HTTPStatus) -> None:
+async def refuse(request: ServerRequest, status: HTTPStatus) -> None:
     refusal = Refusal(status)
     await request.respond(status.value, refusal.headers, refusal.body)
 
@@ -214,9 +216,10 @@ async def refuse(request: Request, status: HTTPStatus) -> None:
 class _Parts:
     """The response that a thread sends part by part."""
 
-    def __init__(self, request: Request, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, request: ServerRequest, loop: asyncio.AbstractEventLoop) -> None:
         self.request = request
         self._loop = loop
+        self._sending: Future[None] | None = None
         self.is_client_gone = False
 
     def send(self, status: int, headers: Headers, parts: Iterable[bytes]) -> None:
@@ -227,18 +230,24 @@ class _Parts:
                 self._run(self.request.send(part))
         self._run(self.request.end_response())
 
-    def _run(self, coroutine: Any) -> None:
-        asyncio.run_coroutine_threadsafe(self._within_time(coroutine), self._loop).result()
+    def leave(self) -> None:
+        """In the event loop: nobody takes any more parts."""
+        self.is_client_gone = True
+        if self._sending is not None:
+            self._sending.cancel()
 
-    async def _within_time(self, coroutine: Any) -> None:
+    def _run(self, coroutine: Any) -> None:
+        self._sending = asyncio.run_coroutine_threadsafe(self._unless_gone(coroutine), self._loop)
+        try:
+            self._sending.result()
+        except (OSError, CancelledError) as error:
+            raise ClientGone from error
+
+    async def _unless_gone(self, coroutine: Any) -> None:
         if self.is_client_gone:
             coroutine.close()
             raise ClientGone
-        try:
-            async with asyncio.timeout(UNSENT_SECONDS):
-                await coroutine
-        except (TimeoutError, OSError) as error:
-            raise ClientGone from error
+        await coroutine
 
 
 @lru_cache(maxsize=512)

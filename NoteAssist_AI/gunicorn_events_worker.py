@@ -24,7 +24,7 @@ _STATUSES = {
 _OF_THE_RESPONSE = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
 
 
-class Worker(GeventWorker):
+class EventsWorker(GeventWorker):
     """Ends as if it were told to when its master was killed; gunicorn's would cut all its streams off."""
 
     log: Any

@@ -58,9 +58,9 @@ class LingeringTransport:
 class Connection(ASGIProtocol):
     """gunicorn's connection, with time limits for each thing that it waits for."""
 
-    worker: "Worker"
+    worker: "WebWorker"
 
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(self, worker: "WebWorker") -> None:
         super().__init__(worker)
         self.app = self.carry_out
         self.stage: Stage | None = None
@@ -201,7 +201,7 @@ class Connection(ASGIProtocol):
             self.transport.abort()
 
 
-class Worker(ASGIWorker):
+class WebWorker(ASGIWorker):
     """gunicorn's worker of asyncio, whose connections have time limits, and which stops at once when it is told to.
 
     gunicorn's waits for a half-sent head or an idle connection without end, also when it stops, and accepts more

@@ -12,11 +12,12 @@ from typing import Any
 from django.conf import settings
 
 from NoteAssist_AI import wsgi  # first: it sets Django up
+from NoteAssist_AI.client_limits import UNSENT_SECONDS
 from NoteAssist_AI.event_loop import EventLoopApplication, Headers, environ_of
 from NoteAssist_AI.request_bodies import BrokenBody
 
 
-class Request:
+class RsgiRequest:
     """One request of Granian's."""
 
     def __init__(self, scope: Any, protocol: Any) -> None:
@@ -55,13 +56,14 @@ class Request:
         self._transport = self._protocol.response_stream(status, headers)
 
     async def send(self, part: bytes) -> None:
-        await self._transport.send_bytes(part)
+        async with asyncio.timeout(UNSENT_SECONDS):
+            await self._transport.send_bytes(part)
 
     async def end_response(self) -> None:
         del self._transport  # by which Granian ends the response
 
 
-class Application:
+class RsgiApplication:
     """An RSGI application."""
 
     def __init__(self, application: EventLoopApplication) -> None:
@@ -84,7 +86,7 @@ class Application:
         self._application.stop()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        await self._application.handle(Request(scope, protocol))
+        await self._application.handle(RsgiRequest(scope, protocol))
 
 
-application = Application(EventLoopApplication(wsgi.application, settings.WEB_THREADS, wsgi.event_loop_reads))
+application = RsgiApplication(EventLoopApplication(wsgi.application, settings.WEB_THREADS, wsgi.event_loop_reads))

@@ -1,8 +1,9 @@
-"""gunicorn's worker: what one process holds at most, and for how long."""
+"""What one process holds at most, and for how long."""
 
 import json
+import select
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
@@ -60,6 +61,19 @@ def test_a_client_that_takes_nothing_of_its_response_is_given_up(start):
                 wire.socket.send(request("GET /api/schema/ HTTP/1.1") * 20)
 
         wait_until(lambda: open_connections(server) == 0, 120)
+        assert server.is_live()
+
+
+@pytest.mark.slow
+def test_incomplete_bodies_take_64_mb_together_and_what_is_more_is_refused(kind, start):
+    with start(kind, BODY_SECONDS="280") as server, ExitStack() as open_ones:
+        wires = [open_ones.enter_context(Wire(server.port)) for _ in range(33)]
+        for wire in wires:
+            wire.send(request("POST /api/auth/login/ HTTP/1.1", "Content-Length: 2097152", body=b"x" * 2_090_000))
+
+        readable, _, _ = select.select([wire.socket for wire in wires], [], [], 60)
+        answered = [wire.answer() for wire in wires if wire.socket in readable]
+        assert [(answer.status, json.loads(answer.body)["code"]) for answer in answered] == [(503, "unavailable")]
         assert server.is_live()
 
 
