@@ -258,10 +258,13 @@ class WebWorker(ASGIWorker):
         """Until it is told to stop, or its master was killed."""
         lifespan = LifespanManager(self.asgi, self.log, self.state)
         await lifespan.startup()
+        # asyncio accepts as many connections at a time as the backlog is long: one worker would take them all.
         self.servers = [
-            await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=self.cfg.backlog)
+            await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=1)
             for listener in self.sockets
         ]
+        for listener in self.sockets:
+            listener.sock.listen(self.cfg.backlog)
         while self.alive and self.is_parent_alive():
             self.notify()
             self.give_up_late_ones()
@@ -282,6 +285,7 @@ class WebWorker(ASGIWorker):
             while client := accepted(listener.sock):
                 await self.loop.connect_accepted_socket(lambda: Connection(self), client)
             server.close()
+        await asyncio.sleep(_TICK_SECONDS)  # asyncio counts a connection some turns after it has accepted it
 
     async def drain(self) -> None:
         """Finish the requests that have begun; idle connections have a moment for one that is on its way."""
