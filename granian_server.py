@@ -44,6 +44,8 @@ def _load() -> None:
 
 if __name__ == "__main__":
     exit_if_wrong()
+    from NoteAssist_AI.client_limits import HEADER_SECONDS  # which the file may set
+
     connections_allowed(8000)
     level = env.log_level("LOG_LEVEL")
     if boot.are_metrics_wanted():
@@ -59,7 +61,7 @@ if __name__ == "__main__":
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             # Of a kept-alive connection, too: it ends when its next request has not come in this time.
-            header_read_timeout=int(env.seconds("HEADER_SECONDS", 10, minimum=0.1) * 1000),
+            header_read_timeout=int(HEADER_SECONDS * 1000),
             max_buffer_size=64 * 1024,
         ),
         websockets=False,

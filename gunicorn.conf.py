@@ -1,7 +1,7 @@
 """gunicorn's settings; Render and `make run` start the web process with them.
 
-Threads, because requests wait for Postgres and Redis; behind the platform's buffering proxy two workers of 8 threads
-hold 10,000 open keep-alive connections.
+An event loop holds the connections, 10,000 in two workers, and answers what Redis alone can tell. Threads carry out all
+other requests, since these wait for PostgreSQL.
 """
 
 import os
@@ -12,14 +12,16 @@ from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
 
 env.load_file(Path(__file__).resolve().parent / ".env")
+from NoteAssist_AI.client_limits import BODY_SECONDS  # noqa: E402  # which the file may set
+
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
 bind = f"{_host}:{env.port('PORT', 8000)}"
-worker_class = "NoteAssist_AI.gunicorn_worker.Worker"
+worker_class = "NoteAssist_AI.gunicorn_worker.WebWorker"
+asgi_loop = "asyncio"  # also where uvloop is installed, which is not tested
 workers = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
-threads = env.integer("WEB_THREADS", 8, minimum=1, maximum=1000)
 worker_connections = connections_allowed(8000)
 keepalive = 75  # seconds: longer than the proxy keeps its own connections
-timeout = 30
+timeout = max(30, int(BODY_SECONDS) + 1)  # without a heartbeat; gunicorn waits for a body as long, too
 graceful_timeout = 25
 max_requests = 0
 preload_app = False

@@ -18,7 +18,7 @@ env.load_file(Path(__file__).resolve().parent / ".env")
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
 # A platform tells each service its own PORT; beside `web` on one machine the next port is free.
 bind = f"{_host}:{env.port('EVENTS_PORT', env.port('PORT', 8001))}"
-worker_class = "NoteAssist_AI.gunicorn_events_worker.Worker"
+worker_class = "NoteAssist_AI.gunicorn_events_worker.EventsWorker"
 workers = env.integer("EVENTS_CONCURRENCY", 1, minimum=1, maximum=1000)
 _ROOM = 1000  # connections of requests that are refused
 _wanted = env.integer("EVENTS_MAX_STREAMS", 10_000, minimum=1, maximum=1_000_000)

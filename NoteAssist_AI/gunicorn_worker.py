@@ -1,299 +1,331 @@
-"""gunicorn's threaded worker, for thousands of keep-alive connections and slow clients."""
+"""gunicorn's worker of `web`: an event loop that bounds what slow and silent clients take."""
 
+import asyncio
+import os
 import socket
-import struct
-import time
+import sys
 from collections import OrderedDict
-from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import suppress
 from enum import Enum
-from functools import partial
 from http import HTTPStatus
-from selectors import EVENT_READ
 from traceback import extract_tb, format_exc
 from typing import Any
 
-from gunicorn import util
-from gunicorn.http import get_parser
-from gunicorn.http.errors import ParseException
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.asgi.lifespan import LifespanManager
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers.gasgi import ASGIWorker
 
-from NoteAssist_AI import env
-from NoteAssist_AI.arriving_request import ArrivingRequest, Missing, RequestTooLarge
-from NoteAssist_AI.gunicorn_refusals import Refusing, send
-from NoteAssist_AI.refusals import Refusal
-from NoteAssist_AI.uploads import Pace
+from NoteAssist_AI.client_limits import HEADER_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.refusals import CODES, Refusal
 
-HEADER_SECONDS = env.seconds("HEADER_SECONDS", 10, minimum=0.1)
-BODY_SECONDS = env.seconds("BODY_SECONDS", 30, minimum=0.1)
-UNSENT_SECONDS = 30
-"""A client that takes nothing of its answer for so long is given up."""
 CLOSING_SECONDS = 2
-MAX_WAITING_BYTES = 64 * 1024 * 1024
-"""Of all requests together that are not whole yet, in one process."""
-
-_READ_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADS_BYTES = 64 * 1024 * 1024
+"""Limit on buffered bytes of incomplete heads, of one process."""
+_TICK_SECONDS = 0.5
+_END_OF_HEAD = b"\r\n\r\n"
+_LAST = (b"connection", b"close")
 
 
 class Stage(Enum):
-    """What a connection waits for that no thread looks after."""
+    """What a connection waits for while the application does nothing for it."""
 
-    FIRST_BYTE = "first byte"
-    HEAD = "head"
-    BODY = "body"
-    CLOSE = "close"
+    FIRST_BYTE = "the first byte of a request"
+    HEAD = "the rest of a head"
+    CLOSE = "the client's end of a connection"
+    SPACE = "a client that takes what was sent"
 
 
-class Connection(TConn):
-    """gthread's connection, and what has come of its next request."""
+class LingeringTransport:
+    """A transport whose ``close`` lets the client read what was sent.
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", UNSENT_SECONDS, 0))
-        self.initialized = True  # without TLS there is nothing else that gthread would begin
-        self.request = ArrivingRequest()
+    To close at once, with bytes of the client's unread, would reset the connection, and the client lose the response.
+    """
+
+    def __init__(self, transport: Any, connection: "Connection") -> None:
+        self._transport = transport
+        self._connection = connection
+        self.write = transport.write
+        self.writelines = transport.writelines
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        self._connection.begin_close()
+
+
+class Connection(ASGIProtocol):
+    """gunicorn's connection, with time limits for each thing that it waits for."""
+
+    worker: "WebWorker"
+
+    def __init__(self, worker: "WebWorker") -> None:
+        super().__init__(worker)
+        self.app = self.carry_out
         self.stage: Stage | None = None
-        self.is_told_to_continue = False
+        self.is_busy = False
+        self.is_ending = False
+        self.head_bytes = 0
+        self.last_bytes = b""
+        self.unsent_bytes = 0
 
-    def begin_request(self) -> None:
-        """Let gunicorn parse what came, and nothing else, or it would wait for more where nobody does.
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(LingeringTransport(transport, self))
+        self.wait(Stage.FIRST_BYTE)
+        if self.worker.nr_conns > self.worker.worker_connections:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
-        The body of an upload goes on to come while it is read.
-        """
-        received = bytes(self.request.received)
-        parts = self._upload(received) if self.request.is_upload else [received]
-        self.parser = get_parser(self.cfg, parts, self.client)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.proceed()
+        self.is_ending = True
+        super().connection_lost(exc)
 
-    def _upload(self, received: bytes) -> Iterator[bytes]:
-        """All of an upload. Raises ``TimeoutError`` if it comes too slowly, in the thread that reads it."""
-        pace = Pace()
-        yield received
-        if self.request.awaits_continue:
-            # Only now that somebody reads: who may not upload is refused before the body is sent.
-            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        while data := self._receive_part(pace.seconds_left()):
-            pace.received(len(data))
-            yield data
-
-    def _receive_part(self, seconds: float) -> bytes:
-        self.sock.settimeout(seconds)
+    def data_received(self, data: bytes) -> None:
+        if self.is_ending:
+            return
+        if not self.is_busy:
+            self._count_head(data)
         try:
-            return self.sock.recv(_READ_BYTES)
+            super().data_received(data)
+        except ValueError:  # a length of more digits than Python reads; gunicorn would drop the connection
+            self.refuse(HTTPStatus.BAD_REQUEST, "length")
+        else:
+            if self.stage is Stage.HEAD and self.head_bytes > MAX_HEAD_BYTES:
+                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            elif self.worker.head_bytes > MAX_HEADS_BYTES and self.stage is Stage.HEAD:
+                self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def _count_head(self, data: bytes) -> None:
+        """Tells only how long to wait. Where a head ends, gunicorn's parser says."""
+        if _END_OF_HEAD in self.last_bytes + data[:3] or _END_OF_HEAD in data:
+            self.proceed()
+            self.is_busy = True
+            return
+        if self.stage is not Stage.HEAD:
+            self.wait(Stage.HEAD)
+        self.head_bytes += len(data)
+        self.worker.head_bytes += len(data)
+        self.last_bytes = (self.last_bytes + data)[-3:]
+
+    async def carry_out(self, scope: Any, receive: Any, send: Any) -> None:
+        """Call the application. Ends the connection if the application says so, which gunicorn does not."""
+        if self.is_ending:
+            return
+        self.proceed()
+        self.is_busy = True
+        is_last = False
+
+        async def send_noting(message: Any) -> None:
+            nonlocal is_last
+            if message["type"] == "http.response.start" and _LAST in message["headers"]:
+                is_last = True
+            await send(message)
+
+        try:
+            await self.worker.asgi(scope, receive, send_noting)
         finally:
-            self.sock.setblocking(True)
+            self.is_busy = False
+            if is_last:
+                self.begin_close()
+            elif self.stage is None and not self.is_ending:
+                self.wait(Stage.FIRST_BYTE)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.wait(Stage.SPACE)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.stage is Stage.SPACE:
+            self.proceed()
+            if self.is_ending:
+                self.wait(Stage.CLOSE)
+            elif not self.is_busy:
+                self.wait(Stage.FIRST_BYTE)
+
+    def begin_close(self) -> None:
+        """End sending, and wait for the client's end; what it still sends is discarded."""
+        if self.is_ending:
+            return
+        self.is_ending = True
+        self.transport.resume_reading()
+        with suppress(OSError):
+            self.transport.write_eof()
+        if self.stage is not Stage.SPACE:
+            self.wait(Stage.CLOSE)
+
+    def refuse(self, status: HTTPStatus, why: str = "limit") -> None:
+        self.send_refusal(status, why)
+        self.begin_close()
+
+    def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
+        """In the one shape of errors. gunicorn's own is plain text, which may quote the request."""
+        known = HTTPStatus(status) if HTTPStatus(status) in CODES else HTTPStatus.BAD_REQUEST
+        self.send_refusal(known, type(sys.exception()).__name__)
+
+    def send_refusal(self, status: HTTPStatus, why: str) -> None:
+        if self.is_ending:
+            return
+        refusal = Refusal(status)
+        fields = {"status": status.value, "why": why, "request_id": refusal.request_id}
+        self.log.info("refused", extra={"fields": fields})
+        self.transport.write(refusal.as_bytes())
+
+    def wait(self, stage: Stage) -> None:
+        self.proceed()
+        self.stage = stage
+        if stage is Stage.SPACE:
+            self.unsent_bytes = self.transport.get_write_buffer_size()
+        self.worker.waiting[stage][self] = self.worker.loop.time() + self.worker.patience[stage]
+
+    def proceed(self) -> None:
+        """Wait no longer."""
+        if self.stage is not None:
+            del self.worker.waiting[self.stage][self]
+            self.stage = None
+            self.worker.head_bytes -= self.head_bytes
+            self.head_bytes, self.last_bytes = 0, b""
+
+    def give_up(self) -> None:
+        """The time is over for what this waits for."""
+        stage, unsent = self.stage, self.transport.get_write_buffer_size()
+        self.proceed()
+        if stage is Stage.HEAD:
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif stage is Stage.FIRST_BYTE:
+            self.begin_close()
+        elif (stage is Stage.CLOSE and unsent) or (stage is Stage.SPACE and unsent < self.unsent_bytes):
+            self.wait(Stage.SPACE)
+        else:
+            self.transport.abort()
 
 
-class Worker(Refusing, ThreadWorker):
-    """gthread, but a request gets a thread only once it is complete, and a stopping worker accepts no connections.
+class WebWorker(ASGIWorker):
+    """gunicorn's worker of asyncio, whose connections have time limits, and which stops at once when it is told to.
 
-    An upload gets one with its head: its view decides whether the body is read, and how many may be at a time.
-
-    gthread reads requests in its threads, so a few slow clients block all others. It closes its listeners only after
-    its last request, so connections that are made meanwhile are never served. And it removes idle connections in
-    linear time.
+    gunicorn's waits for a half-sent head or an idle connection without end, also when it stops, and accepts more
+    connections than it is told.
     """
 
     alive: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.keepalived_conns = IdleConnections()
         # Connections of one stage wait for the same time, so the first to come is the first whose time is over.
-        self._waiting = {stage: IdleConnections() for stage in Stage}
-        self._waiting_bytes = 0
-
-    def accept(self, listener: Any) -> bool:
-        """Take one new connection; False if none is there."""
-        try:
-            client, address = listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return False
-        self.nr_conns += 1
-        self._receive(Connection(self.cfg, client, address, listener.getsockname()))
-        return True
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        super().set_accept_enabled(enabled)
-        if self.alive:
-            return
-        for listener in self.sockets:
-            while self.accept(listener):  # the kernel has accepted them already
-                pass
-            listener.close()
-        for conn in self._waiting[Stage.FIRST_BYTE]:
-            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
-
-    def is_parent_alive(self) -> bool:
-        """A worker whose master was killed stops as one that is told to."""
-        self.alive = self.alive and super().is_parent_alive()
-        return self.alive
-
-    def on_client_socket_readable(self, conn: Connection, client: socket.socket) -> None:
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        conn.request = ArrivingRequest()
-        self._receive(conn)
-
-    def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
-        if fs.cancelled() or fs.exception() is not None:
-            super().finish_request(conn, fs)
-        elif not fs.result():
-            self._begin_close(conn)
-        elif unread := conn.parser.unreader.take_buffered():
-            conn.request = ArrivingRequest(unread)
-            self._proceed(conn)
-        else:
-            super().finish_request(conn, fs)
-
-    def handle_request(self, req: Any, conn: Connection) -> bool:
-        if conn.request.is_cut or conn.request.is_upload:
-            req.force_close()  # what is not read of the body would be taken for the next request
-        if conn.is_told_to_continue or conn.request.is_upload:
-            req._expected_100_continue = conn.is_told_to_continue = False
-        is_kept = super().handle_request(req, conn)
-        if is_kept:
-            # What the application did not read has come, too. gthread gives up after 64 kB of it, and closes a
-            # connection that its answer has promised to keep: the client's next request would be lost.
-            with suppress(ParseException):
-                req.body.read()
-        return is_kept
-
-    def murder_pending(self) -> None:
-        """Give up connections whose time is over; gthread calls this at each turn of its loop."""
-        now = time.monotonic()
-        for stage, waiting in self._waiting.items():
-            while waiting and waiting[0].timeout <= now:
-                if stage in (Stage.HEAD, Stage.BODY):
-                    self._refuse(waiting[0], HTTPStatus.REQUEST_TIMEOUT)
-                else:
-                    self._close(waiting[0])
-
-    def _receive(self, conn: Connection) -> None:
-        """Take what is there of a request, without waiting for more."""
-        try:
-            data = conn.sock.recv(_READ_BYTES)
-        except (BlockingIOError, InterruptedError):
-            self._wait(conn, conn.stage or Stage.FIRST_BYTE)
-            return
-        except OSError:
-            data = b""
-        if not data or conn.stage is Stage.CLOSE:
-            if not data:
-                self._close(conn)
-            return
-        conn.request.received += data
-        if conn.stage in (Stage.HEAD, Stage.BODY):
-            self._waiting_bytes += len(data)
-        self._proceed(conn)
-
-    def _proceed(self, conn: Connection) -> None:
-        try:
-            missing = conn.request.missing()
-        except RequestTooLarge as error:
-            self._refuse(conn, error.status)
-            return
-        if missing is None:
-            self._leave_stage(conn)
-            conn.begin_request()
-            self.enqueue_req(conn)
-            return
-        self._wait(conn, Stage(missing.value))
-        if self._waiting_bytes > MAX_WAITING_BYTES:
-            self._refuse(conn, HTTPStatus.SERVICE_UNAVAILABLE)
-        elif missing is Missing.BODY and conn.request.awaits_continue and not conn.is_told_to_continue:
-            conn.is_told_to_continue = True
-            with suppress(OSError):
-                util.write_nonblock(conn.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _wait(self, conn: Connection, stage: Stage) -> None:
-        if conn.stage is stage:
-            return
-        self._leave_stage(conn)
-        seconds = {
+        self.waiting: dict[Stage, OrderedDict[Connection, float]] = {stage: OrderedDict() for stage in Stage}
+        self.patience = {
             Stage.FIRST_BYTE: self.cfg.keepalive,
             Stage.HEAD: HEADER_SECONDS,
-            Stage.BODY: BODY_SECONDS,
             Stage.CLOSE: CLOSING_SECONDS,
-        }[stage]
-        if stage is Stage.FIRST_BYTE and not self.alive:
-            seconds = STOP_KEEPALIVE_LINGER
-        conn.stage = stage
-        conn.timeout = time.monotonic() + seconds
-        conn.sock.setblocking(False)
-        self._waiting[stage].append(conn)
-        self._waiting_bytes += len(conn.request.received)
-        self.poller.register(conn.sock, EVENT_READ, partial(self._on_readable, conn))
-
-    def _on_readable(self, conn: Connection, client: socket.socket) -> None:
-        self._receive(conn)
-
-    def _leave_stage(self, conn: Connection) -> None:
-        if conn.stage is None:
-            return
-        self._waiting[conn.stage].remove(conn)
-        self._waiting_bytes -= len(conn.request.received)
-        self.poller.unregister(conn.sock)
-        conn.stage = None
-
-    def _refuse(self, conn: Connection, status: HTTPStatus) -> None:
-        send(Refusal(status), conn.sock)
-        self._begin_close(conn)
-
-    def _begin_close(self, conn: Connection) -> None:
-        """End sending, and wait for the client's end: closing at once may reset what it has not read yet."""
-        self._leave_stage(conn)
-        conn.request = ArrivingRequest()
-        try:
-            conn.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close(conn)
-        else:
-            self._wait(conn, Stage.CLOSE)
-
-    def _close(self, conn: Connection) -> None:
-        self._leave_stage(conn)
-        self.nr_conns -= 1
-        conn.close()
+            Stage.SPACE: UNSENT_SECONDS,
+        }
+        self.head_bytes = 0
+        self.is_told = asyncio.Event()
+        self.is_hurried = False
 
     def load_wsgi(self) -> None:
-        """Load the application. Where code is reloaded, an error in it is answered and waits for the next change.
-
-        gunicorn does so with a syntax error; with another one all processes of ``make run`` would end.
-        """
+        """Load the application. Where code is reloaded, an error in it is answered and waits for the next change."""
         try:
-            super().load_wsgi()
+            self.app.wsgi()  # whatever the command names, and Django with it
+            from NoteAssist_AI.asgi import application
+
+            self.asgi = application
         except Exception as error:
             if self.reloader is None:
                 raise
             self.log.exception("The application could not be loaded.")
             for frame in extract_tb(error.__traceback__):
                 self.reloader.add_extra_file(frame.filename)
-            self.wsgi = util.make_fail_app(format_exc())
+            if isinstance(error, SyntaxError) and error.filename:
+                self.reloader.add_extra_file(error.filename)
+            self.asgi = failing_application(format_exc())
+
+    def handle_exit_signal(self) -> None:
+        super().handle_exit_signal()
+        self.is_told.set()
+
+    def handle_quit_signal(self) -> None:
+        super().handle_quit_signal()
+        self.is_hurried = True
+        self.is_told.set()
+
+    def run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(self.serve())
+
+    async def serve(self) -> None:
+        """Until it is told to stop, or its master was killed."""
+        lifespan = LifespanManager(self.asgi, self.log, self.state)
+        await lifespan.startup()
+        # asyncio accepts as many connections at a time as the backlog is long: one worker would take them all.
+        self.servers = [
+            await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=1)
+            for listener in self.sockets
+        ]
+        for listener in self.sockets:
+            listener.sock.listen(self.cfg.backlog)
+        while self.alive and self.is_parent_alive():
+            self.notify()
+            self.give_up_late_ones()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    await self.is_told.wait()
+        self.alive = False
+        await self.stop_accepting()
+        await self.drain()
+        await lifespan.shutdown()
+
+    def is_parent_alive(self) -> bool:
+        return self.ppid == os.getppid()
+
+    async def stop_accepting(self) -> None:
+        """Close the listeners, and take the connections that the kernel has accepted already."""
+        for listener, server in zip(self.sockets, self.servers, strict=True):
+            while client := accepted(listener.sock):
+                await self.loop.connect_accepted_socket(lambda: Connection(self), client)
+            server.close()
+        await asyncio.sleep(_TICK_SECONDS)  # asyncio counts a connection some turns after it has accepted it
+
+    async def drain(self) -> None:
+        """Finish the requests that have begun; idle connections have a moment for one that is on its way."""
+        deadline = self.loop.time() + self.cfg.graceful_timeout
+        self.patience[Stage.FIRST_BYTE] = min(CLOSING_SECONDS, self.cfg.keepalive)
+        for connection in list(self.waiting[Stage.FIRST_BYTE]):
+            connection.wait(Stage.FIRST_BYTE)
+        while self.nr_conns and self.loop.time() < deadline and not self.is_hurried:
+            self.notify()
+            self.give_up_late_ones()
+            await asyncio.sleep(0.05)
+
+    def give_up_late_ones(self) -> None:
+        now = self.loop.time()
+        for waiting in self.waiting.values():
+            while waiting and next(iter(waiting.values())) <= now:
+                next(iter(waiting)).give_up()
 
 
-class IdleConnections:
-    """Replaces gthread's deque of connections; each operation takes constant time."""
+def accepted(listener: socket.socket) -> socket.socket | None:
+    """A connection that waits to be accepted, if there is one."""
+    try:
+        client, _ = listener.accept()
+    except (BlockingIOError, ConnectionAbortedError):
+        return None
+    client.setblocking(False)
+    return client
 
-    def __init__(self) -> None:
-        self._connections: OrderedDict[Any, None] = OrderedDict()
 
-    def append(self, connection: Any) -> None:
-        self._connections[connection] = None
+def failing_application(reason: str) -> Any:
+    """An ASGI application that answers with what is wrong with ours."""
 
-    def remove(self, connection: Any) -> None:
-        del self._connections[connection]
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for end in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{end}.complete"})
+        elif scope["type"] == "http":
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            await send({"type": "http.response.start", "status": 500, "headers": headers})
+            await send({"type": "http.response.body", "body": reason.encode()})
 
-    def popleft(self) -> Any:
-        return self._connections.popitem(last=False)[0]
-
-    def __getitem__(self, index: int) -> Any:
-        if index != 0 or not self._connections:
-            raise IndexError(index)
-        return next(iter(self._connections))
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._connections)
-
-    def __len__(self) -> int:
-        return len(self._connections)
+    return application

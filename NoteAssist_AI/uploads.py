@@ -1,8 +1,7 @@
 """Requests that carry files: which they are, how long they may be, and how slow.
 
 Their bodies are longer than what a server collects before a thread begins. So their view begins with the head, and may
-refuse before it reads. It reads in pieces, and this module says how long it waits for each. No Django here: the servers
-read this module before it is loaded.
+refuse before it reads. It reads in pieces, and this module says how long it waits for each.
 """
 
 import re

@@ -30,8 +30,11 @@ from NoteAssist_AI.monitoring.exporter import exporter  # noqa: E402
 
 fast_reads = FastReadMiddleware(django_application)
 application: Any = fast_reads
+event_loop_reads: FastReadMiddleware | None = fast_reads
+"""What a server's event loop asks before a thread calls ``application``."""
 if traces.IS_ON:
     application = traces.TracedApplication(application)
+    event_loop_reads = None
 exporter.start("events" if os.environ.get("SERVES") == "streams" else "web")
 
 if settings.IS_PRODUCTION:
@@ -42,6 +45,6 @@ if settings.IS_PRODUCTION and not settings.SERVED_OVER_HTTPS:
         "This is for a private network only."
     )
 
-# What was loaded stays. A request that makes many objects would have it searched for garbage, again and again.
+# Exempt loaded objects from garbage collection.
 gc.collect()
 gc.freeze()

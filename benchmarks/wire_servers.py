@@ -14,7 +14,7 @@ from benchmarks.processes import START_SECONDS, Service
 
 PROCESSES, THREADS = 2, 8
 GUNICORN = "gunicorn"
-"""gthread, as the service's own configuration sets it up."""
+"""gthread with the service's numbers; for the service itself its own worker, which is an event loop."""
 BARE = "bare"
 
 

@@ -185,8 +185,7 @@ def test_every_variable_that_is_read_is_in_the_example_and_in_the_documentation_
         "NoteAssist_AI/embedded/engines.py",
         "gunicorn.conf.py",
         "gunicorn_events.conf.py",
-        "NoteAssist_AI/gunicorn_worker.py",
-        "NoteAssist_AI/rsgi.py",
+        "NoteAssist_AI/client_limits.py",
         "granian_server.py",
     ]
     read = {name for file in files for name in re.findall(rf"env\.(?:{readers})\(\s*[\"']([A-Z_]+)[\"']", text(file))}

@@ -212,7 +212,7 @@ def private_names_overridden() -> Iterator[str]:
     }
     for package in map(importlib.import_module, PACKAGES):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if ".migrations" in module.name or module.name.rpartition(".")[2] == "gunicorn_worker":
+            if ".migrations" in module.name:
                 continue
             for owner in vars(importlib.import_module(module.name)).values():
                 if inspect.isclass(owner) and owner.__module__.partition(".")[0] in PACKAGES:

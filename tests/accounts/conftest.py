@@ -33,7 +33,7 @@ def committing(django_capture_on_commit_callbacks) -> Callable[[], AbstractConte
 
 @pytest.fixture(params=["a thread", "an event loop"])
 def handled_by(request, monkeypatch) -> str:
-    """Fast reads are tested as gunicorn and as Granian handle them."""
+    """Fast reads are tested as a server's event loop and as its threads handle them."""
     monkeypatch.setattr(ServiceClient, "in_event_loop", request.param == "an event loop")
     return request.param
 

@@ -29,7 +29,8 @@ def memory_of(server: Server) -> int:
 def test_10000_idle_connections_and_large_bodies_fit_into_512_mb(kind, start):
     """As many as this process may open, if those are fewer. None of them is in the way of others."""
     count = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500)
-    with start(kind, WEB_CONCURRENCY="2", HEADER_SECONDS="280", BODY_SECONDS="280") as server, ExitStack() as open_ones:
+    patience = {"HEADER_SECONDS": "280", "BODY_SECONDS": "280", "GUNICORN_CMD_ARGS": "--keep-alive 280"}
+    with start(kind, WEB_CONCURRENCY="2", **patience) as server, ExitStack() as open_ones:
         idle = []
         for _ in range(count):
             wire = open_ones.enter_context(Wire(server.port))

@@ -19,6 +19,8 @@ from utils.streaming.slots import ConcurrencyLimiter, set_send_timeout
 
 STREAMS_PER_USER = 10
 RETRY_AFTER_SECONDS = 30
+CLIENT_HAS_LEFT = "noteassist.client_has_left"
+"""The key in a request's ``META`` of a callable, where the server is an event loop and no socket is at hand."""
 CHECKS_PER_SECOND = 100
 """How many streams of a process check their connections each second; each stream at most once."""
 
@@ -58,6 +60,7 @@ class StreamClient:
         Raises ``TooManyStreams``.
         """
         self._socket = set_send_timeout(request)
+        self._has_left: Callable[[], bool] | None = request.META.get(CLIENT_HAS_LEFT)
         limiter.acquire(subject.user_id, at_most=settings.SSE_MAX_STREAMS)
         now = time.monotonic()
         self._has_slot = True
@@ -84,9 +87,9 @@ class StreamClient:
         return not self._ended_sessions.has_ended(self._subject)
 
     def _has_hung_up(self) -> bool:
-        """Checked by polling the socket: a closed connection is readable without any data."""
+        """Without a socket the server tells. A socket is polled: a closed connection is readable without any data."""
         if self._socket is None:
-            return False
+            return self._has_left is not None and self._has_left()
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         try:

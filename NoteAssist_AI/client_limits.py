@@ -1,0 +1,8 @@
+"""How long a server waits for a client. No Django here: gunicorn's master reads this module."""
+
+from NoteAssist_AI import env
+
+HEADER_SECONDS = env.seconds("HEADER_SECONDS", 10, minimum=0.1)
+BODY_SECONDS = env.seconds("BODY_SECONDS", 30, minimum=0.1)
+UNSENT_SECONDS = 30
+"""Drop clients that receive nothing for this long."""
