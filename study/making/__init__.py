@@ -1,1 +1,1 @@
-"""What ``study.make_cards`` is made of: a topic's passages, cards by rules, and reading a model's answer."""
+"""Making cards from a topic, for the student to decide about: the request type ``make_cards``."""
