@@ -8,6 +8,8 @@ from http import HTTPStatus
 
 import orjson
 
+from NoteAssist_AI.status_titles import title_of
+
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 
@@ -41,7 +43,7 @@ class Refusal:
         self.body = orjson.dumps(
             {
                 "type": "about:blank",
-                "title": status.phrase,
+                "title": title_of(status),
                 "status": status.value,
                 "detail": detail,
                 "code": code,

@@ -12,7 +12,7 @@ class StudyConfig(AppConfig):
         from study.account_files import register_files
         from study.anki.importing import import_package
         from study.blocks import follow_blocks
-        from study.making.handler import MakeCards
+        from study.make_cards import MakeCards
         from study.services.cards import texts_of
 
         on_blocks_changed(follow_blocks)

@@ -1,5 +1,6 @@
 """Pictures of imported cards: attachments that belong to no note."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
@@ -14,9 +15,14 @@ from notes.files import ImageTooLarge, UnreadableFile, UnsupportedFile, cleaned
 from notes.markdown.escaping import escape_title
 from notes.models import Attachment
 from notes.services import StoredFile, record_card_attachments, stored_file
-from study.anki.fields import attachments_in
 
+ATTACHMENT_PATH = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/")
 _NAMESPACE = UUID("c2a5d7a4-1c52-4f5e-9d37-6f9d2f0f7b33")
+
+
+def attachments_in(text: str) -> set[str]:
+    """The ids of the attachments in a text, in lower case."""
+    return {found.lower() for found in ATTACHMENT_PATH.findall(text)}
 
 
 class PictureSource(Protocol):

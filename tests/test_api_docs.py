@@ -1,4 +1,4 @@
-"""The examples of docs/api/ai-tasks.md and the README's tour, run as they stand against real processes."""
+"""The examples of docs/api/ai-tasks.md and the tour of docs/api/README.md, run as they stand against real processes."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from tests.openai_server import running_server
 from tests.processes import BIN, RUN_SECONDS, free_port, running, running_worker
 
 DOCUMENT = Path(settings.BASE_DIR, "docs/api/ai-tasks.md")
-README = Path(settings.BASE_DIR, "README.md")
+OVERVIEW = Path(settings.BASE_DIR, "docs/api/README.md")
 
 
 def examples() -> dict[str, str]:
@@ -32,8 +32,8 @@ def examples() -> dict[str, str]:
 
 
 def tour() -> dict[str, str]:
-    """The commands of the README's tour under each of its comments."""
-    (block,) = re.findall(r"^## A tour\n.*?^```sh\n(.*?)^```$", README.read_text(), flags=re.MULTILINE | re.DOTALL)
+    """The commands of the tour under each of its comments."""
+    (block,) = re.findall(r"^## A tour\n.*?^```sh\n(.*?)^```$", OVERVIEW.read_text(), flags=re.MULTILINE | re.DOTALL)
     setup, *parts = re.split(r"^# (.*)\n", block, flags=re.MULTILINE)
     return {"": setup, **dict(zip(parts[::2], parts[1::2], strict=True))}
 
@@ -67,7 +67,7 @@ def outputs(commands: dict[str, str], port: str) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_the_tour_of_the_readme_goes_all_the_way(tmp_path):
+def test_the_tour_of_the_api_goes_all_the_way(tmp_path):
     with running_product(tmp_path) as port:
         registered, _, _, watched, found = list(outputs(tour(), port).values())[1:]
 

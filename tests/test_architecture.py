@@ -1,17 +1,19 @@
-"""The contracts of imports hold: ``lint-imports`` finds what goes the wrong way."""
+"""The contracts of imports hold: ``lint-imports`` finds what goes the wrong way and what has no place yet."""
 
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 from django.conf import settings
 
 from tests.processes import BIN, RUN_SECONDS
 
 CONFIGURATION = Path(settings.BASE_DIR, "pyproject.toml")
-
+LINTER = tomllib.loads(CONFIGURATION.read_text())["tool"]["importlinter"]
+APPS = ["accounts", "notes", "notifications", "ai_tasks", "study"]
 
 WRONG = [
     ("accounts/services/users.py", "ai_tasks.ledger", "accounts imports no app above it"),
@@ -20,43 +22,82 @@ WRONG = [
     ("ai_tasks/models.py", "study.models", "ai_tasks imports no app above it"),
     ("study/models.py", "notifications.models", "study imports no notifications"),
     ("study/memory.py", "study.models", "The memory model knows no table and no request"),
-    ("notes/models.py", "notes.services", "Imports go down in every app"),
-    ("utils/redis/client.py", "notes.models", "utils imports no app, but for its two façades"),
-    ("utils/redis/client.py", "utils.streaming.sse", "The packages of utils build on each other"),
+    ("accounts/tokens.py", "accounts.services", "Imports go down in accounts"),
+    ("notes/models.py", "notes.services", "Imports go down in notes"),
+    ("notifications/models.py", "notifications.inbox", "Imports go down in notifications"),
+    ("ai_tasks/models.py", "ai_tasks.ledger", "Imports go down in ai_tasks"),
+    ("study/models.py", "study.services", "Imports go down in study"),
+    ("utils/redis/client.py", "utils.streaming.sse", "Imports go down in utils"),
+    ("utils/redis/client.py", "notes.models", "Nothing in utils but its two façades imports an app"),
+    ("utils/admin.py", "notes.models", "Nothing in utils but its two façades imports an app"),
+    ("notes/services/notes.py", "utils.query_optimization", "Only views use the façades"),
+    ("study/anki/exporting.py", "utils.async_optimization", "Only views use the façades"),
     (
-        "notes/services/notes.py",
-        "utils.query_optimization",
-        "Only views use the façades",
+        "notes/blocks/splitting.py",
+        "notes.blocks.stored",
+        "No two modules of a package import each other, by whatever way",
     ),
     ("ai_tasks/answering.py", "ai_tasks.models", "Answering knows no Redis, no web request and no task row"),
 ]
 """A module, an import that it may not have, and the contract that finds it."""
 
 
-@pytest.mark.parametrize(("module", "imported", "broken"), WRONG)
-def test_an_import_that_goes_up_or_against_the_arrows_is_found(tmp_path, module, imported, broken):
-    for package in tomllib.loads(CONFIGURATION.read_text())["tool"]["importlinter"]["root_packages"]:
-        shutil.copytree(
-            Path(settings.BASE_DIR, package), tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    shutil.copy(CONFIGURATION, tmp_path)
-    with Path(tmp_path, module).open("a") as source:
-        source.write(f"import {imported}\n")
-
-    linted = subprocess.run(
+def linted(copy: Path) -> tuple[int, str]:
+    """The exit code and the output of ``lint-imports`` in a copy of the product."""
+    done = subprocess.run(
         [BIN / "lint-imports", "--no-cache"],
-        cwd=tmp_path,
+        cwd=copy,
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS,
         check=False,
     )
+    return done.returncode, done.stdout + done.stderr
 
-    assert linted.returncode == 1, linted.stdout + linted.stderr
-    assert f"{broken} BROKEN" in linted.stdout
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    for package in LINTER["root_packages"]:
+        shutil.copytree(
+            Path(settings.BASE_DIR, package), tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(CONFIGURATION, tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("module", "imported", "broken"), WRONG)
+def test_an_import_that_goes_up_or_against_the_arrows_is_found(copy, module, imported, broken):
+    with Path(copy, module).open("a") as source:
+        source.write(f"import {imported}\n")
+
+    code, output = linted(copy)
+
+    assert code == 1, output
+    assert f"{broken} BROKEN" in output
+
+
+def test_a_new_module_of_utils_or_of_an_app_needs_a_place_among_the_layers(copy):
+    for package in ("utils", *APPS):
+        Path(copy, package, "brand_new.py").write_text("")
+
+    code, output = linted(copy)
+
+    assert code == 1, output
+    assert [package for package in ("utils", *APPS) if f"Imports go down in {package} KEPT" in output] == []
+
+
+def test_what_utils_and_the_apps_use_of_the_site_uses_neither_of_them():
+    graph = grimp.build_graph(*LINTER["root_packages"], cache_dir=None)
+    below = {module for module in graph.modules if module.partition(".")[0] in {"utils", *APPS}}
+    of_the_site = {module for module in graph.modules if module.partition(".")[0] == "NoteAssist_AI"}
+    used = {module for importer in below for module in graph.find_modules_directly_imported_by(importer)} & of_the_site
+
+    back = {module: graph.find_upstream_modules(module) & below for module in used}
+
+    assert len(used) > 5
+    assert {module: found for module, found in back.items() if found} == {}
 
 
 def test_every_contract_finds_something():
-    contracts = tomllib.loads(CONFIGURATION.read_text())["tool"]["importlinter"]["contracts"]
-    untested = {contract["name"] for contract in contracts} - {broken for _, _, broken in WRONG}
+    untested = {contract["name"] for contract in LINTER["contracts"]} - {broken for _, _, broken in WRONG}
     assert not untested, f"WRONG above: add an import that breaks {untested}."

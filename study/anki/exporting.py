@@ -19,10 +19,11 @@ import orjson
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Length
 
-from study.anki.fields import attachments_in, to_field
+from study.anki.fields import to_field
 from study.anki.media import OutgoingMedia
 from study.anki.schedules import row_of
 from study.models import Card, Face, StudySettings
+from study.pictures import attachments_in
 from utils.http.errors import ApplicationError
 from utils.personal_data import File
 

@@ -8,6 +8,8 @@ from typing import Any
 import comrak
 import nh3
 
+from study.pictures import ATTACHMENT_PATH
+
 DEPTH_MAX = 50
 """Of nested tags. A deeper text is exported as plain text."""
 _TAGS = {
@@ -18,7 +20,6 @@ _ATTRIBUTES = {"a": {"href"}, "img": {"src", "alt"}, "ol": {"start"}, "td": {"al
 _NESTING = re.compile(r"<(/?)(?:blockquote|ol|ul|em|strong|del|a|table)\b")
 _MATH = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
 _IMAGE = re.compile(r'<img src="([^"]*)" alt="([^"]*)"(?: title="[^"]*")? />')
-_ATTACHMENT = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/")
 _COMMAND = re.compile(r"\[(?=/?(?:sound:|anki:|latex\]|\$))", re.IGNORECASE)
 """Text that Anki would play as a sound, or pass to LaTeX."""
 _ONE_PARAGRAPH = re.compile(r"<p>((?:(?!</?p>).)*)</p>\n?", re.DOTALL)
@@ -35,11 +36,6 @@ def _options() -> dict[str, Any]:
 
 
 _OPTIONS = _options()
-
-
-def attachments_in(text: str) -> set[str]:
-    """The ids of the attachments in a text, in lower case."""
-    return {found.lower() for found in _ATTACHMENT.findall(text)}
 
 
 def to_field(text: str, *, media_name: MediaName, is_cloze: bool = False) -> str:
@@ -76,7 +72,7 @@ def _math(found: re.Match[str], *, is_cloze: bool) -> str:
 
 def _image(found: re.Match[str], media_name: MediaName) -> str:
     """An image of the package; its label if the package lacks it, so that Anki loads nothing from the network."""
-    attachment = _ATTACHMENT.fullmatch(found[1])
+    attachment = ATTACHMENT_PATH.fullmatch(found[1])
     name = media_name(attachment[1].lower()) if attachment else None
     if name is None:
         return found[2] or found[1]

@@ -1,3 +1,4 @@
+from threading import Event
 from uuid import uuid4
 
 import pytest
@@ -336,18 +337,20 @@ def test_a_running_ai_task_ends_without_effect_and_without_an_error(
     alice, empty_redis, openai_server, monkeypatch, caplog
 ):
     task = AITaskFactory(user=alice)
+    deleted = Event()
 
     def answer_a_deleted_user(handler, body) -> None:
         deletion.delete_account(user_id=alice.pk)
         connection.close()  # of the server's thread
+        deleted.set()
         BEHAVIOURS["stream"](handler, body)
 
     monkeypatch.setitem(BEHAVIOURS, "late", answer_a_deleted_user)
     openai_server.state.default = "late"
-    Worker().execute(task.pk)
+    Worker().execute(task.pk)  # which may end as soon as the task's row is gone, before the user's
 
     assert len(openai_server.state.requests) == 1
-
+    assert deleted.wait(60)
     assert not any(model.objects.exists() for model in (User, AITask, Notification))
     assert empty_redis.keys("ai:events:*") == empty_redis.keys("events:*") == []
     assert empty_redis.hget(f"ai:live:{task.pk}", "message") == b""

@@ -15,7 +15,7 @@ from ai_tasks.ledger.attempts import FenceLost, claim, succeed
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
 from notes import services as notes
-from study.making.handler import NO_PASSAGES, NOT_KEPT, NOTHING_LEFT, OFFLINE, TOPIC_GONE
+from study.make_cards import NO_PASSAGES, NOT_KEPT, NOTHING_LEFT, OFFLINE, TOPIC_GONE
 from study.making.passages import PASSAGES_MAX_BYTES, find_passages
 from study.models import Card, Face
 from tests.ai_tasks.answering import run

@@ -2,6 +2,7 @@
 
 import pytest
 
+from NoteAssist_AI.status_titles import title_of
 from tests.database_faults import refusing
 from tests.factories import TopicFactory
 
@@ -46,3 +47,17 @@ def test_a_permanent_error_of_postgresql_is_not_answered_with_retry_after(
         response = alice_client.patch(f"/api/topics/{topic.pk}/", {"title": "x"}, format="json")
 
     assert (response.status_code, response.json()["code"], response.get("Retry-After")) == (status, code, retry_after)
+
+
+@pytest.mark.parametrize(
+    ("status", "title"),
+    [
+        (409, "Conflict"),
+        (413, "Request Entity Too Large"),
+        (414, "Request-URI Too Long"),
+        (416, "Requested Range Not Satisfiable"),
+        (422, "Unprocessable Entity"),
+    ],
+)
+def test_a_status_has_the_same_title_on_every_python(status, title):
+    assert title_of(status) == title

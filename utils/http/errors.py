@@ -22,6 +22,7 @@ from psycopg_pool import PoolTimeout
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
+from NoteAssist_AI.status_titles import title_of
 from utils.database.failures import is_disk_full, is_lasting
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def problem_response(
     """Render a problem document; it includes the request's id."""
     document = {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": title_of(status),
         "status": status,
         "detail": detail,
         "code": code,

@@ -1,11 +1,12 @@
 """HTML pages below ``/s/``, for people who have only a link. Errors are HTML as well, and no page has a script."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+
+from NoteAssist_AI.status_titles import title_of
 
 PREFIX = "/s/"
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -47,7 +48,7 @@ def page(request: HttpRequest, template: str, context: Mapping[str, Any], **opti
 def error_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     """Convert an error response to an HTML page. It is the same for all links, so it does not reveal which exist."""
     status = response.status_code
-    title, text = _TEXTS.get(status, (HTTPStatus(status).phrase, "This request cannot be answered."))
+    title, text = _TEXTS.get(status, (title_of(status), "This request cannot be answered."))
     kept = {name: response[name] for name in ("Retry-After", "Allow") if name in response}
     return page(
         request,

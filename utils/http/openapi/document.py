@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
+from NoteAssist_AI.status_titles import title_of
 from utils.http.openapi.examples import example_of
 from utils.http.openapi.headers import HEADERS, Schema
 from utils.http.openapi.problems import problem_schemas
@@ -68,7 +68,7 @@ def _share_responses(result: Schema) -> dict[str, Schema]:
         alike = [place for place in places if place[0][place[1]] == response]
         if "$ref" in response or len(alike) < SHARED_BY:
             continue
-        phrase = re.sub(r"\W", "", HTTPStatus(int(status)).phrase)
+        phrase = re.sub(r"\W", "", title_of(int(status)))
         name = next(name for name in (phrase, *(f"{phrase}{n}" for n in range(2, 99))) if name not in shared)
         shared[name] = response
         for others, other_status in alike:

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from NoteAssist_AI import refusals
+from NoteAssist_AI.status_titles import title_of
 from utils.http.errors import CONTENT_TYPE, ApplicationError
 
 Schema = dict[str, Any]
@@ -103,7 +104,7 @@ def _example(codes: dict[str, Code]) -> Schema:
     code = next(iter(codes.values()))
     return {
         "type": "about:blank",
-        "title": HTTPStatus(code.status).phrase,
+        "title": title_of(code.status),
         "status": code.status,
         "detail": code.meaning,
         "code": code.code,
@@ -141,7 +142,7 @@ def problem_responses(codes: Iterable[Code]) -> dict[str, Schema]:
         by_status.setdefault(code.status, {}).setdefault(code.code, code)
     return {
         str(status): {
-            "description": f"{HTTPStatus(status).phrase}: "
+            "description": f"{title_of(status)}: "
             + "; ".join(f"`{code.code}` ({code.meaning.rstrip('.')})" for code in found.values())
             + ".",
             "content": {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": _example(found)}},
