@@ -83,9 +83,7 @@ def carry_out_export(export_id: UUID) -> None:
         note = reads.detail(job.note_id, user_id=job.user_id)
         pictures = {str(picture.pk): picture for picture in _pictures(note, user_id=job.user_id)}
         data = dumps({**note, "pictures": {pk: pk for pk in pictures}})
-        made = run_bounded(
-            _PROCESS, data, memory=PROCESS_BYTES_MAX, prepare=lambda folder: _put_into(folder, pictures)
-        )
+        made = run_bounded(_PROCESS, data, memory=PROCESS_BYTES_MAX, prepare=lambda folder: _put_into(folder, pictures))
     except storage.StorageUnavailable:
         background_jobs.release(job)
     except Note.DoesNotExist:
