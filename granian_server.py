@@ -10,7 +10,7 @@ from pathlib import Path
 import django
 from django.conf import settings
 from granian import Granian
-from granian.constants import HTTPModes, Interfaces
+from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
@@ -65,6 +65,7 @@ if __name__ == "__main__":
             max_buffer_size=64 * 1024,
         ),
         websockets=False,
+        loop=Loops.asyncio,  # uvloop saves less than a tenth of a request (decision 50)
         respawn_failed_workers=True,
         workers_kill_timeout=25,
         log_level=LogLevels(level.lower()),

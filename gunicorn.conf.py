@@ -17,7 +17,7 @@ from NoteAssist_AI.client_limits import BODY_SECONDS  # noqa: E402  # which the 
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"
 bind = f"{_host}:{env.port('PORT', 8000)}"
 worker_class = "NoteAssist_AI.gunicorn_worker.WebWorker"
-asgi_loop = "asyncio"  # also where uvloop is installed, which is not tested
+asgi_loop = "asyncio"  # uvloop saves less than a tenth of a request (decision 50)
 workers = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
 worker_connections = connections_allowed(8000)
 keepalive = 75  # seconds: longer than the proxy keeps its own connections
