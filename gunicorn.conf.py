@@ -20,6 +20,7 @@ worker_class = "NoteAssist_AI.gunicorn_worker.WebWorker"
 asgi_loop = "asyncio"  # uvloop saves less than a tenth of a request (decision 50)
 workers = env.integer("WEB_CONCURRENCY", 2, minimum=1, maximum=1000)
 worker_connections = connections_allowed(8000)
+backlog = 4096  # connections that wait to be accepted, when everybody comes at once
 keepalive = 75  # seconds: longer than the proxy keeps its own connections
 timeout = max(30, int(BODY_SECONDS) + 1)  # without a heartbeat; gunicorn waits for a body as long, too
 graceful_timeout = 25

@@ -22,6 +22,7 @@ CLOSING_SECONDS = 2
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADS_BYTES = 64 * 1024 * 1024
 """Limit on buffered bytes of incomplete heads, of one process."""
+ACCEPTED_AT_ONCE = 16
 _TICK_SECONDS = 0.5
 _END_OF_HEAD = b"\r\n\r\n"
 _LAST = (b"connection", b"close")
@@ -258,9 +259,10 @@ class WebWorker(ASGIWorker):
         """Until it is told to stop, or its master was killed."""
         lifespan = LifespanManager(self.asgi, self.log, self.state)
         await lifespan.startup()
-        # asyncio accepts as many connections at a time as the backlog is long: one worker would take them all.
+        # asyncio accepts as many connections at a time as this backlog is long: with more, one worker would take them all,
+        # and with fewer a crowd would wait to be accepted.
         self.servers = [
-            await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=1)
+            await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=ACCEPTED_AT_ONCE)
             for listener in self.sockets
         ]
         for listener in self.sockets:

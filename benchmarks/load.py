@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,17 @@ def run_storm(*, connections: int, runs: int) -> dict[str, Any]:
     with bench("storm") as this:
         document["machine"] |= server_versions(this)
         crowd = gather(this, connections)
-        for number in range(runs):
-            with web(this, **OWN_LIMITS) as (_, port):
+        for number, (name, served) in product(range(runs), {GUNICORN: web, GRANIAN: granian}.items()):
+            with served(this, **OWN_LIMITS) as (server, port):
                 for redis in ("cold", "warm"):
                     if redis == "cold":
                         this.redis().flushall()
+                    before = server.cpu_by_process()
                     job = {"kind": "storm", "seconds": STORM_SECONDS, "grace": STORM_GRACE_SECONDS}
                     measured = summary(client(crowd, port, job, seed=number), STORM_SECONDS)
-                    document["runs"].append({**measured, "redis": redis})
-                    print(redis, json.dumps(document["runs"][-1]), file=sys.stderr, flush=True)
+                    seconds = cpu_between(before, server.cpu_by_process())
+                    document["runs"].append({**measured, "server": name, "redis": redis, "server_cpu_seconds": seconds})
+                    print(name, redis, json.dumps(document["runs"][-1]), file=sys.stderr, flush=True)
                     time.sleep(2)
     write_result("storm", document, complete=connections >= 10_000)
     return document
