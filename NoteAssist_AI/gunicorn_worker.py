@@ -259,8 +259,8 @@ class WebWorker(ASGIWorker):
         """Until it is told to stop, or its master was killed."""
         lifespan = LifespanManager(self.asgi, self.log, self.state)
         await lifespan.startup()
-        # asyncio accepts as many connections at a time as this backlog is long: with more, one worker would take them all,
-        # and with fewer a crowd would wait to be accepted.
+        # asyncio accepts as many connections at a time as this backlog is long. With a longer one, one worker would
+        # take them all; with a shorter one a crowd would wait.
         self.servers = [
             await self.loop.create_server(lambda: Connection(self), sock=listener.sock, backlog=ACCEPTED_AT_ONCE)
             for listener in self.sockets

@@ -113,11 +113,15 @@ def _load(document: dict[str, Any]) -> list[str]:
 
 
 def _storm(document: dict[str, Any]) -> list[str]:
-    lines = ["| Redis | answered | failed | drained in | p50 | p99 |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| server | Redis | answered | failed | drained in | p50 | p99 | CPU of the server |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for run in document["runs"]:
         lines.append(
-            f"| {run['redis']} | {run['answered']} | {run['failed']} | {run['drained_seconds']:.1f} s | "
-            f"{run['ms']['p50']:.0f} ms | {run['ms']['p99']:.0f} ms |"
+            f"| {run['server']} | {run['redis']} | {run['answered']} | {run['failed']} "
+            f"| {run['drained_seconds']:.1f} s | "
+            f"{run['ms']['p50']:.0f} ms | {run['ms']['p99']:.0f} ms | {run['server_cpu_seconds']:.1f} s |"
         )
     return ["\n".join(lines)]
 
