@@ -29,6 +29,7 @@ from notes.search import conditions
 from notes.search.query import SearchTerms
 from notes.title_order import key_without_case
 from utils.database.compiled_queries import Build, Row, read_rows
+from utils.event_loop import require_thread
 from utils.http.errors import Unavailable
 from utils.http.pagination import LookAheadCursorPagination, PageTemplate
 
@@ -36,6 +37,8 @@ LIST_FIELDS = (*NOTE_SHOWN, "chapter_count", "topic_count")
 _CHAPTER_COLUMNS = {f"chapters__{name}": name for name in CHAPTER_SHOWN}
 _TOPIC_COLUMNS = {f"chapters__topics__{name}": name for name in TOPIC_SHOWN}
 _RANKED = ("id", "title", "rank", "capped", "text")
+LIGHT_BYTES = 256 * 1024
+"""The size of a note that an event loop may read: other requests wait while a larger one is rendered."""
 _MAX_TRIES = 5
 """A note and its contents are read by two queries, and read again if a write came in between."""
 
@@ -191,6 +194,9 @@ def detail(note_id: int, *, user_id: int) -> Row:
         notes = read_rows(_note, note_id=note_id, user_id=user_id)
         if not notes:
             raise Note.DoesNotExist
+        size = notes[0].pop("size_bytes")
+        if size is None or size > LIGHT_BYTES:
+            require_thread()
         contents = read_rows(_contents, note_id=note_id)
         if contents and contents[0]["version"] == notes[0]["version"]:
             return _as_shown(notes[0], contents)
@@ -248,7 +254,7 @@ def _links(user_id: int) -> QuerySet[NoteLink]:
 
 
 def _note(note_id: int, user_id: int) -> QuerySet[Note, Any]:
-    return _live_notes(user_id).filter(pk=note_id).values(*NOTE_SHOWN)
+    return _live_notes(user_id).filter(pk=note_id).values(*NOTE_SHOWN, "size_bytes")
 
 
 def _live_notes(user_id: int) -> NoteQuerySet:

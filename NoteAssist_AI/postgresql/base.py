@@ -40,6 +40,7 @@ Row = tuple[Any, ...]
 SHORT_TIMEOUT_SECONDS = 0.25
 MARGIN_SECONDS = 5
 """How long after the statement time-out a result is still waited for."""
+_KEPT_CURSORS = 8
 _PLAN_REFUSED = "cached plan must not change result type"
 
 _warned = threading.Event()
@@ -130,17 +131,20 @@ class BoundedConnection(Connection[Any]):
         return [cursor.fetchall() for cursor in cursors]
 
     def _text_cursors(self, count: int) -> list[Cursor[Any]]:
-        """Kept cursors, as making one takes longer than reading the rows of a page. Each keeps its last result."""
-        kept = self._kept_cursors
-        while len(kept) < count:
-            cursor = self.cursor()
-            _show_timestamps_as_text(cursor)
-            kept.append(cursor)
-        return kept[:count]
+        """Cursors, of which the first are kept, as making one takes longer than reading the rows of a page.
+
+        Each keeps its last result, so only a few are kept.
+        """
+        return [*self._kept_cursors[:count], *(self._text_cursor() for _ in range(count - _KEPT_CURSORS))]
 
     @cached_property
     def _kept_cursors(self) -> list[Cursor[Any]]:
-        return []
+        return [self._text_cursor() for _ in range(_KEPT_CURSORS)]
+
+    def _text_cursor(self) -> Cursor[Any]:
+        cursor = self.cursor()
+        _show_timestamps_as_text(cursor)
+        return cursor
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         if timeout is not None:

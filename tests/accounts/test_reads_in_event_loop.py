@@ -10,9 +10,12 @@ from django.test import RequestFactory
 
 from NoteAssist_AI.before_django import FastReadMiddleware
 from NoteAssist_AI.loop_clients import LoopClients
+from notes.models import Note
+from notes.reads import LIGHT_BYTES
 from notifications.services import create
 from tests.accounts.helpers import TARGETS
 from tests.conftest import client_of
+from tests.factories import ChapterFactory, NoteFactory, TopicFactory
 from tests.service_client import event_loop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,6 +31,7 @@ LIGHT = ("list", "pending", "detail", "task")
 @pytest.mark.parametrize("name", TARGETS)
 def test_light_reads_are_answered_as_by_threads(alice, targets, name):
     """Each first with an unknown session and no page in the cache, then from Redis."""
+    Note.objects.update(size_bytes=1000)  # a note whose size is not known yet is taken for a large one
     client, target = client_of(alice), targets[name]
     answered = []
     with event_loop() as (loop, clients):
@@ -74,6 +78,22 @@ def test_a_renderer_that_uses_djangos_connection_needs_a_thread(alice, targets, 
 
     assert found is None
     assert alice_client.get(targets["pending"]).json()["count"] == 1
+
+
+@pytest.mark.parametrize(("extra", "is_light"), [(0, True), (1, False)])
+def test_a_note_that_takes_long_to_render_needs_a_thread(alice, alice_client, extra, is_light):
+    note = NoteFactory(user=alice, title="Long")
+    topic = TopicFactory(chapter=ChapterFactory(note=note))
+    Note.objects.filter(pk=note.pk).update(size_bytes=LIGHT_BYTES + extra)
+    target = f"/api/notes/{note.pk}/"
+    environ = RequestFactory().get(target, **alice_client._credentials).environ
+
+    with event_loop() as (loop, clients):
+        found = loop.run_until_complete(service().respond_in_event_loop(environ, clients))
+
+    assert (found is not None) is is_light
+    alice_client.in_event_loop = True
+    assert alice_client.get(target).json()["chapters"][0]["topics"][0]["id"] == topic.pk
 
 
 class CountingClients(LoopClients):
