@@ -98,13 +98,14 @@ def test_the_examples_do_what_the_page_says(tmp_path):
     def answer(title: str) -> tuple[int, dict[str, str], dict]:
         head, _, body = shown[title].strip().partition("\n\n")
         status, *headers = head.splitlines()
-        return int(status.split()[1]), dict(line.split(": ", 1) for line in headers), json.loads(body)
+        named = dict(line.split(": ", 1) for line in headers)
+        return int(status.split()[1]), {name.lower(): value for name, value in named.items()}, json.loads(body)
 
     status, headers, task = answer("Submit")
-    assert (status, headers["Location"], headers["Retry-After"]) == (202, task["links"]["self"], "1")
+    assert (status, headers["location"], headers["retry-after"]) == (202, task["links"]["self"], "1")
     status, headers, polled = answer("Poll")
     assert (status, polled["id"]) == (200, task["task_id"])
-    assert "ETag" in headers
+    assert "etag" in headers
     events = re.findall(r"^event: (.*)$", shown["Stream"], flags=re.MULTILINE)
     assert {"task.progress", "task.delta"} < set(events)
     assert events[-1] == "task.succeeded"
@@ -125,7 +126,7 @@ def test_the_examples_do_what_the_page_says(tmp_path):
         "next_request_at": None,
     }
     status, headers, problem = answer("Errors")
-    assert (status, headers["Content-Type"]) == (400, "application/problem+json")
+    assert (status, headers["content-type"]) == (400, "application/problem+json")
     documented = json.loads(re.findall(r"^```json\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)[-1])
     assert {**problem, "request_id": ""} == {**documented, "request_id": ""}
     assert AITask.objects.count() == 3
