@@ -1,7 +1,7 @@
 """gunicorn's settings; Render and `make run` start the web process with them.
 
-An event loop holds the connections, 10,000 in two workers, and answers what Redis alone can tell. Threads carry out all
-other requests, since these wait for PostgreSQL.
+An event loop holds the connections, 10,000 in two workers, and answers light fast reads. Threads carry out all other
+requests, which would block it.
 """
 
 import os

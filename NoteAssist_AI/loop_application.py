@@ -1,4 +1,4 @@
-"""Requests that an event loop receives: fast reads are answered there, all others by the WSGI application in threads.
+"""Requests that an event loop receives: light reads are answered there, all others by the WSGI application in threads.
 
 So nobody waits for a slow client. ``rsgi`` and ``asgi`` adapt it to Granian and to gunicorn.
 """

@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves.
+"""The WSGI application: `events` serves it as it is, `web` calls it in threads for what its event loop does not answer.
 
 The Celery app is imported first: it sets the settings module, starts the embedded engines, and publishes tasks.
 """
