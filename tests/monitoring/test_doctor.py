@@ -265,7 +265,7 @@ def test_more_connections_than_the_server_has_are_told(beat, settings):
     settings.WEB_CONCURRENCY, settings.WEB_THREADS = 50, 8
 
     [told] = examined_here()["postgresql"]
-    wanted = "414 connections (web 400, events 4, worker 8, commands 2)"
+    wanted = "464 connections (web 450, events 4, worker 8, commands 2)"
     assert told.startswith(f"all processes together want up to {wanted} of ")
 
 

@@ -99,7 +99,8 @@ def _connections(maximum: int) -> Iterator[Result]:
     except RedisUnavailable:
         workers = 1
     wanted = {
-        "web": settings.WEB_CONCURRENCY * min(settings.DB_POOL_MAX, settings.WEB_THREADS),
+        # One for each thread, and one for the queries of the event loop.
+        "web": settings.WEB_CONCURRENCY * min(settings.DB_POOL_MAX, settings.WEB_THREADS + 1),
         "events": settings.EVENTS_CONCURRENCY * settings.EVENTS_DB_POOL_MAX,
         "worker": workers * settings.WORKER_DB_POOL_MAX,
         "commands": 2,  # migrations of a release, and this command
