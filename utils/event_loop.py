@@ -68,8 +68,8 @@ class LoopCall:
 
     def fetch(self, sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
         """The rows of a query, with timestamps as text."""
-        rows: list[tuple[Any, ...]] = self.wait_for(self.clients.fetch(sql, params))
         self.statement_count += 1
+        rows: list[tuple[Any, ...]] = self.wait_for(self.clients.fetch(sql, params))
         return rows
 
     @staticmethod

@@ -12,10 +12,16 @@ from notes.services import background_jobs, imports
 from notes.transfers import NoteImport
 from tests.broker import messages
 from tests.conftest import Interrupted
-from tests.database_faults import barrier, in_background
+from tests.database_faults import barrier, in_background, own_connection
 from tests.notes.imports.helpers import IMPORTS, contents, outcomes, report_of, upload, zipped
+from tests.processes import wait_until
 from utils import storage
 from utils.models import FileToDelete
+
+WAITING_FOR_A_ROW = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event IN ('transactionid', 'tuple')
+"""
 
 
 def test_a_file_is_accepted_and_imported_by_a_worker(alice, alice_client):
@@ -91,17 +97,21 @@ def test_an_upload_without_a_file_or_with_unknown_fields_is_refused(alice_client
 
 @pytest.mark.django_db(transaction=True)
 def test_a_cancelled_import_keeps_what_it_has_made(alice_client):
+    """A cancel waits for the file that is being imported; the next ones are not."""
     job = upload(alice_client, "x.zip", zipped({f"{n}.md": f"# {n}" for n in range(5)})).json()
 
     with (
-        barrier("BEFORE INSERT", "notes_note", when="NEW.title = '2'") as third,
+        own_connection() as own,
+        barrier("BEFORE INSERT", "notes_note", when="NEW.title = '1'") as second,
         in_background(lambda: imports.carry_out_import(job["id"])),
     ):
-        third.wait_for_one()
-        assert alice_client.post(f"{IMPORTS}{job['id']}/cancel/").status_code == 202
-        third.open()
+        second.wait_for_one()
+        with in_background(lambda: alice_client.post(f"{IMPORTS}{job['id']}/cancel/")) as cancelled:
+            wait_until(lambda: own.execute(WAITING_FOR_A_ROW).fetchone() == (1,))
+            second.open()
 
     after = alice_client.get(f"{IMPORTS}{job['id']}/").json()
+    assert cancelled.result().status_code == 202
     assert (after["status"], after["progress"]) == ("cancelled", 40)
     assert outcomes(after) == [("0.md", "created"), ("1.md", "created")]
     assert Note.objects.count() == 2
