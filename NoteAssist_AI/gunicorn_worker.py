@@ -66,6 +66,8 @@ class Connection(ASGIProtocol):
         self.app = self.carry_out
         self.stage: Stage | None = None
         self.is_busy = False
+        self.calls = 0
+        """Of the application. The next request's may begin a moment before the one of a streamed response ends."""
         self.is_ending = False
         self.head_bytes = 0
         self.last_bytes = b""
@@ -115,6 +117,7 @@ class Connection(ASGIProtocol):
             return
         self.proceed()
         self.is_busy = True
+        self.calls += 1
         is_last = False
 
         async def send_noting(message: Any) -> None:
@@ -126,10 +129,11 @@ class Connection(ASGIProtocol):
         try:
             await self.worker.asgi(scope, receive, send_noting)
         finally:
-            self.is_busy = False
+            self.calls -= 1
+            self.is_busy = bool(self.calls)
             if is_last:
                 self.begin_close()
-            elif self.stage is None and not self.is_ending:
+            elif self.stage is None and not self.is_ending and not self.is_busy:
                 self.wait(Stage.FIRST_BYTE)
 
     def pause_writing(self) -> None:

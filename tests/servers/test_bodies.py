@@ -1,6 +1,7 @@
 """Bodies of any framing and any length, up to the limit of 2 MB."""
 
 import json
+import time
 
 import pytest
 from django.conf import settings
@@ -61,6 +62,22 @@ def test_the_request_after_a_chunked_one_is_answered(server, alice, topic):
     found = answers(server.port, patch + request("GET /healthz/live HTTP/1.1"), count=2)
 
     assert [answer.status for answer in found] == [200, 200]
+
+
+def test_a_body_after_a_streamed_answer_is_no_head(server, alice, topic):
+    """The thread that sent the stream may end its call when the next one has begun."""
+    body, token = json.dumps({"title": "After", "explanation": "x" * 90_000}).encode(), bearer(alice)
+    export = request(f"GET /api/notes/export/?ids={topic.chapter.note_id} HTTP/1.1", token)
+    patch = request(f"PATCH /api/topics/{topic.pk}/ HTTP/1.1", JSON, token, f"Content-Length: {len(body)}")
+
+    with Wire(server.port) as wire:
+        wire.send(export + patch)
+        assert wire.answer().header("Transfer-Encoding") == "chunked"
+        time.sleep(0.2)  # until that call has ended
+        for at in range(0, len(body), 10_000):
+            wire.send(body[at : at + 10_000])
+            time.sleep(0.01)
+        assert wire.answer().status == 200
 
 
 @pytest.mark.parametrize("header", [CHUNKED, "Content-Length: 0", None])
