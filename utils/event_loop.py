@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
@@ -59,7 +59,7 @@ class LoopCall:
                 awaited = runner.throw(raised)
             else:
                 awaited = runner.switch(value)
-        result, error = awaited
+        result, error = runner.take_outcome()
         if len(_idle.runners) < _IDLE_MAX:
             _idle.runners.append(runner)
         if error is not None:
@@ -79,25 +79,37 @@ class LoopCall:
 
 
 class _Runner(greenlet):
-    """Runs one call after the other, and hands what they wait for, and their results, to the event loop's greenlet."""
+    """Runs one call after the other, and hands what they wait for to the event loop's greenlet.
 
+    While it is idle it keeps nothing of its last call: what a suspended greenlet has in its variables, or has passed to
+    ``switch``, is in memory until it is switched to again.
+    """
+
+    gr_context: Context | None
     call: LoopCall
+    outcome: tuple[Any, BaseException | None]
+    """The result of the call, and what it raised."""
 
     def __init__(self) -> None:
         super().__init__(self._run)
         self.is_idle = False
 
+    def take_outcome(self) -> tuple[Any, BaseException | None]:
+        outcome = self.outcome
+        del self.outcome
+        self.gr_context = None
+        return outcome
+
     def _run(self, call: LoopCall) -> None:
         while True:
             self.call, self.is_idle = call, False
-            result = error = None
             try:
-                result = call.function()
+                self.outcome = call.function(), None
             except BaseException as raised:  # noqa: BLE001  # raised again in the event loop
-                error = raised
+                self.outcome = None, raised
             self.is_idle = True
             del self.call, call
-            call = self.parent.switch((result, error))
+            call = self.parent.switch()
 
 
 class _Idle(threading.local):

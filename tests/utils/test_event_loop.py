@@ -1,9 +1,11 @@
 """Ordinary functions in an event loop: they wait without blocking it, and what would block it needs a thread."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -86,6 +88,34 @@ def test_calls_one_after_the_other_share_nothing():
         return await asyncio.gather(*(called(function) for _ in range(100)))
 
     assert asyncio.run(many()) == [""] * 100
+
+
+class Large:
+    """Something that takes much memory."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_kept_greenlet_keeps_nothing_of_its_last_call(fails):
+    made: list[ref[Large]] = []
+
+    def function() -> Large:
+        large = Large()
+        made.append(ref(large))
+        pause(0)
+        if fails:
+            raise ValueError
+        return large
+
+    async def call() -> None:
+        await asyncio.gather(called(function), return_exceptions=True)
+
+    async def left() -> Large | None:
+        await call()
+        await asyncio.sleep(0)
+        gc.collect()
+        return made[0]()
+
+    assert asyncio.run(left()) is None
 
 
 def test_a_function_knows_the_context_of_its_call():
