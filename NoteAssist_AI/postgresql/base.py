@@ -67,6 +67,10 @@ class OutdatedPlan(OperationalError):
     """
 
 
+class ServerSilent(OperationalError):
+    """The server, or the network, has failed without a sign."""
+
+
 class QueryFailed(Exception):
     """One of several queries that were sent together has failed, so none has a result."""
 
@@ -120,7 +124,7 @@ class BoundedConnection(Connection[Any]):
     def rows(self, sql: str, params: Params) -> list[Row]:
         """The rows of one query, with timestamps as text."""
         [cursor] = self._text_cursors(1)
-        return cursor.execute(sql, params).fetchall()
+        return _take_rows(cursor.execute(sql, params))
 
     def rows_together(self, queries: Sequence[Query]) -> list[list[Row]]:
         """The rows of each of some queries, as :meth:`rows`, in one round trip. If one fails, all do."""
@@ -128,13 +132,10 @@ class BoundedConnection(Connection[Any]):
         with self.pipeline():
             for cursor, (sql, params) in zip(cursors, queries, strict=True):
                 cursor.execute(sql, params)
-        return [cursor.fetchall() for cursor in cursors]
+        return [_take_rows(cursor) for cursor in cursors]
 
     def _text_cursors(self, count: int) -> list[Cursor[Any]]:
-        """Cursors, of which the first are kept, as making one takes longer than reading the rows of a page.
-
-        Each keeps its last result, so only a few are kept.
-        """
+        """Cursors, of which the first are kept, as making one takes longer than reading the rows of a page."""
         return [*self._kept_cursors[:count], *(self._text_cursor() for _ in range(count - _KEPT_CURSORS))]
 
     @cached_property
@@ -153,7 +154,7 @@ class BoundedConnection(Connection[Any]):
             return super().wait(gen, interval, settings.QUERY_TIMEOUT / 1000 + MARGIN_SECONDS)
         except _WaitTimeout as error:
             self.pgconn.finish()
-            raise OperationalError("The server has stopped responding.") from error
+            raise ServerSilent("The server has stopped responding.") from error
         except (DataError, IntegrityError) as error:
             # The other lines contain the row. Users' data must not reach logs and monitoring.
             if error.diag.message_primary:
@@ -170,9 +171,26 @@ def _show_timestamps_as_text(cursor: Any) -> None:
     cursor.adapters.register_loader("timestamptz", TextLoader)
 
 
+def _take_rows(cursor: Any) -> list[Row]:
+    """The rows of a kept cursor, which would keep its last result: notes of 2 MB, on each connection of the pool."""
+    rows: list[Row] = cursor.fetchall()
+    cursor._reset()
+    cursor._tx.set_pgresult(None)
+    return rows
+
+
 def is_outdated_plan(error: BaseException) -> bool:
     """Whether an error, psycopg's or the one that Django made of it, is an :class:`OutdatedPlan`."""
     return isinstance(error, OutdatedPlan) or isinstance(error.__cause__, OutdatedPlan)
+
+
+def is_silence(error: object) -> bool:
+    """Whether an error, psycopg's or the one that Django made of it, is a :class:`ServerSilent` or a ``PoolTimeout``.
+
+    Whoever asks next would wait as long again.
+    """
+    silent = (ServerSilent, PoolTimeout)
+    return isinstance(error, silent) or isinstance(getattr(error, "__cause__", None), silent)
 
 
 def _run(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -242,6 +260,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 if not connection.autocommit:  # it was returned in the middle of a transaction
                     connection.autocommit = True
                 yield connection
+            except ServerSilent:
+                pool.drain()  # the others may be as silent: each would be found out by a query that waits for it
+                raise
             finally:
                 pool.putconn(connection)
 

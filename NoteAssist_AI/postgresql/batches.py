@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db import connection
 
-from NoteAssist_AI.postgresql.base import Params, QueryFailed, Row
+from NoteAssist_AI.postgresql.base import Params, QueryFailed, Row, is_silence
 from utils.event_loop import NeedsThread
 
 _BATCH_MAX = 32
-"""Queries. A connection keeps the last results of so many."""
+"""Queries."""
 
 _Waiting = tuple[str, Params, "asyncio.Future[list[Row]]"]
 
@@ -21,7 +21,8 @@ class QueryBatches:
     """Runs the queries of an event loop in a thread, on a connection of the pool. Queries that arrive during a round
     trip wait for the next one.
 
-    If the server fails, so do the queries of the batch. If one query fails, a thread must run each by itself.
+    If the server fails, so do the queries of the batch; if it is silent, also those that wait, which would otherwise
+    wait for one time-out after the other. If one query fails, a thread must run each by itself.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,8 +59,12 @@ class QueryBatches:
             results = _run(batch)
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._answer, batch, results)
+            del batch, results  # which would be kept while there is nothing to do
 
     def _answer(self, batch: Sequence[_Waiting], results: Sequence[list[Row] | BaseException]) -> None:
+        if is_silence(results[0]):
+            batch, self._waiting = [*batch, *self._waiting], []
+            results = [results[0]] * len(batch)
         for (_, _, fetched), result in zip(batch, results, strict=True):
             if fetched.done():  # its client has disconnected
                 continue

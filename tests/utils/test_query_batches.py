@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from django.conf import settings as ours
-from django.db import DataError, OperationalError
+from django.db import DataError, OperationalError, connection
 
 from NoteAssist_AI.postgresql.batches import QueryBatches
 from tests.database_faults import own_connection
@@ -107,6 +109,62 @@ def test_a_server_that_ends_the_connection_fails_the_queries_that_were_sent_toge
     results = together(("SELECT 1", []), (end, []), ("SELECT 2", []))
 
     assert [type(result) for result in results] == [OperationalError] * 3
+
+
+@pytest.fixture
+def silence(settings, monkeypatch) -> Iterator[str]:
+    """A query that takes longer than anybody waits; the server itself would not end it yet."""
+    settings.QUERY_TIMEOUT = 400
+    monkeypatch.setattr("NoteAssist_AI.postgresql.base.MARGIN_SECONDS", 0.1)
+    yield "SELECT pg_sleep(60)::text"
+    with own_connection() as own:
+        own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'")
+
+
+def test_those_that_wait_for_a_silent_server_are_told_with_those_that_it_leaves_waiting(silence):
+    """One after the other, 30 batches would take 15 s."""
+
+    async def many(batches: QueryBatches) -> float:
+        began = time.monotonic()
+        asked = [batches.fetch(silence, []) for _ in range(30 * 32)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {OperationalError}
+        return time.monotonic() - began
+
+    assert run(many) < 7
+
+
+def test_one_silent_connection_is_enough_to_replace_the_others(silence):
+    """If a firewall has forgotten them all, 16 queries would have to wait until the last was found out."""
+    connection.close()
+    pool = connection.pool
+    users = [connection.copy() for _ in range(pool.max_size)]
+    for user in users:
+        user.ensure_connection()
+    silent = {user.connection.info.backend_pid for user in users}
+    for user in users:
+        user.close()
+
+    async def steps(batches: QueryBatches) -> list[Any]:
+        with pytest.raises(OperationalError, match="stopped responding"):
+            await batches.fetch(silence, [])
+        return [await batches.fetch("SELECT pg_backend_pid()", []) for _ in range(pool.max_size)]
+
+    assert silent.isdisjoint(rows[0][0] for rows in run(steps))
+
+
+def test_a_connection_keeps_no_rows():
+    """Notes of 2 MB would take 16 MB on each connection of the pool."""
+    long, process = ("SELECT repeat('long', 10000000)", []), psutil.Process()
+
+    async def memory_taken(batches: QueryBatches) -> int:
+        await asyncio.gather(*numbered(batches, 4))
+        before = process.memory_info().rss
+        await asyncio.gather(*(batches.fetch(*long) for _ in range(5)))
+        await asyncio.sleep(0.1)  # the thread, too, has then let go of them
+        return process.memory_info().rss - before
+
+    assert run(memory_taken) < 80_000_000  # libpq keeps a buffer as long as the longest row
 
 
 def test_a_column_of_another_type_is_no_failure_of_the_server():
