@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,14 @@ from utils.redis.scripts import Script
 
 ECHO = Script("return ARGV[1]")
 WRITE = Script("return redis.call('SET', KEYS[1], 'value')")
+SLOW = Script(
+    """
+local function now() local time = redis.call('TIME'); return time[1] * 1000 + time[2] / 1000 end
+local until_ms = now() + 100
+while now() < until_ms do end
+return ARGV[1]
+"""
+)
 BROKEN = Script("return nothing.at_all")
 
 
@@ -141,6 +150,21 @@ def test_a_redis_that_does_not_answer_is_given_up(own_redis, settings, breakers_
 
     assert (before, type(error), after) == ([b"before"], RedisUnavailable, [b"after"])  # nobody gets a late reply
     assert breaker.is_open
+
+
+def test_an_event_loop_that_stood_still_blames_no_redis(own_redis, settings):
+    """What it answered meanwhile has not been read yet."""
+    settings.REDIS_TIMEOUT_SECONDS = 0.3
+
+    async def stand_still(batches: Batches) -> Any:
+        await batches.run(echo("connected"))
+        asked = batches.run([SLOW.call(args=["slow"])])
+        await asyncio.sleep(0.01)
+        time.sleep(0.6)
+        return await asked
+
+    assert run(stand_still) == [b"slow"]
+    assert not breaker.is_open
 
 
 def test_a_connection_that_was_cut_while_nothing_happened_is_made_anew(operator):

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 _BATCH_MAX = 64
 """Requests. The replies to so many of the largest pages have 16 MB."""
 
+_LATE_SECONDS = 0.05
+"""A timer that is so late tells that the event loop stood still, as a paused machine does."""
+
 _Waiting = tuple[Sequence[ScriptCall], "asyncio.Future[list[Any]]"]
 
 
@@ -60,10 +63,14 @@ class Batches:
         await self._connection.disconnect()
 
     async def _run_waiting(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH_MAX], self._waiting[_BATCH_MAX:]
+            due = loop.time() + settings.REDIS_TIMEOUT_SECONDS
+            timeout = asyncio.timeout(None)
+            timer = loop.call_at(due, _end, timeout, due)
             try:
-                async with asyncio.timeout(settings.REDIS_TIMEOUT_SECONDS):
+                async with timeout:
                     replies = iter(await self._send([script for scripts, _ in batch for script in scripts]))
             except (redis.RedisError, TimeoutError) as error:
                 breaker.open()
@@ -75,6 +82,8 @@ class Batches:
             else:
                 for scripts, answered in batch:
                     _answer(answered, [next(replies) for _ in scripts])
+            finally:
+                timer.cancel()
         self._task = None
 
     async def _send(self, scripts: Sequence[ScriptCall]) -> list[Any]:
@@ -96,6 +105,12 @@ class Batches:
         if is_closed:
             await self._connection.disconnect(nowait=True)
         await self._connection.connect()
+
+
+def _end(timeout: asyncio.Timeout, due: float) -> None:
+    """Time out; a moment later if the event loop stood still, as what Redis answered meanwhile has not been read."""
+    now = asyncio.get_running_loop().time()
+    timeout.reschedule(now + _LATE_SECONDS if now - due > _LATE_SECONDS else now)
 
 
 async def _on_connect(connection: Any) -> None:
