@@ -23,7 +23,7 @@ from django.db import OperationalError as DjangoOperationalError
 from django.db.backends.postgresql import base
 from psycopg import Connection, Cursor, DataError, Error, IntegrityError, OperationalError
 from psycopg.abc import PQGen
-from psycopg.errors import FeatureNotSupported, _WaitTimeout
+from psycopg.errors import FeatureNotSupported, QueryCanceled, _WaitTimeout
 from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -237,15 +237,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def fetch_together(self, queries: Sequence[Query]) -> list[list[Row]]:
         """The rows of each of some queries, as :meth:`fetch`, in one round trip.
 
-        Raises :class:`QueryFailed` if one of them fails, and an ``OperationalError`` if the server does.
+        Raises :class:`QueryFailed` if one of them fails, and an ``OperationalError`` if the server does, or if one
+        takes too long: who has waited for the whole time-out is not to wait for another one.
         """
         with self._borrowed() as connection:
             try:
                 return connection.rows_together(queries)
             except Error as error:
-                is_lost = connection.closed
+                is_final = connection.closed or isinstance(error, QueryCanceled)
                 connection.close()
-                if is_lost:
+                if is_final:
                     raise
                 raise QueryFailed from error
 

@@ -21,8 +21,9 @@ class QueryBatches:
     """Runs the queries of an event loop in a thread, on a connection of the pool. Queries that arrive during a round
     trip wait for the next one.
 
-    If the server fails, so do the queries of the batch; if it is silent, also those that wait, which would otherwise
-    wait for one time-out after the other. If one query fails, a thread must run each by itself.
+    If the server fails or a query takes too long, the queries of the batch fail; if the server is silent, also those
+    that wait, which would otherwise wait for one time-out after the other. If a query fails in any other way, a thread
+    must run each by itself.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -111,6 +111,15 @@ def test_a_server_that_ends_the_connection_fails_the_queries_that_were_sent_toge
     assert [type(result) for result in results] == [OperationalError] * 3
 
 
+def test_those_that_have_waited_for_a_query_that_took_too_long_wait_no_longer():
+    """A thread would run each again, and wait as long once more for a table that is locked."""
+    soon = "SELECT set_config('statement_timeout', '200', true)"
+
+    results = together((soon, []), ("SELECT pg_sleep(60)::text", []), ("SELECT 2", []))
+
+    assert [type(result) for result in results] == [OperationalError] * 3
+
+
 @pytest.fixture
 def silence(settings, monkeypatch) -> Iterator[str]:
     """A query that takes longer than anybody waits; the server itself would not end it yet."""
