@@ -83,6 +83,7 @@ class Threads(Generic[T]):
     def _work(self) -> None:
         while call := self._calls.get():
             call()
+            del call  # or a thread without work would keep its last request and response
 
 
 def _end(done: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
