@@ -1,6 +1,7 @@
 """Scripts of many requests in one round trip: each gets its own replies, whatever becomes of the others."""
 
 import asyncio
+import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +11,7 @@ import psutil
 import pytest
 import redis
 
+from NoteAssist_AI.monitoring.context import current_request_id
 from tests.refusing_redis import refusing_writes
 from utils.redis.batches import Batches
 from utils.redis.client import EPOCH_KEY, RedisUnavailable, breaker
@@ -130,6 +132,24 @@ def test_all_who_wait_are_told_that_redis_is_away(dead_redis, breakers_stay_open
 
     assert {type(error) for error in run(many)} == {RedisUnavailable}
     assert breaker.is_open
+
+
+def test_the_log_line_of_a_batch_names_no_single_request(dead_redis, breakers_stay_open):
+    named: list[str] = []
+    watching = logging.Handler()
+    watching.emit = lambda record: named.append(current_request_id.get())  # type: ignore[method-assign]
+    logging.getLogger("utils.redis.batches").addHandler(watching)
+
+    async def for_a_request(batches: Batches) -> None:
+        current_request_id.set("one of many")
+        await asyncio.gather(batches.run(echo("lost")), return_exceptions=True)
+
+    try:
+        run(for_a_request)
+    finally:
+        logging.getLogger("utils.redis.batches").removeHandler(watching)
+
+    assert named == [""]
 
 
 def test_a_redis_that_does_not_answer_is_given_up(own_redis, settings, breakers_stay_open):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any
 
 import hiredis
@@ -49,7 +50,8 @@ class Batches:
         answered: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._waiting.append((scripts, answered))
         if self._task is None:
-            self._task = asyncio.create_task(self._run_waiting())
+            # Without the context of this request, as its log lines are of many.
+            self._task = asyncio.create_task(self._run_waiting(), context=Context())
         return answered
 
     def run_later(self, script: ScriptCall) -> None:
@@ -74,7 +76,7 @@ class Batches:
                     replies = iter(await self._send([script for scripts, _ in batch for script in scripts]))
             except (redis.RedisError, TimeoutError) as error:
                 breaker.open()
-                logger.warning("Redis did not respond: %s", error)
+                logger.warning("Redis did not respond: %s", str(error) or "it took too long")
                 batch, self._waiting = [*batch, *self._waiting], []
                 _refuse(batch, RedisUnavailable(str(error)))
             except Exception as error:  # noqa: BLE001  # given to the requests, which would wait for ever
