@@ -124,7 +124,7 @@ class BoundedConnection(Connection[Any]):
     def rows(self, sql: str, params: Params) -> list[Row]:
         """The rows of one query, with timestamps as text."""
         [cursor] = self._text_cursors(1)
-        return _take_rows(cursor.execute(sql, params))
+        return cursor.execute(sql, params).fetchall()
 
     def rows_together(self, queries: Sequence[Query]) -> list[list[Row]]:
         """The rows of each of some queries, as :meth:`rows`, in one round trip. If one fails, all do."""
@@ -132,10 +132,13 @@ class BoundedConnection(Connection[Any]):
         with self.pipeline():
             for cursor, (sql, params) in zip(cursors, queries, strict=True):
                 cursor.execute(sql, params)
-        return [_take_rows(cursor) for cursor in cursors]
+        return [cursor.fetchall() for cursor in cursors]
 
     def _text_cursors(self, count: int) -> list[Cursor[Any]]:
-        """Cursors, of which the first are kept, as making one takes longer than reading the rows of a page."""
+        """Cursors, of which the first are kept, as making one takes longer than reading the rows of a page.
+
+        Each keeps its last result, so only a few are kept.
+        """
         return [*self._kept_cursors[:count], *(self._text_cursor() for _ in range(count - _KEPT_CURSORS))]
 
     @cached_property
@@ -169,14 +172,6 @@ class BoundedConnection(Connection[Any]):
 def _show_timestamps_as_text(cursor: Any) -> None:
     """Make a cursor, psycopg's or Django's, return timestamps as text, as the server sends them."""
     cursor.adapters.register_loader("timestamptz", TextLoader)
-
-
-def _take_rows(cursor: Any) -> list[Row]:
-    """The rows of a kept cursor, which would keep its last result: notes of 2 MB, on each connection of the pool."""
-    rows: list[Row] = cursor.fetchall()
-    cursor._reset()
-    cursor._tx.set_pgresult(None)
-    return rows
 
 
 def is_outdated_plan(error: BaseException) -> bool:

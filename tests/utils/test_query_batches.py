@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 from django.conf import settings as ours
@@ -160,20 +159,6 @@ def test_one_silent_connection_is_enough_to_replace_the_others(silence):
         return [await batches.fetch("SELECT pg_backend_pid()", []) for _ in range(pool.max_size)]
 
     assert silent.isdisjoint(rows[0][0] for rows in run(steps))
-
-
-def test_a_connection_keeps_no_rows():
-    """Notes of 2 MB would take 16 MB on each connection of the pool."""
-    long, process = ("SELECT repeat('long', 10000000)", []), psutil.Process()
-
-    async def memory_taken(batches: QueryBatches) -> int:
-        await asyncio.gather(*numbered(batches, 4))
-        before = process.memory_info().rss
-        await asyncio.gather(*(batches.fetch(*long) for _ in range(5)))
-        await asyncio.sleep(0.1)  # the thread, too, has then let go of them
-        return process.memory_info().rss - before
-
-    assert run(memory_taken) < 80_000_000  # libpq keeps a buffer as long as the longest row
 
 
 def test_a_column_of_another_type_is_no_failure_of_the_server():
