@@ -76,7 +76,7 @@ def test_a_note_says_how_questions_find_it(product: Product, browser: Browser, a
 
     elsewhere(lambda: NoteIndexing.objects.update(due_at=next_midnight(), error_code=AIBudgetReached.code))
     outline(page)
-    expect(page.get_by_text("The AI budget of today is used up.")).to_be_visible()
+    expect(page.get_by_text("Today's AI budget is used up.")).to_be_visible()
 
     elsewhere(lambda: NoteIndexing.objects.update(due_at=timezone.now() - timedelta(seconds=1)))
     assert elsewhere(index_due_notes) == 1
