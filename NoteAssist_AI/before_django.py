@@ -190,7 +190,7 @@ def _read_at(path: str) -> FastReadRoute | None:
     if view_class is None or not issubclass(view_class, FastReadMixin):
         return None
     if getattr(match.func, "initkwargs", {}).keys() & FastReadMixin.FIXED or _is_decorated(match.func):
-        return None  # this route has checks that the view has not
+        return None  # a decorator or an option adds checks to this route
     spec = read_spec_of(view_class, getattr(match.func, "actions", {}).get("get"))
     if spec is None:
         return None
@@ -209,7 +209,7 @@ def _layers(function: Any) -> int:
 
 
 class FastRequest:
-    """A request for a fast read, on its way. For renderers it stands for Django's, of which they read nothing else."""
+    """A request for a fast read. It has the attributes of Django's ``HttpRequest`` that renderers use."""
 
     method = "GET"
 

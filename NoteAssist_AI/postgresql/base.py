@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 from django.db import OperationalError as DjangoOperationalError
 from django.db.backends.postgresql import base
-from psycopg import Connection, Cursor, DataError, Error, IntegrityError, OperationalError
+from psycopg import Connection, Cursor, DataError, IntegrityError, OperationalError
 from psycopg.abc import PQGen
 from psycopg.errors import FeatureNotSupported, QueryCanceled, _WaitTimeout
 from psycopg.pq import TransactionStatus
@@ -238,7 +238,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with self._borrowed() as connection:
             try:
                 return connection.rows_together(queries)
-            except Error as error:
+            except Exception as error:
                 is_final = connection.closed or isinstance(error, QueryCanceled)
                 connection.close()
                 if is_final:

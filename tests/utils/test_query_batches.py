@@ -93,6 +93,12 @@ def test_queries_sent_together_with_one_that_fails_need_threads():
     assert [type(result) for result in results] == [NeedsThread] * 3
 
 
+def test_a_value_that_cannot_be_sent_is_no_error_of_the_others():
+    results = together(("SELECT 1", []), ("SELECT %s::text", ["\ud800"]), ("SELECT 2", []))
+
+    assert [type(result) for result in results] == [NeedsThread] * 3
+
+
 def test_after_a_failure_the_next_queries_are_answered():
     async def both(batches: QueryBatches) -> Any:
         failing = [batches.fetch("SELECT 1 / %s::int", [0]) for _ in range(20)]
