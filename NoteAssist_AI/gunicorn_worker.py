@@ -15,10 +15,9 @@ from gunicorn.asgi.lifespan import LifespanManager
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
-from NoteAssist_AI.client_limits import HEADER_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.client_limits import CLOSING_SECONDS, HEADER_SECONDS, UNSENT_SECONDS
 from NoteAssist_AI.refusals import CODES, Refusal
 
-CLOSING_SECONDS = 2
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADS_BYTES = 64 * 1024 * 1024
 """Limit on buffered bytes of incomplete heads, of one process."""

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from NoteAssist_AI import wsgi  # first: it sets Django up
-from NoteAssist_AI.client_limits import UNSENT_SECONDS
+from NoteAssist_AI.client_limits import CLOSING_SECONDS, UNSENT_SECONDS
 from NoteAssist_AI.loop_application import EventLoopApplication, Headers, environ_of
 from NoteAssist_AI.request_bodies import BrokenBody
 
@@ -23,6 +23,7 @@ class RsgiRequest:
     def __init__(self, scope: Any, protocol: Any) -> None:
         self._protocol = protocol
         self._parts: Any = None
+        self._is_whole = False
         client, _, client_port = scope.client.rpartition(":")
         host, _, port = scope.server.rpartition(":")
         self.environ = environ_of(
@@ -44,10 +45,30 @@ class RsgiRequest:
             while not (part := await anext(self._parts)):
                 ends += 1  # one at the end of a body, and another if it broke off
         except StopAsyncIteration:
+            self._is_whole = True
             if ends > 1:
                 raise BrokenBody from None
             return b""
         return part
+
+    async def end(self) -> None:
+        """Let the client read a response that was sent before all of its body was read.
+
+        Granian closes the connection as soon as nothing here refers to its body. To close with bytes of the client's
+        unread would reset the connection, and the client, or a proxy before us, lose the response.
+        """
+        has_body = "HTTP_TRANSFER_ENCODING" in self.environ or self.environ.get("CONTENT_LENGTH", "0") != "0"
+        waits_for_continue = "HTTP_EXPECT" in self.environ and self._parts is None
+        try:
+            if has_body and not waits_for_continue:
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    while not self._is_whole:
+                        await self.next_part()
+        except (TimeoutError, BrokenBody):
+            pass
+        finally:
+            # Here, and not when this is collected: a time-out's traceback refers to its frames, and they to this.
+            del self._protocol, self._parts
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._protocol.response_bytes(status, headers, body)
@@ -86,7 +107,11 @@ class RsgiApplication:
         self._application.stop()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        await self._application.handle(RsgiRequest(scope, protocol))
+        request = RsgiRequest(scope, protocol)
+        try:
+            await self._application.handle(request)
+        finally:
+            await request.end()
 
 
 application = RsgiApplication(EventLoopApplication(wsgi.application, settings.WEB_THREADS, wsgi.event_loop_reads))

@@ -105,6 +105,23 @@ def test_a_length_over_the_limit_is_refused_without_reading(server, alice, line)
         assert wire.is_ended()
 
 
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_a_client_that_sends_all_before_it_reads_is_told_why_it_was_refused(server, line, is_chunked):
+    """So do proxies. A connection that is closed while bytes arrive is reset, and its response is lost."""
+    body = form_of(10 * 1024 * 1024)
+    framing = CHUNKED if is_chunked else f"Content-Length: {len(body)}"
+    with Wire(server.port) as wire:
+        wire.send(request(line, FORM, framing))
+        for piece in pieces(body):
+            wire.send(b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece)
+        if is_chunked:
+            wire.send(b"0\r\n\r\n")
+        answer = wire.answer()
+        assert wire.is_ended()
+
+    assert (answer.status, json.loads(answer.body)["code"]) == (401, "not_authenticated")
+
+
 def test_slow_uploads_hold_no_more_threads_than_they_may(server, alice, line):
     """One of this server's four threads receives files."""
     body = form_of(1000)
