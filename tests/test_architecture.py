@@ -1,5 +1,6 @@
 """The contracts of imports hold: ``lint-imports`` finds what goes the wrong way and what has no place yet."""
 
+import ast
 import shutil
 import subprocess
 import tomllib
@@ -101,3 +102,23 @@ def test_what_utils_and_the_apps_use_of_the_site_uses_neither_of_them():
 def test_every_contract_finds_something():
     untested = {contract["name"] for contract in LINTER["contracts"]} - {broken for _, _, broken in WRONG}
     assert not untested, f"WRONG above: add an import that breaks {untested}."
+
+
+def test_what_is_done_after_a_commit_is_robust_and_has_a_name():
+    """Else its failure would turn a committed request into a 500. Django names what failed, which a partial has not."""
+    calls = {
+        f"{path.relative_to(settings.BASE_DIR)}:{node.lineno}": node
+        for package in LINTER["root_packages"]
+        for path in Path(settings.BASE_DIR, package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "on_commit"
+    }
+
+    wrong = [place for place, call in calls.items() if not _is_robust(call) or not isinstance(call.args[0], ast.Lambda)]
+
+    assert len(calls) > 5
+    assert not wrong, f"Write transaction.on_commit(lambda: ..., robust=True) at {', '.join(wrong)}."
+
+
+def _is_robust(call: ast.Call) -> bool:
+    return any(keyword.arg == "robust" and ast.unparse(keyword.value) == "True" for keyword in call.keywords)

@@ -3,7 +3,6 @@
 import logging
 import smtplib
 import time
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -62,7 +61,7 @@ def request_reset(*, email: str) -> None:
         cursor.execute(_REQUEST, params)
         row = cursor.fetchone()
     reset_id = row[0] if row else _NO_RESET_ID
-    transaction.on_commit(partial(publish, SEND_TASK, reset_id), robust=True)
+    transaction.on_commit(lambda: publish(SEND_TASK, reset_id), robust=True)
     pad_response_time(started)
 
 

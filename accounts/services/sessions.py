@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -145,7 +144,7 @@ def raise_token_version(*, user_id: int) -> int:
     with transaction.atomic():
         User.objects.filter(pk=user_id).update(token_version=F("token_version") + 1)
         version = User.objects.values_list("token_version", flat=True).get(pk=user_id)
-        transaction.on_commit(partial(session_state.mark_token_version_raised, user_id, version), robust=True)
+        transaction.on_commit(lambda: session_state.mark_token_version_raised(user_id, version), robust=True)
     return version
 
 
@@ -170,7 +169,7 @@ def _revoke_replayed(session_id: int, generation: int) -> None:
 
 
 def _mark_revoked(session_ids: Iterable[int]) -> None:
-    transaction.on_commit(partial(session_state.mark_revoked, session_ids), robust=True)
+    transaction.on_commit(lambda: session_state.mark_revoked(session_ids), robust=True)
 
 
 def _fetch_row(sql: str, params: dict[str, Any]) -> tuple[Any, ...] | None:

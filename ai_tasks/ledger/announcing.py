@@ -1,7 +1,6 @@
 """Logging transitions, and telling users that a task has ended: both after COMMIT."""
 
 import logging
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +24,7 @@ _TITLES = {
 def log_transition(task_id: UUID, *, user_id: int, attempt: int, status: str, **facts: str | int | bool | None) -> None:
     """Log a task's new state after COMMIT, without its request and answer."""
     fields = {"status": status, "task_id": str(task_id), "attempt": attempt, "user_id": user_id, **facts}
-    transaction.on_commit(partial(lines.info, "ai_task", extra={"fields": fields}), robust=True)
+    transaction.on_commit(lambda: lines.info("ai_task", extra={"fields": fields}), robust=True)
 
 
 def announce_end(task: AITask) -> None:
@@ -42,7 +41,7 @@ def announce_end(task: AITask) -> None:
             title=title,
             message=task.message or task.error_detail,
         )
-        transaction.on_commit(partial(notifications.push, notification), robust=True)
+        transaction.on_commit(lambda: notifications.push(notification), robust=True)
     log_transition(
         task.pk,
         user_id=task.user_id,
@@ -61,4 +60,4 @@ def announce_end(task: AITask) -> None:
         "status": task.status,
         "message": task.message,
     }
-    transaction.on_commit(partial(progress.announce_end, task.pk, **event), robust=True)
+    transaction.on_commit(lambda: progress.announce_end(task.pk, **event), robust=True)

@@ -291,7 +291,7 @@ def _insert(task: AITask) -> None:
 def _announce(task: AITask) -> None:
     """Log a queued task and send it to the workers, after COMMIT."""
     log_transition(task.pk, user_id=task.user_id, attempt=0, status=task.status, request_type=task.request_type)
-    transaction.on_commit(partial(_publish, task.pk), robust=True)
+    transaction.on_commit(lambda: _publish(task.pk), robust=True)
 
 
 def _publish(task_id: UUID) -> None:

@@ -6,7 +6,9 @@ import pytest
 from django.utils import timezone
 
 from ai_tasks.models import AITask
+from tests.ai_tasks.conftest import refusing_pushes
 from tests.conftest import client_of
+from tests.database_faults import refusing
 from tests.factories import AITaskFactory, ChapterFactory, NoteFactory, TopicFactory
 
 TASKS = "/api/ai/tasks/"
@@ -247,3 +249,17 @@ def test_redis_dead_a_request_is_accepted_all_the_same(alice, dead_redis):
 
     assert response.status_code == 202
     assert client.get(response["Location"]).json()["status"] == "queued"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_fails_after_the_commit_fails_no_request(alice, broker_proxy):
+    """The broker does not take the message, nor PostgreSQL the mark that it is missing."""
+    broker_proxy.send = refusing_pushes()
+    client = client_of(alice)
+    ended = AITaskFactory(user=alice, status="failed")
+
+    with refusing("BEFORE UPDATE", "ai_tasks_aitask"):
+        answers = [client.post(TASKS, EXPLAIN, format="json"), client.post(f"{TASKS}{ended.pk}/retry/")]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert AITask.objects.filter(status="queued").count() == 2

@@ -116,6 +116,18 @@ def test_an_edit_is_carried_out_or_asked_for_again(alice, widen, one_connection)
     assert Note.objects.get().title == "After 2"
 
 
+def test_a_retry_is_carried_out_or_asked_for_again(alice, widen, one_connection, no_limits):
+    task = AITaskFactory(user=alice, status="failed")
+    client = client_of(alice)
+    for _ in range(OFTEN):
+        assert client.post(f"/api/ai/tasks/{task.pk}/retry/").status_code == 202
+    widen("ai_tasks_aitask")
+
+    answers = [client.post(f"/api/ai/tasks/{task.pk}/retry/") for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [503, 202, 202]
+
+
 def test_no_answer_of_a_running_worker_is_lost_to_a_new_type(alice, widen, tmp_path, no_limits):
     client = client_of(alice)
 

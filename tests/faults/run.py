@@ -46,12 +46,14 @@ class Report:
 
 
 def run(sizes: Plan, seed: int | None = None) -> Report:
-    """Carry out a plan. The system's logs are kept, and named, if it raises."""
+    """Carry out a plan. The system's logs are kept if it raises or finds a problem."""
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
     logger.info("seed %d", seed)
     with running_system(sizes, seed) as system:
         logger.info("processes and logs below %s", system.directory)
-        return Run(system, sizes, seed).carry_out()
+        report = Run(system, sizes, seed).carry_out()
+        system.keep_logs = bool(report.problems)
+        return report
 
 
 class Run:

@@ -51,6 +51,7 @@ class System:
         self._lives: dict[str, int] = {}
         self._lock = threading.Lock()
         self._closed = False
+        self.keep_logs = False
         self._environment = self._make_environment(sizes)
         self._commands = {
             "provider": [sys.executable, "-m", "tests.openai_server", "--port", str(self.provider_port), "--seed",
@@ -190,8 +191,8 @@ class System:
             assert not self._closed, "the run is over"
             yield
 
-    def close(self, *, keep_logs: bool) -> None:
-        """End every process and engine of this run, and remove its files."""
+    def close(self) -> None:
+        """End every process and engine of this run, and remove its files, but for logs that are to be kept."""
         with self._lock:
             self._closed = True
         for process in self._processes.values():
@@ -205,7 +206,7 @@ class System:
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(self.engine_pid(self.redis), signal.SIGCONT)
         self.engines.leave()
-        if keep_logs:
+        if self.keep_logs:
             shutil.rmtree(self.engines.root)
             shutil.rmtree(self.engines.sockets, ignore_errors=True)
         else:
@@ -223,17 +224,16 @@ class System:
 
 @contextmanager
 def running_system(sizes: Plan, seed: int) -> Iterator[System]:
-    """A prepared system; its logs are kept if the block fails."""
+    """A prepared system; its logs are kept if the block fails, or says so by ``keep_logs``."""
     system = System(sizes, seed)
-    keep_logs = False
     try:
         system.prepare()
         yield system
     except Exception:
-        keep_logs = True
+        system.keep_logs = True
         raise
     finally:
-        system.close(keep_logs=keep_logs)
+        system.close()
 
 
 @contextmanager
