@@ -44,19 +44,19 @@ python:
 test: $(INSTALLED) ## all tests
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
-coverage: $(INSTALLED) ## the fast tests, and which lines they leave out; fails under the floor of pyproject.toml
+coverage: $(INSTALLED) ## run the fast tests and show the lines they miss; fails below the minimum in pyproject.toml
 	$(BIN)/pytest -n $(JOBS) -m "not slow" --cov --cov-report=term-missing $(ARGS)
 
 chaos: $(INSTALLED) ## kill everything at random for ten minutes, and check that nothing is lost (ARGS="--seed 1")
 	$(BIN)/python -m tests.faults $(ARGS)
 
-bench: $(BENCH_INSTALLED) ## what it costs, compared with other implementations: see docs/performance.md (some minutes)
+bench: $(BENCH_INSTALLED) ## measure the cost, beside other implementations: see docs/performance.md (some minutes)
 	$(BIN)/python -m benchmarks quick
 
-contributing-check: $(INSTALLED) ## carry out CONTRIBUTING.md in a clean clone of HEAD, and test what comes of it
+contributing-check: $(INSTALLED) ## carry out the examples of CONTRIBUTING.md in a clean clone of HEAD, and test the result
 	@$(BIN)/python -m tests.contributing $(ARGS)
 
-mutants: $(MUTANTS_INSTALLED) ## break the code in small ways and see which its tests do not notice: see docs/testing.md
+mutants: $(MUTANTS_INSTALLED) ## make small mistakes in the code and list those that no test notices: see docs/testing.md
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 # Each part runs, whatever became of those before it, and the last line says how it ended.
@@ -92,7 +92,7 @@ check-schema: $(INSTALLED)
 	@$(BIN)/python manage.py spectacular --validate --fail-on-warn --file .local/openapi.yaml
 	@diff -u docs/openapi.yaml .local/openapi.yaml || { echo "The API changed: look at it, then run 'make schema'." >&2; exit 1; }
 
-format: $(INSTALLED) ## put the code into the project's style, and say what is left to do by hand
+format: $(INSTALLED) ## format the code, and list what must be corrected by hand
 	@$(RUFF) check --fix-only --quiet .
 	@$(RUFF) format .
 	@$(RUFF) check .
@@ -100,7 +100,7 @@ format: $(INSTALLED) ## put the code into the project's style, and say what is l
 schema: $(INSTALLED) ## write docs/openapi.yaml from the code
 	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-requirements: $(INSTALLED) ## pin what the .in files name and all that it brings, with hashes: see docs/upgrading.md
+requirements: $(INSTALLED) ## pin the packages of the .in files and their dependencies, with hashes: see docs/upgrading.md
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) benchmarks/requirements.in -o benchmarks/requirements.txt
@@ -108,13 +108,13 @@ requirements: $(INSTALLED) ## pin what the .in files name and all that it brings
 	$(COMPILE) tests/mutants/requirements.in -c requirements-dev.txt -o tests/mutants/requirements.txt
 	$(COMPILE) tests/requirements-contract.in -o tests/requirements-contract.txt
 
-licenses: $(INSTALLED) ## write docs/licenses.md: what production installs, and under which licences
+licenses: $(INSTALLED) ## write docs/licenses.md: the packages of production and their licences
 	@{ printf '# Licences\n\nWhat production installs (`requirements.txt`), by the packages'"'"' own word. Written by `make licenses`.\n\n'; \
 		$(BIN)/pip-licenses --with-system --from=mixed --format=markdown \
 		--packages $$(grep -oE '^[a-z0-9-]+==' requirements.txt | tr -d =) \
 		| sed '/^| pyromark /s/UNKNOWN/MIT    /'; } > docs/licenses.md # it says so in a file only
 
-clean: ## remove everything that was made here: the venv, the embedded engines' data, caches
+clean: ## remove everything that make created: the venv, the embedded engines' data, caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python manage.py embedded stop; fi
 	rm -rf $(VENV) .local staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

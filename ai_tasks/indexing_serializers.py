@@ -9,7 +9,7 @@ class IndexingErrorSerializer(serializers.Serializer):
 
 
 class IndexingSerializer(serializers.Serializer):
-    """How far the indexing of a note is; from `model` on, what it has of vectors, be they of an older text."""
+    """How far a note is indexed. The fields from `model` on describe its vectors, which may be of an older text."""
 
     state = serializers.ChoiceField(choices=["off", "waiting", "running", "current", "failed"])
     model = serializers.CharField(allow_null=True)
@@ -17,4 +17,4 @@ class IndexingSerializer(serializers.Serializer):
     passages = serializers.IntegerField()
     skipped = serializers.IntegerField(help_text="Passages that the model rejected: only word search finds them.")
     indexed_at = serializers.DateTimeField(allow_null=True)
-    error = IndexingErrorSerializer(allow_null=True, help_text="Why it failed, or why it waits.")
+    error = IndexingErrorSerializer(allow_null=True, help_text="The reason why it failed or waits.")

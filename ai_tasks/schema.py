@@ -34,10 +34,10 @@ class SubmissionSchema(OpenApiSerializerExtension):
     def _of_type(auto_schema: AutoSchema, request_type: str, handler: Handler) -> Schema:
         name = "".join(word.capitalize() for word in request_type.split("_"))
         described = {key: value for key, value in handler.schema.items() if key != "$schema"}
-        data = component(auto_schema, f"{name}Data", {**described, "description": f"What `{request_type}` works on."})
+        data = component(auto_schema, f"{name}Data", {**described, "description": f"The input of `{request_type}`."})
         schema: Schema = {
             "type": "object",
-            "description": f"Ask for `{request_type}`.",
+            "description": f"A request of the type `{request_type}`.",
             "properties": {
                 "request_type": {"type": "string", "const": request_type},
                 "request_data": data,
@@ -63,7 +63,7 @@ def _topic_field(handler: Handler) -> Schema:
         kind = ["integer", "null"]
         description = "A topic of yours that the task is listed with."
     if handler.from_topic:
-        description = f"A topic of yours; `{handler.from_topic}` is taken from it where that is left out."
+        description = f"A topic of yours. If `{handler.from_topic}` is left out, the topic supplies it."
     return {"type": kind, "minimum": 1, "maximum": 2**63 - 1, "description": description}
 
 

@@ -53,14 +53,14 @@ class TaskFilterSerializer(serializers.Serializer):
 
 
 class AnswerSourceSerializer(serializers.Serializer):
-    """What an answer rests on."""
+    """A source of an answer."""
 
     title = serializers.CharField()
     url = serializers.CharField()
 
 
 class ProposedCardSerializer(serializers.Serializer):
-    """A card as it was proposed: see `/api/study/cards/{id}/`. `block_id` is null if its passage is not known."""
+    """A card as it was proposed: see `/api/study/cards/{id}/`. `block_id` is null if its passage is unknown."""
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=[("basic", "Basic"), ("cloze", "Cloze"), ("reversed", "Reversed")])
@@ -70,11 +70,11 @@ class ProposedCardSerializer(serializers.Serializer):
 
 
 class QuoteSerializer(serializers.Serializer):
-    """The words of a block that a sentence rests on.
+    """A quote: words of a block that support a sentence.
 
-    `text` is the block's own, from `start` to `end` (half-open, in code points) of the block's `text` when it was
-    quoted. `state` is `current` while the block has that text, `changed` once it has another, `gone` without it, and
-    while its note is in the trash.
+    `text` is the block's text from `start` to `end` (half-open, in code points) at the time of the answer. `state` is
+    `current` while the block has the same text, `changed` once its text is another, and `gone` if the block was
+    deleted or its note is in the trash.
     """
 
     note_id = serializers.IntegerField()
@@ -87,10 +87,10 @@ class QuoteSerializer(serializers.Serializer):
 
 
 class SentenceSerializer(serializers.Serializer):
-    """A sentence of an answer, with those of its quotes that stand in the notes.
+    """A sentence of an answer, with those of its quotes that are in the notes.
 
-    `supported`: it has quotes, and all stand; `misquoted`: one does not; `unsupported`: it has none. That a quote
-    stands is checked, not that it proves the sentence.
+    `supported`: it has quotes, and all are in the notes; `misquoted`: one is not; `unsupported`: it has none. The
+    server checks that quotes exist, not that they prove the sentence.
     """
 
     text = serializers.CharField()
@@ -99,9 +99,9 @@ class SentenceSerializer(serializers.Serializer):
 
 
 class ResultSerializer(serializers.Serializer):
-    """An answer. `notice` says what a reader must know about it, such as that no model was asked.
+    """An answer. `notice` says what a reader must know about it, such as that no model was used.
 
-    `sentences` is there for `ask` only, `cards` for `make_cards`.
+    Only `ask` has `sentences`, and only `make_cards` has `cards`.
     """
 
     content = serializers.CharField()
@@ -141,7 +141,7 @@ class MoneySerializer(serializers.Serializer):
 
 
 class TokensSerializer(serializers.Serializer):
-    """What a task took. `cost` is null where no model with a price was asked."""
+    """The tokens and the cost of a task. `cost` is null if no model with a price was called."""
 
     input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
@@ -150,7 +150,7 @@ class TokensSerializer(serializers.Serializer):
 
 
 class LinksSerializer(serializers.Serializer):
-    """Where to go on. Relative, but `events`, which may be on a host of its own."""
+    """Links of the task. They are relative, except `events`, which may be on another host."""
 
     self = serializers.CharField()
     events = serializers.CharField()
@@ -169,7 +169,7 @@ class TaskListSerializer(serializers.ModelSerializer):
     applicable = serializers.BooleanField(
         source="is_applicable",
         help_text="Whether the result may replace a text of the user. False until the task has succeeded, for an "
-        "incomplete answer, and for a result that only says that there is none.",
+        "incomplete answer, and for a result that only says that there is no answer.",
     )
     error = serializers.SerializerMethodField()
     usage = TokensSerializer(source="*")
@@ -229,7 +229,7 @@ class TaskDeltaEventSerializer(serializers.Serializer):
 
 
 class TaskRestartedEventSerializer(serializers.Serializer):
-    """Another attempt begins: forget the text so far."""
+    """Another attempt starts: discard the text so far."""
 
     id = serializers.UUIDField(help_text="The task's id.")
     attempt = serializers.IntegerField()
@@ -241,7 +241,7 @@ class TaskEventDataSerializer(serializers.Serializer):
 
 @extend_schema_serializer(component_name="RequestTypeDescription")
 class RequestTypeSerializer(serializers.Serializer):
-    """What can be asked of AI."""
+    """An AI request type."""
 
     request_type = serializers.ChoiceField(choices=AITask.RequestType.choices)
     applies_to = serializers.ChoiceField(choices=["explanation", "code"], allow_null=True)
@@ -250,7 +250,7 @@ class RequestTypeSerializer(serializers.Serializer):
 
 
 class FeatureUsageSerializer(serializers.Serializer):
-    """What you had of one request type today (UTC). `cost` is null where no model with a price was asked."""
+    """Your usage of one request type today (UTC). `cost` is null if no model with a price was called."""
 
     tasks = serializers.IntegerField()
     input_tokens = serializers.IntegerField()
@@ -259,7 +259,7 @@ class FeatureUsageSerializer(serializers.Serializer):
 
 
 class BudgetSerializer(serializers.Serializer):
-    """Your money for AI today (UTC): a task reserves the most that it can cost, and its end settles that."""
+    """Your AI budget of today (UTC). A task reserves its highest possible cost; its end replaces that by its cost."""
 
     spent = MoneySerializer()
     reserved = MoneySerializer()
@@ -267,7 +267,7 @@ class BudgetSerializer(serializers.Serializer):
 
 
 class UsageSerializer(serializers.Serializer):
-    """What you had of AI today (UTC), and what is left this hour; null where there is no limit."""
+    """Your AI usage today (UTC), and what remains this hour; null if there is no limit."""
 
     tasks_today = serializers.IntegerField()
     input_tokens_today = serializers.IntegerField()

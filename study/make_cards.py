@@ -56,7 +56,7 @@ class MakeCards(Handler):
             "type": "integer",
             "minimum": 1,
             "maximum": COUNT_MAX,
-            "description": "How many cards at most.",
+            "description": "The maximum number of cards.",
         },
         "kinds": {
             "type": "array",
@@ -64,7 +64,7 @@ class MakeCards(Handler):
             "minItems": 1,
             "maxItems": len(KINDS),
             "uniqueItems": True,
-            "description": "Of which kinds; of all, if left out.",
+            "description": "The kinds of cards to make. The default is all.",
         },
     }
     defaults = {"count": COUNT_DEFAULT, "kinds": KINDS}

@@ -73,7 +73,7 @@ def client_of(request: Request) -> StreamClient:
 def stream_schema(*, operation_id: str, data: Any, events: Mapping[str, str]) -> Callable[[Any], Any]:
     """Describe a stream in the API's description: its parameters, and its events by name and schema."""
     told = "\n".join(f"- `{name}`: `{schema}`" for name, schema in events.items())
-    last_event_id = "Go on after the event with this id. The header wins."
+    last_event_id = "Continue after the event with this id. The header takes precedence."
     return extend_schema(
         operation_id=operation_id,
         parameters=[

@@ -61,14 +61,14 @@ class Ask(Handler):
         "question": text_field("What you want to know.", max_length=QUESTION_MAX_LENGTH),
         "scope": {
             "type": "object",
-            "description": "Which notes are asked: these, and those with one of the tags. All, if left out.",
+            "description": "The notes to search: these, and the notes with one of the tags. The default is all.",
             "properties": {
                 "note_ids": {
                     "type": "array",
                     "items": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
                     "minItems": 1,
                     "maxItems": SCOPE_NOTES_MAX,
-                    "description": "Notes of yours. Those in the trash are not asked.",
+                    "description": "Notes of yours. Those in the trash are not searched.",
                 },
                 "tags": {
                     "type": "array",

@@ -55,7 +55,7 @@ TOPIC_FIELD = text_field(
     "What it is about; with `topic_id` the topic's title if left out.", max_length=TITLE_MAX_LENGTH
 )
 CONTENT_FIELD = text_field("Markdown; with `topic_id` the topic's explanation if left out.", max_length=TEXT_MAX_BYTES)
-CONTEXT_FIELD = text_field("What else matters: course, what is known already, a text.", max_length=CONTEXT_MAX_LENGTH)
+CONTEXT_FIELD = text_field("Further context: the course, what you know already, a text.", max_length=CONTEXT_MAX_LENGTH)
 
 
 class Handler(ABC):

@@ -107,9 +107,9 @@ class TaskEventsView(StreamView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         """Stream a task.
 
-        Its progress and text from the beginning, or after the last event id, then live; at last its end, with all that
-        `getTask` shows, and the stream closes. A client that comes back with the id of the last event gets a 204, which
-        tells an `EventSource` not to reconnect.
+        Its progress and text from the beginning, or after the last event id, then live. The last event is its end, with
+        the same data as `getTask`; then the stream closes. A client that reconnects with the id of the last event gets
+        a 204, which tells an `EventSource` not to reconnect.
         """
         task = QueryOptimizer.get_task_detail(pk, request.user)
         after = requested_last_event_id(request)

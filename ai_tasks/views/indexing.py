@@ -17,7 +17,7 @@ class NoteIndexingView(APIView):
     def get(self, request: Request, pk: str) -> Response:
         """Show how far a note is indexed.
 
-        Questions find passages by their words at once, and by what they mean once their note is `current`: half a
-        minute after its last change. `off`: this service has no embeddings.
+        Questions find passages by their words at once, and by their meaning as soon as the note is `current`, about
+        half a minute after its last change. `off`: this service has no embeddings.
         """
         return Response(IndexingSerializer(indexing_of(int(pk), user_id=user_id_of(request))).data)

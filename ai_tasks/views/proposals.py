@@ -64,7 +64,7 @@ class ProposalViewSet(FastReadMixin, viewsets.GenericViewSet[Proposal]):
     def list(self, request: Request) -> Response:
         """List proposals.
 
-        Without their hunks, the newest first; those for topics in the trash are not among them.
+        Without their hunks, the newest first. Proposals for topics in the trash are left out.
         """
         rows: Any = self.paginate_queryset(self.get_queryset()) or ()
         return self.get_paginated_response([shown_without_hunks(row, row.note_id) for row in rows])
@@ -74,7 +74,7 @@ class ProposalViewSet(FastReadMixin, viewsets.GenericViewSet[Proposal]):
     def retrieve(self, request: Request, pk: UUID) -> Rendered:
         """Show a proposal.
 
-        An open hunk whose block has changed since is `drifted`, and shows what the block says now.
+        If the block of an open hunk has changed since, the hunk is `drifted` and shows the block's present text.
         """
         return render(proposals.shown(QueryOptimizer.get_proposal_detail(pk, request.user)))
 
@@ -88,9 +88,9 @@ class ProposalViewSet(FastReadMixin, viewsets.GenericViewSet[Proposal]):
     def decide(self, request: Request, pk: UUID) -> Response:
         """Decide about hunks.
 
-        What you accept is written at once, as one version of the note that can be restored; what others changed in
-        other blocks stays. All or nothing: if a block that you would change has changed since, the answer is
-        a 412 `proposal_drifted` with the `hunks` as they are now. Sent again, the decision is carried out on those.
+        The accepted hunks are written at once, as one version of the note that can be restored. Later changes of other
+        blocks stay. All or nothing: if one of the blocks to change has changed since, the response is a 412
+        `proposal_drifted` with the current `hunks`. If you send the decision again, it applies to those.
         """
         body = read_body(HunkDecisionSerializer, request)
         decided = proposals.decide(

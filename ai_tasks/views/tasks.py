@@ -78,7 +78,7 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
         request=SubmissionSerializer,
         responses={
             202: OpenApiResponse(AcceptedTaskSerializer, "Accepted: a worker will answer."),
-            200: OpenApiResponse(AcceptedTaskSerializer, "An equal request is under way, or was answered lately."),
+            200: OpenApiResponse(AcceptedTaskSerializer, "An equal request is unfinished, or has a recent answer."),
         },
         parameters=[IDEMPOTENCY_KEY, LOCATION, RETRY_AFTER],
     )
@@ -86,9 +86,9 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
     def create(self, request: Request) -> Response:
         """Ask AI.
 
-        The task is stored before the answer comes, and will reach an end: `succeeded`, `failed` or `cancelled`. Without
-        an `Idempotency-Key` an equal request that is under way answers with that task, and one that was answered within
-        the hour with a finished task of its own (`cached`).
+        The response is sent after the task is stored. The task will end as `succeeded`, `failed` or `cancelled`.
+        Without an `Idempotency-Key`, a request equal to an unfinished one gets that task, and a request equal to one
+        that was answered within the last hour gets a finished task of its own (`cached`).
         """
         body = read_body(SubmissionSerializer, request)
         submission = ledger.submit(
@@ -101,8 +101,8 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
     def retrieve(self, request: Request, pk: UUID) -> Rendered:
         """Show an AI task.
 
-        Its progress, and in the end its `result` or its `error`. Made for polling: send the `ETag` back as
-        `If-None-Match`, and an unchanged task is a 304. Polls have a limit of their own and count against no other.
+        Its progress, and at the end its `result` or its `error`. Made for polling: send the `ETag` back as
+        `If-None-Match`, and an unchanged task is a 304. Polls have their own rate limit and count against no other.
         """
         return render_task(request._request, user_id_of(request), pk)
 
@@ -111,7 +111,8 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
     def cancel(self, request: Request, pk: UUID) -> Response:
         """Cancel an AI task.
 
-        A waiting task is `cancelled` at once. A running one is `cancelling` until its worker has hung up on the model.
+        A waiting task is `cancelled` at once. A running task is `cancelling` until its worker has closed the connection
+        to the model.
         """
         task = ledger.cancel(task_id=pk, user_id=user_id_of(request))
         return Response(TaskSerializer(task).data, status=status.HTTP_202_ACCEPTED)
@@ -127,7 +128,7 @@ class AITaskViewSet(FastReadMixin, mixins.ListModelMixin, viewsets.GenericViewSe
     def retry(self, request: Request, pk: UUID) -> Response:
         """Ask AI again.
 
-        Makes a new task of one that has ended, which it names in `retry_of`. The model is asked again: stored
+        Creates a new task from one that has ended; `retry_of` names the old task. The model is called again: stored
         answers are not used.
         """
         return _accepted(ledger.retry(task_id=pk, user_id=user_id_of(request)), is_new=True)
@@ -146,11 +147,11 @@ def _accepted(task: AITask, *, is_new: bool) -> Response:
 
 
 class RequestTypesView(APIView):
-    """What can be asked of AI."""
+    """The AI request types."""
 
     @extend_schema(operation_id="listRequestTypes", responses=RequestTypeSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """List what can be asked of AI.
+        """List the AI request types.
 
         Each request type, the field of a topic that its answer may be written to, the JSON Schema of its
         `request_data`, and the model that answers.
@@ -159,14 +160,14 @@ class RequestTypesView(APIView):
 
 
 class UsageView(APIView):
-    """What the user had of AI today, and what is left this hour."""
+    """The user's AI usage today, and what remains this hour."""
 
     @extend_schema(operation_id="getUsage", responses=UsageSerializer)
     def get(self, request: Request) -> Response:
-        """Show your use of AI.
+        """Show your AI usage.
 
-        Tasks, tokens and money today (UTC), for each request type as well, and what is left of the hour's limit and of
-        the day's budget.
+        The tasks, tokens and cost of today (UTC), in total and per request type, and what remains of the hourly limit
+        and of the daily budget.
         """
         usage = QueryOptimizer.get_usage_today(request.user)
         _add_embeddings(usage, user_id_of(request))
@@ -176,7 +177,7 @@ class UsageView(APIView):
 
 
 def _add_embeddings(usage: dict[str, Any], user_id: int) -> None:
-    """Tell what embeddings took as a feature of their own, as they are no tasks."""
+    """Show the usage of embeddings as a feature of its own, since they are not tasks."""
     if embedding_endpoint() and (use := use_today(user_id)):
         usage["estimated"] = use.pop("estimated") or usage["estimated"]
         usage["input_tokens_today"] += use["input_tokens"]

@@ -123,14 +123,14 @@ class Liar:
             first, second = (_part(self.dice, part, most=40) for part in (block.text[:half], block.text[half:]))
             return block.id, self.dice.choice([" ", " … ", "... ", " [...] "]).join([first, second])
 
-        return self.lie("stitched together of one block", make)
+        return self.lie("joined from pieces of one block", make)
 
     def stitched_of_two_blocks(self) -> Case:
         def make() -> tuple[str, str]:
             first, second = self.dice.sample(self.prose, 2)
             return first.id, f"{_part(self.dice, first.text)} {_part(self.dice, second.text)}"
 
-        return self.lie("stitched together of two blocks", make)
+        return self.lie("joined from pieces of two blocks", make)
 
     def another_users(self) -> Case:
         def make() -> tuple[str, str]:
@@ -150,7 +150,7 @@ class Liar:
         block = self.block()
         quote = _part(self.dice, block.text, least=2, most=QUOTE_MIN - 1)
         return Case(
-            "too short, though it stands", [(block.id, self.dice.choice([quote, f"   {quote}   "]))], "misquoted"
+            "too short, though it exists", [(block.id, self.dice.choice([quote, f"   {quote}   "]))], "misquoted"
         )
 
     def code_in_another_case(self) -> Case:
@@ -170,7 +170,7 @@ class Liar:
     def one_right_one_wrong(self) -> Case:
         block, wrong = self.block(), self.fabricated()
         return Case(
-            "one quote that stands, one that does not",
+            "one quote that exists, one that does not",
             [(block.id, _part(self.dice, block.text)), *wrong.quotes],
             "misquoted",
         )

@@ -87,7 +87,7 @@ def test_a_note_says_how_questions_find_it(product: Product, browser: Browser, a
 
     elsewhere(lambda: NoteIndexing.objects.update(error_code="internal_error"))
     outline(page)
-    expect(page.get_by_text("Questions find this note by its words alone.")).to_be_visible()
+    expect(page.get_by_text("Questions find this note by its words only.")).to_be_visible()
     elsewhere(lambda: NoteIndexing.objects.update(error_code=""))
     for language, name in (("de", "Gliederung"), ("ur", "خاکہ")):
         page.evaluate(f"localStorage.setItem('noteassist.language', '{language}')")

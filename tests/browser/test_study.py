@@ -132,11 +132,11 @@ def test_without_a_network_one_opens_the_page_and_studies_and_the_answers_are_se
         expect(page.locator(".asked")).to_contain_text(question)
         page.keyboard.press("Space")
         page.keyboard.press("4")
-    expect(page.get_by_text("You have answered all that was due")).to_be_visible()
+    expect(page.get_by_text("You have answered all cards that were due")).to_be_visible()
     expect(page.get_by_text("Answers not sent yet: 2")).to_be_visible()
     shoot(page, "study-offline")
     page.reload()
-    expect(page.get_by_text("You have answered all that was due")).to_be_visible()
+    expect(page.get_by_text("You have answered all cards that were due")).to_be_visible()
 
     # A network may tell that it is there before it is: then they are sent again after half a minute.
     with page.expect_response(lambda it: it.url.endswith("/api/study/reviews/"), timeout=90_000) as sent:

@@ -11,7 +11,7 @@ FILE = re.compile(r"^`([^`]+)`, (new|at its end):$")
 
 
 class Outdated(Exception):
-    """CONTRIBUTING.md and the code have parted; the text says where and what to do."""
+    """CONTRIBUTING.md no longer fits the code; the text says where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class Write(Step):
         file = root / self.path
         if self.is_new:
             if file.exists():
-                raise self.outdated(f"{self.path} is there already. Choose another name in the example.")
+                raise self.outdated(f"{self.path} already exists. Choose another name in the example.")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(self.text)
         elif not file.exists():
-            raise self.outdated(f"{self.path} is not there any more. Say where this code goes now.")
+            raise self.outdated(f"{self.path} no longer exists. Say where this code goes now.")
         else:
             file.write_text(file.read_text().rstrip("\n") + "\n\n\n" + self.text)
 
 
 @dataclass(frozen=True)
 class Change(Step):
-    """A diff without line numbers: what each part says of the old text must stand in the file exactly once."""
+    """A diff without line numbers: the old text of each part must be in the file exactly once."""
 
     path: str
     parts: tuple[tuple[str, str], ...]
@@ -59,14 +59,13 @@ class Change(Step):
     def apply(self, root: Path) -> None:
         file = root / self.path
         if not file.exists():
-            raise self.outdated(f"{self.path} is not there any more. Say where this change goes now.")
+            raise self.outdated(f"{self.path} no longer exists. Say where this change goes now.")
         text = file.read_text()
         for old, new in self.parts:
             text, found = re.subn(f"(?m)^{re.escape(old)}", lambda _, new=new: new, text)
             if found != 1:
                 raise self.outdated(
-                    f"the lines that this diff shows of {self.path} stand there {found} times, not once. "
-                    f"Bring them up to date:\n{old}"
+                    f"{self.path} contains the old lines of this diff {found} times, not once. Correct the diff:\n{old}"
                 )
         file.write_text(text)
 
@@ -77,7 +76,7 @@ class Run(Step):
 
 
 def read_steps(text: str) -> list[Step]:
-    """The steps of all worked examples in their order. Raises ``Outdated`` for a block that says not what it is."""
+    """The steps of all worked examples in their order. Raises ``Outdated`` for a block without an instruction."""
     steps: list[Step] = []
     lines = text.splitlines()
     is_example = False

@@ -94,3 +94,12 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(name, content)
     return buffer.getvalue()
+
+
+def note(model: genanki.Model, *fields: str, **options: Any) -> genanki.Note:
+    return genanki.Note(model=model, fields=list(fields), **options)
+
+
+def warnings_of(job: dict[str, Any]) -> list[str]:
+    [file] = job["report"]["files"]
+    return file["warnings"]

@@ -9,11 +9,13 @@ import pytest
 from django.http import HttpResponse
 from django.utils import timezone
 
+from accounts.models import User
 from study.models import MEMORY, Card, Face, StudyEvent
 from study.services import Review, record_reviews
 from study.services.schedules import fold_anew
 from tests.ai_tasks.conftest import offline, openai_server  # noqa: F401  # fixtures
 from tests.factories import CardFactory
+from tests.study.making import TEXT, topic_with
 from tests.study.quizzing import CAPITALS, HEART, make_note
 
 CARDS = "/api/study/cards/"
@@ -110,3 +112,9 @@ def capitals(alice: Any, clock: Clock) -> list[Card]:
     return [
         CardFactory(user=alice, front=f"Capital of {land}?", back=city, tags=["geo"]) for land, city in CAPITALS.items()
     ]
+
+
+@pytest.fixture
+def topic_id(transactional_db: None, alice: User) -> int:
+    """A topic of Alice's with two passages to make cards of."""
+    return topic_with(alice, TEXT)

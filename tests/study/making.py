@@ -7,8 +7,10 @@ from typing import Any
 from ai_tasks.worker import Worker
 from notes import services as notes
 from notes.blocks.stored import Block
+from study.models import Card
 
 TASKS = "/api/ai/tasks/"
+TEXT = "# Stacks\n\nA stack is a list with one end.\n\nA queue is a list with two ends.\n"
 
 
 def submitted(client: Any, topic_id: int | None, **data: Any) -> Any:
@@ -42,3 +44,8 @@ def blocks_of(user: Any, topic_id: int) -> list[Block]:
 
 def edit(user: Any, topic_id: int, text: str) -> None:
     notes.update_topic(user_id=user.pk, topic_id=topic_id, changes={"explanation": text})
+
+
+def rows() -> list[tuple[str, str | None, bool]]:
+    """The front, the block and whether it is proposed of each card, in the order in which they were made."""
+    return list(Card.objects.order_by("created_at").values_list("front", "block_id", "proposed"))

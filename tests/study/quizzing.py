@@ -4,14 +4,19 @@ The fixtures ``note_id`` and ``capitals`` are the material.
 """
 
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 
 from accounts.models import User
 from notes import services as notes
+from notes.blocks.splitting import split
 from study.models import Quiz
+from study.quizzes.making import KINDS, make_questions
+from study.quizzes.material import AskedCard, QuizPassage
 
 QUIZZES = "/api/study/quizzes/"
+ID = UUID(int=1)
 
 
 HEART = """# The organ
@@ -79,3 +84,37 @@ def make(client: Any, send: Any, **body: Any) -> dict[str, Any]:
     response = send(client, "post", QUIZZES, body)
     assert response.status_code == 201, response.content
     return response.json()
+
+
+def passages(text: str) -> list[QuizPassage]:
+    found, lead = [], ""
+    for at, piece in enumerate(split(text)):
+        found.append(QuizPassage(1, str(at), piece.kind, piece.text, lead))
+        lead = piece.text
+    return found
+
+
+def cards(*sides: tuple[str, ...], block: str = "") -> list[AskedCard]:
+    """Cards by front and back, or by kind, front and back."""
+    made = []
+    for n, card in enumerate(sides):
+        kind, front, back = card if len(card) == 3 else ("basic", *card)
+        made.append(AskedCard(UUID(int=n), kind, front, back, 1 if block else None, "b" if block else "", block))
+    return made
+
+
+def made(text: str = "", asked=(), kinds=KINDS, count: int = 50, seed: int = 1, language: str = ""):
+    questions, solutions = make_questions(
+        quiz_id=ID,
+        seed=seed,
+        cards=asked,
+        passages=passages(text),
+        kinds=list(kinds),
+        count=count,
+        language=language,
+    )
+    return list(zip(questions, solutions, strict=True))
+
+
+def gaps(text: str = "", asked=(), seed: int = 1) -> dict[str, str]:
+    return {question["prompt"]: solution["expected"] for question, solution in made(text, asked, ["gap"], seed=seed)}

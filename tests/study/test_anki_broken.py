@@ -12,8 +12,7 @@ from notes.models import Attachment, Note
 from study.models import Card, Face, StudyEvent
 from tests.files.images import png
 from tests.notes.imports.helpers import outcomes, report_of, upload
-from tests.study.anki_decks import BASIC, by_hand, package, zipped
-from tests.study.test_anki_import import note
+from tests.study.anki_decks import BASIC, by_hand, note, package, zipped
 
 TABLES = """
 CREATE TABLE col (id, crt, models, decks);

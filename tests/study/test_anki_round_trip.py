@@ -15,9 +15,8 @@ from tests.factories import CardFactory, UserFactory
 from tests.files.images import png
 from tests.notes.imports.helpers import outcomes, report_of
 from tests.study.anki_collections import Imported, files_of, opened_collection
-from tests.study.anki_decks import BASIC, CLOZE, COUNTRIES, package
+from tests.study.anki_decks import BASIC, CLOZE, COUNTRIES, note, package
 from tests.study.test_anki_export import package_of
-from tests.study.test_anki_import import note
 
 SHOWN = ("kind", "front", "back", "tags", "suspended")
 LEARNED = ("n", "state", "reps", "lapses", "due_at")
