@@ -15,8 +15,8 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from NoteAssist_AI import env
-from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
+from utils.monitoring import boot, logs
 
 env.load_file(Path(__file__).resolve().parent / ".env")
 

@@ -15,7 +15,7 @@ from NoteAssist_AI import embedded, env
 embedded.ensure_or_exit()
 env.load_settings()
 
-from NoteAssist_AI.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals
+from utils.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals
 
 # Reconnect when Redis refuses writes (READONLY, MISCONF, NOREPLICAS, OOM) or ends a blocking read (UNBLOCKED). kombu
 # treats these replies as errors of one channel, which has stopped workers.
@@ -93,13 +93,13 @@ def let_workers_wait_for_the_broker(**_kwargs: object) -> None:
 
 @worker_ready.connect
 def tell_metrics_of_worker(**_kwargs: object) -> None:
-    from NoteAssist_AI.monitoring.exporter import exporter
+    from utils.monitoring.exporter import exporter
 
     exporter.start("worker")
 
 
 @beat_init.connect
 def tell_metrics_of_beat(**_kwargs: object) -> None:
-    from NoteAssist_AI.monitoring.exporter import exporter
+    from utils.monitoring.exporter import exporter
 
     exporter.start("beat")

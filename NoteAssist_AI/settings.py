@@ -17,9 +17,9 @@ from NoteAssist_AI.browser_headers import (  # noqa: F401  # read by corsheaders
     CORS_ALLOW_HEADERS,
     CORS_EXPOSE_HEADERS,
 )
-from NoteAssist_AI.monitoring import error_reports, logs
-from NoteAssist_AI.postgresql.database import database
 from NoteAssist_AI.storage import file_storage, storages
+from utils.monitoring import error_reports, logs
+from utils.postgresql.database import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_file(BASE_DIR / ".env")
@@ -252,7 +252,7 @@ SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4), maxim
 EXPORTS_AT_ONCE = max(1, WEB_THREADS // 8, min(2, WEB_THREADS // 4))
 UPLOADS_AT_ONCE = max(1, WEB_THREADS // 4)
 FILES_AT_ONCE = max(1, WEB_THREADS // 2)
-env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)  # read again by NoteAssist_AI.uploads
+UPLOAD_GRACE_SECONDS = env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)
 ATTACHMENT_LINK_SECONDS = env.integer("ATTACHMENT_LINK_SECONDS", 600, minimum=1, maximum=86_400)
 
 # --- REST framework ---------------------------------------------------------------------------------------------------

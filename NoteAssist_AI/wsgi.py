@@ -25,8 +25,8 @@ get_resolver().url_patterns  # noqa: B018  # imports all views now, so that the 
 
 from accounts.services.demo_accounts import stop_with_demo_accounts  # noqa: E402  # models need a Django that is set up
 from NoteAssist_AI.before_django import FastReadMiddleware  # noqa: E402
-from NoteAssist_AI.monitoring import traces  # noqa: E402
-from NoteAssist_AI.monitoring.exporter import exporter  # noqa: E402
+from utils.monitoring import traces  # noqa: E402
+from utils.monitoring.exporter import exporter  # noqa: E402
 
 fast_reads = FastReadMiddleware(django_application)
 application: Any = fast_reads

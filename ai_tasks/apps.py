@@ -18,9 +18,9 @@ class AITasksConfig(AppConfig):
         from ai_tasks.models import AITask
         from NoteAssist_AI import env
         from NoteAssist_AI.ai_settings import DEFAULT
-        from NoteAssist_AI.monitoring import exporter
         from notes.services import on_notes_changed
         from utils.http.health import report_in_readiness
+        from utils.monitoring import exporter
 
         known = AITask.RequestType.values
         for name in sorted(settings.AI_MODELS.keys() - {DEFAULT, *known}):

@@ -24,8 +24,6 @@ from rest_framework.views import APIView
 from accounts.models import User
 from NoteAssist_AI.before_django import _CLIENT, _EMPTY_URLCONF, FastReadMiddleware
 from NoteAssist_AI.checks import defaults_are_known_to_fast_reads, middleware_is_known_to_fast_reads
-from NoteAssist_AI.monitoring.context import current_request_id
-from NoteAssist_AI.postgresql.base import DatabaseWrapper
 from notes.models import Note
 from notes.views import NoteViewSet, SearchView
 from tests.accounts.helpers import TARGETS
@@ -36,8 +34,10 @@ from tests.log_lines import RequestIdFilter
 from tests.service_client import ServiceClient
 from utils import middleware
 from utils.middleware import NOT_OBSERVED, STARTED_AT
+from utils.monitoring.context import current_request_id
 from utils.page_cache.fast_reads import FastReadMixin, ReadSpec
 from utils.page_cache.invalidation import forget_pages_of
+from utils.postgresql.base import DatabaseWrapper
 
 pytestmark = pytest.mark.usefixtures("handled_by")
 

@@ -6,7 +6,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from NoteAssist_AI.monitoring.tasks import headers_of_message
+from utils.monitoring.tasks import headers_of_message
 from utils.redis.client import Breaker, is_failure
 
 logger = logging.getLogger(__name__)
