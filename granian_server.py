@@ -37,7 +37,7 @@ def _load() -> None:
     env.load_settings()
     django.setup()
     if settings.IS_PRODUCTION:
-        from accounts.services.demo_accounts import stop_with_demo_accounts
+        from NoteAssist_AI.demo_accounts import stop_with_demo_accounts
 
         stop_with_demo_accounts()
 

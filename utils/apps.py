@@ -7,8 +7,6 @@ class UtilsConfig(AppConfig):
     name = "utils"
 
     def ready(self) -> None:
-        # Registers the system checks of production.
-        from NoteAssist_AI import checks  # noqa: F401
         from utils import gauges, site_metrics
         from utils.database.migrations import pending
         from utils.http.health import report_in_readiness
