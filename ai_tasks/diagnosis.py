@@ -12,9 +12,9 @@ from django.conf import settings
 from accounts.models import User
 from accounts.services.deletion import delete_account
 from ai_tasks import ledger, outages
+from ai_tasks.embedding_rows import NoteIndexing
 from ai_tasks.embeddings import extension
 from ai_tasks.embeddings.calls import standing_of
-from ai_tasks.embeddings.rows import NoteIndexing
 from ai_tasks.handlers import HANDLERS
 from ai_tasks.model_names import DEFAULT
 from ai_tasks.models import AITask
