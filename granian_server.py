@@ -15,8 +15,8 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from NoteAssist_AI import env
-from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
+from utils.monitoring import boot, logs
 
 env.load_file(Path(__file__).resolve().parent / ".env")
 
@@ -37,7 +37,7 @@ def _load() -> None:
     env.load_settings()
     django.setup()
     if settings.IS_PRODUCTION:
-        from accounts.services.demo_accounts import stop_with_demo_accounts
+        from NoteAssist_AI.demo_accounts import stop_with_demo_accounts
 
         stop_with_demo_accounts()
 

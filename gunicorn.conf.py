@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from NoteAssist_AI import env
-from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
+from utils.monitoring import boot, logs
 
 env.load_file(Path(__file__).resolve().parent / ".env")
 from NoteAssist_AI.client_limits import BODY_SECONDS  # noqa: E402  # which the file may set

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from NoteAssist_AI import env
-from NoteAssist_AI.monitoring import boot, logs
 from NoteAssist_AI.open_files import connections_allowed
+from utils.monitoring import boot, logs
 
 env.load_file(Path(__file__).resolve().parent / ".env")
 _host = "0.0.0.0" if os.environ.get("ENVIRONMENT") == "production" else "127.0.0.1"

@@ -6,18 +6,19 @@ never shows its value, which may be an API key.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from django.conf import settings
+
+from ai_tasks.model_names import DEFAULT, MODEL_MAX_LENGTH
 from NoteAssist_AI import env, service_urls
 
 MAX_FALLBACKS = 5
 NAME_MAX_LENGTH = 50
-MODEL_MAX_LENGTH = 100
 MAX_MODELS = 200
-DEFAULT = "default"
 RESERVED_NAMES = frozenset({"openai_compatible", "offline"})
 T = TypeVar("T")
 _AMOUNT = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
@@ -55,7 +56,7 @@ class _Wrong(Exception):
 def models(value: str) -> dict[str, str]:
     """``AI_MODELS``: the model of each request type; ``default`` is used for all other types.
 
-    ``ai_tasks`` checks the types at start-up.
+    :func:`stop_with_unknown_types` checks the types, when there is a table of them.
     """
     name = "AI_MODELS"
 
@@ -63,6 +64,13 @@ def models(value: str) -> dict[str, str]:
         return {kind: _model(model, f"{name}.{_shown(kind)}") for kind, model in _items(document, name)}
 
     return _json(name, value, read) or {}
+
+
+def stop_with_unknown_types(known: Collection[str]) -> None:
+    """Exit if ``AI_MODELS`` names something that is no request type, or if another variable is wrong."""
+    for name in sorted(settings.AI_MODELS.keys() - {DEFAULT, *known}):
+        env.refuse(f"AI_MODELS.{name}", f"{DEFAULT} or a request type: {', '.join(known)}")
+    env.exit_if_wrong()
 
 
 def prices(value: str) -> dict[str, Price]:

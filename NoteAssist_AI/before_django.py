@@ -31,9 +31,6 @@ from accounts.authentication import (
     read_bearer,
 )
 from accounts.tokens import AccessClaims
-from NoteAssist_AI.monitoring.context import current_request_id
-from NoteAssist_AI.monitoring.requests import observer, route_of
-from NoteAssist_AI.postgresql.base import statement_count
 from utils.admission.gate import Admission
 from utils.admission.throttling import limits_for, rate_limit_headers, too_many_requests
 from utils.event_loop import Clients, LoopCall, NeedsThread, require_thread
@@ -41,6 +38,8 @@ from utils.http.errors import problem_exception_handler
 from utils.http.query import parameters_of
 from utils.http.rendering import Rendered
 from utils.middleware import NOT_OBSERVED, STARTED_AT, QueryCount, request_id_of
+from utils.monitoring.context import current_request_id
+from utils.monitoring.requests import observer, route_of
 from utils.page_cache.fast_reads import (
     FastReadMixin,
     ReadResponse,
@@ -49,6 +48,7 @@ from utils.page_cache.fast_reads import (
     respond,
 )
 from utils.page_cache.invalidation import epoch_bump
+from utils.postgresql.base import statement_count
 from utils.redis.client import breaker
 
 logger = logging.getLogger(__name__)

@@ -1,36 +1,23 @@
-"""The Celery application of workers, beat and publishers."""
+"""The Celery application of workers and beat: ``utils.redis.celery_app`` with their schedule, logging and metrics."""
 
 import logging.config
 
-from celery import Celery
 from celery.schedules import crontab, schedule
 from celery.signals import beat_init, celeryd_init, setup_logging, worker_ready
 from django.conf import settings
-from kombu import Exchange, Queue
-from kombu.transport.redis import Channel, Transport
-from redis import ResponseError
+from kombu.transport.redis import Channel
 
 from NoteAssist_AI import embedded, env
 
 embedded.ensure_or_exit()
 env.load_settings()
 
-from NoteAssist_AI.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals
+from utils.monitoring import tasks as _lines_of_tasks  # noqa: E402, F401  # connects its signals
+from utils.redis.celery_app import app  # noqa: E402
 
-# Reconnect when Redis refuses writes (READONLY, MISCONF, NOREPLICAS, OOM) or ends a blocking read (UNBLOCKED). kombu
-# treats these replies as errors of one channel, which has stopped workers.
-Transport.connection_errors = (*Transport.connection_errors, ResponseError)
+__all__ = ["app"]
 
-app = Celery("NoteAssist_AI")
-app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["utils"], related_name="async_optimization")
-
-# AI tasks have their own queue: behind a thousand of them, sweeps would expire and mails would be late.
-app.conf.task_queues = [Queue(name, Exchange(name), routing_key=name) for name in ("celery", "ai")]
-app.conf.task_routes = {
-    "utils.async_optimization.process_ai_request": {"queue": "ai"},
-    "ai_tasks.index_notes": {"queue": "ai"},  # it also waits for a provider
-}
 
 app.conf.beat_schedule = {
     "sweep-ai-tasks": {
@@ -93,13 +80,13 @@ def let_workers_wait_for_the_broker(**_kwargs: object) -> None:
 
 @worker_ready.connect
 def tell_metrics_of_worker(**_kwargs: object) -> None:
-    from NoteAssist_AI.monitoring.exporter import exporter
+    from utils.monitoring.exporter import exporter
 
     exporter.start("worker")
 
 
 @beat_init.connect
 def tell_metrics_of_beat(**_kwargs: object) -> None:
-    from NoteAssist_AI.monitoring.exporter import exporter
+    from utils.monitoring.exporter import exporter
 
     exporter.start("beat")

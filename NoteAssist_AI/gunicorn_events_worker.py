@@ -10,7 +10,7 @@ from gunicorn.http import errors
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
-from NoteAssist_AI.refusals import Refusal
+from utils.http.refusals import Refusal
 
 _OF_BODIES = {"CONTENT-LENGTH", "TRANSFER-ENCODING"}
 _DISCARDED_SECONDS = 2

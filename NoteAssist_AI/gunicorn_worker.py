@@ -16,7 +16,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
 from NoteAssist_AI.client_limits import CLOSING_SECONDS, HEADER_SECONDS, UNSENT_SECONDS
-from NoteAssist_AI.refusals import CODES, Refusal
+from utils.http.refusals import CODES, Refusal
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADS_BYTES = 64 * 1024 * 1024

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
-from NoteAssist_AI.uploads import max_upload_bytes
+from utils.http.uploads import max_upload_bytes
 
 
 class Request(WSGIRequest):

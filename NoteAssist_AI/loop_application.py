@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from NoteAssist_AI.client_limits import BODY_SECONDS
 from NoteAssist_AI.loop_clients import LoopClients
-from NoteAssist_AI.refusals import Refusal
 from NoteAssist_AI.request_bodies import ArrivingBody, Body, BodyReader, BrokenBody, TooManyBodies
-from NoteAssist_AI.uploads import max_upload_bytes
+from utils.http.refusals import Refusal
+from utils.http.uploads import max_upload_bytes
 from utils.streaming.clients import CLIENT_HAS_LEFT
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from NoteAssist_AI.postgresql.base import Params, Row
-from NoteAssist_AI.postgresql.batches import QueryBatches
+from utils.postgresql.base import Params, Row
+from utils.postgresql.batches import QueryBatches
 from utils.redis.batches import Batches
 from utils.redis.scripts import ScriptCall
 

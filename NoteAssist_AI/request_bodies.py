@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from NoteAssist_AI.uploads import GRACE_SECONDS, Pace
+from utils.http.uploads import GRACE_SECONDS, Pace
 
 MAX_HELD_BYTES = 64 * 1024 * 1024
 """Limit on buffered bytes of incomplete bodies, of one process."""

@@ -17,9 +17,9 @@ from NoteAssist_AI.browser_headers import (  # noqa: F401  # read by corsheaders
     CORS_ALLOW_HEADERS,
     CORS_EXPOSE_HEADERS,
 )
-from NoteAssist_AI.monitoring import error_reports, logs
-from NoteAssist_AI.postgresql.database import database
 from NoteAssist_AI.storage import file_storage, storages
+from utils.monitoring import error_reports, logs
+from utils.postgresql.database import database
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env.load_file(BASE_DIR / ".env")
@@ -62,6 +62,7 @@ WORKER_DB_POOL_MAX = env.integer("WORKER_DB_POOL_MAX", 8, minimum=1, maximum=10_
 
 INSTALLED_APPS = [
     "NoteAssist_AI.apps.AdminConfig",
+    "NoteAssist_AI.apps.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -111,7 +112,6 @@ APPEND_SLASH = False
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "NoteAssist_AI" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -210,7 +210,7 @@ CELERY_TIMEZONE = "UTC"
 AI_BASE_URL = env.http_url("AI_BASE_URL")  # unset: OpenAI with a key, offline without
 AI_API_KEY = env.token("AI_API_KEY")
 AI_MODEL = env.text("AI_MODEL", "gpt-4o-mini")
-AI_MODELS = ai_settings.models(env.text("AI_MODELS", ""))  # by request type; ai_tasks/apps.py checks the types
+AI_MODELS = ai_settings.models(env.text("AI_MODELS", ""))  # by request type; SiteConfig checks the types
 AI_PRICES = ai_settings.prices(env.text("AI_PRICES", ""))
 AI_FALLBACKS = ai_settings.fallbacks(env.text("AI_FALLBACKS", ""))
 if AI_FALLBACKS and not (AI_API_KEY or AI_BASE_URL):
@@ -252,7 +252,7 @@ SSE_MAX_STREAMS = env.integer("SSE_MAX_STREAMS", max(1, WEB_THREADS // 4), maxim
 EXPORTS_AT_ONCE = max(1, WEB_THREADS // 8, min(2, WEB_THREADS // 4))
 UPLOADS_AT_ONCE = max(1, WEB_THREADS // 4)
 FILES_AT_ONCE = max(1, WEB_THREADS // 2)
-env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)  # read again by NoteAssist_AI.uploads
+UPLOAD_GRACE_SECONDS = env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)
 ATTACHMENT_LINK_SECONDS = env.integer("ATTACHMENT_LINK_SECONDS", 600, minimum=1, maximum=86_400)
 
 # --- REST framework ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The WSGI application: `events` serves it as it is, `web` calls it in threads for what its event loop does not answer.
 
-The Celery app is imported first: it sets the settings module, starts the embedded engines, and publishes tasks.
+The Celery app is imported first: it sets the settings module and starts the embedded engines.
 """
 
 import gc
@@ -23,10 +23,10 @@ from NoteAssist_AI.handler import Handler  # noqa: E402  # reads settings, which
 django_application = Handler()
 get_resolver().url_patterns  # noqa: B018  # imports all views now, so that the first request need not wait for that
 
-from accounts.services.demo_accounts import stop_with_demo_accounts  # noqa: E402  # models need a Django that is set up
-from NoteAssist_AI.before_django import FastReadMiddleware  # noqa: E402
-from NoteAssist_AI.monitoring import traces  # noqa: E402
-from NoteAssist_AI.monitoring.exporter import exporter  # noqa: E402
+from NoteAssist_AI.before_django import FastReadMiddleware  # noqa: E402  # models need a Django that is set up
+from NoteAssist_AI.demo_accounts import stop_with_demo_accounts  # noqa: E402
+from utils.monitoring import traces  # noqa: E402
+from utils.monitoring.exporter import exporter  # noqa: E402
 
 fast_reads = FastReadMiddleware(django_application)
 application: Any = fast_reads

@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from accounts.forms import NewUserForm, OperatorPasswordForm, UserForm
 from accounts.models import PasswordReset, SecondFactor, Session, User
 from accounts.services import deletion, sessions, users
-from NoteAssist_AI.monitoring import audit
 from utils.admin import ReadOnlyAdmin
 from utils.http.client_address import client_address
+from utils.monitoring import audit
 
 # Staff have all permissions, so groups are not used.
 admin.site.unregister(Group)

@@ -10,9 +10,9 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from accounts.models import User
-from NoteAssist_AI.monitoring import audit
 from utils.http.client_address import client_address
 from utils.http.errors import ApplicationError, TooManyRequests
+from utils.monitoring import audit
 
 THROTTLED = "throttled"
 WAS_THROTTLED = "noteassist.login-throttled"

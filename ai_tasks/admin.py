@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
+from ai_tasks.embedding_rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, Proposal, ProviderState, SpendingDay
 from utils.admin import ReadOnlyAdmin
 

@@ -16,16 +16,10 @@ class AITasksConfig(AppConfig):
         )
         from ai_tasks.embeddings.waiting import follow_notes
         from ai_tasks.models import AITask
-        from NoteAssist_AI import env
-        from NoteAssist_AI.ai_settings import DEFAULT
-        from NoteAssist_AI.monitoring import exporter
         from notes.services import on_notes_changed
         from utils.http.health import report_in_readiness
+        from utils.monitoring import exporter
 
-        known = AITask.RequestType.values
-        for name in sorted(settings.AI_MODELS.keys() - {DEFAULT, *known}):
-            env.refuse(f"AI_MODELS.{name}", f"{DEFAULT} or a request type: {', '.join(known)}")
-        env.exit_if_wrong()
         on_notes_changed(follow_notes)
         post_migrate.connect(checks.install_extension, sender=self)
         report_in_readiness("queue_age_seconds", AITask.objects.queue_age_seconds)

@@ -12,15 +12,15 @@ from django.conf import settings
 from accounts.models import User
 from accounts.services.deletion import delete_account
 from ai_tasks import ledger, outages
+from ai_tasks.embedding_rows import NoteIndexing
 from ai_tasks.embeddings import extension
 from ai_tasks.embeddings.calls import standing_of
-from ai_tasks.embeddings.rows import NoteIndexing
 from ai_tasks.handlers import HANDLERS
+from ai_tasks.model_names import DEFAULT
 from ai_tasks.models import AITask
 from ai_tasks.prices import has_price
 from ai_tasks.providers import OFFLINE, configured_provider, embedding_endpoint, endpoints_of
 from ai_tasks.providers.base import Endpoint
-from NoteAssist_AI.ai_settings import DEFAULT
 from utils.diagnosis import Options, Result, check
 
 PROVIDER_SECONDS = 5.0

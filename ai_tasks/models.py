@@ -11,6 +11,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from ai_tasks.embedding_rows import (  # noqa: F401  # tables of this app, shown to Django
+    EmbeddingModel,
+    EmbeddingUse,
+    NoteIndexing,
+    PassageVector,
+)
 from ai_tasks.money import DECIMAL_PLACES, MAX_DIGITS, ZERO
 from ai_tasks.querysets import AITaskQuerySet, ProposalQuerySet
 from notes.models import Topic
@@ -219,11 +225,3 @@ class SpendingDay(models.Model):
 
     def __str__(self) -> str:
         return str(self.day)
-
-
-from ai_tasks.embeddings.rows import (  # noqa: E402, F401  # models of this app
-    EmbeddingModel,
-    EmbeddingUse,
-    NoteIndexing,
-    PassageVector,
-)

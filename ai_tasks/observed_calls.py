@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from ai_tasks.providers.base import Usage
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable
-from NoteAssist_AI.monitoring import metrics, traces
+from utils.monitoring import metrics, traces
 
 
 @contextmanager

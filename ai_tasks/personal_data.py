@@ -5,7 +5,7 @@ from functools import partial
 from uuid import UUID
 
 from ai_tasks import progress
-from ai_tasks.embeddings.rows import EmbeddingUse, NoteIndexing, PassageVector
+from ai_tasks.embedding_rows import EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, Proposal
 from utils.personal_data import File, PersonalData, Rows, json_array, register
 

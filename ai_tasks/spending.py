@@ -9,7 +9,7 @@ from django.db.models import Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from ai_tasks.embeddings.rows import EmbeddingUse
+from ai_tasks.embedding_rows import EmbeddingUse
 from ai_tasks.models import AITask, SpendingDay
 from ai_tasks.money import ZERO
 from utils.http.errors import TooManyRequests

@@ -22,9 +22,9 @@ from ai_tasks.ledger import STARTING, Attempt, FenceLost, Step
 from ai_tasks.models import MESSAGE_MAX_LENGTH
 from ai_tasks.progress import Delta, Event, Progress, Restart, report
 from ai_tasks.providers.errors import ProviderError, ProviderUnavailable, UnusableAnswer
-from NoteAssist_AI.monitoring.context import log_fields
-from NoteAssist_AI.postgresql.base import is_outdated_plan
 from utils.database.failures import is_lasting
+from utils.monitoring.context import log_fields
+from utils.postgresql.base import is_outdated_plan
 from utils.redis.client import RedisUnavailable
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from typing import Any
 from benchmarks.cpu_worker import WSGIContestant
 from benchmarks.environment import BASE_DIR, HOST, bench, machine, write_result
 
-BACKEND = "NoteAssist_AI/postgresql/"
+BACKEND = "utils/postgresql/"
 OURS = ("NoteAssist_AI", "accounts", "ai_tasks", "notes", "notifications", "study", "utils")
 TITLES = {
     "list_hit": "a list, hit",

@@ -62,7 +62,7 @@ def run(this: Bench, user_id: int, plans: Path | None) -> None:
 
 def _search(user_id: int, scope: str) -> Any:
     from ai_tasks.asking.passages import Scope
-    from ai_tasks.embeddings.rows import PassageVector
+    from ai_tasks.embedding_rows import PassageVector
     from ai_tasks.embeddings.searching import nearest_to
     from notes.models import Note
 

@@ -10,11 +10,11 @@ from uuid import UUID, uuid5
 
 from django.conf import settings
 
-from NoteAssist_AI.uploads import ATTACHMENT_MAX_BYTES
 from notes.files import ImageTooLarge, UnreadableFile, UnsupportedFile, cleaned
 from notes.markdown.escaping import escape_title
 from notes.models import Attachment
 from notes.services import StoredFile, record_card_attachments, stored_file
+from utils.http.uploads import ATTACHMENT_MAX_BYTES
 
 ATTACHMENT_PATH = re.compile(r"/api/attachments/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})/")
 _NAMESPACE = UUID("c2a5d7a4-1c52-4f5e-9d37-6f9d2f0f7b33")

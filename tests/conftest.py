@@ -21,13 +21,13 @@ from rest_framework.test import APIClient
 from accounts.models import Session, User
 from accounts.tokens import issue_access
 from NoteAssist_AI.embedded.servers import Redis
-from NoteAssist_AI.postgresql.base import DatabaseWrapper
 from tests.factories import SessionFactory, UserFactory
 from tests.redis_proxy import RedisProxy, running_proxy
 from tests.service_client import ServiceClient
 from utils.admission import throttling
 from utils.page_cache import invalidation
 from utils.page_cache.invalidation import EpochBump
+from utils.postgresql.base import DatabaseWrapper
 from utils.redis.broker import broker_breaker
 from utils.redis.client import SURE_SECONDS, reset_client
 from utils.streaming import uploads

@@ -2,7 +2,7 @@
 
 import logging
 
-from NoteAssist_AI.monitoring import logs
+from utils.monitoring import logs
 
 
 class RequestIdFilter(logging.Filter):

@@ -22,8 +22,6 @@ from django.conf import settings as ours
 
 from accounts.models import User
 from accounts.tokens import issue_access
-from NoteAssist_AI.postgresql import base
-from NoteAssist_AI.postgresql.base import BoundedConnection
 from tests.factories import SessionFactory, UserFactory
 from tests.pooler import SERVER_CONNECTIONS, running_pgbouncer
 from tests.processes import (
@@ -36,6 +34,8 @@ from tests.processes import (
     wait_until,
 )
 from tests.streams.event_source import EventSource
+from utils.postgresql import base
+from utils.postgresql.base import BoundedConnection
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 

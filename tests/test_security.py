@@ -17,7 +17,6 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
-from NoteAssist_AI.uploads import max_upload_bytes
 from notes.transfers import NoteExport, NoteImport
 from study import services
 from study.models import Quiz, Recall
@@ -35,6 +34,7 @@ from tests.factories import (
     TopicFactory,
 )
 from tests.files.images import saved
+from utils.http.uploads import max_upload_bytes
 from utils.storage import store
 from utils.streaming.uploads import UploadParser
 

@@ -7,12 +7,10 @@ class UtilsConfig(AppConfig):
     name = "utils"
 
     def ready(self) -> None:
-        # Registers the system checks of production.
-        from NoteAssist_AI import checks  # noqa: F401
-        from NoteAssist_AI.monitoring import exporter
         from utils import gauges, site_metrics
         from utils.database.migrations import pending
         from utils.http.health import report_in_readiness
+        from utils.monitoring import exporter
 
         report_in_readiness("pending_migrations", pending.count, is_well=lambda count: count == 0)
         exporter.samplers.append(gauges.sample)

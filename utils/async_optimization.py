@@ -23,7 +23,6 @@ from ai_tasks import ledger
 from ai_tasks.embeddings.indexing import index_due_notes
 from ai_tasks.models import AITask
 from ai_tasks.worker import worker
-from NoteAssist_AI.monitoring import traces
 from notes import services as notes
 from notes.services import background_jobs, imports, indexing, note_exports
 from notifications import services as notifications
@@ -31,6 +30,7 @@ from notifications.models import Notification
 from utils import storage
 from utils.diagnosis import storage as storage_diagnosis
 from utils.http import idempotency
+from utils.monitoring import traces
 from utils.page_cache.invalidation import carry_out_recorded_bumps
 from utils.redis.client import RedisUnavailable
 from utils.redis.signs import forget_worker, record_beat_run, record_worker_heartbeat

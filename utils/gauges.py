@@ -5,7 +5,7 @@ from typing import Any
 from django.db import connection
 from psycopg_pool import ConnectionPool
 
-from NoteAssist_AI.monitoring import metrics
+from utils.monitoring import metrics
 from utils.redis.client import breaker
 from utils.streaming.clients import limiter
 

@@ -20,10 +20,6 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.utils.deprecation import MiddlewareMixin
 
-from NoteAssist_AI.monitoring.context import current_request_id
-from NoteAssist_AI.monitoring.requests import observer, route_of
-from NoteAssist_AI.postgresql.base import statement_count
-from NoteAssist_AI.uploads import max_upload_bytes
 from utils.admission.throttling import rate_limit_headers
 from utils.http.errors import (
     CONTENT_TYPE,
@@ -35,6 +31,10 @@ from utils.http.errors import (
 )
 from utils.http.json import PUBLIC_MAX_BYTES, BodyTooLarge, PublicJSONParser
 from utils.http.pages import error_page, is_shared_page
+from utils.http.uploads import max_upload_bytes
+from utils.monitoring.context import current_request_id
+from utils.monitoring.requests import observer, route_of
+from utils.postgresql.base import statement_count
 
 logger = logging.getLogger(__name__)
 

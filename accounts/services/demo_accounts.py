@@ -1,14 +1,9 @@
 """The demo accounts of development. Their password is public, so production refuses to start with them."""
 
-import sys
 from collections.abc import Iterable
-
-from django.db import Error, connections
-from psycopg_pool import PoolTimeout
 
 from accounts.models import User
 from accounts.services.deletion import delete_account
-from NoteAssist_AI.env import BOOT_FAILED
 
 DEMO_EMAIL = "demo@noteassist.local"
 DEMO_ADMIN_EMAIL = "admin@noteassist.local"
@@ -32,16 +27,3 @@ def remove_demo_accounts() -> list[str]:
 
 def demo_accounts_warning(found: Iterable[str]) -> str:
     return f"Demo accounts with a public password: {', '.join(found)}. Run `python manage.py remove_demo`."
-
-
-def stop_with_demo_accounts() -> None:
-    """Exit if demo accounts exist. If the database is unavailable, or has no tables yet, the process may start."""
-    try:
-        found = existing_demo_accounts()
-    except (Error, PoolTimeout):
-        return
-    finally:
-        connections.close_all()
-    if found:
-        sys.stderr.write(f"{demo_accounts_warning(found)}\n")
-        raise SystemExit(BOOT_FAILED)

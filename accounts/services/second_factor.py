@@ -18,7 +18,7 @@ from django_otp.oath import TOTP
 
 from accounts.models import SecondFactor
 from accounts.services.sessions import raise_token_version
-from NoteAssist_AI.monitoring import audit
+from utils.monitoring import audit
 
 ISSUER = "NoteAssist AI"
 RECOVERY_CODES = 10

@@ -14,8 +14,8 @@ from accounts import session_state
 from accounts.models import PasswordReset, Session, User
 from accounts.querysets import RESET_LIFETIME
 from accounts.tokens import REFRESH_LIFETIME, InvalidToken, issue_access, issue_refresh, read_refresh
-from NoteAssist_AI.monitoring import audit
 from utils.database.batching import delete_in_batches
+from utils.monitoring import audit
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from accounts.models import User
 from accounts.services import passwords
 from accounts.services.sessions import raise_token_version
-from NoteAssist_AI.monitoring import audit
+from utils.monitoring import audit
 from utils.page_cache.invalidation import changing_pages_of
 
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Least, Now
 from django.utils import timezone
 
 from ai_tasks import prices
-from ai_tasks.embeddings.rows import EmbeddingModel
+from ai_tasks.embedding_rows import EmbeddingModel
 from ai_tasks.embeddings.use import charge, settle, take_back
 from ai_tasks.observed_calls import count_tokens, observed_call
 from ai_tasks.providers import EMBEDDINGS, load_embedding_provider

@@ -7,7 +7,7 @@ import logging
 
 from django.db import DatabaseError, connection, transaction
 
-from NoteAssist_AI.postgresql.schema import LOCK_TIMEOUT
+from utils.postgresql.schema import LOCK_TIMEOUT
 
 logger = logging.getLogger(__name__)
 

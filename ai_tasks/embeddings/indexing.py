@@ -17,9 +17,9 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from ai_tasks.embedding_rows import REFUSED, EmbeddingModel, NoteIndexing, PassageVector
 from ai_tasks.embeddings import calls, extension, waiting
 from ai_tasks.embeddings.calls import Stopped
-from ai_tasks.embeddings.rows import REFUSED, EmbeddingModel, NoteIndexing, PassageVector
 from ai_tasks.embeddings.texts import embedded_text
 from ai_tasks.providers import embedding_endpoint
 from ai_tasks.providers.base import Embeddings, Endpoint

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import DatabaseError, models, transaction
 from django.db.models import F, Func, QuerySet, Value
 
+from ai_tasks.embedding_rows import PassageVector
 from ai_tasks.embeddings import calls
-from ai_tasks.embeddings.rows import PassageVector
 from ai_tasks.providers import embedding_endpoint
 from ai_tasks.providers.errors import ProviderError
 from ai_tasks.spending import AIBudgetReached

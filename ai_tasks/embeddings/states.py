@@ -5,8 +5,8 @@ from typing import Literal, TypedDict
 
 from django.utils import timezone
 
+from ai_tasks.embedding_rows import NoteIndexing
 from ai_tasks.embeddings import calls
-from ai_tasks.embeddings.rows import NoteIndexing
 from ai_tasks.providers import embedding_endpoint
 from notes.models import Note
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ai_tasks.embeddings.rows import EmbeddingUse
+from ai_tasks.embedding_rows import EmbeddingUse
 from ai_tasks.money import ZERO
 from ai_tasks.prices import BYTES_PER_MESSAGE, price_of
 from ai_tasks.providers.base import Embeddings

@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from ai_tasks.embeddings.rows import EmbeddingModel, NoteIndexing
+from ai_tasks.embedding_rows import EmbeddingModel, NoteIndexing
 from notes.models import Note
 from utils.redis.client import RedisUnavailable, redis_guard
 

@@ -7,7 +7,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import ai_tasks.embeddings.rows
+import ai_tasks.embedding_rows
 
 # Numbers of a vector cannot be compressed, and PostgreSQL would try for each row.
 UNCOMPRESSED = "ALTER TABLE ai_tasks_passagevector ALTER COLUMN vector SET STORAGE EXTERNAL"
@@ -97,7 +97,7 @@ class Migration(migrations.Migration):
                 (
                     "vector",
                     django.contrib.postgres.fields.ArrayField(
-                        base_field=ai_tasks.embeddings.rows.RealField(), size=None
+                        base_field=ai_tasks.embedding_rows.RealField(), size=None
                     ),
                 ),
                 (

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-import ai_tasks.embeddings.rows
+import ai_tasks.embedding_rows
 
 
 class Migration(migrations.Migration):
@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="passagevector",
             name="vector",
-            field=ai_tasks.embeddings.rows.VectorField(base_field=ai_tasks.embeddings.rows.RealField(), size=None),
+            field=ai_tasks.embedding_rows.VectorField(base_field=ai_tasks.embedding_rows.RealField(), size=None),
         ),
     ]

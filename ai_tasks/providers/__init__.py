@@ -10,8 +10,8 @@ from typing import cast
 
 from django.conf import settings
 
+from ai_tasks.model_names import DEFAULT
 from ai_tasks.providers.base import EmbeddingProvider, Endpoint, Provider
-from NoteAssist_AI.ai_settings import DEFAULT
 
 OFFLINE = "offline"
 OPENAI_COMPATIBLE = "openai_compatible"

@@ -18,8 +18,6 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from NoteAssist_AI.before_django import _CLIENT, _EMPTY_URLCONF, FastReadMiddleware
-from NoteAssist_AI.monitoring.context import current_request_id
-from NoteAssist_AI.postgresql.base import DatabaseWrapper
 from tests.accounts.helpers import TARGETS
 from tests.conftest import client_of
 from tests.database_faults import locked
@@ -28,7 +26,9 @@ from tests.log_lines import RequestIdFilter
 from tests.service_client import ServiceClient
 from utils import middleware
 from utils.middleware import NOT_OBSERVED, STARTED_AT
+from utils.monitoring.context import current_request_id
 from utils.page_cache.invalidation import forget_pages_of
+from utils.postgresql.base import DatabaseWrapper
 
 pytestmark = pytest.mark.usefixtures("handled_by")
 

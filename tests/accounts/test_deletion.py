@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import PasswordReset, SecondFactor, Session, User
 from accounts.services import deletion
-from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
+from ai_tasks.embedding_rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.models import AITask, ProviderState, SpendingDay
 from ai_tasks.progress import Progress, report
 from ai_tasks.worker import Worker

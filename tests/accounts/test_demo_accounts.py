@@ -6,7 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
-from accounts.services.demo_accounts import DEMO_ADMIN_EMAIL, DEMO_EMAIL, DEMO_PASSWORD, stop_with_demo_accounts
+from accounts.services.demo_accounts import DEMO_ADMIN_EMAIL, DEMO_EMAIL, DEMO_PASSWORD
+from NoteAssist_AI.demo_accounts import stop_with_demo_accounts
 from tests.database_faults import locked
 from tests.factories import NoteFactory, UserFactory
 

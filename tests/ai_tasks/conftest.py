@@ -139,7 +139,7 @@ def broker_proxy(settings, monkeypatch) -> Iterator[RedisProxy]:
     with running_proxy(settings.REDIS_URL) as proxy:
         through = Celery(broker=proxy.url)
         through.conf.update(task_queues=app.conf.task_queues, task_routes=app.conf.task_routes)
-        monkeypatch.setattr("NoteAssist_AI.celery.app", through)
+        monkeypatch.setattr("utils.redis.broker.app", through)
         yield proxy
         through.close()
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from ai_tasks.embeddings.rows import EmbeddingModel, NoteIndexing
+from ai_tasks.embedding_rows import EmbeddingModel, NoteIndexing
 from notes import services
 from notes.models import Note, Topic
 from tests.embedding_behaviours import meaning

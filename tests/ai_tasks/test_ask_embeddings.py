@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ai_tasks.asking.passages import Scope, find_passages, fused
+from ai_tasks.embedding_rows import EmbeddingModel, EmbeddingUse, PassageVector
 from ai_tasks.embeddings.indexing import index_due_notes
-from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, PassageVector
 from ai_tasks.embeddings.searching import NEAREST_MAX
 from ai_tasks.handlers.ask import NOT_IN_NOTES
 from notes.models import Note, Topic

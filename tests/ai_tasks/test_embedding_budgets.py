@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from ai_tasks.embedding_rows import EmbeddingUse, NoteIndexing
 from ai_tasks.embeddings.indexing import index_due_notes
-from ai_tasks.embeddings.rows import EmbeddingUse, NoteIndexing
 from ai_tasks.embeddings.searching import nearest_passages
 from ai_tasks.models import SpendingDay
 from ai_tasks.prices import BYTES_PER_MESSAGE

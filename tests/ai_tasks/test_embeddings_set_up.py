@@ -7,9 +7,9 @@ from django.core.management import call_command
 from django.db import connection
 
 from ai_tasks.checks import vectors_can_be_searched
+from ai_tasks.embedding_rows import EmbeddingModel, PassageVector
 from ai_tasks.embeddings import extension
 from ai_tasks.embeddings.indexing import index_due_notes
-from ai_tasks.embeddings.rows import EmbeddingModel, PassageVector
 from ai_tasks.embeddings.searching import nearest_passages
 from notes.models import Topic
 from tests.ai_tasks.conftest import EMBEDDING_MODEL

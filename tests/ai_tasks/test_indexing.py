@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from ai_tasks.embedding_rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.embeddings import calls, indexing, waiting
 from ai_tasks.embeddings.indexing import TEXTS_MAX, index_due_notes
-from ai_tasks.embeddings.rows import EmbeddingModel, EmbeddingUse, NoteIndexing, PassageVector
 from ai_tasks.embeddings.texts import EMBEDDED_MAX
 from NoteAssist_AI.ai_settings import Price
 from notes import services

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from ai_tasks.embedding_rows import EmbeddingModel, NoteIndexing, PassageVector
 from ai_tasks.embeddings import waiting
 from ai_tasks.embeddings.indexing import FAILURES_MAX, index_due_notes
-from ai_tasks.embeddings.rows import EmbeddingModel, NoteIndexing, PassageVector
 from tests.ai_tasks.conftest import EMBEDDING_MODEL
 from tests.ai_tasks.indexed_notes import CAR, CAT, TEXT, asked, make_due, note_of, topic_of, unit, write
 from tests.ai_tasks.test_embeddings_set_up import drop_extension

@@ -10,7 +10,6 @@ from ai_tasks import ledger
 from ai_tasks.ledger.applying import ApplyOutcome
 from ai_tasks.models import AITask
 from ai_tasks.worker import Worker
-from NoteAssist_AI.postgresql.base import is_outdated_plan
 from notes.models import Note, Topic
 from notifications.models import Notification
 from tests.conftest import client_of
@@ -20,6 +19,7 @@ from tests.openai_behaviours import PROMPT_TOKENS
 from tests.openai_server import ANSWER as MODELS_ANSWER
 from tests.openai_server import running_server
 from tests.processes import environment_of_this_test, running_worker, wait_until
+from utils.postgresql.base import is_outdated_plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,9 +10,9 @@ from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 
+from ai_tasks.embedding_rows import NoteIndexing
 from ai_tasks.embeddings import extension
 from ai_tasks.embeddings.indexing import index_due_notes
-from ai_tasks.embeddings.rows import NoteIndexing
 from ai_tasks.spending import AIBudgetReached, next_midnight
 from tests.browser.conftest import Product, Watched
 from tests.browser.steps import barriers, register, shoot, write_topic

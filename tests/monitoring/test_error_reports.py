@@ -8,8 +8,8 @@ from django.db import IntegrityError, transaction
 from sentry_sdk.transport import Transport
 from sentry_sdk.utils import event_from_exception
 
-from NoteAssist_AI.monitoring import error_reports
 from tests.factories import UserFactory
+from utils.monitoring import error_reports
 
 
 class Captured(Transport):

@@ -9,10 +9,6 @@ from contextlib import ExitStack
 import pytest
 
 from ai_tasks.models import AITask
-from NoteAssist_AI.monitoring import logs
-from NoteAssist_AI.monitoring.audit import keyed_hash, network_of
-from NoteAssist_AI.monitoring.context import log_fields
-from NoteAssist_AI.monitoring.requests import readable_route
 from tests.database_faults import locked
 from tests.processes import (
     POLITE_SECONDS,
@@ -24,6 +20,10 @@ from tests.processes import (
 )
 from tests.test_deployment import PROCFILE, PRODUCTION, outcome
 from tests.wire_client import WireClient
+from utils.monitoring import logs
+from utils.monitoring.audit import keyed_hash, network_of
+from utils.monitoring.context import log_fields
+from utils.monitoring.requests import readable_route
 
 EMAIL, PASSWORD, NAME = "marker-address@example.com", "marker password of mine", "marker-name"
 TEXT, ADDRESS = "marker-text", "198.51.100.77"

@@ -17,11 +17,11 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from ai_tasks.progress import announce_end
-from NoteAssist_AI.monitoring import boot, exporter
 from tests.factories import AITaskFactory
 from tests.processes import RUN_SECONDS, free_port, running, wait_until
 from tests.test_deployment import PROCFILE, PRODUCTION
 from tests.wire_client import WireClient
+from utils.monitoring import boot, exporter
 from utils.redis.signs import record_beat_run, record_worker_heartbeat
 
 TOKEN = "a-token-of-this-test-0123456789"
@@ -96,7 +96,7 @@ def test_without_redis_the_rest_is_told(client, settings, db, dead_redis):
 
 def test_the_numbers_of_ended_processes_are_added_up_and_their_files_removed(tmp_path, monkeypatch):
     script = (
-        "from NoteAssist_AI.monitoring import boot, metrics\n"
+        "from utils.monitoring import boot, metrics\n"
         "metrics.redis_failures.inc(2)\n"
         "metrics.processes.set(1)\n"
         "metrics.count_request(method='BREW', route='/a/', status=200, seconds=0.02, queries=3, cache_outcome='hit')\n"

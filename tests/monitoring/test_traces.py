@@ -44,7 +44,7 @@ from io import BytesIO
 from NoteAssist_AI.wsgi import application
 from ai_tasks import ledger
 from ai_tasks.worker import worker
-from NoteAssist_AI.monitoring import traces, tasks
+from utils.monitoring import traces, tasks
 
 def get(path, parent=""):
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "QUERY_STRING": "tags=marker", "SERVER_NAME": "testserver",
@@ -101,7 +101,7 @@ class Printed(Transport):
             if item.payload.json and "exception" in item.payload.json:
                 print(json.dumps(item.payload.json))
 
-from NoteAssist_AI.monitoring import error_reports
+from utils.monitoring import error_reports
 made = error_reports.options
 error_reports.options = lambda *arguments: {**made(*arguments), "transport": Printed}
 from NoteAssist_AI.wsgi import application

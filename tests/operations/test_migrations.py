@@ -151,7 +151,7 @@ def test_only_work_on_indexes_and_batches_stands_outside_a_transaction():
 
 
 def test_a_migration_gives_up_a_lock_that_it_does_not_get(monkeypatch):
-    monkeypatch.setattr("NoteAssist_AI.postgresql.schema.LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr("utils.postgresql.schema.LOCK_TIMEOUT", "100ms")
     with psycopg.connect(environment_of_this_test()["DATABASE_URL"]) as reader:
         reader.execute("SELECT count(*) FROM notes_note")  # whose transaction goes on
 

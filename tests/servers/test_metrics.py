@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from NoteAssist_AI.monitoring import boot
 from tests.processes import free_port, wait_until
 from tests.servers.conftest import Server
 from tests.servers.wire import answers, request
+from utils.monitoring import boot
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

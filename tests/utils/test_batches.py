@@ -11,8 +11,8 @@ import psutil
 import pytest
 import redis
 
-from NoteAssist_AI.monitoring.context import current_request_id
 from tests.refusing_redis import refusing_writes
+from utils.monitoring.context import current_request_id
 from utils.redis.batches import Batches
 from utils.redis.client import EPOCH_KEY, RedisUnavailable, breaker
 from utils.redis.scripts import Script

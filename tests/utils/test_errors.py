@@ -2,9 +2,9 @@
 
 import pytest
 
-from NoteAssist_AI.status_titles import title_of
 from tests.database_faults import refusing
 from tests.factories import TopicFactory
+from utils.http.status_titles import title_of
 
 
 @pytest.mark.parametrize("path", ["/api/nothing/", "/nothing", "/api/notes/x/"])

@@ -4,10 +4,10 @@ import logging
 
 import pytest
 
-from NoteAssist_AI.postgresql.base import statement_count
 from tests.conftest import client_of
 from tests.database_faults import locked, without_column
 from tests.log_lines import RequestIdFilter
+from utils.postgresql.base import statement_count
 
 
 @pytest.mark.parametrize("offered", ["abc-123", "a" * 64])

@@ -165,7 +165,7 @@ def test_a_command_that_must_arrive_is_sent_again_on_a_new_connection(own_redis)
 
 def test_a_dead_broker_keeps_nobody_from_the_cache(monkeypatch, empty_redis, breakers_stay_open):
     broker_breaker.close()
-    monkeypatch.setattr("NoteAssist_AI.celery.app", Celery(broker="redis+socket:///nonexistent/broker.sock"))
+    monkeypatch.setattr("utils.redis.broker.app", Celery(broker="redis+socket:///nonexistent/broker.sock"))
 
     assert publish("a task", "its id") is False
 
@@ -233,7 +233,7 @@ def test_a_bump_that_is_requested_as_the_thread_ends_is_carried_out_by_it(alice,
 def code(settings, tmp_path) -> Path:
     """A copy of our Python files, which pages are made by."""
     ours = [Path(app.path) for app in apps.get_app_configs() if Path(app.path).parent == settings.BASE_DIR]
-    for app in [*ours, settings.BASE_DIR / "NoteAssist_AI"]:
+    for app in ours:
         shutil.copytree(
             app, tmp_path / app.name, ignore=lambda _, names: {n for n in names if Path(n).suffix == ".pyc"}
         )

@@ -20,9 +20,9 @@ from django.db import (
 from django.db.transaction import TransactionManagementError
 
 from accounts.models import User
-from NoteAssist_AI.postgresql.base import SHORT_TIMEOUT_SECONDS
 from tests.database_faults import in_background, uncommitted
 from tests.factories import UserFactory
+from utils.postgresql.base import SHORT_TIMEOUT_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -135,7 +135,7 @@ def test_a_server_that_does_not_answer_is_given_up(settings, monkeypatch, admin)
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()[0]
         settings.QUERY_TIMEOUT = 100
-        patch.setattr("NoteAssist_AI.postgresql.base.MARGIN_SECONDS", 0.1)
+        patch.setattr("utils.postgresql.base.MARGIN_SECONDS", 0.1)
         with pytest.raises(OperationalError, match="stopped responding"):
             cursor.execute("SELECT pg_sleep(20)")
         settings.QUERY_TIMEOUT = 30_000

@@ -11,10 +11,10 @@ import pytest
 from django.conf import settings as ours
 from django.db import DataError, OperationalError, connection
 
-from NoteAssist_AI.postgresql.batches import QueryBatches
 from tests.database_faults import own_connection
 from tests.processes import wait_until
 from utils.event_loop import NeedsThread
+from utils.postgresql.batches import QueryBatches
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,7 +129,7 @@ def test_those_that_have_waited_for_a_query_that_took_too_long_wait_no_longer():
 def silence(settings, monkeypatch) -> Iterator[str]:
     """A query that takes longer than anybody waits; the server itself would not end it yet."""
     settings.QUERY_TIMEOUT = 400
-    monkeypatch.setattr("NoteAssist_AI.postgresql.base.MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr("utils.postgresql.base.MARGIN_SECONDS", 0.1)
     yield "SELECT pg_sleep(60)::text"
     with own_connection() as own:
         own.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'")

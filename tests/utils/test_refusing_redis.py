@@ -94,7 +94,7 @@ def test_a_redis_that_refuses_writes_fails_no_request_and_no_task(alice, refuse)
 
 
 def test_a_broker_that_refuses_writes_takes_no_message_and_stops_no_sweep(own_redis, refuse, monkeypatch):
-    monkeypatch.setattr("NoteAssist_AI.celery.app", Celery(broker=broker_url(own_redis.url)))
+    monkeypatch.setattr("utils.redis.broker.app", Celery(broker=broker_url(own_redis.url)))
     assert publish("a task", "its id") is True
     refuse()
 

@@ -9,9 +9,9 @@ from django.db import connection
 from psycopg import Connection
 from psycopg import Error as PsycopgError
 
-from NoteAssist_AI.postgresql.base import BoundedConnection
 from utils.database.migrations import read_pending
 from utils.diagnosis import Options, Result, check
+from utils.postgresql.base import BoundedConnection
 from utils.redis.client import RedisUnavailable
 from utils.redis.signs import workers_alive
 

@@ -22,8 +22,8 @@ from psycopg_pool import PoolTimeout
 from rest_framework import exceptions as drf
 from rest_framework.request import Request
 
-from NoteAssist_AI.status_titles import title_of
 from utils.database.failures import is_disk_full, is_lasting
+from utils.http.status_titles import title_of
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from NoteAssist_AI.monitoring import exporter
 from utils.http.errors import not_found_response, problem_response
+from utils.monitoring import exporter
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
-from NoteAssist_AI.status_titles import title_of
+from utils.http.status_titles import title_of
 
 PREFIX = "/s/"
 CONTENT_SECURITY_POLICY = "; ".join(

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connections, transaction
 from psycopg_pool import PoolTimeout
 
-from NoteAssist_AI.monitoring import metrics
 from utils.models import PendingEpochBump
+from utils.monitoring import metrics
 from utils.page_cache.keys import TOKEN_SECONDS, change_keys, new_token
 from utils.redis.client import EPOCH_KEY, RedisUnavailable
 from utils.redis.scripts import Script, run_surely

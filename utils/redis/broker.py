@@ -3,10 +3,10 @@
 import logging
 
 import redis
-from celery import Celery
 from kombu.exceptions import OperationalError
 
-from NoteAssist_AI.monitoring.tasks import headers_of_message
+from utils.monitoring.tasks import headers_of_message
+from utils.redis.celery_app import app
 from utils.redis.client import Breaker, is_failure
 
 logger = logging.getLogger(__name__)
@@ -14,18 +14,10 @@ logger = logging.getLogger(__name__)
 broker_breaker = Breaker()
 
 
-def _celery() -> Celery:
-    """The Celery application. Imported late, because the import starts the embedded engines."""
-    from NoteAssist_AI.celery import app
-
-    return app
-
-
 def messages_waiting(task_name: str) -> int | None:
     """The number of waiting messages in the queue of this task; None if the broker is unavailable."""
     if broker_breaker.is_open:
         return None
-    app = _celery()
     queue = app.amqp.router.route({}, task_name)["queue"].name
     try:
         with app.connection_or_acquire() as broker:
@@ -47,7 +39,7 @@ def publish(task_name: str, *args: str | int) -> bool:
     if broker_breaker.is_open:
         return False
     try:
-        _celery().send_task(
+        app.send_task(
             task_name,
             args=args,
             ignore_result=True,

@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
-from NoteAssist_AI.monitoring import metrics
 from utils.event_loop import require_thread
+from utils.monitoring import metrics
 
 logger = logging.getLogger(__name__)
 

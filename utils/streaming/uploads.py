@@ -14,9 +14,9 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from NoteAssist_AI.uploads import FORM_BYTES, max_upload_bytes
 from utils.http.errors import ApplicationError, Unavailable
 from utils.http.json import BodyTooLarge
+from utils.http.uploads import FORM_BYTES, max_upload_bytes
 from utils.streaming.slots import ConcurrencyLimiter
 
 UPLOADS_OF_A_USER = 2
@@ -128,7 +128,7 @@ class UploadParser(BaseParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, Any]:
         request: Request = parser_context["request"]
         limit = max_upload_bytes(request.method or "", request.path_info)
-        assert limit is not None, "Name this path in NoteAssist_AI.uploads."
+        assert limit is not None, "Name this path in utils.http.uploads."
         handler = _OneFile(limit - FORM_BYTES)
         meta = {**request.META, "CONTENT_TYPE": media_type}
         bounded = _BoundedStream(stream, limit)

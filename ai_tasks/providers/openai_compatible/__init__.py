@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from ai_tasks.model_names import DEFAULT
 from ai_tasks.providers import endpoints_of
 from ai_tasks.providers.base import MAX_ANSWER_BYTES, Completion, Endpoint, Message, Observer, Usage
 from ai_tasks.providers.errors import ProviderError, UnusableAnswer
 from ai_tasks.providers.openai_compatible.asking import Audience, Call
 from ai_tasks.providers.openai_compatible.reading import CUT_BY_LIMIT, LENGTH
 from ai_tasks.providers.openai_compatible.seam import joined
-from NoteAssist_AI.ai_settings import DEFAULT
 
 __all__ = ["complete"]
 

@@ -9,12 +9,12 @@ from tempfile import TemporaryFile
 from typing import IO
 from uuid import UUID, uuid5
 
-from NoteAssist_AI.uploads import ATTACHMENT_MAX_BYTES
 from notes.files import ImageTooLarge, UnreadableFile, UnsupportedFile, cleaned
 from notes.importers import ImportContext, SourceFile
 from notes.markdown.archives import UnreadableEntry
 from notes.models import Attachment
 from notes.services.attachments import record_attachment, stored_file
+from utils.http.uploads import ATTACHMENT_MAX_BYTES
 
 _LINK = re.compile(r"/api/attachments/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/")
 _NAMESPACE = UUID("6f6a0d5e-6b7b-4b5c-9a36-0d2d6f0a8c11")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from NoteAssist_AI.status_titles import title_of
 from utils.http.openapi.examples import example_of
 from utils.http.openapi.headers import HEADERS, Schema
 from utils.http.openapi.problems import problem_schemas
+from utils.http.status_titles import title_of
 
 _IF_NONE_MATCH: Schema = {
     "name": "If-None-Match",

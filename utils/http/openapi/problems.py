@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from NoteAssist_AI import refusals
-from NoteAssist_AI.status_titles import title_of
+from utils.http import refusals
 from utils.http.errors import CONTENT_TYPE, ApplicationError
+from utils.http.status_titles import title_of
 
 Schema = dict[str, Any]
 

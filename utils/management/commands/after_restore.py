@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from NoteAssist_AI.celery import app
+from utils.redis.celery_app import app
 from utils.redis.client import RedisUnavailable, redis_guard
 
 IDS_SKIPPED = 1_000_000

@@ -7,7 +7,7 @@ that clients cannot create new time series.
 import os
 from functools import cache
 
-from NoteAssist_AI.monitoring import boot
+from utils.monitoring import boot
 
 IS_ON = boot.are_metrics_wanted()
 if IS_ON and boot.DIRECTORY_VARIABLE not in os.environ:

@@ -4,8 +4,8 @@ from typing import Any
 
 from celery.signals import task_postrun, task_prerun
 
-from NoteAssist_AI.monitoring import traces
-from NoteAssist_AI.monitoring.context import current_request_id
+from utils.monitoring import traces
+from utils.monitoring.context import current_request_id
 
 REQUEST_ID = "request_id"
 

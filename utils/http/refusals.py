@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import orjson
 
-from NoteAssist_AI.status_titles import title_of
+from utils.http.status_titles import title_of
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_SECONDS = 5

@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.urls import ResolverMatch
 
-from NoteAssist_AI.monitoring import logs, metrics, traces
+from utils.monitoring import logs, metrics, traces
 
 UNMATCHED = "unmatched"
 _CATCH_ALL = "not-found"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from NoteAssist_AI.postgresql.base import BoundedConnection
+from utils.postgresql.base import BoundedConnection
 
 
 def database(
@@ -16,7 +16,7 @@ def database(
     ours = [f"-c statement_timeout={query_timeout}"] if pooler == "none" else []
     return {
         **of_url,
-        "ENGINE": "NoteAssist_AI.postgresql",
+        "ENGINE": "utils.postgresql",
         # The backend checks its pooled connections itself, so Django need not query the server for each.
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": False,

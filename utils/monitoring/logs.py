@@ -2,7 +2,7 @@
 
 structlog's formatter renders the lines of all loggers, our own and those of libraries. An event is logged as a name
 with fields: ``logger.info("ai_task", extra={"fields": {…}})``. The line of each request is written without a logger,
-which is faster (``NoteAssist_AI.monitoring.requests``).
+which is faster (``utils.monitoring.requests``).
 
 No line contains a user's data: no body, token, address, email, or path with its arguments.
 """
@@ -17,7 +17,7 @@ import orjson
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
-from NoteAssist_AI.monitoring.context import current_fields
+from utils.monitoring.context import current_fields
 
 Fields = MutableMapping[str, Any]
 
@@ -27,8 +27,8 @@ def log_lines(level: str, *, log_queries: bool, as_json: bool) -> dict[str, Any]
     return {
         **server_lines(level, as_json=as_json),
         "filters": {
-            "not_every_tick": {"()": "NoteAssist_AI.monitoring.logs.NotEveryTick"},
-            "unexpected_only": {"()": "NoteAssist_AI.monitoring.logs.UnexpectedOnly"},
+            "not_every_tick": {"()": "utils.monitoring.logs.NotEveryTick"},
+            "unexpected_only": {"()": "utils.monitoring.logs.UnexpectedOnly"},
         },
         "loggers": {
             "django": {"level": "INFO"},
@@ -51,7 +51,7 @@ def server_lines(level: str, *, as_json: bool) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"()": "NoteAssist_AI.monitoring.logs.formatter", "as_json": as_json}},
+        "formatters": {"line": {"()": "utils.monitoring.logs.formatter", "as_json": as_json}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": level},
     }

@@ -7,11 +7,11 @@ refuse before it reads. It reads in pieces, and this module says how long it wai
 import re
 import time
 
-from NoteAssist_AI import env
+from django.conf import settings
 
 FORM_BYTES = 64 * 1024
 """How many bytes a form may have besides its file."""
-GRACE_SECONDS = env.seconds("UPLOAD_GRACE_SECONDS", 10, minimum=0.1)
+GRACE_SECONDS: float = settings.UPLOAD_GRACE_SECONDS
 """How long a body may come at any rate, and the longest pause at any time."""
 BYTES_PER_SECOND = 20_000
 """The minimum average rate after that."""

@@ -28,7 +28,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from NoteAssist_AI.postgresql.schema import SchemaEditor
+from utils.postgresql.schema import SchemaEditor
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from NoteAssist_AI.monitoring import boot, metrics
+from utils.monitoring import boot, metrics
 
 logger = logging.getLogger(__name__)
 

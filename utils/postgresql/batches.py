@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db import connection
 
-from NoteAssist_AI.postgresql.base import Params, QueryFailed, Row, is_silence
 from utils.event_loop import NeedsThread
+from utils.postgresql.base import Params, QueryFailed, Row, is_silence
 
 _BATCH_MAX = 32
 """Queries."""

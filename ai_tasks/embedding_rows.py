@@ -11,8 +11,8 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from ai_tasks.model_names import MODEL_MAX_LENGTH
 from ai_tasks.money import DECIMAL_PLACES, MAX_DIGITS, ZERO
-from NoteAssist_AI.ai_settings import MODEL_MAX_LENGTH
 from notes.models import Note, Topic
 
 HASH_LENGTH = 32
