@@ -3,7 +3,7 @@
 Scripts that change other keys append to it in the same atomic step, with the Lua function below.
 """
 
-from utils.redis.client import channel
+from utils.redis.client import CHANNEL_PREFIX
 
 EVENTS_KEPT = 200
 SECONDS_KEPT = 3600
@@ -24,4 +24,4 @@ def user_events_key(user_id: int) -> str:
 
 def user_stream(user_id: int) -> tuple[str, str]:
     """The key of the Redis stream, and the pub/sub channel on which new events are announced."""
-    return user_events_key(user_id), channel(f"user:{user_id}")
+    return user_events_key(user_id), f"{CHANNEL_PREFIX}user:{user_id}"
