@@ -13,9 +13,9 @@ from uuid import UUID
 from django.conf import settings
 
 from utils.http.json import dumps
-from utils.redis.client import CHANNEL_PREFIX, RedisUnavailable
+from utils.redis.client import RedisUnavailable
 from utils.redis.scripts import Script, ScriptCall, run_guarded
-from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
+from utils.streaming.user_events import APPEND_USER_EVENT, CHANNEL_PREFIX, user_stream
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
 TTL_SECONDS = settings.AI_STREAM_SECONDS

@@ -11,7 +11,6 @@ from typing import Any
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.exceptions import ClusterDownError, MasterDownError, OutOfMemoryError, ReadOnlyError
 from redis.retry import Retry
 
@@ -38,9 +37,6 @@ _FAILURES = (
 )
 # The client has no class for some of them, and Redis 6.2 wraps the errors in scripts: "Error running script (…): -OOM".
 _REFUSAL = re.compile(r"(?:^|: -?)(?:OOM|READONLY|MISCONF|NOREPLICAS|UNBLOCKED|MASTERDOWN|LOADING|CLUSTERDOWN)\b")
-
-CHANNEL_PREFIX = f"{parse_url(settings.REDIS_URL).get('db') or 0}:"
-"""What names of pub/sub channels begin with: all databases of a server share their channels."""
 
 EPOCH_KEY = "pages:epoch"
 _RUN_KEY = "pages:run"
