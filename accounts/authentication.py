@@ -81,7 +81,7 @@ def admit_request(
     no cached page. Raises ``InvalidToken``.
     """
     subject = Subject(claims.user_id, claims.session_id, claims.token_version)
-    looked_up = admission_arguments(spec, request, subject)
+    looked_up = {} if spec is None else admission_arguments(spec, request, subject)
     try:
         admission = admit(subject, limits=limits, **looked_up)
         if admission.verdict == "unknown":

@@ -115,12 +115,14 @@ def prepare(request: AIRequest, observer: Observer, *, has_model: bool) -> AIReq
     Returns the answer itself if there is no model, or nothing to ask one.
     """
     handler = HANDLERS[request.request_type]
-    gathered = handler.gather(request.request_data, user_id=request.user_id, topic_id=request.topic_id)
-    if answer := handler.answer_without_model(gathered, observer):
-        return _without_model(answer)
-    if has_model:
-        return replace(request, request_data=gathered)
-    return _without_model(handler.offline(gathered, user_id=request.user_id, observer=observer))
+    gathered, answer = handler.prepare(
+        request.request_data,
+        user_id=request.user_id,
+        topic_id=request.topic_id,
+        observer=observer,
+        has_model=has_model,
+    )
+    return replace(request, request_data=gathered) if answer is None else _without_model(answer)
 
 
 def _without_model(answer: OfflineAnswer) -> Answer:

@@ -31,10 +31,6 @@ class NotificationEntry:
     created_at: datetime
 
     @classmethod
-    def from_row(cls, row: Notification) -> Self:
-        return cls(row.pk, row.user_id, row.type, row.title, row.message, row.action_id, row.created_at)
-
-    @classmethod
     def from_values(cls, *, created_at: str, **others: Any) -> Self:
         """From a row of ``utils.database.compiled_queries``, whose timestamp is text."""
         return cls(created_at=datetime.fromisoformat(created_at), **others)

@@ -116,10 +116,11 @@ def _push(rows: QuerySet[Notification], *, limit: int) -> int:
     unpushed = rows.filter(notified_at=None, read_at=None)
     try:
         with transaction.atomic(durable=True):
-            claimed = list(unpushed.select_for_update(no_key=True, skip_locked=True)[:limit])
-            for row in claimed:
-                inbox.put(NotificationEntry.from_row(row), has_row=True)
-            Notification.objects.filter(pk__in=[row.pk for row in claimed]).update(notified_at=Now())
+            locked = unpushed.select_for_update(no_key=True, skip_locked=True)
+            claimed = [NotificationEntry(*row) for row in locked.values_list(*NotificationEntry.__slots__)[:limit]]
+            for entry in claimed:
+                inbox.put(entry, has_row=True)
+            Notification.objects.filter(pk__in=[entry.id for entry in claimed]).update(notified_at=Now())
     except RedisUnavailable:
         return 0
     return len(claimed)

@@ -11,7 +11,7 @@ from ai_tasks.handlers.base import Handler, InvalidRequestData, OfflineAnswer, R
 from ai_tasks.handlers.structured import Item, items_in, read_answer, response_format, text_in
 from ai_tasks.prompts import Prompt
 from ai_tasks.providers.base import Message, Observer, Source
-from ai_tasks.providers.offline.markdown import sentence_ends
+from ai_tasks.providers.offline.prose import sentence_ends
 from notes.blocks.splitting import Kind
 from notes.models import TAG_MAX_LENGTH, TAGS_MAX, Note, Topic
 from notes.tags import InvalidTag, normalize_tag

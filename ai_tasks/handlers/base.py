@@ -99,6 +99,12 @@ class Handler(ABC):
     def _validator(self) -> Draft202012Validator:
         return Draft202012Validator(self.schema)
 
+    def checked(self, data: object, *, user_id: int) -> dict[str, Any]:
+        """The data of a user's request, validated. Raises ``InvalidRequestData``, and what ``check_owner`` raises."""
+        valid = self.validate(data)
+        self.check_owner(valid, user_id=user_id)
+        return valid
+
     def validate(self, data: object) -> dict[str, Any]:
         """The data with trimmed texts and filled defaults. Raises ``InvalidRequestData``."""
         if not isinstance(data, dict):
@@ -131,6 +137,16 @@ class Handler(ABC):
                 error = field_error(pointer, "blank", "The topic has no text to work on.")
             raise InvalidRequestData(errors=[error])
         return {**data, name: text}
+
+    def prepare(
+        self, data: dict[str, Any], *, user_id: int, topic_id: int | None, observer: Observer, has_model: bool
+    ) -> tuple[dict[str, Any], OfflineAnswer | None]:
+        """The gathered data; and the answer, if no model is needed or there is none."""
+        gathered = self.gather(data, user_id=user_id, topic_id=topic_id)
+        answer = self.answer_without_model(gathered, observer)
+        if answer is None and not has_model:
+            answer = self.offline(gathered, user_id=user_id, observer=observer)
+        return gathered, answer
 
     def gather(self, data: dict[str, Any], *, user_id: int, topic_id: int | None = None) -> dict[str, Any]:
         """Add what the answer needs from the user's notes to the resolved data.

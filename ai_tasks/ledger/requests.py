@@ -53,6 +53,8 @@ class ValidRequest:
     """Requests with the same one share an answer; an empty one is shared by none."""
     fingerprint: str
     """Requests with the same one share a task: they are also about the same text."""
+    greatest_cost: Decimal
+    """The most that one attempt can cost: see :func:`reservation_for`."""
 
 
 def validated(
@@ -66,8 +68,7 @@ def validated(
     handler = HANDLERS.get(request_type)
     if handler is None:
         raise UnknownRequestType(request_type)
-    data = handler.validate(request_data)
-    handler.check_owner(data, user_id=user_id)
+    data = handler.checked(request_data, user_id=user_id)
     topic = None
     if topic_id is not None:
         topic = (
@@ -92,6 +93,7 @@ def validated(
         base=_base(handler, topic) if apply == "propose" else None,
         request_hash=_request_hash(handler, same, user_id=user_id, is_offline=provider == OFFLINE),
         fingerprint=_digest([*same, source_hash]),
+        greatest_cost=reservation_for(request_type, data),
     )
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from ai_tasks.ledger.announcing import PROCESS_TASK, announce_end, log_transition
 from ai_tasks.ledger.applying import ApplyOutcome, apply_answer
-from ai_tasks.ledger.requests import Apply, ValidRequest, reservation_for, validated
+from ai_tasks.ledger.requests import Apply, ValidRequest, validated
 from ai_tasks.models import PROGRESS_DONE, AITask
 from ai_tasks.money import ZERO
 from ai_tasks.spending import check_limits
@@ -122,7 +122,7 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
     request = validated(user_id=user_id, request_type=request_type, request_data=request_data)
     with transaction.atomic():
         row = _new_row(request, fingerprint=None)
-        row.pk, row.reserved = task_id, reservation_for(request_type, request.data)
+        row.pk, row.reserved = task_id, request.greatest_cost
         AITask.objects.bulk_create([row], ignore_conflicts=True)
         task = AITask.objects.filter(pk=task_id, user_id=user_id).first()
         if task is None:
@@ -252,7 +252,7 @@ def _check_limit(counted: Sequence[str]) -> None:
 def _queue(request: ValidRequest, *, fingerprint: str | None, retry_of: AITask | None = None) -> AITask:
     task = _new_row(request, fingerprint=fingerprint)
     task.retry_of = retry_of
-    task.reserved = reservation_for(task.request_type, task.request_data)
+    task.reserved = request.greatest_cost
     _insert(task)
     if task.reserved:
         check_limits(task.user_id, task.created_at)

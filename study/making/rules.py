@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 
-from ai_tasks.providers.offline.markdown import sentences_of
+from ai_tasks.providers.offline.prose import sentences_of
 from notes.blocks.splitting import Kind
 from notes.blocks.stored import Block
 from notes.blocks.words import words_of

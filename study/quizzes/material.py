@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ai_tasks.providers.offline.markdown import sentence_ends
+from ai_tasks.providers.offline.prose import sentence_ends
 from notes.blocks.splitting import Kind
 from study.quizzes.answers import DENSE, all_differ, is_dense, keys, letters, plain, stands_in
 from study.quizzes.languages import FUNCTION_WORDS, NEGATIONS, decimal_mark, language_of

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from ai_tasks.providers.offline.markdown import sentence_ends
+from ai_tasks.providers.offline.prose import sentence_ends
 from notes.blocks.splitting import Kind
 from notes.search.words import stems
 from notes.text import normalize

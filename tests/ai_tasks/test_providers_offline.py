@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from ai_tasks.providers.offline import edit
 from ai_tasks.providers.offline.compose import code_block, same_language
 from ai_tasks.providers.offline.extract import summary_of
-from ai_tasks.providers.offline.markdown import blocks_of, rendered, sentences_of
+from ai_tasks.providers.offline.markdown import blocks_of, rendered
+from ai_tasks.providers.offline.prose import sentences_of
 from ai_tasks.providers.offline.words import search_terms
 
 TEXT = """\

@@ -12,6 +12,8 @@ from django.db import connection
 
 from accounts.models import User
 from notifications import services
+from notifications.entries import NotificationEntry
+from notifications.models import Notification
 from utils.redis.client import reset_client
 
 T = TypeVar("T")
@@ -23,6 +25,10 @@ READ = "/api/notifications/read/"
 def create(user: User, title: str = "Done", **fields) -> str:
     """Create a notification and return its id as the API spells it."""
     return str(services.create(user_id=user.pk, title=title, message="", **fields))
+
+
+def entry_of(row: Notification) -> NotificationEntry:
+    return NotificationEntry(**{name: getattr(row, name) for name in NotificationEntry.__slots__})
 
 
 def pending_ids(client) -> list[str]:

@@ -7,8 +7,7 @@ import pytest
 from notifications import inbox, services
 from notifications.models import Notification
 from tests.notifications.helpers import create, pending_ids
-from utils.redis.client import channel
-from utils.streaming.user_events import EVENTS_KEPT, user_events_key
+from utils.streaming.user_events import EVENTS_KEPT, user_events_key, user_stream
 
 
 def test_creating_makes_no_query(alice, django_assert_num_queries):
@@ -18,7 +17,8 @@ def test_creating_makes_no_query(alice, django_assert_num_queries):
 
 def test_the_users_event_stream_gets_it(alice, empty_redis):
     with empty_redis.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(channel(f"user:{alice.pk}"))
+        _, channel = user_stream(alice.pk)
+        listener.subscribe(channel)
         listener.get_message(timeout=60)
         notification = create(alice, title="Told")
         message = listener.get_message(timeout=60)

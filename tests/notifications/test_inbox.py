@@ -7,11 +7,10 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from notifications import inbox, services
-from notifications.entries import NotificationEntry
 from notifications.models import Notification
 from tests.conftest import Interrupted
 from tests.factories import NotificationFactory
-from tests.notifications.helpers import PENDING, create, mark_read, pending_ids, redis_away
+from tests.notifications.helpers import PENDING, create, entry_of, mark_read, pending_ids, redis_away
 from utils.redis.client import EPOCH_KEY
 
 
@@ -65,7 +64,7 @@ def test_completing_does_not_touch_a_strangers_rows(alice, charlie, alice_client
 
 
 def test_a_merge_is_refused_after_the_inbox_changed(alice):
-    stale = NotificationEntry.from_row(NotificationFactory(user=alice))
+    stale = entry_of(NotificationFactory(user=alice))
     services.pending(user_id=alice.pk)
     seen = inbox.read(alice.pk)
     mark_read(alice, str(stale.id))
@@ -76,7 +75,7 @@ def test_a_merge_is_refused_after_the_inbox_changed(alice):
 
 
 def test_a_merge_is_refused_after_reading_an_entry_that_was_not_in_the_inbox(alice):
-    stale = NotificationEntry.from_row(NotificationFactory(user=alice))
+    stale = entry_of(NotificationFactory(user=alice))
     seen = inbox.read(alice.pk)
     mark_read(alice, str(stale.id))
 
@@ -84,7 +83,7 @@ def test_a_merge_is_refused_after_reading_an_entry_that_was_not_in_the_inbox(ali
 
 
 def test_a_merge_is_refused_while_there_is_a_reader_marker(alice):
-    entry = NotificationEntry.from_row(NotificationFactory(user=alice))
+    entry = entry_of(NotificationFactory(user=alice))
     with inbox.marking_as_read(alice.pk, None):
         assert merge(alice, inbox.read(alice.pk), unread=[entry], read_ids=[]) is False
 
@@ -92,7 +91,7 @@ def test_a_merge_is_refused_while_there_is_a_reader_marker(alice):
 
 
 def test_two_who_complete_an_inbox_at_once_may_both_do_so(alice):
-    entry = NotificationEntry.from_row(NotificationFactory(user=alice))
+    entry = entry_of(NotificationFactory(user=alice))
     first, second = inbox.read(alice.pk), inbox.read(alice.pk)
 
     assert merge(alice, first, unread=[entry], read_ids=[]) is True
@@ -226,7 +225,7 @@ def test_redis_failing_before_an_inbox_is_completed_changes_no_response(alice, r
 
     redis_proxy.send = cut_the_second
 
-    assert services.pending(user_id=alice.pk) == [NotificationEntry.from_row(row).body()]
+    assert services.pending(user_id=alice.pk) == [entry_of(row).body()]
 
 
 def test_after_redis_is_wiped_notifications_with_rows_are_listed_again(alice, alice_client, empty_redis):

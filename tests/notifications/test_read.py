@@ -6,10 +6,9 @@ from uuid import uuid4
 import pytest
 
 from notifications import inbox, services
-from notifications.entries import NotificationEntry
 from notifications.models import Notification
 from tests.factories import NotificationFactory
-from tests.notifications.helpers import PENDING, READ, create, pending_ids, redis_away
+from tests.notifications.helpers import PENDING, READ, create, entry_of, pending_ids, redis_away
 
 
 def post(client, body):
@@ -89,7 +88,7 @@ def test_a_stranger_cannot_read_it(alice, alice_client, charlie_client, has_row)
 
 def test_an_entry_with_the_id_of_a_strangers_row_reads_nothing(alice, charlie, charlie_client):
     row = NotificationFactory(user=alice)
-    inbox.put(replace(NotificationEntry.from_row(row), user_id=charlie.pk), has_row=False)
+    inbox.put(replace(entry_of(row), user_id=charlie.pk), has_row=False)
 
     assert post(charlie_client, {"all": True}).json() == {"count": 0}
     assert Notification.objects.get().read_at is None

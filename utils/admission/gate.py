@@ -25,9 +25,8 @@ _ADMIT = Script(
     LOOK_UP
     + """
 local state_key, revoked_key, version_key = KEYS[1], KEYS[2], KEYS[3]
-local claimed, now, page, tags = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local token, token_seconds, user, lock_ms, limits = ARGV[5], ARGV[6], ARGV[7], ARGV[8], tonumber(ARGV[9])
-local staff_as_read, state_seconds = ARGV[10], ARGV[11]
+local claimed, user, staff_as_read, state_seconds = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local limits = tonumber(ARGV[5])
 
 if redis.call('EXISTS', revoked_key) == 1 then return {'refused'} end
 local raised = tonumber(redis.call('GET', version_key) or 0)
@@ -45,21 +44,23 @@ if claimed < version then return {'refused'} end
 
 local usage, denied = {}, 0
 for i = 1, limits do
-  local count = tonumber(redis.call('GET', KEYS[6 + i]) or 0)
-  if count >= tonumber(ARGV[10 + 2 * i]) then denied = i end
+  local count = tonumber(redis.call('GET', KEYS[3 + i]) or 0)
+  if count >= tonumber(ARGV[4 + 2 * i]) then denied = i end
   usage[2 * i - 1] = count
 end
 for i = 1, limits do
   if denied == 0 then
-    usage[2 * i - 1] = redis.call('INCR', KEYS[6 + i])
-    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[6 + i], ARGV[11 + 2 * i]) end
+    usage[2 * i - 1] = redis.call('INCR', KEYS[3 + i])
+    if usage[2 * i - 1] == 1 then redis.call('PEXPIRE', KEYS[3 + i], ARGV[5 + 2 * i]) end
   end
-  usage[2 * i] = redis.call('PTTL', KEYS[6 + i])
+  usage[2 * i] = redis.call('PTTL', KEYS[3 + i])
 end
-if denied > 0 or page == '' then return {'admitted', state, denied, usage, {'none'}} end
+if denied > 0 or #KEYS == 3 + limits then return {'admitted', state, denied, usage, {'none'}} end
 
+local epoch_key, writers_key, token_key = unpack(KEYS, 4 + limits)
+local page, tags, token, token_seconds, lock_ms, now = unpack(ARGV, 6 + 2 * limits)
 local answer = look_up_page(
-  KEYS[4], KEYS[6], KEYS[5], user, page, tags, token, token_seconds, lock_ms, now
+  epoch_key, token_key, writers_key, user, page, tags, token, token_seconds, lock_ms, now
 )
 return {'admitted', state, denied, usage, answer}
 """
@@ -118,28 +119,28 @@ def admit(
     be harmless for a refused request. Raises ``RedisUnavailable``.
     """
     user_id = subject.user_id
+    page_keys: Sequence[str] = ()
+    page_args: Sequence[str | int] = ()
+    if page_name and settings.PAGE_CACHE_ENABLED:
+        page_keys = EPOCH_KEY, *change_keys(user_id)
+        tags = "\n" + "\n".join(if_none_match) + "\n"
+        page_args = page_name, tags, new_token(), TOKEN_SECONDS, FILL_LOCK_MILLISECONDS, int(time.time() * 1000)
     call = _ADMIT.call(
         keys=[
             state_key(subject.session_id),
             revoked_key(subject.session_id),
             version_key(user_id),
-            EPOCH_KEY,
-            *change_keys(user_id),
             *(f"{limit.key_prefix}{user_id}" for limit in limits),
+            *page_keys,
         ],
         args=[
             subject.token_version,
-            int(time.time() * 1000),
-            page_name if settings.PAGE_CACHE_ENABLED else "",
-            "\n" + "\n".join(if_none_match) + "\n",
-            new_token(),
-            TOKEN_SECONDS,
             user_id,
-            FILL_LOCK_MILLISECONDS,
-            len(limits),
             "" if staff_as_read is None else int(staff_as_read),
             STATE_SECONDS,
+            len(limits),
             *(value for limit in limits for value in (limit.count, limit.seconds * 1000)),
+            *page_args,
         ],
     )
     if epoch_bump.is_pending:
@@ -155,6 +156,6 @@ def admit(
         is_staff=state.endswith(b":1"),
         denied=usage[denied - 1] if denied else None,
         usage=usage,
-        page=read_page(page),
+        page=read_page(page) if page_keys else NO_PAGE,
         extra_reply=others[0] if others else None,
     )

@@ -91,10 +91,8 @@ def read_spec_of(view: Any, action: str | None) -> ReadSpec | None:
     return specs.get(action or "get")
 
 
-def admission_arguments(spec: ReadSpec | None, request: HttpRequest, subject: Any) -> dict[str, Any]:
+def admission_arguments(spec: ReadSpec, request: HttpRequest, subject: Any) -> dict[str, Any]:
     """What the admission looks up for a read in its round trip, as arguments of :func:`utils.admission.gate.admit`."""
-    if spec is None:
-        return {}
     arguments: dict[str, Any] = {}
     if spec.extra_script is not None:
         arguments["extra_script"] = spec.extra_script(subject)

@@ -22,11 +22,12 @@ MARKER_SECONDS = 60
 """Longer than any transaction: statements end after ``QUERY_TIMEOUT``."""
 RETRY_SECONDS = 0.5
 
+# KEYS: the user's writer markers and token. ARGV: marker, new token, its TTL, and of a new marker its deadline and TTL.
 _ADD_MARKER = Script(
     """
-redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[5])
+redis.call('ZADD', KEYS[1], ARGV[4], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 """
 )
 _REMOVE_MARKER = Script(
@@ -163,15 +164,7 @@ def add_markers(markers: Mapping[int, str]) -> bool:
         return True
     deadline_ms = int((time.time() + MARKER_SECONDS) * 1000)
     try:
-        run_surely(
-            *(
-                _ADD_MARKER.call(
-                    keys=change_keys(user_id),
-                    args=[marker, deadline_ms, new_token(), MARKER_SECONDS, TOKEN_SECONDS],
-                )
-                for user_id, marker in markers.items()
-            )
-        )
+        _run_for_each(_ADD_MARKER, markers, deadline_ms, MARKER_SECONDS)
     except RedisUnavailable:
         return False
     return True
@@ -182,11 +175,16 @@ def remove_markers(markers: Mapping[int, str]) -> None:
     if not settings.PAGE_CACHE_ENABLED:
         return
     try:
-        run_surely(
-            *(
-                _REMOVE_MARKER.call(keys=change_keys(user_id), args=[marker, new_token(), TOKEN_SECONDS])
-                for user_id, marker in markers.items()
-            )
-        )
+        _run_for_each(_REMOVE_MARKER, markers)
     except RedisUnavailable:
         epoch_bump.request()
+
+
+def _run_for_each(script: Script, markers: Mapping[int, str], *arguments: int) -> None:
+    """Run a script that gives a new token, for each of these users and markers: one round trip."""
+    run_surely(
+        *(
+            script.call(keys=change_keys(user_id), args=[marker, new_token(), TOKEN_SECONDS, *arguments])
+            for user_id, marker in markers.items()
+        )
+    )

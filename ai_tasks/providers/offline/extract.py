@@ -5,7 +5,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from ai_tasks.providers.offline.markdown import Block, Kind, blocks_of, heading_text, list_items, sentences_of
+from ai_tasks.providers.offline.markdown import Block, Kind, blocks_of, heading_text, list_items
+from ai_tasks.providers.offline.prose import sentences_of
 from ai_tasks.providers.offline.words import key_words
 
 TOO_ALIKE = 0.6

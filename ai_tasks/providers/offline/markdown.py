@@ -5,8 +5,6 @@ definitions, and indented text, whose meaning depends on the block above it.
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -19,19 +17,6 @@ _RULE = re.compile(r"([-*_])[ \t]*(?:\1[ \t]*){2,}\r?$")
 _VERBATIM_START = re.compile(r"[>|<]|\[[^\]\n]{1,100}\]:|[ \t]")
 _INDENTED = re.compile(r"(?: {4}| {0,3}\t)")
 
-# Bounded: an unbalanced mark costs at most its bound.
-_INLINE_VERBATIM = re.compile(
-    r"``[^\n]{1,300}?``|`[^`]{1,300}`|\]\([^)\n]{0,500}\)|<[^<>\n]{1,300}>|https?://\S{1,2000}|\$[^$\n]{1,200}\$"
-)
-# The last three characters are the full stop, exclamation mark and question mark of Chinese and Japanese.
-_SENTENCE_END = re.compile(
-    r"(?<![.!?…])[.!?…]++[\"'”\u2019)\]*_]*+(?=\s)|(?<![\u3002\uff01\uff1f])(?P<wide>[\u3002\uff01\uff1f]++)"
-)
-_LAST_WORD = re.compile(r"[\w.]{1,20}$")
-_ABBREVIATIONS = frozenset(
-    "e.g i.e etc vs cf al fig eq no ch sec vol ed eds pp approx resp dr mr mrs ms prof st jr sr inc ltd z.b bzw".split()
-)
-
 
 class Kind(Enum):
     HEADING = auto()
@@ -42,11 +27,15 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Block:
-    """Lines without line ends; ``tight``: no blank line precedes them."""
+    """Lines without line ends; ``tight``: no blank line precedes them.
+
+    ``missing_end`` is the mark that would close the code or the formula with which the text ends unclosed.
+    """
 
     kind: Kind
     lines: list[str]
     tight: bool
+    missing_end: str | None = None
 
     @property
     def text(self) -> str:
@@ -70,12 +59,14 @@ def blocks_of(text: str) -> list[Block]:
         kind, end = _block_at(lines, position, starts_afresh)
         blocks.append(Block(kind, lines[position:end], tight=not after_blank))
         position, after_blank = end, False
+    if blocks:
+        blocks[-1].missing_end = _missing_end(blocks[-1].lines)
     return blocks
 
 
 def _block_at(lines: list[str], start: int, starts_afresh: bool) -> tuple[Kind, int]:
     line = lines[start]
-    if fence := opening_fence(line):
+    if fence := _opening_fence(line):
         return Kind.VERBATIM, _end_of_fence(lines, start, fence)
     if starts_afresh and _INDENTED.match(line):
         return Kind.VERBATIM, _end_of_indented(lines, start)
@@ -93,7 +84,7 @@ def _block_at(lines: list[str], start: int, starts_afresh: bool) -> tuple[Kind, 
     return Kind.PARAGRAPH, end
 
 
-def opening_fence(line: str) -> str | None:
+def _opening_fence(line: str) -> str | None:
     """The mark by which a line opens a block of code or a formula."""
     match = _FENCE.match(line)
     if match is None or match[1][0] in match[2]:
@@ -108,14 +99,21 @@ def _rules_a_table(line: str) -> bool:
 def _end_of_fence(lines: list[str], start: int, mark: str) -> int:
     """The index after the closing fence; an unclosed fence extends to the end of the text."""
     for position in range(start + 1, len(lines)):
-        if closes_fence(lines[position], mark):
+        if _closes_fence(lines[position], mark):
             return position + 1
     return len(lines)
 
 
-def closes_fence(line: str, mark: str) -> bool:
+def _closes_fence(line: str, mark: str) -> bool:
     closing = line.strip()
     return closing.startswith(mark) and not closing.strip(mark[0])
+
+
+def _missing_end(lines: list[str]) -> str | None:
+    """The mark that would close the code or the formula that a block opens, if it is missing."""
+    mark = _opening_fence(lines[0])
+    is_closed = mark is not None and len(lines) > 1 and _closes_fence(lines[-1], mark)
+    return None if is_closed else mark
 
 
 def _end_of_indented(lines: list[str], start: int) -> int:
@@ -132,7 +130,7 @@ def _end_of_run(lines: list[str], start: int, *, ends_at_list: bool = False) -> 
     """The index after the last line of the same run of text."""
     for position in range(start + 1, len(lines)):
         line = lines[position]
-        if not line.strip() or opening_fence(line) or _HEADING.match(line) or _UNDERLINE.match(line):
+        if not line.strip() or _opening_fence(line) or _HEADING.match(line) or _UNDERLINE.match(line):
             return position
         if ends_at_list and LIST_ITEM.match(line):
             return position
@@ -164,53 +162,3 @@ def list_items(block: Block) -> list[str]:
 
 def heading_text(block: Block) -> str:
     return block.lines[0].strip().strip("#").strip()
-
-
-def prose_spans(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Split a text into ``(start, end, is_prose)``. Inline code, link targets, URLs, tags and formulas are no prose."""
-    position = 0
-    for match in _INLINE_VERBATIM.finditer(text):
-        if match.start() > position:
-            yield position, match.start(), True
-        yield match.start(), match.end(), False
-        position = match.end()
-    if position < len(text):
-        yield position, len(text), True
-
-
-def sentence_ends(text: str) -> list[int]:
-    """The end positions of a paragraph's sentences, including the last. In doubt, two sentences count as one."""
-    spans = list(prose_spans(text))
-    starts = [start for start, _, _ in spans]
-    ends = []
-    for match in _SENTENCE_END.finditer(text):
-        in_prose = spans[bisect_right(starts, match.start()) - 1][2]
-        if in_prose and _is_end(text, match):
-            ends.append(match.end())
-    if not ends or text[ends[-1] :].strip():
-        ends.append(len(text))
-    return ends
-
-
-def _is_end(text: str, match: re.Match[str]) -> bool:
-    if match["wide"]:
-        return True
-    following = text[match.end() : match.end() + 40].lstrip()[:1]
-    if following.islower():
-        return False
-    word = _LAST_WORD.search(text, max(0, match.start() - 20), match.start())
-    if match[0].startswith(".") and word is not None:
-        stem = word[0].lower().strip(".")
-        # "e.g. Python", "J. Smith", "3. Install": none of these ends a sentence.
-        return not (stem in _ABBREVIATIONS or (len(stem) == 1 and stem != "i") or (stem.isdigit() and len(stem) < 3))
-    return True
-
-
-def sentences_of(text: str) -> list[str]:
-    """The sentences of a paragraph, each on one line."""
-    start, found = 0, []
-    for end in sentence_ends(text):
-        if sentence := " ".join(text[start:end].split()):
-            found.append(sentence)
-        start = end
-    return found

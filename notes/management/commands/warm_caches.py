@@ -94,7 +94,9 @@ class OnBehalf(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, AccessClaims]:
         view, subject = request.parser_context["view"], self.subject
-        looked_up = admission_arguments(read_spec_of(view, view.action), request, subject)
+        spec = read_spec_of(view, view.action)
+        assert spec is not None  # the first pages are fast reads
+        looked_up = admission_arguments(spec, request, subject)
         request._request.admission = admit(subject, **looked_up)  # type: ignore[attr-defined]
         # These claims belong to no token, so they have expired already.
         claims = AccessClaims(subject.user_id, subject.token_version, subject.session_id, expires_at=0)
