@@ -6,6 +6,7 @@ every cell is compared with the bare callable on gunicorn of the same round.
 """
 
 import http.client
+import json
 import random
 import statistics
 import sys
@@ -21,7 +22,7 @@ from benchmarks.cpu_worker import Sent
 from benchmarks.environment import HOST, bench, cpu_between, machine, server_versions, write_result
 from benchmarks.processes import Service
 from benchmarks.rows import ROWS as CPU_ROWS
-from benchmarks.rows import World, access_token, build, headers
+from benchmarks.rows import Student, World, access_token, build, headers
 from benchmarks.wire_servers import BARE, CONTESTANTS, GUNICORN, Contestant, chosen, served
 from utils.redis.client import EPOCH_KEY
 
@@ -64,6 +65,14 @@ def _missing_note_each_time_another(world: World, column: str) -> list[Sent]:
     return [("GET", f"/api/notes/{wrk.NEW}/", headers(access_token(column, reader)), "") for reader in world.readers]
 
 
+def _written(method: str, target: Callable[[Student], str], body: Any) -> Callable[[World, str], list[Sent]]:
+    """Writes of the readers, with another number for ``NEW`` in the body each time."""
+    text = json.dumps(body)
+    return lambda world, column: [
+        (method, target(reader), headers(access_token(column, reader)), text) for reader in world.readers
+    ]
+
+
 def _forged(world: World, column: str) -> list[Sent]:
     tokens = (access_token(column, reader) for reader in world.readers)
     return [("GET", "/api/notes/", headers(f"{token[:-4]}AAAA"), "") for token in tokens]
@@ -100,6 +109,14 @@ def _used_up(world: World) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _without_queued_tasks(world: World) -> Iterator[None]:
+    """Begin without the tasks of earlier rounds, which count against the limit and make its query dearer."""
+    world.connection.execute("DELETE FROM ai_tasks_aitask WHERE status = 'queued'")
+    world.this.redis().delete("ai")
+    yield
+
+
 ROWS: dict[str, WireRow] = {
     "pending": WireRow("pending poll, hit", _same_as("pending")),
     "list_hit": WireRow("list of 20, hit", _same_as("list_hit")),
@@ -112,6 +129,26 @@ ROWS: dict[str, WireRow] = {
     ),
     "unauthorized": WireRow("a forged token, 401", _forged, 401, _WITH_NOTES),
     "throttled": WireRow("a limit used up, 429", _of_throttled, 429, ("ours",), _used_up),
+    "search": WireRow("search", _same_as("search"), columns=("ours",)),
+    "create": WireRow(
+        "create a note", _written("POST", lambda _: "/api/notes/", {"title": f"Note {wrk.NEW}"}), 201, ("ours",)
+    ),
+    "update": WireRow(
+        "update a note of 66 kB",
+        _written("PATCH", lambda reader: f"/api/notes/{reader.big_note}/", {"title": f"Loops {wrk.NEW}"}),
+        columns=("ours",),
+    ),
+    "ai_submit": WireRow(
+        "AI submit",
+        _written(
+            "POST",
+            lambda _: "/api/ai/tasks/",
+            {"request_type": "generate_explanation", "request_data": {"topic": wrk.NEW, "level": "beginner"}},
+        ),
+        202,
+        ("ours",),
+        _without_queued_tasks,
+    ),
 }
 
 
@@ -202,9 +239,8 @@ def rehearse(port: int, requests: Sequence[Sent], status: int, cell: Cell) -> No
     try:
         for number, (method, target, sent, body) in enumerate(requests, wrk.new_block()):
             more = {"Content-Type": "application/json"} if body else {}
-            connection.request(
-                method, target.replace(wrk.NEW, str(number)), body=body or None, headers={**sent, **more}
-            )
+            path, body = target.replace(wrk.NEW, str(number)), body.replace(wrk.NEW, str(number))
+            connection.request(method, path, body=body or None, headers={**sent, **more})
             answer = connection.getresponse()
             content = answer.read()
             if answer.status != status:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from benchmarks.cpu_worker import Sent
 
 NEW = "{new}"
-"""In a request's target: a number that this process has not sent before. It fits into 32 bits."""
+"""In a request's target or body: a number that this process has not sent before, of ten digits."""
 _BLOCK = 10**6  # more than one run sends
 _blocks = itertools.count(10**9, _BLOCK)
 _SCRIPT = """
@@ -56,7 +56,7 @@ def require() -> None:
 def run(host: str, port: int, requests: Sequence[Sent], *, seconds: int, connections: int) -> Found:
     """Send the requests in turn, from the first again after the last. One thread of one process.
 
-    ``NEW`` in a target becomes another number each time.
+    ``NEW`` becomes another number each time.
     """
     with tempfile.TemporaryDirectory() as directory:
         listed = Path(directory) / "requests.lua"
@@ -82,5 +82,6 @@ def as_sent(request: Sent) -> str:
     method, target, headers, body = request
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body:
-        lines += [f"Content-Length: {len(body.encode())}", "Content-Type: application/json"]
+        length = len(body.replace(NEW, "0123456789").encode())
+        lines += [f"Content-Length: {length}", "Content-Type: application/json"]
     return "\r\n".join(lines) + "\r\n\r\n" + body

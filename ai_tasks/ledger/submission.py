@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet, Value
 from django.utils import timezone
 
@@ -26,14 +26,6 @@ from utils.redis.broker import publish
 
 RESULT_LIFETIME = timedelta(seconds=settings.CACHE_TTL_AI_RESULT)
 QUEUED_MESSAGE = "Waiting for a worker"
-
-_COLUMNS = AITask._meta.concrete_fields
-_INSERT = "INSERT INTO {} ({}) VALUES ({})".format(
-    AITask._meta.db_table,
-    ", ".join(f'"{field.column}"' for field in _COLUMNS),
-    ", ".join(["%s"] * len(_COLUMNS)),
-)
-"""Built once: ``save()`` builds the text of this INSERT again for each task, which takes longer than running it."""
 
 
 class AILimitReached(TooManyRequests):
@@ -253,7 +245,7 @@ def _queue(request: ValidRequest, *, fingerprint: str | None, retry_of: AITask |
     task = _new_row(request, fingerprint=fingerprint)
     task.retry_of = retry_of
     task.reserved = request.greatest_cost
-    _insert(task)
+    task.save(force_insert=True)
     if task.reserved:
         check_limits(task.user_id, task.created_at)
     _announce(task)
@@ -278,14 +270,6 @@ def _new_row(request: ValidRequest, *, fingerprint: str | None) -> AITask:
         updated_at=now,
         published_at=now,
     )
-
-
-def _insert(task: AITask) -> None:
-    """Insert a new task, each of whose fields has a value: one statement."""
-    database = connections[DEFAULT_DB_ALIAS]  # django.db.connection looks it up for each field
-    values = [field.get_db_prep_save(getattr(task, field.attname), database) for field in _COLUMNS]
-    with database.cursor() as cursor:
-        cursor.execute(_INSERT, values)
 
 
 def _announce(task: AITask) -> None:
@@ -319,6 +303,6 @@ def _answer_from(answered: AITask, request: ValidRequest) -> AITask:
         task.cost = None if answered.cost is None else ZERO
         task.started_at = task.finished_at = task.created_at
         task.applied_at = task.created_at if outcome is ApplyOutcome.APPLIED else None
-        _insert(task)
+        task.save(force_insert=True)
         announce_end(task)
     return task

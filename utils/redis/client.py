@@ -1,7 +1,6 @@
 """The process's Redis client, and a circuit breaker that keeps requests from waiting while Redis is unavailable."""
 
 import logging
-import os
 import re
 import threading
 import time
@@ -91,68 +90,8 @@ def _on_connect(connection: Any) -> None:
     connection.read_response()
 
 
-class _Pool(redis.BlockingConnectionPool):
-    """Keeps connections ready beside redis-py's queue, whose own work for each use costs more than a script.
-
-    Nobody waits while one is ready: who goes to the queue has said so first, and what is given back then goes there.
-    """
-
-    def reset(self) -> None:
-        self._ready: list[Any] = []
-        self._waiting: list[None] = []
-        """One entry for each thread at the queue; a list, as its steps are atomic."""
-        super().reset()
-
-    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-        if self.pid != os.getpid():  # they are the parent's
-            return super().get_connection()
-        try:
-            connection = self._ready.pop()
-        except IndexError:
-            return self._get_from_queue()
-        is_open = False
-        try:
-            is_open = _is_open(connection)
-        finally:  # also if this greenlet is ended meanwhile
-            if not is_open:
-                super().release(connection)
-        return connection if is_open else self._get_from_queue()  # which connects it again
-
-    def _get_from_queue(self) -> Any:
-        waiting = self._waiting
-        waiting.append(None)
-        try:
-            self._move_one_to_queue()  # if it was given back just before
-            return super().get_connection()
-        finally:
-            waiting.pop()
-
-    def release(self, connection: Any) -> None:
-        if connection.is_connected and not connection.should_reconnect() and self.owns_connection(connection):
-            self._ready.append(connection)
-            if self._waiting:
-                self._move_one_to_queue()
-        else:
-            super().release(connection)
-
-    def _move_one_to_queue(self) -> None:
-        try:
-            connection = self._ready.pop()
-        except IndexError:
-            return
-        super().release(connection)
-
-
-def _is_open(connection: Any) -> bool:
-    """Whether the server has not closed a connection that nobody uses."""
-    try:
-        return not connection.can_read()
-    except (redis.ConnectionError, redis.TimeoutError):
-        return False
-
-
 def _new_pool(*, wait_seconds: float, timeout_seconds: float) -> redis.BlockingConnectionPool:
-    return _Pool.from_url(
+    return redis.BlockingConnectionPool.from_url(
         settings.REDIS_URL,
         max_connections=settings.REDIS_POOL_MAX,
         timeout=wait_seconds,
