@@ -150,6 +150,7 @@ class Connection(ASGIProtocol):
             self.is_busy = bool(self.calls)
             if is_last:
                 self.begin_close()
+                await discard(receive)
             elif self.stage is None and not self.is_ending and not self.is_busy:
                 self.wait(Stage.FIRST_BYTE)
 
@@ -337,6 +338,14 @@ def accepted(listener: socket.socket) -> socket.socket | None:
         return None
     client.setblocking(False)
     return client
+
+
+async def discard(receive: Any) -> None:
+    """Drop what has come of a body, which gunicorn would keep until its connection ends."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            while (await receive()).get("more_body"):
+                pass
 
 
 def failing_application(reason: str) -> Any:
