@@ -76,7 +76,7 @@ class AsgiApplication:
         self._application.start(asyncio.get_running_loop())
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        self._application.stop()
+        await self._application.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
 

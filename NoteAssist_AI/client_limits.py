@@ -6,5 +6,8 @@ HEADER_SECONDS = env.seconds("HEADER_SECONDS", 10, minimum=0.1)
 BODY_SECONDS = env.seconds("BODY_SECONDS", 30, minimum=0.1)
 UNSENT_SECONDS = 30
 """Drop clients that receive nothing for this long."""
-CLOSING_SECONDS = 2
-"""How long a client that still sends may take to read the last response of its connection."""
+CLOSING_SECONDS = 5
+"""How long a client that has the last response of its connection may pause before it ends the connection.
+
+One that still sends is read on for ``BODY_SECONDS``: many send all before they read.
+"""

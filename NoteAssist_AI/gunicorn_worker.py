@@ -15,7 +15,7 @@ from gunicorn.asgi.lifespan import LifespanManager
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
-from NoteAssist_AI.client_limits import CLOSING_SECONDS, HEADER_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.client_limits import BODY_SECONDS, CLOSING_SECONDS, HEADER_SECONDS, UNSENT_SECONDS
 from utils.http.refusals import CODES, Refusal
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -23,6 +23,8 @@ MAX_HEADS_BYTES = 64 * 1024 * 1024
 """Limit on buffered bytes of incomplete heads, of one process."""
 ACCEPTED_AT_ONCE = 16
 _TICK_SECONDS = 0.5
+_LAST_REQUEST_SECONDS = 2
+"""How long an idle connection may take to begin a request when the worker stops."""
 _END_OF_HEAD = b"\r\n\r\n"
 _LAST = (b"connection", b"close")
 
@@ -65,9 +67,11 @@ class Connection(ASGIProtocol):
         self.app = self.carry_out
         self.stage: Stage | None = None
         self.is_busy = False
+        self.is_receiving = False
         self.calls = 0
         """Of the application. The next request's may begin a moment before the one of a streamed response ends."""
         self.is_ending = False
+        self.discards_until = 0.0
         self.head_bytes = 0
         self.last_bytes = b""
         self.unsent_bytes = 0
@@ -85,18 +89,32 @@ class Connection(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.is_ending:
+            if self.stage is Stage.CLOSE and self.worker.loop.time() < self.discards_until:
+                self.wait(Stage.CLOSE)
             return
         if not self.is_busy:
             self._count_head(data)
+        self.is_receiving = True
+        super().data_received(data)
+        self.is_receiving = False
+
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        """Parse, and tell whether to go on.
+
+        gunicorn calls this for what it receives, and again for what came behind a request, once that is answered.
+        """
+        if not self.is_receiving:
+            self._count_head(data)
         try:
-            super().data_received(data)
+            goes_on = super()._feed_callback_parser(data)
         except ValueError:  # a length of more digits than Python reads; gunicorn would drop the connection
             self.refuse(HTTPStatus.BAD_REQUEST, "length")
-        else:
-            if self.stage is Stage.HEAD and self.head_bytes > MAX_HEAD_BYTES:
-                self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            elif self.worker.head_bytes > MAX_HEADS_BYTES and self.stage is Stage.HEAD:
-                self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            return False
+        if self.stage is Stage.HEAD and self.head_bytes > MAX_HEAD_BYTES:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self.stage is Stage.HEAD and self.worker.head_bytes > MAX_HEADS_BYTES:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+        return goes_on and not self.is_ending
 
     def _count_head(self, data: bytes) -> None:
         """Tells only how long to wait. Where a head ends, gunicorn's parser says."""
@@ -132,6 +150,7 @@ class Connection(ASGIProtocol):
             self.is_busy = bool(self.calls)
             if is_last:
                 self.begin_close()
+                await discard(receive)
             elif self.stage is None and not self.is_ending and not self.is_busy:
                 self.wait(Stage.FIRST_BYTE)
 
@@ -153,6 +172,7 @@ class Connection(ASGIProtocol):
         if self.is_ending:
             return
         self.is_ending = True
+        self.discards_until = self.worker.loop.time() + BODY_SECONDS
         self.transport.resume_reading()
         with suppress(OSError):
             self.transport.write_eof()
@@ -295,7 +315,7 @@ class WebWorker(ASGIWorker):
     async def drain(self) -> None:
         """Finish the requests that have begun; idle connections have a moment for one that is on its way."""
         deadline = self.loop.time() + self.cfg.graceful_timeout
-        self.patience[Stage.FIRST_BYTE] = min(CLOSING_SECONDS, self.cfg.keepalive)
+        self.patience[Stage.FIRST_BYTE] = min(_LAST_REQUEST_SECONDS, self.cfg.keepalive)
         for connection in list(self.waiting[Stage.FIRST_BYTE]):
             connection.wait(Stage.FIRST_BYTE)
         while self.nr_conns and self.loop.time() < deadline and not self.is_hurried:
@@ -318,6 +338,14 @@ def accepted(listener: socket.socket) -> socket.socket | None:
         return None
     client.setblocking(False)
     return client
+
+
+async def discard(receive: Any) -> None:
+    """Drop what has come of a body, which gunicorn would keep until its connection ends."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            while (await receive()).get("more_body"):
+                pass
 
 
 def failing_application(reason: str) -> Any:

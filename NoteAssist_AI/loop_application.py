@@ -128,8 +128,10 @@ class EventLoopApplication:
         self._threads: Threads[Response | None] = Threads(self._thread_count, loop)
         self._clients = LoopClients(loop)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """To be called in the event loop, after the last request."""
         self._threads.stop()
+        await self._clients.close()
 
     async def handle(self, request: ServerRequest) -> None:
         environ = request.environ

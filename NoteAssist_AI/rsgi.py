@@ -12,9 +12,12 @@ from typing import Any
 from django.conf import settings
 
 from NoteAssist_AI import wsgi  # first: it sets Django up
-from NoteAssist_AI.client_limits import CLOSING_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.client_limits import BODY_SECONDS, CLOSING_SECONDS, UNSENT_SECONDS
 from NoteAssist_AI.loop_application import EventLoopApplication, Headers, environ_of
 from NoteAssist_AI.request_bodies import BrokenBody
+
+_SENT_SECONDS = 1
+"""By when a response has been sent, also on a machine that has other work to do."""
 
 
 class RsgiRequest:
@@ -58,11 +61,13 @@ class RsgiRequest:
         unread would reset the connection, and the client, or a proxy before us, lose the response.
         """
         has_body = "HTTP_TRANSFER_ENCODING" in self.environ or self.environ.get("CONTENT_LENGTH", "0") != "0"
-        waits_for_continue = "HTTP_EXPECT" in self.environ and self._parts is None
         try:
-            if has_body and not waits_for_continue:
-                async with asyncio.timeout(CLOSING_SECONDS):
-                    while not self._is_whole:
+            if has_body and self._parts is None and "HTTP_EXPECT" in self.environ:
+                # Granian sends ``100 Continue`` if it is asked for a body before it has sent the response.
+                await asyncio.sleep(_SENT_SECONDS)
+            async with asyncio.timeout(BODY_SECONDS):
+                while has_body and not self._is_whole:
+                    async with asyncio.timeout(CLOSING_SECONDS):
                         await self.next_part()
         except (TimeoutError, BrokenBody):
             pass
@@ -104,7 +109,7 @@ class RsgiApplication:
             self._loop.call_later(1, self._follow_parent)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._application.stop()
+        loop.run_until_complete(self._application.stop())
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         request = RsgiRequest(scope, protocol)

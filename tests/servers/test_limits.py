@@ -1,5 +1,6 @@
 """What one process holds at most, and for how long."""
 
+import asyncio
 import json
 import select
 import socket
@@ -8,6 +9,7 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
+from NoteAssist_AI.gunicorn_worker import discard
 from tests.processes import wait_until
 from tests.servers.conftest import Server
 from tests.servers.wire import Wire, answers, request
@@ -75,6 +77,19 @@ def test_incomplete_bodies_take_64_mb_together_and_what_is_more_is_refused(kind,
         answered = [wire.answer() for wire in wires if wire.socket in readable]
         assert [(answer.status, json.loads(answer.body)["code"]) for answer in answered] == [(503, "unavailable")]
         assert server.is_live()
+
+
+def test_what_has_come_of_a_refused_body_is_dropped_and_no_more_is_awaited():
+    come = [b"x", b"x"]
+
+    async def receive() -> dict:
+        if not come:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": come.pop(), "more_body": True}
+
+    asyncio.run(discard(receive))
+
+    assert come == []
 
 
 def test_a_web_socket_is_refused(start, server):

@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from NoteAssist_AI.client_limits import CLOSING_SECONDS
 from notes.models import Attachment
 from tests.factories import NoteFactory
 from tests.files.images import PDF
@@ -105,19 +106,33 @@ def test_a_length_over_the_limit_is_refused_without_reading(server, alice, line)
         assert wire.is_ended()
 
 
+@pytest.mark.parametrize("expectation", [[], ["Expect: 100-continue"]], ids=["", "without waiting as it may"])
 @pytest.mark.parametrize("is_chunked", [True, False])
-def test_a_client_that_sends_all_before_it_reads_is_told_why_it_was_refused(server, line, is_chunked):
+def test_a_client_that_sends_all_before_it_reads_is_told_why_it_was_refused(server, line, is_chunked, expectation):
     """So do proxies. A connection that is closed while bytes arrive is reset, and its response is lost."""
     body = form_of(10 * 1024 * 1024)
     framing = CHUNKED if is_chunked else f"Content-Length: {len(body)}"
     with Wire(server.port) as wire:
-        wire.send(request(line, FORM, framing))
+        wire.send(request(line, FORM, framing, *expectation))
         for piece in pieces(body):
             wire.send(b"%x\r\n%s\r\n" % (len(piece), piece) if is_chunked else piece)
         if is_chunked:
             wire.send(b"0\r\n\r\n")
         answer = wire.answer()
         assert wire.is_ended()
+
+    assert (answer.status, json.loads(answer.body)["code"]) == (401, "not_authenticated")
+
+
+@pytest.mark.slow
+def test_a_client_that_still_sends_for_longer_than_it_may_pause_is_told_why_it_was_refused(server, line):
+    with Wire(server.port) as wire:
+        wire.send(request(line, FORM, f"Content-Length: {10 * 1024 * 1024}"))
+        until = time.monotonic() + CLOSING_SECONDS + 1
+        while time.monotonic() < until:
+            wire.send(b"x" * 1000)
+            time.sleep(0.1)
+        answer = wire.answer()
 
     assert (answer.status, json.loads(answer.body)["code"]) == (401, "not_authenticated")
 
