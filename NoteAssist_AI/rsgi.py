@@ -7,6 +7,7 @@ other, and reads a body in a thread that waits for as long as its client likes.
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -54,26 +55,33 @@ class RsgiRequest:
             return b""
         return part
 
-    async def end(self) -> None:
+    @property
+    def has_unread_body(self) -> bool:
+        return not self._is_whole and (
+            "HTTP_TRANSFER_ENCODING" in self.environ or self.environ.get("CONTENT_LENGTH", "0") != "0"
+        )
+
+    async def read_on(self) -> None:
         """Let the client read a response that was sent before all of its body was read.
 
-        Granian closes the connection as soon as nothing here refers to its body. To close with bytes of the client's
-        unread would reset the connection, and the client, or a proxy before us, lose the response.
+        To close the connection with bytes of the client's unread would reset it, and the client, or a proxy before us,
+        lose the response.
         """
-        has_body = "HTTP_TRANSFER_ENCODING" in self.environ or self.environ.get("CONTENT_LENGTH", "0") != "0"
-        try:
-            if has_body and self._parts is None and "HTTP_EXPECT" in self.environ:
-                # Granian sends ``100 Continue`` if it is asked for a body before it has sent the response.
-                await asyncio.sleep(_SENT_SECONDS)
+        if self._parts is None and "HTTP_EXPECT" in self.environ:
+            # Granian sends ``100 Continue`` if it is asked for a body before it has sent the response.
+            await asyncio.sleep(_SENT_SECONDS)
+        with suppress(TimeoutError, BrokenBody):
             async with asyncio.timeout(BODY_SECONDS):
-                while has_body and not self._is_whole:
+                while not self._is_whole:
                     async with asyncio.timeout(CLOSING_SECONDS):
                         await self.next_part()
-        except (TimeoutError, BrokenBody):
-            pass
-        finally:
-            # Here, and not when this is collected: a time-out's traceback refers to its frames, and they to this.
-            del self._protocol, self._parts
+
+    def let_go(self) -> None:
+        """Drop what keeps the connection open: Granian closes it as soon as nothing refers to its body.
+
+        Else it would stay until this is collected: a time-out's traceback refers to its frames, and they to this.
+        """
+        del self._protocol, self._parts
 
     async def respond(self, status: int, headers: Headers, body: bytes) -> None:
         self._protocol.response_bytes(status, headers, body)
@@ -115,8 +123,10 @@ class RsgiApplication:
         request = RsgiRequest(scope, protocol)
         try:
             await self._application.handle(request)
+            if request.has_unread_body:
+                await request.read_on()
         finally:
-            await request.end()
+            request.let_go()
 
 
 application = RsgiApplication(EventLoopApplication(wsgi.application, settings.WEB_THREADS, wsgi.event_loop_reads))
