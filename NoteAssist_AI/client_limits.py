@@ -9,5 +9,7 @@ UNSENT_SECONDS = 30
 CLOSING_SECONDS = 5
 """How long a client that has the last response of its connection may pause before it ends the connection.
 
-One that still sends is read on for ``BODY_SECONDS``: many send all before they read.
+One that still sends is read on until ``BODY_SECONDS`` after its request began: many send all before they read.
 """
+DISCARDED_MAX = 64 * 1024 * 1024
+"""Bytes that are read on of one request: more than the longest upload has."""

@@ -15,7 +15,7 @@ from gunicorn.asgi.lifespan import LifespanManager
 from gunicorn.asgi.protocol import ASGIProtocol
 from gunicorn.workers.gasgi import ASGIWorker
 
-from NoteAssist_AI.client_limits import BODY_SECONDS, CLOSING_SECONDS, HEADER_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.client_limits import BODY_SECONDS, CLOSING_SECONDS, DISCARDED_MAX, HEADER_SECONDS, UNSENT_SECONDS
 from utils.http.refusals import CODES, Refusal
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -25,6 +25,8 @@ ACCEPTED_AT_ONCE = 16
 _TICK_SECONDS = 0.5
 _LAST_REQUEST_SECONDS = 2
 """How long an idle connection may take to begin a request when the worker stops."""
+_SHUTDOWN_SECONDS = 2
+"""Of ``graceful_timeout``, at whose end gunicorn kills the worker: for the application's own end."""
 _END_OF_HEAD = b"\r\n\r\n"
 _LAST = (b"connection", b"close")
 
@@ -71,7 +73,9 @@ class Connection(ASGIProtocol):
         self.calls = 0
         """Of the application. The next request's may begin a moment before the one of a streamed response ends."""
         self.is_ending = False
-        self.discards_until = 0.0
+        self.discarded_bytes = 0
+        self.began_at = 0.0
+        """When the last call of the application did."""
         self.head_bytes = 0
         self.last_bytes = b""
         self.unsent_bytes = 0
@@ -89,7 +93,8 @@ class Connection(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.is_ending:
-            if self.stage is Stage.CLOSE and self.worker.loop.time() < self.discards_until:
+            self.discarded_bytes += len(data)
+            if self.stage is Stage.CLOSE and self.may_read_on():
                 self.wait(Stage.CLOSE)
             return
         if not self.is_busy:
@@ -98,11 +103,18 @@ class Connection(ASGIProtocol):
         super().data_received(data)
         self.is_receiving = False
 
+    def may_read_on(self) -> bool:
+        """Whether a client that has its last response may send more."""
+        is_in_time = self.worker.loop.time() < self.began_at + BODY_SECONDS
+        return self.worker.alive and is_in_time and self.discarded_bytes < DISCARDED_MAX
+
     def _feed_callback_parser(self, data: bytes) -> bool:
         """Parse, and tell whether to go on.
 
         gunicorn calls this for what it receives, and again for what came behind a request, once that is answered.
         """
+        if self.is_ending:
+            return False
         if not self.is_receiving:
             self._count_head(data)
         try:
@@ -135,6 +147,7 @@ class Connection(ASGIProtocol):
         self.proceed()
         self.is_busy = True
         self.calls += 1
+        self.began_at = self.worker.loop.time()
         is_last = False
 
         async def send_noting(message: Any) -> None:
@@ -172,7 +185,6 @@ class Connection(ASGIProtocol):
         if self.is_ending:
             return
         self.is_ending = True
-        self.discards_until = self.worker.loop.time() + BODY_SECONDS
         self.transport.resume_reading()
         with suppress(OSError):
             self.transport.write_eof()
@@ -297,8 +309,9 @@ class WebWorker(ASGIWorker):
                 async with asyncio.timeout(_TICK_SECONDS):
                     await self.is_told.wait()
         self.alive = False
+        deadline = self.loop.time() + self.cfg.graceful_timeout - _SHUTDOWN_SECONDS
         await self.stop_accepting()
-        await self.drain()
+        await self.drain(deadline)
         await lifespan.shutdown()
 
     def is_parent_alive(self) -> bool:
@@ -312,9 +325,8 @@ class WebWorker(ASGIWorker):
             server.close()
         await asyncio.sleep(_TICK_SECONDS)  # asyncio counts a connection some turns after it has accepted it
 
-    async def drain(self) -> None:
+    async def drain(self, deadline: float) -> None:
         """Finish the requests that have begun; idle connections have a moment for one that is on its way."""
-        deadline = self.loop.time() + self.cfg.graceful_timeout
         self.patience[Stage.FIRST_BYTE] = min(_LAST_REQUEST_SECONDS, self.cfg.keepalive)
         for connection in list(self.waiting[Stage.FIRST_BYTE]):
             connection.wait(Stage.FIRST_BYTE)

@@ -172,8 +172,11 @@ class EventLoopApplication:
         request.environ["wsgi.input"] = arriving
         answered = asyncio.ensure_future(self._respond_in_thread(request, ends_connection=True))
         answered.add_done_callback(lambda _: arriving.leave())
-        await arriving.receive(request)
-        await answered
+        try:
+            await arriving.receive(request)
+            await answered
+        finally:
+            answered.cancel()  # unless it has ended
 
     async def _respond_in_thread(self, request: ServerRequest, *, ends_connection: bool) -> None:
         parts = _Parts(request, self._loop)

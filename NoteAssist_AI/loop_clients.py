@@ -27,6 +27,6 @@ class LoopClients:
         return self._queries.fetch(sql, params)
 
     async def close(self) -> None:
-        """Run the scripts and queries that wait, and disconnect."""
+        """Run the scripts that wait, and disconnect. The thread of the queries ends after those that wait."""
         self._queries.close()
         await self._scripts.close()

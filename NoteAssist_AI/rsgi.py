@@ -7,18 +7,19 @@ other, and reads a body in a thread that waits for as long as its client likes.
 import asyncio
 import os
 import signal
+import time
 from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
 
 from NoteAssist_AI import wsgi  # first: it sets Django up
-from NoteAssist_AI.client_limits import BODY_SECONDS, CLOSING_SECONDS, UNSENT_SECONDS
+from NoteAssist_AI.client_limits import BODY_SECONDS, CLOSING_SECONDS, DISCARDED_MAX, UNSENT_SECONDS
 from NoteAssist_AI.loop_application import EventLoopApplication, Headers, environ_of
 from NoteAssist_AI.request_bodies import BrokenBody
 
 _SENT_SECONDS = 1
-"""By when a response has been sent, also on a machine that has other work to do."""
+"""By when a response has been sent. On a slower machine its client gets a needless ``100 Continue``, too."""
 
 
 class RsgiRequest:
@@ -28,6 +29,7 @@ class RsgiRequest:
         self._protocol = protocol
         self._parts: Any = None
         self._is_whole = False
+        self._began_at = time.monotonic()
         client, _, client_port = scope.client.rpartition(":")
         host, _, port = scope.server.rpartition(":")
         self.environ = environ_of(
@@ -70,11 +72,13 @@ class RsgiRequest:
         if self._parts is None and "HTTP_EXPECT" in self.environ:
             # Granian sends ``100 Continue`` if it is asked for a body before it has sent the response.
             await asyncio.sleep(_SENT_SECONDS)
+        until, discarded = self._began_at + BODY_SECONDS, 0
         with suppress(TimeoutError, BrokenBody):
-            async with asyncio.timeout(BODY_SECONDS):
-                while not self._is_whole:
-                    async with asyncio.timeout(CLOSING_SECONDS):
-                        await self.next_part()
+            while not self._is_whole and discarded < DISCARDED_MAX:
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    discarded += len(await self.next_part())
+                if time.monotonic() > until:
+                    return
 
     def let_go(self) -> None:
         """Drop what keeps the connection open: Granian closes it as soon as nothing refers to its body.

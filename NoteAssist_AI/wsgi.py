@@ -12,9 +12,7 @@ import django
 from django.conf import settings
 from django.urls import get_resolver
 
-from NoteAssist_AI.celery import app as celery_app
-
-__all__ = ["application", "celery_app"]
+import NoteAssist_AI.celery  # noqa: F401  # see above
 
 django.setup(set_prefix=False)
 

@@ -87,10 +87,11 @@ class Client(WSGIContestant):
     def __init__(self) -> None:
         super().__init__()
         from NoteAssist_AI import wsgi
+        from NoteAssist_AI.celery import app as celery_app
 
-        wsgi.celery_app.loader.import_default_modules()
+        celery_app.loader.import_default_modules()
         self.application = wsgi.application
-        self.process_ai_request = wsgi.celery_app.tasks["utils.async_optimization.process_ai_request"]
+        self.process_ai_request = celery_app.tasks["utils.async_optimization.process_ai_request"]
         self.headers = {"Host": HOST, "X-Forwarded-Proto": "https"}
 
     def ask(self, method: str, target: str, body: Any = None) -> Any:

@@ -150,7 +150,7 @@ class Ask(Handler):
         doubtful = sum(sentence["verdict"] != "supported" for sentence in sentences)
         notice = CHECKED
         if doubtful:
-            notice = f"{doubtful} of {len(sentences)} sentences are not supported by quotes that stand. {CHECKED}"
+            notice = f"{doubtful} of {len(sentences)} sentences are not supported by quotes in the notes. {CHECKED}"
         return _result(sentences, notice, sources=_sources(sentences, found))
 
     def incomplete(self, content: str, notice: str) -> Result:

@@ -53,7 +53,7 @@ class ValidRequest:
     """Requests with the same one share an answer; an empty one is shared by none."""
     fingerprint: str
     """Requests with the same one share a task: they are also about the same text."""
-    greatest_cost: Decimal
+    reservation: Decimal
     """The most that one attempt can cost: see :func:`reservation_for`."""
 
 
@@ -93,7 +93,7 @@ def validated(
         base=_base(handler, topic) if apply == "propose" else None,
         request_hash=_request_hash(handler, same, user_id=user_id, is_offline=provider == OFFLINE),
         fingerprint=_digest([*same, source_hash]),
-        greatest_cost=reservation_for(request_type, data),
+        reservation=reservation_for(request_type, data),
     )
 
 

@@ -114,7 +114,7 @@ def accept(*, task_id: UUID, user_id: int, request_type: str, request_data: dict
     request = validated(user_id=user_id, request_type=request_type, request_data=request_data)
     with transaction.atomic():
         row = _new_row(request, fingerprint=None)
-        row.pk, row.reserved = task_id, request.greatest_cost
+        row.pk, row.reserved = task_id, request.reservation
         AITask.objects.bulk_create([row], ignore_conflicts=True)
         task = AITask.objects.filter(pk=task_id, user_id=user_id).first()
         if task is None:
@@ -244,7 +244,7 @@ def _check_limit(counted: Sequence[str]) -> None:
 def _queue(request: ValidRequest, *, fingerprint: str | None, retry_of: AITask | None = None) -> AITask:
     task = _new_row(request, fingerprint=fingerprint)
     task.retry_of = retry_of
-    task.reserved = request.greatest_cost
+    task.reserved = request.reservation
     task.save(force_insert=True)
     if task.reserved:
         check_limits(task.user_id, task.created_at)

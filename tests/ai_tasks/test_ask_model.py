@@ -60,7 +60,7 @@ def test_each_sentence_is_judged_by_its_quotes(alice, alice_client, topic, opena
         "code": None,
         "code_language": None,
         "sources": [{"title": "Photosynthesis: Light reactions", "url": f"/api/topics/{topic.pk}/"}],
-        "notice": f"4 of 6 sentences are not supported by quotes that stand. {CHECKED}",
+        "notice": f"4 of 6 sentences are not supported by quotes in the notes. {CHECKED}",
         "sentences": [
             {
                 "text": "In the thylakoid membranes.",

@@ -52,6 +52,22 @@ def test_10000_idle_connections_and_large_bodies_fit_into_512_mb(kind, start):
         assert memory_of(server) < RENDERS_STANDARD_PLAN
 
 
+@pytest.mark.slow
+def test_what_came_of_refused_bodies_takes_no_memory(kind, start):
+    """Each client keeps its side of the connection open."""
+    count, come = 200, 400_000
+    head = request("POST /api/study/media/ HTTP/1.1", "Content-Length: 10000000")
+    with start(kind) as server, ExitStack() as open_ones:
+        answers(server.port, LIVE)
+        before = memory_of(server)
+        for _ in range(count):
+            wire = open_ones.enter_context(Wire(server.port))
+            wire.send(head + b"x" * come)
+            assert wire.answer().status == 401
+
+        assert memory_of(server) - before < count * come / 2
+
+
 def test_clients_that_leave_in_the_middle_of_an_answer_leave_nothing_behind(server, alice):
     for note in range(20):
         NoteFactory(user=alice, title=f"{note} " + "x" * 200)

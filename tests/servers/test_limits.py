@@ -1,6 +1,5 @@
 """What one process holds at most, and for how long."""
 
-import asyncio
 import json
 import select
 import socket
@@ -9,8 +8,7 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
-from NoteAssist_AI.gunicorn_worker import discard
-from tests.processes import wait_until
+from tests.processes import POLITE_SECONDS, wait_until
 from tests.servers.conftest import Server
 from tests.servers.wire import Wire, answers, request
 
@@ -21,6 +19,13 @@ def open_connections(server: Server) -> int:
     children = psutil.Process(server.process.pid).children(recursive=True)
     found = [one for child in children for one in child.net_connections("tcp")]
     return len([one for one in found if one.status == psutil.CONN_ESTABLISHED and one.laddr.port == server.port])
+
+
+def sockets_held(server: Server) -> int:
+    """Of connections, also of those whose one side has ended."""
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    found = [one for child in children for one in child.net_connections("tcp")]
+    return len([one for one in found if one.raddr and one.laddr.port == server.port])
 
 
 @pytest.mark.slow
@@ -79,17 +84,27 @@ def test_incomplete_bodies_take_64_mb_together_and_what_is_more_is_refused(kind,
         assert server.is_live()
 
 
-def test_what_has_come_of_a_refused_body_is_dropped_and_no_more_is_awaited():
-    come = [b"x", b"x"]
+REFUSED_UPLOAD = request("POST /api/study/media/ HTTP/1.1", "Content-Length: 10", body=b"0123456789")
 
-    async def receive() -> dict:
-        if not come:
-            await asyncio.Event().wait()
-        return {"type": "http.request", "body": come.pop(), "more_body": True}
 
-    asyncio.run(discard(receive))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sent",
+    [
+        REFUSED_UPLOAD,
+        REFUSED_UPLOAD + LIVE,
+        REFUSED_UPLOAD + LIVE[:-4],
+        request("GET /healthz/live HTTP/1.1", "Expect: more") + LIVE,
+    ],
+    ids=["nothing", "a request", "half a request", "a request behind one that expects too much"],
+)
+def test_a_connection_ends_after_its_last_response_whatever_came_behind(server, sent):
+    wait_until(lambda: sockets_held(server) == 0, every=POLITE_SECONDS)
+    with Wire(server.port) as wire:
+        wire.send(sent)
+        assert wire.answer().status in (401, 417)
 
-    assert come == []
+        wait_until(lambda: sockets_held(server) == 0, every=POLITE_SECONDS)
 
 
 def test_a_web_socket_is_refused(start, server):

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
@@ -105,3 +105,27 @@ def test_idle_connections_do_not_keep_it(own):
         own.process.send(signal.SIGTERM)
 
         assert own.process.wait(60) == 0
+
+
+def test_who_was_refused_and_still_sends_does_not_keep_it(own, kind):
+    """It is read on, so that it can read its refusal, but for no longer than the server may take to stop."""
+    stopped = threading.Event()
+
+    def trickle(wire: Wire) -> None:
+        with suppress(OSError):
+            while not stopped.wait(0.2):
+                wire.send(b"x")
+
+    with Wire(own.port) as wire:
+        wire.send(request("POST /api/study/media/ HTTP/1.1", "Content-Length: 1000000"))
+        assert wire.answer().status == 401
+        client = threading.Thread(target=trickle, args=[wire])
+        client.start()
+        own.process.send(signal.SIGTERM)
+        code = own.process.wait(60)
+        stopped.set()
+        client.join()
+
+    assert code == 0
+    if kind == "gunicorn":
+        assert "Worker exiting" in own.process.output  # else it was killed

@@ -62,7 +62,7 @@ class Batches:
         """Run what waits, and disconnect."""
         if self._task is not None:
             await self._task
-        await self._connection.disconnect()
+        await self._connection.disconnect(nowait=True)  # all that had to be sent has its reply
 
     async def _run_waiting(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """The Celery application, for all who send tasks. ``NoteAssist_AI/celery.py`` adds what workers and beat need.
 
-Celery's own ``current_app`` will not do: it is another, unconfigured application in a thread or a process that has
-imported none.
+Celery's own ``current_app`` will not do: it is another, unconfigured application in a process that has imported
+none.
 """
 
 from celery import Celery
