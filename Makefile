@@ -114,7 +114,7 @@ licenses: $(INSTALLED) ## write docs/licenses.md: the packages of production and
 		--packages $$(grep -oE '^[a-z0-9-]+==' requirements.txt | tr -d =) \
 		| sed '/^| pyromark /s/UNKNOWN/MIT    /'; } > docs/licenses.md # it says so in a file only
 
-clean: ## remove everything that make created: the venv, the embedded engines' data, caches
+clean: ## remove what make created for this checkout: the venv, the embedded engines and their data, caches
 	@if [ -x $(BIN)/python ]; then $(BIN)/python manage.py embedded stop; fi
 	rm -rf $(VENV) .local staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -126,7 +126,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt | python
 		-r requirements-dev.txt > $(VENV)/install.log 2>&1 & pip=$$!; \
 	trap 'kill $$pip' INT TERM; \
 	while kill -0 $$pip 2>/dev/null; do \
-		sleep 5; echo "  $$(grep -c '^Collecting' $(VENV)/install.log) of $(PACKAGES) packages found"; \
+		sleep 5; echo "  $$(grep -cE '^(Collecting|Processing)' $(VENV)/install.log) of $(PACKAGES) packages found"; \
 	done; \
 	wait $$pip || { tail -n 20 $(VENV)/install.log >&2; exit 1; }
 	@touch $@

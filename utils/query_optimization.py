@@ -1,6 +1,7 @@
-"""The façade of reads: all queries of views, each of bounded cost, and the invalidation of caches.
+"""The façade of reads: the lists and objects that views show, each of bounded cost, and the invalidation of caches.
 
-Views and code outside the apps import it; services and models do not.
+Of the product only views import it. What is more than rows of models is read by modules of the apps, which views call
+directly: the most frequent reads as dictionaries (``reads.py``), and what is computed, such as a queue or statistics.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -10,6 +10,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -128,12 +129,16 @@ class Engines:
         self._keep.touch()
 
     def release(self) -> bool:
-        """Undo ``keep()``: stop the engines and return True; False if others use them, the last of which stops them."""
+        """Undo ``keep()``: stop the engines, remove their sockets' directory and return True.
+
+        False if others use them, the last of which stops them.
+        """
         with self._mutex(), self._users_path.open("a") as users:
             self._keep.unlink(missing_ok=True)
             unused = take_lock(users, fcntl.LOCK_EX, seconds=0)
             if unused:
                 self._stop()
+                shutil.rmtree(self.sockets, ignore_errors=True)  # what is not ours stays
             return unused
 
     def status(self) -> Status:

@@ -288,8 +288,11 @@ class Redis(Server):
         return self.root / "redis.pid"
 
     def is_ready(self) -> bool:
-        """It writes its pid file after it listens; without that file it could not be stopped."""
-        return self.pid_path.exists() and super().is_ready()
+        """It writes its pid file after it listens; without its id it could not be stopped."""
+        try:
+            return bool(self.pid_path.read_text()) and super().is_ready()
+        except FileNotFoundError:
+            return False
 
     def _launch(self, lock: IO[str]) -> None:
         settings = {

@@ -1,6 +1,5 @@
 import os
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -72,7 +71,6 @@ def private_engines(root: Path) -> Iterator[Engines]:
     finally:
         engines.leave()
         assert engines.release()
-        shutil.rmtree(engines.sockets, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,7 @@ def test_the_command_keeps_them_running_until_it_stops_them(engines, start_user)
 
     assert manage(engines, "embedded", "stop").returncode == 0
     assert alive(engines) == []
+    assert not engines.sockets.exists()
 
 
 def test_the_command_tells_how_they_are_and_starts_nothing_by_it(engines):

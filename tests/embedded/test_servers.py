@@ -61,6 +61,15 @@ def test_data_in_postgresql_outlives_its_processes(engines):
     engines.leave()
 
 
+def test_redis_is_not_ready_before_its_id_is_in_its_pid_file(running):
+    written = running.redis.pid_path.read_text()
+
+    running.redis.pid_path.write_text("")
+    assert not running.redis.is_ready()
+    running.redis.pid_path.write_text(written)
+    assert running.redis.is_ready()
+
+
 def test_nobody_else_can_enter_the_directory_of_the_sockets(running):
     assert running.sockets.stat().st_mode & 0o777 == 0o700
 
