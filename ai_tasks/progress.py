@@ -13,9 +13,9 @@ from uuid import UUID
 from django.conf import settings
 
 from utils.http.json import dumps
-from utils.redis.client import RedisUnavailable
+from utils.redis.client import RedisUnavailable, channel
 from utils.redis.scripts import Script, ScriptCall, run_guarded
-from utils.streaming.user_events import APPEND_USER_EVENT, CHANNEL_PREFIX, user_stream
+from utils.streaming.user_events import APPEND_USER_EVENT, user_stream
 
 EVENTS_KEPT = settings.AI_STREAM_EVENTS
 TTL_SECONDS = settings.AI_STREAM_SECONDS
@@ -125,7 +125,7 @@ def events_key(task_id: UUID) -> str:
 
 def task_channel(task_id: UUID) -> str:
     """The pub/sub channel on which new events of the task are announced."""
-    return f"{CHANNEL_PREFIX}task:{task_id}"
+    return channel(f"task:{task_id}")
 
 
 def report(events: Sequence[Event]) -> None:

@@ -227,3 +227,9 @@ def is_failure(error: redis.RedisError) -> bool:
     return isinstance(error, _FAILURES) or (
         isinstance(error, redis.ResponseError) and _REFUSAL.search(str(error)) is not None
     )
+
+
+def channel(name: str) -> str:
+    """The name of a pub/sub channel. All databases of a server share their channels, so it includes the number."""
+    database = _client_of_this_process().connection_pool.connection_kwargs.get("db") or 0
+    return f"{database}:{name}"

@@ -3,14 +3,10 @@
 Scripts that change other keys append to it in the same atomic step, with the Lua function below.
 """
 
-from django.conf import settings
-from redis.connection import parse_url
+from utils.redis.client import channel
 
 EVENTS_KEPT = 200
 SECONDS_KEPT = 3600
-
-CHANNEL_PREFIX = f"{parse_url(settings.REDIS_URL).get('db') or 0}:"
-"""What names of pub/sub channels begin with: all databases of a server share their channels."""
 
 APPEND_USER_EVENT = f"""
 local function append_user_event(events, channel, event, data, announcement)
@@ -28,4 +24,4 @@ def user_events_key(user_id: int) -> str:
 
 def user_stream(user_id: int) -> tuple[str, str]:
     """The key of the Redis stream, and the pub/sub channel on which new events are announced."""
-    return user_events_key(user_id), f"{CHANNEL_PREFIX}user:{user_id}"
+    return user_events_key(user_id), channel(f"user:{user_id}")
