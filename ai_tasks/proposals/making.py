@@ -8,7 +8,7 @@ version, from its submission on.
 from typing import Any, Literal
 
 from ai_tasks.models import AITask, Proposal
-from notes.blocks.hunks import Hunk, Layout, compare
+from notes.blocks.hunks import Hunk, Layout, compare, is_same_text
 from notes.blocks.stored import Block, decode, edited_blocks
 from notes.models import Topic
 from notes.services import blocks_of, lock_topic
@@ -38,7 +38,7 @@ def make_proposal(task: AITask, answer: dict[str, Any], *, field: str) -> Propos
         blocks = decode(task.base["blocks"], task.base["explanation"])
         if blocks is None:
             blocks = _known_blocks(blocks_of(topic), task.base["explanation"])
-        hunks, layout = compare(blocks, answer["content"])
+        hunks, layout = compare(blocks, with_margins_of(task.base["explanation"], answer["content"]))
     Proposal.objects.filter(topic_id=topic.topic_id, field=field, status=Proposal.Status.OPEN).update(
         status=Proposal.Status.SUPERSEDED
     )
@@ -57,9 +57,24 @@ def make_proposal(task: AITask, answer: dict[str, Any], *, field: str) -> Propos
 
 
 def _compare_code(base: dict[str, Any], code: str, language: str) -> tuple[list[Hunk], Layout]:
-    if (base["code"], base["code_language"]) == (code, language):
+    if base["code_language"] == language and is_same_text(base["code"], code):
         return [], Layout([], [])
     return [Hunk(1, "replace", None, None, base["code"], code)], Layout([], [])
+
+
+def with_margins_of(base: str, answer: str) -> str:
+    """The answer with the white space around the text that was asked about: answers come without any.
+
+    The first line's indentation, which may be code's, is only for the same line.
+    """
+    inner, text = base.strip(), answer.strip()
+    if not inner or not text:
+        return answer
+    start = base.index(inner)
+    lead, tail = base[:start], base[start + len(inner) :]
+    if inner.splitlines()[0].rstrip() != text.splitlines()[0].rstrip():
+        lead = lead.rstrip(" \t")
+    return lead + text + tail
 
 
 def _known_blocks(blocks: list[Block], base: str) -> list[Block]:

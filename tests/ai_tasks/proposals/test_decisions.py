@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ai_tasks.models import Proposal
 from ai_tasks.proposals import decide as decide_proposal
+from ai_tasks.proposals.making import with_margins_of
 from notes import services as notes
 from notes.blocks.hunks import compare
 from notes.blocks.stored import new_blocks
@@ -170,11 +171,12 @@ def test_any_hunks_in_any_order_and_batches_make_one_text(alice, no_limits, befo
         return text_of(topic)
 
     old = new_blocks(before)
-    numbers = [hunk.n for hunk in compare(old, after)[0]]
+    whole = with_margins_of(before, after)
+    numbers = [hunk.n for hunk in compare(old, whole)[0]]
     some = [n for n in numbers if chance.random() < 0.6]
     rest = [n for n in numbers if n not in some]
 
-    assert decided(batches(numbers, chance), []) == (after if numbers else before)
+    assert decided(batches(numbers, chance), []) == (whole if numbers else before)
     if some:
         assert decided(batches(some, chance), rest) == decided([some], rest)
 

@@ -159,7 +159,7 @@ def test_a_task_that_does_not_propose_names_no_proposal(alice, alice_client, top
         ("A a.\n\nB b.\n\nC c.", "C c.\n\nA a.\n\nB b.", [("move", 2, None, "C c.")]),
         ("A a.\n\nB b.\n\nC c.", "B b.\n\nC c.\n\nA a.", [("move", 0, 2, "A a.\n\n")]),
         ("A a.\n\nB b.\n\nC c.", "A a.\n\nB b.\n\nC c.\n\nD d.", [("insert", None, 2, "D d.")]),
-        ("A a.\n\nB b.", "A a.\n\nB b.\n", [("replace", 1, None, "B b.\n")]),
+        ("A a.\n\nB b.\n", "A a.\n\nB new.", [("replace", 1, None, "B new.\n")]),
         ("", "A a.\n\nB b.", [("insert", None, None, "A a.\n\n"), ("insert", None, None, "B b.")]),
         (
             "One two three four.\n\nAlpha beta gamma delta.",
