@@ -17,6 +17,8 @@ export const tasks = signal([]);
 export const texts = signal({});
 /** The task shown below a topic's text, by the topic's id. */
 export const below = signal({});
+/** The ids of tasks that were requested here, until their proposals are shown. */
+export const asked = new Set();
 /** The id of the task whose answer the tray shows, or null. */
 export const shownId = signal(null);
 
@@ -57,6 +59,7 @@ export async function submit(type, topicId, data, apply = false) {
   const request = call("POST", "/api/ai/tasks/", { body, key: newKey() });
   submitting = request.catch(() => null);
   const task = await request;
+  asked.add(task.id);
   merge(task);
   if (topicId) showBelow(topicId, task.id);
   if (!hasEnded(task)) follow(task);
@@ -79,6 +82,7 @@ export async function cancel(task) {
 /** Submit the same request again as a new task. */
 export async function retry(task) {
   const again = await call("POST", `/api/ai/tasks/${task.id}/retry/`, { key: newKey() });
+  asked.add(again.id);
   merge(again);
   if (again.topic_id) showBelow(again.topic_id, again.id);
   follow(again);

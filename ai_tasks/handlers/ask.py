@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NotRequired
 
 from ai_tasks.asking.finding import QUOTE_MIN, Quote, Span
@@ -47,6 +48,11 @@ _SENTENCE = {
 
 
 _MARK = re.compile(r"\s*+(?:>\s*+)*+(?:(?:[-*+•]|\d{1,9}[.)])\s++)?")
+_QUOTED = re.compile(r"^[ \t]*+(?:>[ \t]*+)+", re.MULTILINE)
+_BREAK = re.compile(r"^[ \t]*+(?:(?:[-*+•]|\d{1,9}[.)])\s|\r?$)", re.MULTILINE)
+"""Where a list item begins, or a paragraph ends."""
+_TITLE = re.compile(r"^[ \t]*+(?:\[!|#{1,6}[ \t]).*\n?", re.MULTILINE)
+"""A callout's title or a heading: one line, which no sentence continues."""
 
 
 class Answered(Result):
@@ -164,7 +170,8 @@ class Ask(Handler):
         for passage in found.passages[:SENTENCES_QUOTED]:
             if span := _best_sentence(passage, found):
                 quote = shown_quote(passage.place, span)
-                text = " ".join(quote["text"].split()) if _is_prose(passage) else quote["text"]
+                kind = passage.place.block.kind
+                text = _on_one_line(quote["text"], kind) if _is_prose(passage) else quote["text"]
                 sentences.append({"text": text, "verdict": "supported", "quotes": [quote]})
         if not sentences:
             notice = f"{NOT_IN_NOTES}: what matches the question is too short to be quoted."
@@ -240,11 +247,22 @@ def _best_sentence(passage: Passage, found: Found) -> Span | None:
 
 
 def _sentences(text: str, kind: Kind) -> list[Span]:
+    """The sentences of a paragraph or a quote, or the items of a list, with the lines that continue them."""
     if kind is Kind.PARAGRAPH:
         ends = sentence_ends(text)
     else:
-        ends = [at + 1 for at, character in enumerate(text) if character == "\n"] + [len(text)]
+        bare = _QUOTED.sub(lambda mark: " " * len(mark[0]), text)  # each character keeps its place
+        breaks = {0, len(bare), *(found.start() for found in _BREAK.finditer(bare))}
+        breaks.update(at for title in _TITLE.finditer(bare) for at in title.span())
+        ends = []
+        for start, end in pairwise(sorted(breaks)):
+            ends += [end] if kind is Kind.LIST else [start + at for at in sentence_ends(bare[start:end])]
     return [_trimmed(text, start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _on_one_line(text: str, kind: Kind) -> str:
+    """The words of quoted prose, without the quote markers before its further lines."""
+    return " ".join((text if kind is Kind.PARAGRAPH else _QUOTED.sub("", text)).split())
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:

@@ -8,10 +8,10 @@ version, from its submission on.
 from typing import Any, Literal
 
 from ai_tasks.models import AITask, Proposal
-from notes.blocks.hunks import Hunk, Layout, compare
+from notes.blocks.hunks import Hunk, Layout, compare, is_same_text
 from notes.blocks.stored import Block, decode, edited_blocks
 from notes.models import Topic
-from notes.services import blocks_of, lock_topic
+from notes.services import TopicTexts, blocks_of, lock_topic
 
 
 def base_of(topic: Topic, field: Literal["explanation", "code"], *, version: int) -> dict[str, Any]:
@@ -35,10 +35,7 @@ def make_proposal(task: AITask, answer: dict[str, Any], *, field: str) -> Propos
         language = answer["code_language"]
         hunks, layout = _compare_code(task.base, answer["code"], language)
     else:
-        blocks = decode(task.base["blocks"], task.base["explanation"])
-        if blocks is None:
-            blocks = _known_blocks(blocks_of(topic), task.base["explanation"])
-        hunks, layout = compare(blocks, answer["content"])
+        hunks, layout = _compare_text(task.base, answer["content"], topic)
     Proposal.objects.filter(topic_id=topic.topic_id, field=field, status=Proposal.Status.OPEN).update(
         status=Proposal.Status.SUPERSEDED
     )
@@ -56,8 +53,16 @@ def make_proposal(task: AITask, answer: dict[str, Any], *, field: str) -> Propos
     )
 
 
+def _compare_text(base: dict[str, Any], answer: str, topic: TopicTexts) -> tuple[list[Hunk], Layout]:
+    text = base["explanation"]
+    if answer == text.strip():  # what was asked about: AI gets a topic's text, and answers, without surrounding space
+        return [], Layout([], [])
+    blocks = decode(base["blocks"], text)
+    return compare(_known_blocks(blocks_of(topic), text) if blocks is None else blocks, answer)
+
+
 def _compare_code(base: dict[str, Any], code: str, language: str) -> tuple[list[Hunk], Layout]:
-    if (base["code"], base["code_language"]) == (code, language):
+    if base["code_language"] == language and is_same_text(base["code"], code):
         return [], Layout([], [])
     return [Hunk(1, "replace", None, None, base["code"], code)], Layout([], [])
 

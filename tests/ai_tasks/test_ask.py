@@ -2,9 +2,10 @@
 
 import pytest
 
+from ai_tasks.asking.finding import Haystack, Quote
 from ai_tasks.asking.passages import PASSAGES_MAX, PASSAGES_MAX_BYTES, Scope, find_passages
 from ai_tasks.handlers import HANDLERS
-from ai_tasks.handlers.ask import NOT_IN_NOTES, OFFLINE
+from ai_tasks.handlers.ask import NOT_IN_NOTES, OFFLINE, QUOTED_MAX
 from ai_tasks.handlers.base import InvalidRequestData
 from ai_tasks.models import AITask
 from notes import services
@@ -217,6 +218,104 @@ def test_offline_an_answer_is_made_of_quotes_alone(alice, alice_client, topic, o
     assert sentence["text"] == quote["text"] == "The light reactions take place in the thylakoid membranes."
     assert (quote["block_id"], quote["start"], quote["end"]) == (first.id, 0, len(quote["text"]))
     assert first.text[quote["start"] : quote["end"]] == quote["text"]
+
+
+LIST = """\
+- The stop value of a range
+  is excluded, so `range(5)` has
+  five numbers.
+- Other things are told in another item:
+  - A nested item says that `enumerate` counts
+    along with the items.
+\t1) A numbered one
+\tzips two iterables.
+
+  A paragraph of its own about
+  generators.
+"""
+QUOTE = """\
+> [!note] What Turing asked
+> Can machines think? He replaced the question
+>   by a game of imitation,
+> e.g. by letters. The judge sees
+neither of the players.
+>
+> > An objection comes from
+> > Lady Lovelace
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "said", "quoted"),
+    [
+        (
+            LIST,
+            "What does range exclude?",
+            "The stop value of a range is excluded, so `range(5)` has five numbers.",
+            "The stop value of a range\n  is excluded, so `range(5)` has\n  five numbers.",
+        ),
+        (
+            LIST,
+            "What does enumerate count along?",
+            "A nested item says that `enumerate` counts along with the items.",
+            "A nested item says that `enumerate` counts\n    along with the items.",
+        ),
+        (
+            LIST,
+            "What zips two iterables?",
+            "A numbered one zips two iterables.",
+            "A numbered one\n\tzips two iterables.",
+        ),
+        (
+            LIST,
+            "What about generators?",
+            "A paragraph of its own about generators.",
+            "A paragraph of its own about\n  generators.",
+        ),
+        (
+            QUOTE,
+            "What is the imitation game with letters?",
+            "He replaced the question by a game of imitation, e.g. by letters.",
+            "He replaced the question\n>   by a game of imitation,\n> e.g. by letters.",
+        ),
+        (
+            QUOTE,
+            "Which players does the judge see?",
+            "The judge sees neither of the players.",
+            "The judge sees\nneither of the players.",
+        ),
+        (
+            QUOTE,
+            "What is the objection of Lady Lovelace?",
+            "An objection comes from Lady Lovelace",
+            "An objection comes from\n> > Lady Lovelace",
+        ),
+    ],
+)
+def test_offline_a_sentence_or_item_over_several_lines_is_quoted_whole(alice, observer, text, question, said, quoted):
+    topic = topic_of(alice, "Topic", text)
+    handler = HANDLERS["ask"]
+
+    data = handler.gather({"question": question}, user_id=alice.pk)
+    result = handler.offline(data, user_id=alice.pk, observer=observer)["result"]
+
+    [block] = blocks_of(topic, alice)
+    [sentence] = result["sentences"]
+    [quote] = sentence["quotes"]
+    assert (sentence["text"], quote["text"]) == (said, quoted)
+    assert block.text[quote["start"] : quote["end"]] == quoted
+    found = Haystack(block.text, kind=block.kind).find(Quote(quoted))
+    assert found == (quote["start"], quote["end"])
+
+
+def test_offline_a_long_item_is_cut(alice, observer):
+    topic_of(alice, "Topic", "- A range\n" + "  counts on and on and on\n" * 60)
+    handler = HANDLERS["ask"]
+
+    data = handler.gather({"question": "What does a range count?"}, user_id=alice.pk)
+    [sentence] = handler.offline(data, user_id=alice.pk, observer=observer)["result"]["sentences"]
+
+    assert len(sentence["quotes"][0]["text"]) == QUOTED_MAX
 
 
 def test_offline_nothing_is_said_that_the_notes_do_not_say(alice_client, topic, offline):

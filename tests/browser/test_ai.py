@@ -87,6 +87,28 @@ def test_an_improvement_is_accepted_and_rejected_by_block_with_the_keyboard(watc
     assert watched.wrong == []
 
 
+def test_keys_decide_about_an_improvement_at_once_unless_one_is_in_a_field(watched: Watched):
+    page = watched.open()
+    register(page, "ada@example.com")
+    write_topic(page, "# An answer\n\nA loop does something again.\n\nAn old paragraph.")
+    hunks, improve = page.locator(".hunk"), page.get_by_role("button", name="Improve")
+
+    improve.click()
+    expect(hunks.nth(0)).to_be_focused()
+    page.keyboard.press("r")
+    expect(hunks.nth(0)).to_have_class("hunk rejected")
+    expect(hunks.nth(1)).to_be_focused()
+    hunks.nth(1).get_by_role("button", name="Accept").click()
+    expect(hunks.nth(1)).to_have_class("hunk accepted")
+    expect(hunks.nth(2)).to_be_focused()
+
+    improve.evaluate("it => { it.click(); it.parentElement.querySelector('input').focus(); }")
+    expect(page.locator(".hunk.accepted")).to_have_count(0)
+    expect(page.locator(".hunk.open").first).to_be_visible()
+    expect(page.get_by_label("Language of the code")).to_be_focused()
+    assert watched.wrong == []
+
+
 def test_text_comes_as_it_is_written_until_one_cancels(watched: Watched, provider: OpenAIServer):
     provider.state.default = "hang_midway"  # so it cannot end before one cancels
     page = watched.open()

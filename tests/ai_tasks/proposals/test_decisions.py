@@ -170,11 +170,11 @@ def test_any_hunks_in_any_order_and_batches_make_one_text(alice, no_limits, befo
         return text_of(topic)
 
     old = new_blocks(before)
-    numbers = [hunk.n for hunk in compare(old, after)[0]]
+    numbers = [hunk.n for hunk in compare(old, after)[0]] if after != before.strip() else []
     some = [n for n in numbers if chance.random() < 0.6]
     rest = [n for n in numbers if n not in some]
 
-    assert decided(batches(numbers, chance), []) == (after if numbers else before)
+    assert decided(batches(numbers, chance) if numbers else [], []) == (after if numbers else before)
     if some:
         assert decided(batches(some, chance), rest) == decided([some], rest)
 
