@@ -119,6 +119,8 @@ def test_a_client_that_sends_all_before_it_reads_is_told_why_it_was_refused(serv
         if is_chunked:
             wire.send(b"0\r\n\r\n")
         answer = wire.answer()
+        if answer.status == 100:  # needless, but a server that a machine holds up may say it
+            answer = wire.answer()
         assert wire.is_ended()
 
     assert (answer.status, json.loads(answer.body)["code"]) == (401, "not_authenticated")
