@@ -75,9 +75,10 @@ def test_a_connection_with_an_answer_that_nobody_read_is_not_used_again(empty_re
         assert ECHO.run(args=["a"]) == b"a"
 
 
-def test_who_finds_all_connections_in_use_waits_for_one(empty_redis):
+def test_who_finds_all_connections_in_use_waits_for_one(empty_redis, monkeypatch):
     with redis_guard() as client:
         pool = client.connection_pool
+    monkeypatch.setattr(pool, "timeout", 60)  # for a machine that holds this thread up
     taken = [pool.get_connection() for _ in range(pool.max_connections)]
 
     with ThreadPoolExecutor(1) as threads:
